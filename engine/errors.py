@@ -1,0 +1,62 @@
+"""Every exception of ours.
+
+A refusal is an event, not an exception. What is raised here is for a person (configuration, data), for the
+service (the world is away) or for nobody (a broken promise).
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "FeedError",
+    "InputError",
+    "InvariantError",
+    "LevsimError",
+    "PolicyError",
+    "SnapshotError",
+]
+
+
+class LevsimError(Exception):
+    """Base of all our exceptions; ``exit_code`` is what the command returns for it."""
+
+    exit_code = 1
+
+
+class ConfigError(LevsimError):
+    """A configuration, scenario or policy that cannot be used; the message says where and what to do."""
+
+    exit_code = 3
+
+
+class PolicyError(ConfigError):
+    """A policy that cannot be found, loaded or called; "not found" and "broken" have different messages."""
+
+
+class InputError(LevsimError):
+    """Data that cannot be read; the message names the file and the line."""
+
+    exit_code = 4
+
+
+class FeedError(LevsimError):
+    """The world is away (broker, network).
+
+    Args:
+        message: what happened, where.
+        retriable: whether trying again may help; ``service`` alone acts on it.
+    """
+
+    def __init__(self, message: str, *, retriable: bool = True) -> None:
+        super().__init__(message)
+        self.retriable = retriable
+
+
+class InvariantError(LevsimError):
+    """A broken promise of ours, never caught in the heart: stop without committing."""
+
+
+class SnapshotError(LevsimError):
+    """A snapshot that this code or this configuration cannot restore."""
+
+    exit_code = 3

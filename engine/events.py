@@ -1,0 +1,360 @@
+"""What can arrive and what we can say: two unions, ``Message`` and ``Event``.
+
+Facts are past tense, requests are nouns, refusals are facts with a ``reason``. Each output carries ``sequence`` (the
+input that caused it) and ``ordinal`` (its place among that input's outputs): the two name it for ever, and a reader
+drops repeats by them. Tags are written out, so that a class can be renamed without changing the wire.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+__all__ = [
+    "EVENT_ENCODER",
+    "EVENT_TYPES",
+    "CreationRefused",
+    "CreationRequest",
+    "DeficitPaid",
+    "Deleveraged",
+    "Event",
+    "FundingSettled",
+    "InputRejected",
+    "Malformed",
+    "ManagementFeeCharged",
+    "MarketResumed",
+    "MarketStale",
+    "Message",
+    "OrderFilled",
+    "OrderHeld",
+    "OrderSent",
+    "OrderUnfilled",
+    "PolicyFaulted",
+    "ProductClosed",
+    "ProductLaunched",
+    "Rebalanced",
+    "RedemptionRefused",
+    "RedemptionRequest",
+    "RequestQueued",
+    "UnitsCreated",
+    "UnitsRedeemed",
+    "encode_event",
+]
+
+
+class Request(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind"):
+    """Base of what a user asks for.
+
+    Attributes:
+        ts_ns: exchange time of the request.
+        id: names the request; a second one of the same id is refused.
+        user: who asks.
+        product: of which product.
+    """
+
+    ts_ns: int
+    id: str
+    user: str
+    product: str
+
+
+class CreationRequest(Request, frozen=True, gc=False, kw_only=True, tag="create"):
+    """Pay ``quote`` of quote money for units, at the product's own hedge fills."""
+
+    quote: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.quote) and self.quote > 0):
+            raise ValueError(f"quote must be finite and > 0, was {self.quote}")
+
+
+class RedemptionRequest(Request, frozen=True, gc=False, kw_only=True, tag="redeem"):
+    """Give ``units`` back for quote money, at the product's own hedge fills."""
+
+    units: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.units) and self.units > 0):
+            raise ValueError(f"units must be finite and > 0, was {self.units}")
+
+
+class Malformed(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="malformed"):
+    """A row of the input that could not be read; it becomes an ``InputRejected``. ``ts_ns`` 0 where it is unknown."""
+
+    ts_ns: int
+    detail: str
+
+
+class Output(Struct, frozen=True, gc=False, kw_only=True, tag_field="event"):
+    """Base of all facts: which input caused it, its place among that input's outputs, and when it was."""
+
+    sequence: int
+    ordinal: int
+    ts_ns: int
+
+
+class InputRejected(Output, frozen=True, gc=False, kw_only=True, tag="input_rejected"):
+    """A row or message that was refused; it changed nothing.
+
+    Reasons: ``not_finite``, ``not_positive``, ``jump``, ``clock_jump``, ``late``, ``duplicate``, ``crossed``,
+    ``unknown_symbol``, ``malformed``.
+    """
+
+    reason: str
+    symbol: str | None = None
+    kind: str | None = None
+    detail: str = ""
+
+
+class MarketStale(Output, frozen=True, gc=False, kw_only=True, tag="market_stale"):
+    """A market that products depend on went silent (``gap``) or repeats one price (``frozen``)."""
+
+    symbol: str
+    reason: Literal["gap", "frozen"]
+    since_ns: int
+
+
+class MarketResumed(Output, frozen=True, gc=False, kw_only=True, tag="market_resumed"):
+    """The first fresh price after a ``MarketStale``."""
+
+    symbol: str
+    price: float
+    stale_ns: int
+
+
+class ProductLaunched(Output, frozen=True, gc=False, kw_only=True, tag="product_launched"):
+    """Units were issued at the first price of the market; the opening trade follows.
+
+    ``equity_atoms`` is the quote paid in; units are in steps of 1e-8.
+    """
+
+    product: str
+    symbol: str
+    mark_price: float
+    equity_atoms: int
+    units: int
+
+
+class OrderSent(Output, frozen=True, gc=False, kw_only=True, tag="order_sent"):
+    """A hedge order left for the venue; it arrives at ``arrives_ns``. ``lots`` signed, buys positive."""
+
+    product: str
+    order: int
+    lots: int
+    purpose: str
+    arrives_ns: int
+    mark_price: float
+
+
+class OrderHeld(Output, frozen=True, gc=False, kw_only=True, tag="order_held"):
+    """An order that reached a stale market waits for the first fresh price."""
+
+    product: str
+    order: int
+    lots: int
+
+
+class OrderUnfilled(Output, frozen=True, gc=False, kw_only=True, tag="order_unfilled"):
+    """What the book could not take; the plan tries again at ``retry_ns``."""
+
+    product: str
+    order: int
+    lots: int
+    retry_ns: int
+    reason: str
+
+
+class OrderFilled(Output, frozen=True, gc=False, kw_only=True, tag="order_filled"):
+    """One execution. ``lots`` signed, buys positive; amounts in atoms of the settlement asset.
+
+    ``hedge_atoms`` is the value of the lots at ``mid_price``, ``spread_impact_atoms`` what the fill price cost beyond
+    it, ``fee_atoms`` the taker fee (paid positive).
+    """
+
+    product: str
+    symbol: str
+    order: int
+    purpose: str
+    lots: int
+    price: float
+    mid_price: float
+    mark_price: float
+    hedge_atoms: int
+    spread_impact_atoms: int
+    fee_atoms: int
+
+
+class Rebalanced(Output, frozen=True, gc=False, kw_only=True, tag="rebalanced"):
+    """A plan that returned leverage towards target is done. ``leverage_before`` at the decision, ``after`` at the mark
+    of the last fill; ``cost_atoms``: spread, impact and fee, in the settlement asset."""
+
+    product: str
+    reason: str
+    target: float
+    leverage_before: float
+    leverage_after: float | None
+    lots: int
+    position_lots: int
+    mark_price: float
+    nav_atoms: int
+    cost_atoms: int
+    decided_ns: int
+    opening: bool = False
+
+
+class Deleveraged(Output, frozen=True, gc=False, kw_only=True, tag="deleveraged"):
+    """A forced cut of exposure is done; fields as in ``Rebalanced``."""
+
+    product: str
+    reason: str
+    target: float
+    leverage_before: float | None
+    leverage_after: float | None
+    lots: int
+    position_lots: int
+    mark_price: float
+    nav_atoms: int
+    cost_atoms: int
+    decided_ns: int
+
+
+class FundingSettled(Output, frozen=True, gc=False, kw_only=True, tag="funding_settled"):
+    """Funding at its instant: ``paid_atoms`` left the product (negative: it received)."""
+
+    product: str
+    symbol: str
+    rate: float
+    mark_price: float
+    position_lots: int
+    paid_atoms: int
+
+
+class ManagementFeeCharged(Output, frozen=True, gc=False, kw_only=True, tag="management_fee_charged"):
+    """The issuer's fee at its instant, in the settlement asset."""
+
+    product: str
+    rate: float
+    nav_atoms: int
+    paid_atoms: int
+
+
+class UnitsCreated(Output, frozen=True, gc=False, kw_only=True, tag="units_created"):
+    """A creation at its own hedge fills. ``quote_atoms`` paid, of which ``cost_atoms`` for spread, impact and fee;
+    ``refund_atoms`` came back where the book took only a part."""
+
+    product: str
+    user: str
+    id: str
+    units: int
+    quote_atoms: int
+    cost_atoms: int
+    refund_atoms: int
+    nav_atoms: int
+    units_total: int
+    user_units: int
+
+
+class UnitsRedeemed(Output, frozen=True, gc=False, kw_only=True, tag="units_redeemed"):
+    """A redemption at its own hedge fills. ``quote_atoms`` paid out after ``cost_atoms``."""
+
+    product: str
+    user: str
+    id: str
+    units: int
+    quote_atoms: int
+    cost_atoms: int
+    nav_atoms: int
+    units_total: int
+    user_units: int
+
+
+class RequestQueued(Output, frozen=True, gc=False, kw_only=True, tag="request_queued"):
+    """A request waits, as the terms say, for ``reason`` to pass."""
+
+    product: str
+    user: str
+    id: str
+    reason: str
+
+
+class CreationRefused(Output, frozen=True, gc=False, kw_only=True, tag="creation_refused"):
+    """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``, ``rebalancing``,
+    ``nav_not_positive``, ``too_small``, ``no_depth``."""
+
+    product: str
+    user: str
+    id: str
+    reason: str
+
+
+class RedemptionRefused(Output, frozen=True, gc=False, kw_only=True, tag="redemption_refused"):
+    """Reasons as in ``CreationRefused``, and ``insufficient_units``, ``unknown_user``."""
+
+    product: str
+    user: str
+    id: str
+    reason: str
+
+
+class PolicyFaulted(Output, frozen=True, gc=False, kw_only=True, tag="policy_faulted"):
+    """A policy raised, or answered what is no leverage; the product went to its safe mode."""
+
+    product: str
+    policy: str
+    error: str
+    safe_mode: str
+
+
+class ProductClosed(Output, frozen=True, gc=False, kw_only=True, tag="product_closed"):
+    """The product holds no contracts any more and never will. ``deficit_atoms`` > 0 where the last fill left less
+    than nothing; those who pay it follow as ``DeficitPaid``."""
+
+    product: str
+    reason: str
+    mark_price: float
+    nav_atoms: int
+    deficit_atoms: int
+
+
+class DeficitPaid(Output, frozen=True, gc=False, kw_only=True, tag="deficit_paid"):
+    """Who paid what a bankrupt product owed, in order: insurance, reserve, issuer."""
+
+    product: str
+    payer: Literal["insurance", "reserve", "issuer"]
+    paid_atoms: int
+
+
+Message = CreationRequest | RedemptionRequest | Malformed
+Event = (
+    InputRejected
+    | MarketStale
+    | MarketResumed
+    | ProductLaunched
+    | OrderSent
+    | OrderHeld
+    | OrderUnfilled
+    | OrderFilled
+    | Rebalanced
+    | Deleveraged
+    | FundingSettled
+    | ManagementFeeCharged
+    | UnitsCreated
+    | UnitsRedeemed
+    | RequestQueued
+    | CreationRefused
+    | RedemptionRefused
+    | PolicyFaulted
+    | ProductClosed
+    | DeficitPaid
+)
+EVENT_TYPES: Final[tuple[type[Output], ...]] = Event.__args__  # type: ignore[attr-defined]
+
+EVENT_ENCODER: Final = msgspec.json.Encoder()
+
+
+def encode_event(event: Output) -> bytes:
+    """The event's canonical form: one JSON object, fields in declared order, no line end."""
+    return EVENT_ENCODER.encode(event)

@@ -1,0 +1,96 @@
+"""Units of account: nanoseconds, atoms, lots, and the one function that rounds money.
+
+Money is ``int`` in the asset's smallest unit, lots and units are ``int`` of the smallest step, prices and ratios are
+``float``. Money is rounded where something becomes a transfer, and the caller says in whose favour.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+__all__ = [
+    "DAY_NS",
+    "HOUR_NS",
+    "MILLISECOND_NS",
+    "MINUTE_NS",
+    "NEVER_NS",
+    "SECOND_NS",
+    "UNIT_STEPS",
+    "Atoms",
+    "Lots",
+    "Nanos",
+    "Rounding",
+    "Units",
+    "asset_decimals",
+    "float_mul_floor",
+    "mul_div",
+]
+
+Nanos = int
+"""Nanoseconds since the epoch, UTC, or a duration."""
+Atoms = int
+"""Money in the smallest unit of its asset."""
+Lots = int
+"""Signed contracts in steps of the venue's lot size; long positive."""
+Units = int
+"""Shares of a product in steps of 1e-8."""
+
+MILLISECOND_NS: Final = 1_000_000
+SECOND_NS: Final = 1_000_000_000
+MINUTE_NS: Final = 60 * SECOND_NS
+HOUR_NS: Final = 60 * MINUTE_NS
+DAY_NS: Final = 24 * HOUR_NS
+
+NEVER_NS: Final = 2**63 - 1
+"""An alarm at this time never rings; it is later than every event time."""
+
+UNIT_STEPS: Final = 100_000_000
+"""Steps in one unit of a product."""
+
+_COIN_DECIMALS: Final = 8
+_QUOTE_DECIMALS: Final = 6
+_QUOTE_ASSETS: Final = frozenset({"USD", "USDT", "USDC", "BUSD", "FDUSD", "TUSD", "DAI", "EUR"})
+
+
+class Rounding(IntEnum):
+    """Which way a money amount goes that does not divide."""
+
+    DOWN = 0
+    """Towards minus infinity: what somebody receives."""
+    UP = 1
+    """Towards plus infinity: what somebody pays."""
+
+
+def mul_div(a: int, b: int, c: int, rounding: Rounding) -> int:
+    """``a * b / c`` in whole units, rounded as told; exact for integers of any size.
+
+    ``mul_div(7, 3, 2, DOWN) == 10`` and ``mul_div(7, 3, 2, UP) == 11``; for negative results ``DOWN`` is still
+    towards minus infinity, so that a payer of ``-x`` never pays less.
+
+    Raises:
+        ZeroDivisionError: if ``c`` is zero.
+    """
+    if rounding is Rounding.DOWN:
+        return a * b // c
+    return -(a * b // -c)
+
+
+def float_mul_floor(a: int, price: float, numerator: int, denominator: int) -> int:
+    """``floor(a * price * numerator / denominator)`` with the float taken at its exact value.
+
+    A float is a fraction, so the product is exact and only the floor rounds: 3 lots at a price of 0.1 are worth
+    what 3 times that very float is, on every machine.
+
+    Args:
+        a: signed count.
+        price: finite.
+        numerator, denominator: the scale, both positive.
+    """
+    over, under = price.as_integer_ratio()
+    return a * over * numerator // (under * denominator)
+
+
+def asset_decimals(asset: str) -> int:
+    """Decimals of an asset's smallest unit: 6 for quote money (``micros``), 8 for coins (satoshi)."""
+    return _QUOTE_DECIMALS if asset.upper() in _QUOTE_ASSETS else _COIN_DECIMALS
