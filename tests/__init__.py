@@ -1,0 +1,1 @@
+"""What levsim promises, as tests; the folders mirror the packages."""
