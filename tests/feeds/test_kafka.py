@@ -1,0 +1,26 @@
+"""The log over the wire keeps the same contract."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from feeds.kafka import KafkaLog
+from feeds.log import Log
+from tests.brokers import kafka_brokers
+from tests.feeds.log_contract import LogContract
+
+__all__ = ["kafka_brokers"]
+
+pytestmark = pytest.mark.kafka
+
+
+class TestContract(LogContract):
+    """The contract, on a broker from PyPI."""
+
+    @pytest.fixture
+    async def log(self, kafka_brokers: str) -> AsyncIterator[Log]:
+        log = KafkaLog(kafka_brokers)
+        yield log
+        await log.close()
