@@ -1,0 +1,1 @@
+"""Recordings, brokers and generators: everything that brings rows to the engine and takes outputs away."""

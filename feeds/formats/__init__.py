@@ -1,0 +1,1 @@
+"""One foreign format a module; ``registry`` lists them in the order in which they are tried."""

@@ -1,0 +1,155 @@
+"""Bytes of a recording, decompressed as they are needed.
+
+Compression is told by the first bytes. Nothing is ever decompressed further than asked for, so a bomb costs time
+and no memory; a line has a longest length.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Final
+
+from engine.errors import InputError
+
+__all__ = [
+    "HEAD_BYTES",
+    "LINE_BYTES_MAX",
+    "chunks",
+    "head",
+    "line_batches",
+    "open_bytes",
+    "sha256",
+]
+
+CHUNK_BYTES: Final = 1 << 20
+HEAD_BYTES: Final = 1 << 16
+LINE_BYTES_MAX: Final = 16 << 20
+
+_GZIP: Final = b"\x1f\x8b"
+_ZIP: Final = b"PK\x03\x04"
+_ZIP_EMPTY: Final = b"PK\x05\x06"
+_BROKEN: Final = (
+    EOFError,
+    zlib.error,
+    gzip.BadGzipFile,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+)
+
+
+def open_bytes(path: str) -> IO[bytes]:
+    """The file's decompressed bytes as a stream.
+
+    Raises:
+        InputError: if it cannot be opened, or is a zip that does not hold exactly one file.
+    """
+    try:
+        with open(path, "rb") as file:
+            magic = file.read(4)
+        if magic[:2] == _GZIP:
+            return gzip.open(path, "rb")
+        if magic in (_ZIP, _ZIP_EMPTY):
+            return _open_zip(path)
+        return open(path, "rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened: {error.strerror or error}") from None
+
+
+def _open_zip(path: str) -> IO[bytes]:
+    try:
+        archive = zipfile.ZipFile(path)
+        members = [m for m in archive.infolist() if not m.is_dir()]
+        if len(members) != 1:
+            raise InputError(
+                f"{path}: holds {len(members)} files, expected exactly one; unpack it and name the folder"
+            )
+        return archive.open(members[0])
+    except _BROKEN as error:
+        raise broken(path, error, 0) from None
+
+
+def broken(path: str, error: BaseException, line: int) -> InputError:
+    """The error for a compressed file that ends early or is damaged."""
+    where = f"{path}:{line}" if line else path
+    return InputError(
+        f"{where}: the compressed file is cut off or damaged ({str(error) or type(error).__name__}); "
+        "download or copy it again"
+    )
+
+
+def chunks(path: str) -> Iterator[bytes]:
+    """The decompressed bytes, at most ``CHUNK_BYTES`` at a time."""
+    line = 1
+    with open_bytes(path) as stream:
+        while True:
+            try:
+                chunk = stream.read(CHUNK_BYTES)
+            except _BROKEN as error:
+                raise broken(path, error, line) from None
+            except OSError as error:
+                raise InputError(f"{path}: cannot be read: {error}") from None
+            if not chunk:
+                return
+            yield chunk
+            line += chunk.count(b"\n")
+
+
+def head(path: str) -> bytes:
+    """The first ``HEAD_BYTES`` decompressed bytes; fewer where the file is short or breaks off."""
+    if Path(path).stat().st_size == 0:
+        return b""
+    with open_bytes(path) as stream:
+        parts: list[bytes] = []
+        wanted = HEAD_BYTES
+        try:
+            # Small reads: a broken file still shows what comes before the break.
+            while wanted and (part := stream.read(min(wanted, 4096))):
+                parts.append(part)
+                wanted -= len(part)
+        except _BROKEN as error:
+            if not parts:
+                raise broken(path, error, 0) from None
+        return b"".join(parts)
+
+
+def line_batches(path: str) -> Iterator[tuple[int, list[bytes]]]:
+    """Lines without their ends, in batches, with the number of the batch's first line (from 1).
+
+    Raises:
+        InputError: at a line longer than ``LINE_BYTES_MAX``, or where decompression fails.
+    """
+    number = 1
+    rest: list[bytes] = []
+    held = 0
+    for chunk in chunks(path):
+        cut = chunk.rfind(b"\n")
+        if cut < 0:
+            rest.append(chunk)
+            held += len(chunk)
+            if held > LINE_BYTES_MAX:
+                raise InputError(
+                    f"{path}:{number}: a line is longer than {LINE_BYTES_MAX >> 20} MiB; "
+                    "this is no recording that levsim can read"
+                )
+            continue
+        lines = (b"".join(rest) + chunk[:cut]).replace(b"\r\n", b"\n").split(b"\n")
+        rest = [chunk[cut + 1 :]]
+        held = len(rest[0])
+        yield number, lines
+        number += len(lines)
+    last = b"".join(rest)
+    if last:
+        yield number, [last]
+
+
+def sha256(path: str) -> str:
+    """Hash of the file as it lies on disk, in hex."""
+    with io.open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

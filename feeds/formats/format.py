@@ -1,0 +1,129 @@
+"""What a format is: it recognises a file by its content and yields the file's rows in bounded blocks.
+
+A block is either a ``Step`` whose rows are numbered from 0, or ``Bars``. Symbols in a block are places in the
+``markets`` of the file's ``Content``; the recording renumbers both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Literal, Protocol
+
+import numpy as np
+from msgspec import Struct
+
+from engine.events import Malformed
+from engine.ticks import TABLES, Kind, Step, Table
+from feeds.bars import Bars
+
+__all__ = [
+    "FUNDING_PRIORITY",
+    "PRICE_PRIORITY",
+    "Block",
+    "Content",
+    "Format",
+    "Market",
+    "malformed_block",
+    "table_block",
+]
+
+PRICE_PRIORITY: Final = 0
+"""At one instant what moves a price comes before funding: the instant settles on the price of the instant."""
+FUNDING_PRIORITY: Final = 1
+
+Block = Step | Bars
+Contract = Literal["linear", "inverse", "spot"]
+
+
+class Market(Struct, frozen=True):
+    """One symbol of a file and what the file holds of it.
+
+    Attributes:
+        symbol: the venue's own name, upper case.
+        base, quote: assets; BitMEX's XBT is BTC here.
+        contract: what one contract pays.
+        contract_size: quote face of one contract where inverse, else 1.0.
+        kinds: what the file holds, in the order of ``Kind``.
+        bar_ns: interval of the bars, or ``None`` where the file holds ticks.
+        mark_ns: usual time between recorded marks where it is known to be long, else ``None``.
+    """
+
+    symbol: str
+    base: str
+    quote: str
+    contract: Contract
+    contract_size: float
+    kinds: tuple[Kind, ...] = ()
+    bar_ns: int | None = None
+    mark_ns: int | None = None
+
+
+class Content(Struct, frozen=True, kw_only=True):
+    """One stream of rows in a file, found when the file is opened.
+
+    Attributes:
+        path: the file.
+        markets: its symbols; a block's symbol is a place in here.
+        first_ns: no row is earlier than this, so the file need not be open before the merge gets there.
+        priority: ``PRICE_PRIORITY`` or ``FUNDING_PRIORITY``; decides ties of time.
+        stamped: rows carry the time of receipt.
+        chain: files of equal, non-empty ``chain`` that follow one another are one capture, read with one state.
+        received_ns: first and last time of receipt of a capture; tells whether two files follow one another.
+        synthetic: generated, not recorded.
+        detail: what the format wants to remember.
+    """
+
+    path: str
+    markets: tuple[Market, ...]
+    first_ns: int
+    priority: int = PRICE_PRIORITY
+    stamped: bool = False
+    chain: str = ""
+    received_ns: tuple[int, int] = (0, 0)
+    synthetic: bool = False
+    detail: Any = None
+
+
+class Format(Protocol):
+    """One foreign format."""
+
+    name: str
+
+    def sniff(self, head: bytes, name: str) -> bool:
+        """Whether the file of this path, which begins with these (decompressed) bytes, is of this format."""
+
+    def open(self, path: str, symbol: str | None) -> list[Content]:
+        """The file's streams of rows; ``symbol`` stands in where neither content nor name tells.
+
+        Raises:
+            InputError: naming the file, what is wrong and what to do.
+        """
+
+    def blocks(self, chain: Sequence[Content], rows: int) -> Iterator[Block]:
+        """All rows in order, about ``rows`` at a time; ``chain`` has one element but for captures.
+
+        Raises:
+            InputError: where the file ends early or cannot be decompressed.
+        """
+
+
+def table_block(kind: Kind, ts_ns: Any, symbol: int = 0, **values: Any) -> Step:
+    """A block of rows of one kind of one symbol, numbered from 0, with no time of receipt."""
+    cls: type[Table] = TABLES[kind]
+    count = len(ts_ns)
+    columns = {
+        name: np.ascontiguousarray(values[name], np.dtype(dtype))
+        for name, dtype in cls.VALUES.items()
+    }
+    table = cls(
+        sequence=np.arange(count, dtype=np.int64),
+        symbol=symbol,
+        ts_ns=np.ascontiguousarray(ts_ns, np.int64),
+        **columns,
+    )
+    return Step(first=0, end=count, tables=(table,) if count else ())
+
+
+def malformed_block(ts_ns: int, detail: str) -> Step:
+    """A block of one row that could not be read."""
+    return Step(first=0, end=1, messages=((0, Malformed(ts_ns=ts_ns, detail=detail)),))

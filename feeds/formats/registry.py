@@ -1,0 +1,59 @@
+"""All formats, and what a file that is none of them seems to be."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from feeds.formats.binance_capture import BinanceCapture
+from feeds.formats.binance_trades_csv import BinanceTradesCsv
+from feeds.formats.bitmex_bars import BitmexBars
+from feeds.formats.format import Format
+from feeds.formats.freqtrade import Freqtrade
+from feeds.formats.funding_csv import FundingCsv
+from feeds.formats.klines_csv import KlinesCsv
+from feeds.formats.klines_json import KlinesJson
+from feeds.parquet import LevsimParquet
+
+__all__ = ["ACCEPTED", "FORMATS", "format_of", "guess"]
+
+FORMATS: Final[tuple[Format, ...]] = (
+    LevsimParquet(),
+    BinanceCapture(),
+    KlinesJson(),
+    BitmexBars(),
+    Freqtrade(),
+    BinanceTradesCsv(),
+    FundingCsv(),
+    KlinesCsv(),
+)
+"""In the order in which they are asked; no two recognise the same file."""
+
+ACCEPTED: Final = (
+    "levsim Parquet, captured Binance websocket lines, Binance aggTrades, trades or klines "
+    "(CSV or JSON; zip, gz or plain), BitMEX 1-minute JSON lines, freqtrade feather, and CSV of "
+    "timestamp,symbol,funding_rate"
+)
+
+_OTHERS: Final = (
+    (rb'^\d+ \{"channel":', "a Hyperliquid websocket capture"),
+    (rb"bitmex\.com/realtime", "a BitMEX websocket capture"),
+    (rb"bybit\.com/", "a Bybit websocket capture"),
+    (rb"^timestamp,symbol,sum_open_interest", "open interest"),
+    (rb"^Date,Open,High,Low,Close,Adj Close", "daily prices of Yahoo"),
+    (rb"^date,funding_mean", "daily means of funding rates"),
+    (rb"^(wave|coin|policy),", "figures on auto-deleveraging"),
+    (rb"^[ -~]*,[ -~]*,", "a CSV file with other columns"),
+)
+
+
+def format_of(head: bytes, path: str) -> Format | None:
+    """The format that recognises the file by its first bytes."""
+    return next((known for known in FORMATS if known.sniff(head, path)), None)
+
+
+def guess(head: bytes) -> str:
+    """What a file that no format recognises seems to be."""
+    if not head:
+        return "empty"
+    return next((what for pattern, what in _OTHERS if re.search(pattern, head)), "something else")

@@ -1,0 +1,99 @@
+"""Creations and redemptions of users, from a file of JSON lines.
+
+One object a line: ``{"ts":..., "id":..., "user":..., "product":..., "side": "create", "quote": 100.0}`` or
+``"side": "redeem", "units": 5.0``. ``ts`` is a whole number of ns since the epoch, or a time such as
+``2024-08-08T23:56:00Z`` (without a zone it is UTC).
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from engine.errors import InputError
+from engine.events import CreationRequest, Message, RedemptionRequest
+from feeds.formats.files import line_batches
+
+__all__ = ["load_requests"]
+
+_AMOUNTS: Final = {"create": "quote", "redeem": "units"}
+_KEYS: Final = ("ts", "id", "user", "product", "side", "quote", "units")
+
+
+def load_requests(path: str | Path) -> list[Message]:
+    """The requests of a file in file order.
+
+    Raises:
+        InputError: naming file and line, what was expected and the nearest right key.
+    """
+    requests: list[Message] = []
+    for number, lines in line_batches(str(path)):
+        for offset, line in enumerate(lines):
+            if line.strip():
+                try:
+                    requests.append(_request(line))
+                except ValueError as error:
+                    raise InputError(f"{path}:{number + offset}: {error}") from None
+    return requests
+
+
+def _request(line: bytes) -> Message:
+    try:
+        row = msgspec.json.decode(line, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"expected one JSON object, {error}") from None
+    side = row.get("side")
+    for key in row:
+        if key not in _KEYS:
+            raise ValueError(f"unknown key {key!r}{_nearest(key, _KEYS)}")
+    if "side" not in row or side not in _AMOUNTS:
+        raise ValueError(f"side must be create or redeem, was {side!r}{_nearest(side, _AMOUNTS)}")
+    amount = _AMOUNTS[side]
+    wanted = (*_KEYS[:5], amount)
+    for key in row:
+        if key not in wanted:
+            raise ValueError(f"a {side} request has {amount!r}, not {key!r}")
+    for key in wanted:
+        if key not in row:
+            raise ValueError(f"{key!r} is missing; a {side} request has {', '.join(wanted)}")
+    names = {key: _text(key, row[key]) for key in ("id", "user", "product")}
+    ts_ns, value = _time(row["ts"]), _amount(amount, row[amount])
+    if side == "create":
+        return CreationRequest(ts_ns=ts_ns, quote=value, **names)
+    return RedemptionRequest(ts_ns=ts_ns, units=value, **names)
+
+
+def _nearest(word: Any, known: Any) -> str:
+    close = difflib.get_close_matches(str(word), list(known), 1, 0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(known)}"
+
+
+def _text(key: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{key} must be a text that is not empty, was {value!r}")
+    return value
+
+
+def _amount(key: str, value: Any) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{key} must be a finite number > 0, was {value!r}")
+    return float(value)
+
+
+def _time(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
+        return value
+    if isinstance(value, str):
+        try:
+            time = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"ts {value!r} is no time such as 2024-08-08T23:56:00Z") from None
+        since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+        return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1_000
+    raise ValueError(f"ts must be ns since the epoch or a time such as 2024-08-08T23:56:00Z, was {value!r}")
