@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""Sets levsim up once, then runs it. Needs Python 3.11 or newer with pip, and nothing else.
+
+    python3 run.py                 replay the sample, print the verdict and the path of the report
+    python3 run.py test [args]     run the tests; args go to pytest
+    python3 run.py bench [args]    run the benchmarks
+    python3 run.py ARGS            levsim ARGS, for instance: python3 run.py run DATA
+
+The environment lies in .venv beside this file and is made again when pyproject.toml,
+constraints.txt, the Python version or the place of the folder changes. Delete it to be rid of it.
+"""
+
+# Old Pythons must be able to read this file as far as the sentence that turns them away: no
+# f-strings, no annotations, nothing newer than Python 2.7.
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+
+PYTHON_MIN = (3, 11)
+PIP_MIN = (22, 3)  # the first with `pip --python`
+PACKAGES = ("engine", "feeds", "strategies")
+EXTRAS = {"test": {"test"}, "bench": {"test", "bench"}}
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+VENV = os.path.join(ROOT, ".venv")
+STAMP = os.path.join(VENV, "levsim-setup")
+WINDOWS = os.name == "nt"
+BIN = os.path.join(VENV, "Scripts" if WINDOWS else "bin")
+VENV_PYTHON = os.path.join(BIN, "python.exe" if WINDOWS else "python")
+LEVSIM = os.path.join(BIN, "levsim.exe" if WINDOWS else "levsim")
+
+NETWORK_SIGNS = (
+    "NewConnectionError",
+    "NameResolutionError",
+    "Temporary failure in name resolution",
+    "Failed to establish a new connection",
+    "ConnectTimeoutError",
+    "ReadTimeoutError",
+    "ConnectionResetError",
+    "Connection aborted",
+    "ProxyError",
+    "SSLError",
+    "Max retries exceeded",
+    "Network is unreachable",
+)
+
+
+class SetUpError(Exception):
+    """A sentence for the user, with the next step in it."""
+
+
+def say(line):
+    """Print a line for the user; stdout belongs to results."""
+    sys.stderr.write("run.py: " + line + "\n")
+    sys.stderr.flush()
+
+
+def check_python():
+    """Turn an old Python away, naming a newer one if there is one."""
+    if sys.version_info[:2] >= PYTHON_MIN:
+        return
+    newer = "python3.11"
+    step = "Install one (Debian, Ubuntu: sudo apt-get install python3.11; others: python.org), then"
+    for minor in range(20, PYTHON_MIN[1] - 1, -1):
+        name = "python3.%d" % minor
+        if any(
+            os.access(os.path.join(folder, name), os.X_OK)
+            for folder in os.environ.get("PATH", "").split(os.pathsep)
+        ):
+            newer, step = name, "There is a %s on this machine:" % name
+            break
+    raise SetUpError(
+        "levsim needs Python 3.11 or newer, and this is Python %d.%d (%s). %s run\n    %s run.py"
+        % (sys.version_info[0], sys.version_info[1], sys.executable, step, newer)
+    )
+
+
+def environment():
+    """Our environment less what leads pip or imports astray; the PYTHONPATH entries left out."""
+    env = dict(os.environ)
+    for name in ("PYTHONHOME", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV"):
+        env.pop(name, None)
+    env["PIP_USER"] = "0"
+    dropped = []
+    if env.get("PYTHONPATH"):
+        kept = []
+        for folder in env["PYTHONPATH"].split(os.pathsep):
+            (dropped if shadowing(folder or os.curdir) else kept).append(folder)
+        env["PYTHONPATH"] = os.pathsep.join(kept)
+        if not env["PYTHONPATH"]:
+            del env["PYTHONPATH"]
+    return env, dropped
+
+
+def shadowing(folder):
+    """Names of ours that a folder other than ours holds too."""
+    if os.path.realpath(folder) == os.path.realpath(ROOT):
+        return []
+    here = os.path.join(folder, "")
+    return [
+        name
+        for name in PACKAGES
+        if os.path.isdir(here + name) or os.path.isfile(here + name + ".py")
+    ]
+
+
+def warn_of_shadows(folder, dropped):
+    """Say whose modules are used where there are two of a name."""
+    names = shadowing(folder)
+    if names:
+        say(
+            "this folder has its own %s; levsim does not import it but uses the one in %s. To run a"
+            " policy of yours, name its file: --policy FILE.py:Class"
+            % (" and ".join(name + "/" for name in names), ROOT)
+        )
+    for entry in dropped:
+        say(
+            "PYTHONPATH names %s, whose %s would take the place of levsim's; left out for this run."
+            " Rename that folder or take it off PYTHONPATH."
+            % (entry or "the working folder", " and ".join(shadowing(entry or os.curdir)))
+        )
+
+
+def wanted_key():
+    """What an environment was made from, as one hash."""
+    digest = hashlib.sha256()
+    for name in ("pyproject.toml", "constraints.txt"):
+        with open(os.path.join(ROOT, name), "rb") as file:
+            digest.update(hashlib.sha256(file.read()).digest())
+    digest.update(repr((sys.version, sys.platform, ROOT)).encode("utf-8"))
+    return digest.hexdigest()
+
+
+def installed():
+    """Key and extras of the environment that is there; nothing where it is missing or half made."""
+    if not os.path.exists(VENV_PYTHON):
+        return "", set()
+    try:
+        with open(STAMP) as file:
+            words = file.read().split()
+    except (IOError, OSError):
+        return "", set()
+    return (words[0], set(words[1:])) if words else ("", set())
+
+
+def call(command, env):
+    """Exit code and all the output of a command run in our folder."""
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    output = process.communicate()[0].decode("utf-8", "replace")
+    return process.returncode, output
+
+
+def last_lines(output):
+    """The end of a long output, indented."""
+    return "".join("    %s\n" % line for line in output.strip().splitlines()[-12:])
+
+
+def make_venv(env):
+    """An empty environment; the command that installs into it."""
+    code, output = call([sys.executable, "-m", "pip", "--version"], env)
+    version = re.match(r"pip (\d+)\.(\d+)", output)
+    if code == 0 and version and (int(version.group(1)), int(version.group(2))) >= PIP_MIN:
+        code, output = call([sys.executable, "-m", "venv", "--clear", "--without-pip", VENV], env)
+        if code:
+            raise SetUpError("could not make %s:\n%s" % (VENV, last_lines(output)))
+        return installer(own=False)
+    # Without pip, or with one too old to install elsewhere, the new environment gets its own.
+    code, output = call([sys.executable, "-m", "venv", "--clear", VENV], env)
+    if code:
+        lack = "pip %s, which is too old," % version.group(0)[4:] if version else "no pip"
+        raise SetUpError(
+            "%s has %s and no ensurepip either. Install pip: sudo apt-get install python3-pip"
+            " (Debian, Ubuntu), sudo dnf install python3-pip (Fedora), or %s -m ensurepip --user;"
+            " then run this again." % (sys.executable, lack, sys.executable)
+        )
+    return installer(own=True)
+
+
+def installer(own):
+    """The command that installs into the environment, by its own pip or by ours from outside."""
+    if own:
+        return [VENV_PYTHON, "-m", "pip"]
+    return [sys.executable, "-m", "pip", "--python", VENV_PYTHON]
+
+
+def install(pip, extras, env):
+    """Install levsim, editable, at the locked versions."""
+    target = "." + ("[%s]" % ",".join(sorted(extras)) if extras else "")
+    options = [
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--retries",
+        "3",
+        "--no-compile",
+    ]
+    code, output = call(pip + ["install"] + options + ["-c", "constraints.txt", "-e", target], env)
+    if not code:
+        return
+    if any(sign in output for sign in NETWORK_SIGNS):
+        raise SetUpError(
+            "pip could not reach its package index, so levsim could not be installed. Check the"
+            " network (or the proxy: HTTPS_PROXY; a mirror: PIP_INDEX_URL), then run this again."
+            " pip said:\n" + last_lines(output)
+        )
+    raise SetUpError(
+        "pip could not install levsim. If a locked version does not fit this Python (%d.%d), run"
+        " this with Python 3.11, or change constraints.txt. pip said:\n%s"
+        % (sys.version_info[0], sys.version_info[1], last_lines(output))
+    )
+
+
+def set_up(extras, env):
+    """Make the environment, or add to it what is missing."""
+    key = wanted_key()
+    present, there = installed()
+    if present == key and extras <= there:
+        return
+    if present == key:
+        extras = extras | there
+        own = os.path.exists(os.path.join(BIN, "pip.exe" if WINDOWS else "pip"))
+        say("adding what %s needs to .venv (once, about 20 s) ..." % " and ".join(sorted(extras)))
+        pip = installer(own)
+        os.remove(STAMP)
+    else:
+        say("setting up .venv (once, 20 to 60 s, about 400 MB) ...")
+        pip = make_venv(env)
+    install(pip, extras, env)
+    with open(STAMP, "w") as file:
+        file.write(" ".join([key] + sorted(extras)) + "\n")
+
+
+def main(arguments):
+    """Set up what the arguments need, and become what they ask for."""
+    check_python()
+    env, dropped = environment()
+    job = arguments[0] if arguments else "run"
+    set_up(EXTRAS.get(job, set()), env)
+    if job == "test":
+        command, folder = [VENV_PYTHON, "-m", "pytest"] + arguments[1:], ROOT
+    elif job == "bench":
+        command, folder = [VENV_PYTHON, "-m", "tests.bench"] + arguments[1:], ROOT
+    else:
+        # The script, unlike `python -m engine`, does not look for modules in the working folder.
+        command, folder = [LEVSIM] + (arguments or ["run"]), os.getcwd()
+    warn_of_shadows(folder, dropped)
+    if WINDOWS:
+        return subprocess.call(command, cwd=folder, env=env)
+    os.chdir(folder)
+    os.execve(command[0], command, env)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except SetUpError as error:
+        say(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
