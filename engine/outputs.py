@@ -6,14 +6,15 @@ Product NAVs between two wakes lie on known lines, so they leave the heart as *l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
 
-from engine.events import Output
+from engine.events import Output, encode_event
 
-__all__ = ["ATTRIBUTION", "NavBlock", "NavLine", "Outputs", "UserNavBlock"]
+__all__ = ["ATTRIBUTION", "NavBlock", "Outputs", "Tape", "UserNavBlock"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -36,47 +37,46 @@ ATTRIBUTION: Final = (
 """Where an equity change came from, in quote atoms; the sum is the equity change. ``price`` comes first."""
 
 
-class NavLine(Struct, frozen=True, gc=False):
-    """A product between two wakes: ``NAV(mark) = intercept + slope * mark`` in quote atoms.
-
-    Attributes:
-        product: index of the product.
-        units: units outstanding, steps of 1e-8.
-        intercept: quote atoms (float).
-        slope: quote atoms per unit of mark price; ``exposure = slope * mark``.
-        since_mark: mark at which the segment began.
-        attribution: closed amounts in quote atoms, ``ATTRIBUTION`` order; ``price`` without the running segment.
-    """
-
-    product: int
-    units: int
-    intercept: float
-    slope: float
-    since_mark: float
-    attribution: tuple[int, ...]
-
-
 class NavBlock(Struct, frozen=True, eq=False):
     """Samples of one market's products: every line at every sample time.
 
     Attributes:
         market: index of the market.
         sequence: shape (n,) the input that let each sample time pass.
-        ordinal: shape (n,) place of the sample's first line among the NAVs of that input; line ``i`` is ``+ i``.
+        base, stride, offset: where the ordinals start, see ``ordinals``.
         ts_ns: shape (n,) sample times.
         mark: shape (n,) the last mark price at or before them.
-        lines: the products of the market, in declared order.
+        products: indices of the market's launched products, in declared order.
+        line: shape (m, 3): intercept and slope (``NAV(mark) = intercept + slope * mark``, quote atoms), and the mark at
+            which the running segment began.
+        parts: shape (m, 14): units outstanding, then the closed amounts in ``ATTRIBUTION`` order, quote atoms;
+            ``price`` without the running segment.
+        notes: the lines that changed since the market's last block, in canonical form, for the digest.
     """
 
     market: int
     sequence: I64
-    ordinal: I64
+    base: int
+    stride: int
+    offset: int
     ts_ns: I64
     mark: F64
-    lines: tuple[NavLine, ...]
+    products: tuple[int, ...]
+    line: F64
+    parts: I64
+    notes: bytes = b""
 
     def __len__(self) -> int:
-        return len(self.ts_ns) * len(self.lines)
+        return len(self.ts_ns) * len(self.products)
+
+    def ordinals(self) -> I64:
+        """Shape (n,): place of each sample's first line among the NAVs of its input; line ``i`` is ``+ i``.
+
+        The samples that one input let pass count on; the first input of the block may have had some before.
+        """
+        sequence = self.sequence
+        rank = np.arange(len(sequence)) - np.searchsorted(sequence, sequence)
+        return rank * self.stride + self.offset + np.where(sequence == sequence[:1], self.base, 0)
 
 
 class UserNavBlock(Struct, frozen=True, eq=False):
@@ -114,3 +114,40 @@ class Outputs(Struct, eq=False):
 
     def __bool__(self) -> bool:
         return bool(self.events or self.nav or self.user_nav)
+
+
+class Tape:
+    """Where everybody who handles one input writes what happened.
+
+    ``sequence`` and ``ts_ns`` are set by the engine before it hands control to a handler; ordinals count up within a
+    sequence. ``lines`` hold the canonical bytes, made once, here.
+    """
+
+    __slots__ = ("events", "lines", "ordinal", "sequence", "ts_ns")
+
+    def __init__(self) -> None:
+        self.events: list[Output] = []
+        self.lines: list[bytes] = []
+        self.sequence = -1
+        self.ordinal = 0
+        self.ts_ns = 0
+
+    def at(self, sequence: int, ts_ns: int) -> None:
+        """From here on, what is said was caused by ``sequence`` and was at ``ts_ns``."""
+        if sequence != self.sequence:
+            self.sequence = sequence
+            self.ordinal = 0
+        self.ts_ns = ts_ns
+
+    def say(self, kind: Callable[..., Output], **fields: Any) -> None:
+        """State a fact; ``fields`` are those of the event beyond its place and time."""
+        event = kind(sequence=self.sequence, ordinal=self.ordinal, ts_ns=self.ts_ns, **fields)
+        self.ordinal += 1
+        self.events.append(event)
+        self.lines.append(encode_event(event))
+
+    def take(self) -> tuple[list[Output], list[bytes]]:
+        """What was said since the last call."""
+        said = self.events, self.lines
+        self.events, self.lines = [], []
+        return said

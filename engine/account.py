@@ -1,0 +1,294 @@
+"""A product's account: what it holds in the ledger, and where its equity came from.
+
+Cash, lots and units are balances of the ledger. Between two trades the account is on one straight line, a *segment*;
+the price part of its profit is the change of value along the segments, computed on its own. Every other cause is
+booked in quote atoms when it happens. The causes sum to the change of equity.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from engine.ledger import Cause, Ledger
+from engine.outputs import ATTRIBUTION
+from engine.product import ProductSpec
+from engine.units import Rounding, mul_div
+from engine.venue.contract import Contract
+
+__all__ = ["Account", "AccountState", "Execution"]
+
+(
+    PRICE,
+    SPREAD_IMPACT,
+    BASIS,
+    FEES,
+    FUNDING,
+    MANAGEMENT_FEE,
+    LIQUIDATION,
+    ADL,
+    INTEREST,
+    ISSUER,
+    INSURANCE,
+    ROUNDING,
+    FLOWS,
+) = range(len(ATTRIBUTION))
+
+
+class AccountState(Struct):
+    """What the account must remember beside its balances.
+
+    ``gap``, ``leverage_change``, ``timing`` and ``steady`` split the price part (quote atoms, floats): what was lost or won
+    beyond an edge before the product could act; from promised leverage that differed from the first; from held leverage that
+    differed from the promised; and at the first target throughout.
+    """
+
+    since_mark: float = 0.0
+    attribution: list[int] = []
+    roundings: int = 0
+    equity_start: int = 0
+    first_mark: float = 0.0
+    first_target: float = 0.0
+    target: float = 0.0
+    gap: float = 0.0
+    leverage_change: float = 0.0
+    timing: float = 0.0
+    steady: float = 0.0
+
+
+class Execution(Struct, frozen=True, gc=False):
+    """What one fill moved, in settlement atoms (signed cash, fee positive)."""
+
+    hedge: int
+    spread_impact: int
+    fee: int
+
+
+class Account:
+    """Balances, line and attribution of one product."""
+
+    __slots__ = (
+        "_book_cash",
+        "_book_lots",
+        "_cash",
+        "_clearing",
+        "_clearing_quote",
+        "_fees",
+        "_funding",
+        "_insurance",
+        "_issuer",
+        "_issuer_settlement",
+        "_issuer_units",
+        "_lots",
+        "_mint",
+        "_quote",
+        "_reserve",
+        "_users",
+        "_users_units",
+        "balances",
+        "contract",
+        "ledger",
+        "spec",
+        "state",
+    )
+
+    def __init__(self, spec: ProductSpec, contract: Contract, ledger: Ledger) -> None:
+        self.spec = spec
+        self.contract = contract
+        self.ledger = ledger
+        self.balances = ledger.balances
+        self.state = AccountState(attribution=[0] * len(ATTRIBUTION))
+        owner, symbol = f"product:{spec.id}", contract.spec.symbol
+        quote, settlement = contract.quote_asset, contract.settlement_asset
+        lots, units = f"{symbol}:lots", f"{spec.id}:units"
+        self._cash = ledger.open(owner, settlement)
+        self._quote = ledger.open(owner, quote)
+        self._lots = ledger.open(owner, lots)
+        self._mint = ledger.open(owner, units)
+        self._users = ledger.open("user", quote)
+        self._users_units = ledger.open("user", units)
+        self._issuer = ledger.open("issuer", quote)
+        self._issuer_settlement = ledger.open("issuer", settlement)
+        self._issuer_units = ledger.open("issuer", units)
+        self._book_cash = ledger.open(f"book:{symbol}", settlement)
+        self._book_lots = ledger.open(f"book:{symbol}", lots)
+        self._fees = ledger.open("fees", settlement)
+        self._funding = ledger.open(f"funding:{symbol}", settlement)
+        self._clearing = ledger.open("clearing", settlement)
+        self._clearing_quote = ledger.open("clearing", quote)
+        self._insurance = ledger.open("insurance", quote)
+        self._reserve = ledger.open(f"reserve:{spec.id}", quote)
+
+    @property
+    def cash(self) -> int:
+        """Cash in settlement atoms."""
+        return self.balances[self._cash]
+
+    @property
+    def lots(self) -> int:
+        """Position, long positive."""
+        return self.balances[self._lots]
+
+    @property
+    def units(self) -> int:
+        """Units outstanding, steps of 1e-8."""
+        return -self.balances[self._mint]
+
+    def nav(self, mark: float) -> int:
+        """Equity in quote atoms at ``mark``, rounded down."""
+        balances = self.balances
+        equity = self.contract.nav(balances[self._cash], balances[self._lots], mark)
+        if self._quote != self._cash:
+            equity += balances[self._quote]
+        return equity
+
+    def line(self) -> tuple[float, float]:
+        """``(intercept, slope)``: NAV in quote atoms is ``intercept + slope * mark``."""
+        balances = self.balances
+        intercept, slope = self.contract.line(balances[self._cash], balances[self._lots])
+        if self._quote != self._cash:
+            intercept += balances[self._quote]
+        return intercept, slope
+
+    def launch(self, mark: float, user_units: int, issuer_units: int, paid: int) -> None:
+        """Issue the first units against ``paid`` quote atoms, all at one quote a unit."""
+        post = self.ledger.post
+        users_paid = paid - self.spec.seed_atoms
+        post(Cause.CREATION, self._users, self._quote, users_paid)
+        post(Cause.CREATION, self._issuer, self._quote, self.spec.seed_atoms)
+        post(Cause.CREATION, self._mint, self._users_units, user_units)
+        post(Cause.CREATION, self._mint, self._issuer_units, issuer_units)
+        post(Cause.ISSUER, self._issuer, self._reserve, self.spec.hedge.reserve_atoms)
+        self._to_settlement(paid, mark, Cause.CREATION)
+        state = self.state
+        state.since_mark = state.first_mark = mark
+        state.equity_start = paid
+        state.attribution[ROUNDING] += self.nav(mark) - paid
+        state.roundings += 1
+
+    def close_segment(self, mark: float, edge: float | None = None) -> None:
+        """Book the price part since the last trade; ``edge`` is the price at which the product wanted to act.
+
+        Args:
+            mark: where the segment ends.
+            edge: the breached edge where a move jumped through it: what lies beyond goes to ``gap``.
+        """
+        state = self.state
+        since = state.since_mark
+        if mark == since:
+            return
+        start = self.nav(since)
+        price_part = self.nav(mark) - start
+        state.attribution[PRICE] += price_part
+        slope = self.line()[1]
+        gap = slope * (mark - edge) if edge is not None else 0.0
+        regular = price_part - gap
+        move = (mark if edge is None else edge) / since - 1.0
+        steady = state.first_target * start * move
+        promised = state.target * start * move
+        state.gap += gap
+        state.steady += steady
+        state.leverage_change += promised - steady
+        state.timing += regular - promised
+        state.since_mark = mark
+
+    def execute(self, lots: int, price: float, mid: float, mark: float) -> Execution:
+        """Buy ``lots`` (sell where negative) at ``price`` when mid was ``mid`` and the mark ``mark``."""
+        contract, state, post = self.contract, self.state, self.ledger.post
+        self.close_segment(mark)
+        before = self.nav(mark)
+        at_mid = contract.trade_cash(lots, mid)
+        impact = (contract.trade_cash(lots, price) if price != mid else at_mid) - at_mid
+        fee = contract.taker_fee(at_mid + impact)
+        post(Cause.HEDGE, self._book_lots, self._lots, lots)
+        post(Cause.HEDGE, self._book_cash, self._cash, at_mid)
+        post(Cause.SPREAD_IMPACT, self._book_cash, self._cash, impact)
+        post(Cause.TAKER_FEE, self._cash, self._fees, fee)
+        book, quote = state.attribution, contract.to_quote
+        basis = quote(at_mid - contract.trade_cash(lots, mark), mark) if mid != mark else 0
+        spread, paid = quote(impact, mark), quote(-fee, mark)
+        book[BASIS] += basis
+        book[SPREAD_IMPACT] += spread
+        book[FEES] += paid
+        book[ROUNDING] += self.nav(mark) - before - basis - spread - paid
+        state.roundings += 4
+        return Execution(at_mid, impact, fee)
+
+    def pay_funding(self, paid: int, mark: float) -> None:
+        """Funding at its instant; ``paid`` settlement atoms, negative received."""
+        self._book(Cause.FUNDING, FUNDING, self._funding, paid, mark)
+
+    def pay_management_fee(self, rate: float, mark: float) -> int:
+        """The issuer's fee on the present NAV, rounded up; the settlement atoms paid."""
+        over, under = rate.as_integer_ratio()
+        self.close_segment(mark)
+        fee = mul_div(self.nav(mark), over, under, Rounding.UP)
+        paid = self.contract.to_settlement(fee, mark)
+        self._book(Cause.MANAGEMENT_FEE, MANAGEMENT_FEE, self._issuer_settlement, paid, mark)
+        return paid
+
+    def create(self, quote: int, units: int, mark: float) -> None:
+        """A user pays ``quote`` atoms for ``units``."""
+        self.close_segment(mark)
+        before = self.nav(mark)
+        self.ledger.post(Cause.CREATION, self._users, self._quote, quote)
+        self.ledger.post(Cause.CREATION, self._mint, self._users_units, units)
+        self._to_settlement(quote, mark, Cause.CREATION)
+        self._flow(quote, self.nav(mark) - before)
+
+    def redeem(self, quote: int, units: int, mark: float) -> None:
+        """A user gives ``units`` back for ``quote`` atoms."""
+        self.close_segment(mark)
+        before = self.nav(mark)
+        contract, balances = self.contract, self.balances
+        if contract.inverse and balances[self._cash]:
+            coins = contract.to_settlement(quote, mark)
+            self.ledger.post(Cause.REDEMPTION, self._cash, self._clearing, coins)
+            self.ledger.post(Cause.REDEMPTION, self._clearing_quote, self._quote, quote)
+        self.ledger.post(Cause.REDEMPTION, self._quote, self._users, quote)
+        self.ledger.post(Cause.REDEMPTION, self._users_units, self._mint, units)
+        self._flow(-quote, self.nav(mark) - before)
+
+    def settle_closed(self, mark: float) -> None:
+        """After the last fill: coins of an inverse account become quote money, so that nothing moves any more."""
+        contract = self.contract
+        self.close_segment(mark)
+        if contract.inverse:
+            before = self.nav(mark)
+            coins = self.balances[self._cash]
+            self.ledger.post(Cause.HEDGE, self._cash, self._clearing, coins)
+            value = contract.to_quote(coins, mark)
+            self.ledger.post(Cause.HEDGE, self._clearing_quote, self._quote, value)
+            self.state.attribution[ROUNDING] += self.nav(mark) - before
+            self.state.roundings += 1
+
+    def pay_deficit(self, payer: str, deficit: int) -> int:
+        """Let a payer cover up to ``deficit`` quote atoms of a closed account; what it paid."""
+        source = {"insurance": self._insurance, "reserve": self._reserve, "issuer": self._issuer}[payer]
+        paid = deficit if payer == "issuer" else max(0, min(deficit, self.balances[source]))
+        insured = payer == "insurance"
+        cause = Cause.INSURANCE if insured else Cause.ISSUER
+        self.ledger.post(cause, source, self._quote, paid)
+        self.state.attribution[INSURANCE if insured else ISSUER] += paid
+        return paid
+
+    def _to_settlement(self, quote: int, mark: float, cause: Cause) -> None:
+        contract = self.contract
+        if contract.inverse:
+            coins = contract.to_settlement(quote, mark)
+            self.ledger.post(cause, self._quote, self._clearing_quote, quote)
+            self.ledger.post(cause, self._clearing, self._cash, coins)
+
+    def _book(self, cause: Cause, part: int, payee: int, paid: int, mark: float) -> None:
+        self.close_segment(mark)
+        before = self.nav(mark)
+        self.ledger.post(cause, self._cash, payee, paid)
+        state, value = self.state, self.contract.to_quote(-paid, mark)
+        state.attribution[part] += value
+        state.attribution[ROUNDING] += self.nav(mark) - before - value
+        state.roundings += 1
+
+    def _flow(self, quote: int, change: int) -> None:
+        state = self.state
+        state.attribution[FLOWS] += quote
+        state.attribution[ROUNDING] += change - quote
+        state.roundings += 1

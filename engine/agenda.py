@@ -1,0 +1,119 @@
+"""Who is due next: alarms in time, and the tightest pair of prices of a market.
+
+Both are heaps whose entries go stale instead of being removed: an entry counts only while it says what its owner
+last said.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from enum import IntEnum
+from heapq import heappop, heappush
+
+from engine.units import NEVER_NS
+
+__all__ = ["Agenda", "Edges", "Priority"]
+
+
+class Priority(IntEnum):
+    """The order of what happens at one instant; prices and their breaches come before all of it, requests and samples
+    after."""
+
+    VENUE = 0
+    FILL = 1
+    FUNDING = 2
+    FEE = 3
+    POLICY = 4
+
+
+Key = tuple[int, int, int]
+"""``(priority, market, handler)``; within one instant this is also the order."""
+
+
+class Agenda:
+    """Alarms in event time, one per key."""
+
+    __slots__ = ("_due", "_heap")
+
+    def __init__(self) -> None:
+        self._due: dict[Key, int] = {}
+        self._heap: list[tuple[int, Key]] = []
+
+    def set(self, key: Key, ts_ns: int) -> None:
+        """Ring ``key`` at ``ts_ns`` instead of when it would have; ``NEVER_NS`` silences it."""
+        if self._due.get(key, NEVER_NS) != ts_ns:
+            self._due[key] = ts_ns
+            if ts_ns != NEVER_NS:
+                heappush(self._heap, (ts_ns, key))
+
+    def next_ns(self) -> int:
+        """When the next alarm rings."""
+        heap = self._heap
+        while heap and self._due[heap[0][1]] != heap[0][0]:
+            heappop(heap)
+        return heap[0][0] if heap else NEVER_NS
+
+    def due(self, ts_ns: int) -> Iterator[Key]:
+        """The keys that ring at ``ts_ns``, in order, each silenced as it is given; those set meanwhile included."""
+        while self.next_ns() == ts_ns:
+            key = heappop(self._heap)[1]
+            self._due[key] = NEVER_NS
+            yield key
+
+    def entries(self) -> list[tuple[int, int, int, int]]:
+        """``(ts_ns, priority, market, handler)`` of every alarm that will ring, in that order."""
+        return sorted((ts, *key) for key, ts in self._due.items() if ts != NEVER_NS)
+
+
+class Edges:
+    """The price edges of a market's products, and the tightest of them."""
+
+    __slots__ = ("_highs", "_lows", "high", "high_heap", "low", "low_heap")
+
+    def __init__(self, count: int) -> None:
+        self._lows = [-math.inf] * count
+        self._highs = [math.inf] * count
+        self.low_heap: list[tuple[float, int]] = []
+        self.high_heap: list[tuple[float, int]] = []
+        self.low = -math.inf
+        self.high = math.inf
+
+    def arm(self, handler: int, low: float, high: float) -> None:
+        """From now on the handler wakes at or below ``low`` and at or above ``high``."""
+        if low != self._lows[handler]:
+            self._lows[handler] = low
+            if low != -math.inf:
+                heappush(self.low_heap, (-low, handler))
+        if high != self._highs[handler]:
+            self._highs[handler] = high
+            if high != math.inf:
+                heappush(self.high_heap, (high, handler))
+        self._tighten()
+
+    def breached(self, price: float) -> list[int]:
+        """Handlers whose edge ``price`` is at or beyond, in declared order; each must be armed again."""
+        woken = set()
+        while self.low >= price:
+            woken.add(self.low_heap[0][1])
+            self._lows[heappop(self.low_heap)[1]] = -math.inf
+            self._tighten()
+        while self.high <= price:
+            woken.add(self.high_heap[0][1])
+            self._highs[heappop(self.high_heap)[1]] = math.inf
+            self._tighten()
+        return sorted(woken)
+
+    def of(self, handler: int) -> tuple[float, float]:
+        """The edges of one handler."""
+        return self._lows[handler], self._highs[handler]
+
+    def _tighten(self) -> None:
+        heap, lows = self.low_heap, self._lows
+        while heap and lows[heap[0][1]] != -heap[0][0]:
+            heappop(heap)
+        self.low = -heap[0][0] if heap else -math.inf
+        heap, highs = self.high_heap, self._highs
+        while heap and highs[heap[0][1]] != heap[0][0]:
+            heappop(heap)
+        self.high = heap[0][0] if heap else math.inf

@@ -1,0 +1,255 @@
+"""Creation and redemption: units against money, at the request's own hedge fills.
+
+Forward-priced: a request hedges its share of the present basket and deals at NAV after that hedge was filled, so the
+requester bears spread, impact and fee, and the other holders keep their NAV, their leverage and their next wake but for
+rounding, which favours them.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.account import Account
+from engine.events import (
+    CreationRefused,
+    CreationRequest,
+    RedemptionRefused,
+    RedemptionRequest,
+    RequestQueued,
+    UnitsCreated,
+    UnitsRedeemed,
+)
+from engine.execution import Desk, Order, Scene
+from engine.product import units_for
+from engine.units import UNIT_STEPS, asset_decimals
+
+if TYPE_CHECKING:
+    from engine.users import Users
+
+__all__ = ["Dealing"]
+
+Request = CreationRequest | RedemptionRequest
+
+
+class Dealing:
+    """One product's primary market.
+
+    Attributes:
+        units: shape (users,), each user's units; grows when somebody new arrives.
+        queue: requests that wait, oldest first.
+    """
+
+    __slots__ = ("_shared", "account", "changed", "desk", "pledged", "queue", "units", "users")
+
+    def __init__(self, account: Account, desk: Desk, users: Users) -> None:
+        self.account = account
+        self.desk = desk
+        self.users = users
+        self.units: np.ndarray[Any, np.dtype[np.int64]] = np.zeros(len(users), np.int64)
+        self.queue: list[Request] = []
+        self.pledged: dict[int, int] = {}
+        self.changed: list[int] = []
+        self._shared = False
+
+    def issue(self) -> tuple[int, int, int]:
+        """The first units, one per quote: ``(users' units, issuer's units, quote atoms paid)``."""
+        spec = self.account.spec
+        step = UNIT_STEPS // 10 ** asset_decimals(self.account.contract.quote_asset)
+        self._grow()
+        paid = spec.seed_atoms
+        for user, quote in spec.holdings:
+            self.units[user] += quote * step
+            paid += quote
+        return (paid - spec.seed_atoms) * step, spec.seed_atoms * step, paid
+
+    def ask(self, scene: Scene, request: Request, refusal: str | None, wait: str | None) -> None:
+        """Take a request: refuse it, let it wait, or send its hedge.
+
+        Args:
+            refusal: why nothing can be dealt now, as the handler sees it.
+            wait: why the request should wait instead.
+        """
+        refusal = refusal or self._refusal(scene, request)
+        if refusal:
+            self.refuse(scene, request, refusal)
+        elif wait:
+            self.queue.append(request)
+            scene.tape.say(
+                RequestQueued,
+                product=request.product,
+                user=request.user,
+                id=request.id,
+                reason=wait,
+            )
+        else:
+            self._send(scene, request)
+
+    def refuse(self, scene: Scene, request: Request, reason: str) -> None:
+        """State that a request was refused."""
+        kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
+        scene.tape.say(
+            kind, product=request.product, user=request.user, id=request.id, reason=reason
+        )
+
+    def quote_atoms(self, request: CreationRequest) -> int:
+        """What a creation pays, in quote atoms; a fraction of an atom is left with the user."""
+        scale = 10 ** asset_decimals(self.account.contract.quote_asset)
+        return int(Fraction(repr(request.quote)) * scale)
+
+    def _refusal(self, scene: Scene, request: Request) -> str | None:
+        if isinstance(request, CreationRequest):
+            quote = self.quote_atoms(request)
+            nav = self.account.nav(scene.mark)
+            return None if units_for(quote, self.account.units, nav) > 0 else "too_small"
+        user = self.users.index(request.user)
+        if user is None:
+            return "unknown_user"
+        units = _steps(request)
+        free = self._held(user) - self.pledged.get(user, 0)
+        if units <= 0:
+            return "too_small"
+        return None if units <= free else "insufficient_units"
+
+    def _held(self, user: int) -> int:
+        return int(self.units[user]) if user < len(self.units) else 0
+
+    def _send(self, scene: Scene, request: Request) -> None:
+        account = self.account
+        held, nav, total = account.lots, account.nav(scene.mark), account.units
+        if isinstance(request, CreationRequest):
+            quote = self.quote_atoms(request)
+            lots = _towards_zero(held * (quote - self._hedge_cost(scene, quote, nav)), nav)
+        else:
+            user = self.users.index(request.user)
+            units = _steps(request)
+            assert user is not None
+            self.pledged[user] = self.pledged.get(user, 0) + units
+            lots = -_towards_zero(held * units, total)
+        purpose = "creation" if isinstance(request, CreationRequest) else "redemption"
+        order = self.desk.order(scene, purpose, lots, request=request)
+        if order.arrives_ns <= scene.ts_ns:
+            self.arrive(scene, order)
+        if order.held or order.arrives_ns > scene.ts_ns:
+            self.desk.state.deals.append(order)
+
+    def _hedge_cost(self, scene: Scene, quote: int, nav: int) -> int:
+        """Quote atoms that hedging ``quote`` will cost in spread and fee, near enough to size the hedge by: what the
+        costs take is not hedged, so that lots per unit stay what they were."""
+        account = self.account
+        mid, half_spread = scene.top()
+        cash = account.contract.trade_cash(_towards_zero(account.lots * quote, nav), mid)
+        cost = account.contract.taker_fee(cash) + int(abs(cash) * max(half_spread, 0.0))
+        return min(quote, account.contract.to_quote(cost, scene.mark))
+
+    def arrive(self, scene: Scene, order: Order) -> None:
+        """Let the hedge of a request meet the book, then deal at what it left."""
+        account, request = self.account, order.request
+        assert request is not None
+        before = account.nav(scene.mark)
+        filled = self.desk.arrive(scene, order)
+        if order.held:
+            return
+        order.arrives_ns = scene.ts_ns
+        cost = before - account.nav(scene.mark)
+        if isinstance(request, CreationRequest):
+            self._create(scene, order, request, before, filled, cost)
+        else:
+            self._redeem(scene, order, request, before, filled, cost)
+
+    def _create(
+        self, scene: Scene, order: Order, request: CreationRequest, nav: int, filled: int, cost: int
+    ) -> None:
+        account = self.account
+        asked = self.quote_atoms(request)
+        paid = asked if filled == order.lots else asked * filled // order.lots
+        units = units_for(paid - cost, account.units, nav) if nav > 0 else 0
+        if units <= 0:
+            self.refuse(scene, request, "no_depth" if filled != order.lots else "too_small")
+            if cost > 0:
+                account.create(cost, 0, scene.mark)
+            return
+        account.create(paid, units, scene.mark)
+        user = self.users.admit(request.user)
+        self._grow()
+        self._change(user, units)
+        scene.tape.say(
+            UnitsCreated,
+            product=request.product,
+            user=request.user,
+            id=request.id,
+            units=units,
+            quote_atoms=paid,
+            cost_atoms=cost,
+            refund_atoms=asked - paid,
+            nav_atoms=account.nav(scene.mark),
+            units_total=account.units,
+            user_units=int(self.units[user]),
+        )
+
+    def _redeem(
+        self, scene: Scene, order: Order, request: RedemptionRequest, nav: int, filled: int, cost: int
+    ) -> None:
+        account = self.account
+        user, asked = self.users.index(request.user), _steps(request)
+        assert user is not None
+        self._release(user, asked)
+        units = asked if filled == order.lots else asked * filled // order.lots
+        quote = max(0, nav * units // account.units - cost) if nav > 0 else 0
+        if units <= 0:
+            self.refuse(scene, request, "no_depth")
+            return
+        account.redeem(quote, units, scene.mark)
+        self._change(user, -units)
+        scene.tape.say(
+            UnitsRedeemed,
+            product=request.product,
+            user=request.user,
+            id=request.id,
+            units=units,
+            quote_atoms=quote,
+            cost_atoms=cost,
+            nav_atoms=account.nav(scene.mark),
+            units_total=account.units,
+            user_units=int(self.units[user]),
+        )
+
+    def drop(self, request: Request) -> None:
+        """Free the units that a redemption under way had pledged: it will not be dealt."""
+        if isinstance(request, RedemptionRequest):
+            user = self.users.index(request.user)
+            assert user is not None
+            self._release(user, _steps(request))
+
+    def _release(self, user: int, units: int) -> None:
+        self.pledged[user] -= units
+        if not self.pledged[user]:
+            del self.pledged[user]
+
+    def shared_units(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """All users' units, for a record that keeps them: the next change makes a copy first."""
+        self._shared = True
+        return self.units
+
+    def _change(self, user: int, units: int) -> None:
+        if self._shared:
+            self.units = self.units.copy()
+            self._shared = False
+        self.units[user] += units
+        self.changed.append(user)
+
+    def _grow(self) -> None:
+        missing = len(self.users) - len(self.units)
+        if missing > 0:
+            self.units = np.concatenate([self.units, np.zeros(missing, np.int64)])
+
+
+def _steps(request: RedemptionRequest) -> int:
+    return int(Fraction(repr(request.units)) * UNIT_STEPS)
+
+
+def _towards_zero(over: int, under: int) -> int:
+    whole = abs(over) // abs(under)
+    return whole if (over >= 0) == (under >= 0) else -whole

@@ -1,0 +1,68 @@
+"""Chained digests: one number that says whether two output logs are the same, at any point of them.
+
+A chain takes items in order and makes a link of every 4,096: ``link = sha256(previous link + items)``. Its open tail is kept, so
+that it can be put into a snapshot and go on elsewhere.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+from msgspec import Struct
+
+__all__ = ["Chain", "ChainState"]
+
+LINK_ITEMS: Final = 4_096
+
+
+class ChainState(Struct):
+    """The last link, what came after it, and how many items the chain has."""
+
+    link: bytes = b""
+    tail: bytes = b""
+    open: int = 0
+    items: int = 0
+
+
+class Chain:
+    """A chained sha256 over items of any size."""
+
+    __slots__ = ("state",)
+
+    def __init__(self) -> None:
+        self.state = ChainState()
+
+    def lines(self, lines: list[bytes]) -> None:
+        """Take items of variable size; each is ended by a line end."""
+        while lines:
+            room = LINK_ITEMS - self.state.open
+            part, lines = lines[:room], lines[room:]
+            self._take(b"\n".join(part) + b"\n", len(part))
+
+    def records(self, data: bytes, size: int) -> None:
+        """Take items of ``size`` bytes each, one after the other."""
+        start = 0
+        while start < len(data):
+            room = (LINK_ITEMS - self.state.open) * size
+            part = data[start : start + room]
+            self._take(part, len(part) // size)
+            start += len(part)
+
+    def note(self, data: bytes) -> None:
+        """Take something that is no item: it counts for the digest, not for the links."""
+        self.state.tail += data
+
+    def _take(self, data: bytes, items: int) -> None:
+        state = self.state
+        state.tail += data
+        state.open += items
+        state.items += items
+        if state.open == LINK_ITEMS:
+            state.link = sha256(state.link + state.tail).digest()
+            state.tail = b""
+            state.open = 0
+
+    def digest(self) -> bytes:
+        """The digest of everything taken so far."""
+        return sha256(self.state.link + self.state.tail).digest()

@@ -1,0 +1,110 @@
+"""One double-entry ledger in integers: everything owned is a balance, everything that happens a balanced transfer.
+
+An account is ``(owner, asset)``. Money, perp lots and product units are all assets, so a hedge is an exchange of cash
+against lots and a creation one of cash against units. A transfer moves one amount of one asset between two accounts
+and bears its cause; the sum over all accounts of an asset is zero after every transfer, because there is no other way
+to change a balance. ``check`` proves it by a full scan at snapshots.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from engine.errors import InvariantError
+
+__all__ = ["CAUSES", "Cause", "Ledger"]
+
+
+class Cause(IntEnum):
+    """Why a balance changed."""
+
+    HEDGE = 0
+    SPREAD_IMPACT = 1
+    TAKER_FEE = 2
+    MAKER_FEE = 3
+    FUNDING = 4
+    MANAGEMENT_FEE = 5
+    CREATION = 6
+    REDEMPTION = 7
+    CREATE_FEE = 8
+    REDEEM_FEE = 9
+    LIQUIDATION = 10
+    LIQUIDATION_FEE = 11
+    ADL = 12
+    SOCIALISED = 13
+    INSURANCE = 14
+    ISSUER = 15
+    INTEREST = 16
+    SPLIT = 17
+    ROUNDING = 18
+
+
+CAUSES: Final = len(Cause)
+
+
+class Ledger:
+    """Balances of all owners, in the smallest unit of each asset."""
+
+    __slots__ = ("_assets", "_ids", "asset_of", "balances", "transfers")
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[str, str], int] = {}
+        self._assets: dict[str, int] = {}
+        self.balances: list[int] = []
+        self.asset_of: list[int] = []
+        self.transfers = [0] * CAUSES
+        """How many transfers each cause made."""
+
+    def open(self, owner: str, asset: str) -> int:
+        """The number of the account ``(owner, asset)``, opened empty if it is new."""
+        number = self._ids.get((owner, asset))
+        if number is None:
+            number = self._ids[owner, asset] = len(self.balances)
+            self.balances.append(0)
+            self.asset_of.append(self._assets.setdefault(asset, len(self._assets)))
+        return number
+
+    def post(self, cause: Cause, source: int, target: int, amount: int) -> None:
+        """Move ``amount`` from one account to another of the same asset; negative moves it back.
+
+        Raises:
+            InvariantError: if the accounts are of different assets: money would appear from nowhere.
+        """
+        if self.asset_of[source] != self.asset_of[target]:
+            raise InvariantError(
+                f"{cause.name}: account {source} and account {target} are not of one asset"
+            )
+        balances = self.balances
+        balances[source] -= amount
+        balances[target] += amount
+        self.transfers[cause] += 1
+
+    def balance(self, owner: str, asset: str) -> int:
+        """What an owner has of an asset; 0 where there is no account."""
+        number = self._ids.get((owner, asset))
+        return 0 if number is None else self.balances[number]
+
+    def accounts(self) -> list[tuple[str, str, int]]:
+        """``(owner, asset, balance)`` of every account, in the order of opening."""
+        return [(o, a, self.balances[n]) for (o, a), n in self._ids.items()]
+
+    def check(self) -> None:
+        """Full scan: every asset sums to zero.
+
+        Raises:
+            InvariantError: naming the asset and its sum.
+        """
+        sums = [0] * len(self._assets)
+        for asset, balance in zip(self.asset_of, self.balances, strict=True):
+            sums[asset] += balance
+        for name, number in self._assets.items():
+            if sums[number]:
+                raise InvariantError(f"ledger: {name} sums to {sums[number]}, not to zero")
+
+    def load(self, accounts: list[tuple[str, str, int]], transfers: list[int]) -> None:
+        """Take over the balances of a snapshot; accounts it does not know are opened."""
+        for owner, asset, balance in accounts:
+            self.balances[self.open(owner, asset)] = balance
+        self.transfers = list(transfers)
+        self.check()

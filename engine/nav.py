@@ -1,0 +1,125 @@
+"""Valuing products and users in vectors.
+
+Product NAVs lie on lines, so rows are an outer product of lines and marks. A user's NAV is
+``floor(units * NAV / units_total)`` exactly: a float quotient is right to a few units, and the exact remainder in wrapping
+64-bit arithmetic says which; the sum of users plus the reported dust is the product's NAV.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from engine.outputs import ATTRIBUTION, NavBlock
+from engine.units import UNIT_STEPS
+
+__all__ = ["nav_columns", "value_users"]
+
+I64 = np.ndarray[Any, np.dtype[np.int64]]
+
+_CHUNK: Final = 16_384
+_FLOAT_EXACT: Final = 2**52
+_TOTAL_MAX: Final = 2**61
+
+
+def nav_columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
+    """Rows of product NAVs: one per sample and product, in the order of the samples, products in declared order.
+
+    Returns:
+        ``ts_ns, product, sequence, ordinal, nav_atoms`` (float, quote atoms), ``nav_per_unit`` (quote atoms per unit),
+        ``units`` (steps), ``leverage`` (nan where NAV <= 0), ``mark_price`` and one column per cause, quote atoms.
+    """
+    parts = [_rows(block) for block in blocks if len(block)]
+    if not parts:
+        return {name: np.empty(0, dtype) for name, dtype in _COLUMNS.items()}
+    return {name: np.concatenate([part[name] for part in parts]) for name in _COLUMNS}
+
+
+_COLUMNS: Final[dict[str, str]] = {
+    "ts_ns": "i8",
+    "product": "i4",
+    "sequence": "i8",
+    "ordinal": "i8",
+    "nav_atoms": "f8",
+    "nav_per_unit": "f8",
+    "units": "i8",
+    "leverage": "f8",
+    "mark_price": "f8",
+    **dict.fromkeys(ATTRIBUTION, "f8"),
+}
+
+
+def _rows(block: NavBlock) -> dict[str, np.ndarray[Any, Any]]:
+    samples, count = len(block.ts_ns), len(block.products)
+    intercept, slope, since = block.line.T
+    mark = block.mark[:, None]
+    exposure = slope * mark
+    nav = intercept + exposure
+    units = block.parts[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_unit = np.where(units > 0, nav * UNIT_STEPS / units, 0.0)
+        leverage = np.where(nav > 0.0, exposure / nav, np.nan)
+    rows: dict[str, np.ndarray[Any, Any]] = {
+        "ts_ns": np.repeat(block.ts_ns, count),
+        "product": np.tile(np.array(block.products, np.int32), samples),
+        "sequence": np.repeat(block.sequence, count),
+        "ordinal": (block.ordinals()[:, None] + np.arange(count)).ravel(),
+        "nav_atoms": nav.ravel(),
+        "nav_per_unit": per_unit.ravel(),
+        "units": np.tile(units, samples),
+        "leverage": leverage.ravel(),
+        "mark_price": np.repeat(block.mark, count),
+    }
+    for place, cause in enumerate(ATTRIBUTION):
+        closed = block.parts[:, 1 + place].astype(np.float64)
+        if cause == "price":
+            rows[cause] = (closed + slope * (mark - since)).ravel()
+        else:
+            rows[cause] = np.tile(closed, samples)
+    return rows
+
+
+def value_users(units: I64, nav: int, units_total: int, out: I64 | None = None) -> I64:
+    """Exact NAV of each holder, rounded down.
+
+    Args:
+        units: shape (n,), steps of 1e-8, not negative.
+        nav: the product's NAV, atoms; a negative NAV is worth nothing to a holder.
+        units_total: units outstanding, > 0.
+        out: shape (n,), where to put the answer.
+
+    Returns:
+        Shape (n,), atoms.
+
+    Raises:
+        ValueError: if ``units_total`` is not positive.
+    """
+    if units_total <= 0:
+        raise ValueError(f"units_total must be > 0, was {units_total}")
+    answer = np.empty_like(units) if out is None else out
+    if nav <= 0:
+        answer[:] = 0
+        return answer
+    if nav >= _FLOAT_EXACT or units_total >= _TOTAL_MAX:
+        answer[:] = [u * nav // units_total for u in units.tolist()]
+        return answer
+    ratio = nav / units_total
+    quotient = np.empty(_CHUNK)
+    remainder = np.empty(_CHUNK, np.int64)
+    product = np.empty(_CHUNK, np.int64)
+    fits = np.empty(_CHUNK, bool)
+    for start in range(0, len(units), _CHUNK):
+        part = units[start : start + _CHUNK]
+        size = len(part)
+        guess, left, taken, off = answer[start : start + size], remainder[:size], product[:size], fits[:size]
+        np.multiply(part, ratio, out=quotient[:size])
+        guess[:] = quotient[:size]
+        np.multiply(part, nav, out=left)
+        np.multiply(guess, units_total, out=taken)
+        left -= taken
+        np.less(left, 0, out=off)
+        guess -= off
+        np.greater_equal(left, units_total, out=off)
+        guess += off
+    return answer

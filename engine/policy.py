@@ -1,0 +1,181 @@
+"""What a leverage policy is: a frozen struct of parameters with two methods.
+
+``watch`` says when the policy next cares, ``decide`` what it wants now. A policy reads and never writes; what it must
+remember is an explicit state struct that the handler keeps for it and the snapshot holds.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from msgspec import Struct
+
+from engine.product import price_at_leverage
+from engine.watch import ALWAYS, NEVER, Watch, drawn_in
+
+__all__ = [
+    "Close",
+    "Decision",
+    "Deleverage",
+    "MarketView",
+    "Nothing",
+    "Policy",
+    "PolicyAnswerError",
+    "PositionView",
+    "SetLeverage",
+    "View",
+    "leverage_watch",
+]
+
+
+class MarketView(Struct, frozen=True, gc=False):
+    """The market as of the tick that woke us. Prices quote per base; volatilities a year, as ratios.
+
+    Attributes:
+        ts_ns: event time.
+        mark, price, index: mark price, last trade (mark where none), index (mark where none).
+        basis_bps: mark over index.
+        funding_rate: share of notional at the next instant; positive: longs pay.
+        spread_bps: ask over bid, relative to mid; 0 where no book is recorded.
+        depth: quote per side within 1 % of mid; 0 where the book has no depth.
+        ewma_vol, realised_vol, parkinson_vol: 0 until there are signals.
+        trend: signed efficiency of recent moves in [-1, 1]: 1 is straight up.
+        drawdown: of the mark from its highest, <= 0.
+        stale: too many steps of the signal grid had no fresh tick.
+        step_price: the mark at the last step of the signal grid.
+    """
+
+    ts_ns: int
+    mark: float
+    price: float
+    index: float
+    basis_bps: float = 0.0
+    funding_rate: float = 0.0
+    spread_bps: float = 0.0
+    depth: float = 0.0
+    ewma_vol: float = 0.0
+    realised_vol: float = 0.0
+    parkinson_vol: float = 0.0
+    trend: float = 0.0
+    drawdown: float = 0.0
+    stale: bool = False
+    step_price: float = 0.0
+
+
+class PositionView(Struct, frozen=True, gc=False):
+    """The product as of the tick that woke us; money in quote.
+
+    Attributes:
+        nav: net asset value of all units.
+        exposure: quote delta, signed.
+        leverage: exposure / NAV, signed; 0 where NAV <= 0.
+        target: leverage last decided.
+        entry_price: mark at the launch.
+        high_water_mark: highest NAV per unit (quote) since the launch, as far as it was watched.
+        drawdown: of NAV per unit from its high-water mark, <= 0.
+        age_ns: since the launch.
+        last_rebalance_ns: when the last plan was done; 0 before the first.
+    """
+
+    nav: float
+    exposure: float
+    leverage: float
+    target: float
+    entry_price: float = 0.0
+    high_water_mark: float = 0.0
+    drawdown: float = 0.0
+    age_ns: int = 0
+    last_rebalance_ns: int = 0
+
+
+class View(Struct, frozen=True, gc=False):
+    """What a policy sees. Alarms up to ``due_ns`` have rung: a timer compares with this, never with ``market.ts_ns``,
+    because at one instant prices come before alarms."""
+
+    market: MarketView
+    position: PositionView
+    due_ns: int
+
+
+class SetLeverage(Struct, frozen=True, gc=False):
+    """Trade to a signed target leverage."""
+
+    target: float
+    reason: str
+
+
+class Deleverage(Struct, frozen=True, gc=False):
+    """Cut exposure to a signed target leverage because margin is short; beats ``SetLeverage``."""
+
+    target: float
+    reason: str
+
+
+class Close(Struct, frozen=True, gc=False):
+    """Give up the position for good; beats everything."""
+
+    reason: str
+
+
+Decision = SetLeverage | Deleverage | Close
+
+
+class Nothing(Struct, frozen=True, gc=False):
+    """The state of a policy that remembers nothing."""
+
+
+class PolicyAnswerError(Exception):
+    """A policy's answer is no leverage; the message says what it was and when."""
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """A leverage policy. ``uses_signals``: it reads volatility, trend, drawdown or book figures; ``uses_high_water``: it reads
+    the product's high-water mark; ``de_risking``: it is asked, and its watch is armed, while a plan is under way."""
+
+    uses_signals: ClassVar[bool]
+    uses_high_water: ClassVar[bool]
+    de_risking: ClassVar[bool]
+
+    def initial_state(self) -> Any:
+        """What the policy remembers before its first look."""
+
+    def watch(self, view: View, state: Any) -> Watch:
+        """When the policy next cares, seen from now."""
+
+    def decide(self, view: View, state: Any) -> tuple[Decision | None, Any]:
+        """What the policy wants now, and what it remembers; the same state where it has nothing to say."""
+
+
+def leverage_watch(view: View, low: float, high: float, sign: float) -> Watch:
+    """The prices at which |leverage| reaches ``low`` or ``high`` on the product's present line.
+
+    |leverage| rises with the price where the intercept is positive and falls where it is negative: that, not sorting,
+    tells which edge lies where. An edge at or below zero means never.
+
+    Args:
+        view: the present line is ``intercept = nav - exposure``, ``slope = exposure / mark``.
+        low, high: magnitudes; 0 and infinity mean never.
+        sign: +1 for a long product, -1 for a short one.
+    """
+    position = view.position
+    slope = position.exposure / view.market.mark
+    intercept = position.nav - position.exposure
+    if slope == 0.0:
+        return ALWAYS if low > 0.0 else NEVER
+    if intercept == 0.0:
+        return NEVER if low < abs(position.leverage) < high else ALWAYS
+    at_high = _edge(intercept, slope, sign * high)
+    at_low = _edge(intercept, slope, sign * low)
+    below, above = (at_high, at_low) if intercept < 0.0 else (at_low, at_high)
+    floor, ceiling = drawn_in(
+        below if below > 0.0 else -math.inf, above if above > 0.0 else math.inf
+    )
+    return Watch(low=floor, high=ceiling)
+
+
+def _edge(intercept: float, slope: float, leverage: float) -> float:
+    if leverage in (0.0, 1.0) or math.isinf(leverage):
+        return 0.0
+    return price_at_leverage(intercept, slope, leverage)

@@ -1,0 +1,106 @@
+"""A product's arithmetic: leverage on a line, the prices of its edges, units against money.
+
+Between trades a product's NAV is a straight line in the mark, ``NAV(p) = intercept + slope * p``; exposure is
+``slope * p``. Everything here follows from those two numbers.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from engine.units import DAY_NS
+
+__all__ = ["HedgeTerms", "ProductSpec", "Terms", "bankruptcy_price", "price_at_leverage", "units_for"]
+
+
+class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What holders were promised, apart from leverage.
+
+    Attributes:
+        pack: name of the rule pack the terms come from; ``none`` where they are written out.
+        nav: how NAV is defined; ``basket``: the equity of the hedge account, costs fall on holders.
+        management_fee: share of NAV per ``fee_every_ns``, paid to the issuer.
+        fee_every_ns: interval of the management fee, counted from 1970-01-01 UTC.
+        while_rebalancing: what happens to requests while a rebalance is under way.
+    """
+
+    pack: Literal["none"] = "none"
+    nav: Literal["basket"] = "basket"
+    management_fee: float = 0.0
+    fee_every_ns: int = DAY_NS
+    while_rebalancing: Literal["refuse", "queue"] = "refuse"
+
+
+class HedgeTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the hedge reaches the venue: ``latency_ns`` from decision to book, ``retry_ns`` before an unfilled rest is sent
+    again, ``reserve_atoms`` set aside by the issuer against a negative NAV, ``when_stale`` for orders that meet a
+    market without fresh prices."""
+
+    latency_ns: int = 0
+    retry_ns: int = 1_000_000_000
+    reserve_atoms: int = 0
+    when_stale: Literal["hold", "refuse"] = "hold"
+
+
+class ProductSpec(Struct, frozen=True, kw_only=True):
+    """One product as the heart needs it; policies are bound beside it.
+
+    Attributes:
+        id: its name.
+        market: index of its market.
+        kind: ``fund`` follows its policies; ``spot`` buys once and holds, without funding.
+        seed_atoms: the issuer's own units, quote atoms at the start.
+        holdings: ``(user index, quote atoms)`` spent at the start, in user order.
+        limit: largest |leverage| a policy may ask for.
+    """
+
+    id: str
+    market: int
+    kind: Literal["fund", "spot"] = "fund"
+    seed_atoms: int
+    holdings: tuple[tuple[int, int], ...] = ()
+    terms: Terms = Terms()
+    hedge: HedgeTerms = HedgeTerms()
+    limit: float = 10.0
+
+
+def bankruptcy_price(intercept: float, slope: float) -> float:
+    """Mark price at which the product's NAV is zero.
+
+    ``NAV(p) = intercept + slope * p``, so ``p = -intercept / slope``. Holding 3 BTC bought at 100 with 100 of NAV
+    (intercept -200) the product is bankrupt at 66.67.
+
+    Args:
+        intercept: NAV at price zero, quote; negative when exposure exceeds NAV.
+        slope: base amount, long positive; not zero.
+
+    Returns:
+        Quote per base. Zero or less means that no positive price bankrupts the product.
+
+    Raises:
+        ZeroDivisionError: if ``slope`` is zero.
+    """
+    return -intercept / slope
+
+
+def price_at_leverage(intercept: float, slope: float, leverage: float) -> float:
+    """Mark price at which a product's leverage is ``leverage``; zero or less if there is none.
+
+    ``slope * p = leverage * (intercept + slope * p)``, so ``p = leverage * intercept / (slope * (1 - leverage))``. A product
+    with 300 of exposure on 100 of NAV at a price of 100 (intercept -200, slope 3) has leverage 4.125 at 88, and 2.25 at 120.
+
+    Args:
+        intercept: NAV at price zero, quote.
+        slope: base amount, long positive; not zero.
+        leverage: signed; not 1 (leverage 1 is met at every price or none).
+
+    Source: band algebra, leverage at price ratio x is ``L x / (1 + L (x - 1))``.
+    """
+    return leverage * intercept / (slope * (1.0 - leverage))
+
+
+def units_for(quote: int, units_total: int, nav: int) -> int:
+    """Units that ``quote`` atoms buy at NAV, rounded down: the pool is never diluted."""
+    return quote * units_total // nav

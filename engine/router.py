@@ -1,0 +1,119 @@
+"""Whose wake comes first: the earliest breach among the rows of a step.
+
+Each column that some market values its positions with is scanned once, with the edges of the symbols in it; rows
+before the first breach are never visited again.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from engine.intake import Column, Rows
+from engine.market import Market
+from engine.ticks import Kind
+from engine.watch import first_breach, first_breach_by_symbol
+
+__all__ = ["Breach", "Router"]
+
+F64 = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Breach:
+    """A row at or beyond a market's edge."""
+
+    __slots__ = ("market", "price", "row", "run_ns", "sequence")
+
+    def __init__(self, market: int, column: Column, row: int) -> None:
+        prices = column.prices
+        assert prices is not None
+        self.market = market
+        self.row = row
+        self.price = float(prices[row])
+        self.sequence = int(column.sequence[row])
+        self.run_ns = int(column.run[row])
+
+
+class Router:
+    """The markets' edges, by kind of column and symbol."""
+
+    __slots__ = ("_columns", "_highs", "_lows", "_positions", "markets", "of_symbol", "sources")
+
+    def __init__(self, markets: list[Market], symbols: int) -> None:
+        self.markets = markets
+        self.of_symbol = [-1] * symbols
+        self.sources = sorted({m.kind for m in markets if m.handlers})
+        self._lows: dict[Kind, F64] = {k: np.full(symbols, -math.inf) for k in self.sources}
+        self._highs: dict[Kind, F64] = {k: np.full(symbols, math.inf) for k in self.sources}
+        for number, market in enumerate(markets):
+            self.of_symbol[market.spec.symbol] = number
+            self.arm(market)
+        self._columns: list[Column] = []
+        self._positions: list[int] = []
+
+    def arm(self, market: Market) -> None:
+        """Take over a market's present edges."""
+        if market.handlers:
+            low, high = market.bounds()
+            self._lows[market.kind][market.spec.symbol] = low
+            self._highs[market.kind][market.spec.symbol] = high
+
+    def edges(self, kind: Kind, symbol: int) -> tuple[float, float]:
+        """Between which prices a row of that kind and symbol wakes nobody."""
+        if kind not in self._lows:
+            return -math.inf, math.inf
+        return float(self._lows[kind][symbol]), float(self._highs[kind][symbol])
+
+    def open(self, rows: Rows) -> None:
+        """A new step begins."""
+        self._columns = [c for c in rows.columns if c.kind in self._lows]
+        self._positions = [0] * len(self._columns)
+
+    def next_breach(self, stop: int) -> Breach | None:
+        """The first row below sequence ``stop`` at which some market wakes; the scan goes on behind it."""
+        found: tuple[int, int, int] | None = None
+        for number, column in enumerate(self._columns):
+            start, end = self._positions[number], column.row_at(stop)
+            if start >= end:
+                continue
+            row = self._scan(column, start, end)
+            if row < end:
+                sequence = int(column.sequence[row])
+                if found is None or sequence < found[0]:
+                    found = (sequence, number, row)
+                    stop = sequence
+        if found is None:
+            self.skip(stop)
+            return None
+        sequence, number, row = found
+        self.skip(sequence)
+        column = self._columns[number]
+        self._positions[number] = row + 1
+        symbol = column.symbol
+        symbol = symbol if isinstance(symbol, int) else int(symbol[row])
+        return Breach(self.of_symbol[symbol], column, row)
+
+    def skip(self, stop: int) -> None:
+        """Rows below ``stop`` need not be looked at again."""
+        for number, column in enumerate(self._columns):
+            self._positions[number] = max(self._positions[number], column.row_at(stop))
+
+    def again(self, breach: Breach) -> None:
+        """Look at the row of a breach once more: the market resumed there, with its products' own edges."""
+        for number, column in enumerate(self._columns):
+            if column.kind is self.markets[breach.market].kind:
+                self._positions[number] = breach.row
+
+    def _scan(self, column: Column, start: int, end: int) -> int:
+        prices = column.prices
+        assert prices is not None
+        lows, highs = self._lows[column.kind], self._highs[column.kind]
+        symbol = column.symbol
+        if isinstance(symbol, int):
+            low, high = float(lows[symbol]), float(highs[symbol])
+            if low < column.low and column.high < high:
+                return end
+            return first_breach(prices, low, high, start, end)
+        return first_breach_by_symbol(prices, symbol, lows, highs, start, end)

@@ -1,0 +1,144 @@
+"""NAV samples: between wakes NAVs lie on known lines, so a block of sample times is valued at once.
+
+A sample at ``g`` stands on the last price at or before ``g`` and is taken when engine time passes ``g``. Sampling reads and
+never writes: another cadence changes nobody's result.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+
+from engine.intake import Rows
+from engine.market import Market
+from engine.outputs import NavBlock, UserNavBlock
+from engine.units import NEVER_NS
+
+__all__ = ["Sampler", "SamplerState", "Sampling"]
+
+_BLOCK_TIMES: Final = 65_536
+"""Sample times valued at once; a gap of a year at one second is taken in parts."""
+
+
+class Sampling(Struct, frozen=True, kw_only=True):
+    """How often products and users are valued; 0 never. ``users_on_trade``: holders at once when their product traded."""
+
+    nav_every_ns: int = 1_000_000_000
+    user_nav_every_ns: int = 0
+    users_on_trade: bool = False
+
+
+class SamplerState(Struct):
+    """Next sample times, and how many NAV records the last input had."""
+
+    next_ns: int = NEVER_NS
+    next_users_ns: int = NEVER_NS
+    sequence: int = -1
+    ordinal: int = 0
+    users_sequence: int = -1
+    users_ordinal: int = 0
+
+
+class Sampler:
+    """Collects the NAV records of one call of the heart."""
+
+    __slots__ = ("blocks", "markets", "spec", "state", "user_blocks", "wakes_ns")
+
+    def __init__(self, spec: Sampling, markets: list[Market]) -> None:
+        self.spec = spec
+        self.markets = [m for m in markets if m.handlers]
+        self.state = SamplerState()
+        self.blocks: list[NavBlock] = []
+        self.user_blocks: list[UserNavBlock] = []
+        self.wakes_ns = NEVER_NS
+        """Engine time beyond which there is something to sample."""
+
+    def start(self, ts_ns: int) -> None:
+        """The first price: from here on there are samples."""
+        spec, state = self.spec, self.state
+        if spec.nav_every_ns:
+            state.next_ns = -(-ts_ns // spec.nav_every_ns) * spec.nav_every_ns
+        if spec.user_nav_every_ns:
+            state.next_users_ns = -(-ts_ns // spec.user_nav_every_ns) * spec.user_nav_every_ns
+        self.wakes_ns = min(state.next_ns, state.next_users_ns)
+
+    def pass_time(self, rows: Rows, before_ns: int, sequence: int) -> None:
+        """Take the samples earlier than ``before_ns``.
+
+        Args:
+            rows: the present step.
+            sequence: the input that lets time pass where no tick of the step does.
+        """
+        state = self.state
+        while state.next_ns < before_ns:
+            every = self.spec.nav_every_ns
+            count = min(-(-(before_ns - state.next_ns) // every), _BLOCK_TIMES)
+            times = np.arange(state.next_ns, state.next_ns + count * every, every)
+            self._products(rows, times, sequence)
+            state.next_ns += count * every
+        while state.next_users_ns < before_ns:
+            self._users(rows, state.next_users_ns, sequence)
+            state.next_users_ns += self.spec.user_nav_every_ns
+        self.wakes_ns = min(state.next_ns, state.next_users_ns)
+
+    def _products(self, rows: Rows, times: np.ndarray[tuple[int], np.dtype[np.int64]], at: int) -> None:
+        state = self.state
+        passed = rows.firsts_after(times)
+        if int(passed[-1]) > at:
+            passed = np.minimum(passed, at)
+        lines = [market.lines() for market in self.markets]
+        stride = sum(len(products) for products, *_ in lines)
+        base = state.ordinal if int(passed[0]) == state.sequence else 0
+        offset = 0
+        for market, known in zip(self.markets, lines, strict=True):
+            if known[0]:
+                symbol, marks = market.spec.symbol, market.marks_at(passed)
+                block = NavBlock(symbol, passed, base, stride, offset, times, marks, *known)
+                self.blocks.append(block)
+                offset += len(known[0])
+        last = int(passed[-1])
+        same = len(passed) - int(passed.searchsorted(last))
+        state.ordinal = same * stride + (base if int(passed[0]) == last else 0)
+        state.sequence = last
+
+    def _users(self, rows: Rows, ts_ns: int, at: int) -> None:
+        sequence = min(rows.first_after(ts_ns), at)
+        for market in self.markets:
+            mark = float(market.marks_at(np.array([sequence]))[0])
+            for number in range(len(market.handlers)):
+                self.value_users(market, number, mark, ts_ns, sequence, "cadence")
+
+    def value_users(
+        self, market: Market, number: int, mark: float, ts_ns: int, sequence: int, reason: str
+    ) -> None:
+        """A record of one product's holders: all of them, or those whose units just changed (``holders``)."""
+        handler = market.handlers[number]
+        account, dealing = handler.account, handler.dealing
+        if handler.state.status == "pending" or not account.units or not len(dealing.units):
+            return
+        state = self.state
+        if sequence != state.users_sequence:
+            state.users_sequence, state.users_ordinal = sequence, 0
+        changed = np.array(dealing.changed, np.int64) if reason == "holders" else None
+        self.user_blocks.append(
+            UserNavBlock(
+                sequence,
+                state.users_ordinal,
+                ts_ns,
+                market.products[number],
+                reason,
+                changed,
+                dealing.shared_units() if changed is None else dealing.units[changed],
+                account.nav(mark),
+                account.units,
+            )
+        )
+        state.users_ordinal += len(dealing.units) if changed is None else len(changed)
+
+    def take(self) -> tuple[list[NavBlock], list[UserNavBlock]]:
+        """What was sampled since the last call."""
+        taken = self.blocks, self.user_blocks
+        self.blocks, self.user_blocks = [], []
+        return taken

@@ -1,0 +1,1 @@
+"""The simulated perpetual venue: contracts, funding, book."""

@@ -1,0 +1,175 @@
+"""Contracts: what lots are worth, linear (settled in quote) and inverse (settled in coin).
+
+A product holds ``cash`` in the settlement asset and ``lots``. In quote money its NAV is a straight line in the mark for
+both kinds:
+
+- linear: ``NAV = cash + lots * lot_size * mark``;
+- inverse: coins earn with the price and the contracts owe a fixed quote face, ``NAV = coins * mark - lots * face``, where
+  ``coins`` is what the account holds after each contract bought at ``p`` brought in ``face / p``. So its
+  leverage is ``1 + lots * face / NAV``: a flat inverse account is long its own coins.
+
+Money is exact: a float price counts as the fraction it is, and only the last step rounds.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+from msgspec import Struct
+
+from engine.errors import ConfigError
+from engine.units import Rounding, asset_decimals, mul_div
+
+__all__ = ["Contract", "ContractSpec"]
+
+
+class ContractSpec(Struct, frozen=True, kw_only=True):
+    """What the venue publishes about a contract.
+
+    Attributes:
+        symbol: the venue's name.
+        kind: ``linear`` or ``inverse``; ``spot`` counts as linear.
+        base, quote: assets; the settlement asset is ``quote`` where linear, ``base`` where inverse.
+        price_step: minimum price increment, in quote.
+        lot_size: smallest order, in base where linear, in contracts where inverse.
+        contract_size: quote face of one contract where inverse; 1 where linear.
+        taker_fee, maker_fee: share of notional.
+    """
+
+    symbol: str
+    kind: Literal["linear", "inverse"] = "linear"
+    base: str
+    quote: str
+    price_step: float = 0.1
+    lot_size: float = 1e-6
+    contract_size: float = 1.0
+    taker_fee: float = 0.0
+    maker_fee: float = 0.0
+
+
+def _decimal(value: float) -> Fraction:
+    """The decimal number a configuration meant: 0.1 is one tenth, not the nearest float."""
+    return Fraction(repr(value))
+
+
+class Contract:
+    """The arithmetic of one contract; all amounts in atoms, all lots signed, long positive."""
+
+    __slots__ = (
+        "_face_over",
+        "_face_under",
+        "_fee_over",
+        "_fee_under",
+        "_lot",
+        "_over",
+        "_per_lot",
+        "_quote_per_coin",
+        "_under",
+        "inverse",
+        "quote_asset",
+        "settlement_asset",
+        "spec",
+    )
+
+    def __init__(self, spec: ContractSpec) -> None:
+        size = _decimal(spec.lot_size) * _decimal(spec.contract_size)
+        if size <= 0:
+            raise ConfigError(f"{spec.symbol}: lot_size and contract_size must be > 0")
+        self.spec = spec
+        self.inverse = spec.kind == "inverse"
+        self.quote_asset = spec.quote
+        self.settlement_asset = spec.base if self.inverse else spec.quote
+        quote_atoms = 10 ** asset_decimals(spec.quote)
+        coin_atoms = 10 ** asset_decimals(spec.base)
+        # One lot at price 1, in settlement atoms: (quote face in coins) or (base in quote).
+        scale = size * (coin_atoms if self.inverse else quote_atoms)
+        self._over, self._under = scale.numerator, scale.denominator
+        face = size * quote_atoms
+        self._face_over, self._face_under = face.numerator, face.denominator
+        self._per_lot = float(face)
+        self._lot = float(size)
+        self._quote_per_coin = Fraction(quote_atoms, coin_atoms)
+        fee = _decimal(spec.taker_fee)
+        self._fee_over, self._fee_under = fee.numerator, fee.denominator
+
+    def exposure_value(self, lots: int, price: float) -> int:
+        """Settlement atoms that ``lots`` add to an account at ``price``, rounded down.
+
+        Linear: ``lots * lot_size * price``. Inverse: ``-lots * face / price`` coins: contracts bought at ``p0`` brought
+        in ``face / p0`` each, so the pair earns ``face * (1 / p0 - 1 / p)``. The one function behind NAV, fills and
+        attribution.
+        """
+        over, under = price.as_integer_ratio()
+        if self.inverse:
+            return -lots * self._over * under // (self._under * over)
+        return lots * self._over * over // (self._under * under)
+
+    def trade_cash(self, lots: int, price: float) -> int:
+        """Change of the account's cash when it buys ``lots`` at ``price`` (sells where negative), settlement atoms.
+
+        Rounded down: the account pays up and receives down, the venue is never below it.
+        """
+        return self.exposure_value(-lots, price)
+
+    def nav(self, cash: int, lots: int, mark: float) -> int:
+        """Equity in quote atoms, rounded down. ``cash`` in settlement atoms."""
+        over, under = mark.as_integer_ratio()
+        if self.inverse:
+            ratio = self._quote_per_coin
+            coins = cash * over * ratio.numerator // (under * ratio.denominator)
+            return coins - self.face(lots)
+        return cash + lots * self._over * over // (self._under * under)
+
+    def face(self, lots: int) -> int:
+        """Quote atoms that inverse lots owe whatever the price; rounded up."""
+        return -(-lots * self._face_over // self._face_under)
+
+    def line(self, cash: int, lots: int) -> tuple[float, float]:
+        """``(intercept, slope)`` of NAV in the mark, in quote atoms: ``NAV = intercept + slope * mark``."""
+        if self.inverse:
+            return float(-self.face(lots)), cash * float(self._quote_per_coin)
+        return float(cash), lots * self._per_lot
+
+    def lots_for(self, leverage: float, nav: int, mark: float) -> int:
+        """Position with that signed leverage at a NAV (quote atoms), rounded towards less exposure.
+
+        Linear: ``leverage * NAV / (lot value at mark)``. Inverse: ``(leverage - 1) * NAV / face``, since the coins
+        themselves are one times long.
+        """
+        if self.inverse:
+            raw = (leverage - 1.0) * nav / self._per_lot
+            whole = int(raw)
+            if leverage > 0.0:
+                return whole - 1 if whole > raw else whole
+            return whole + 1 if whole < raw else whole
+        return int(leverage * nav / (self._per_lot * mark))
+
+    def notional(self, lots: int, price: float) -> int:
+        """The venue's size of a position for fees and funding: settlement atoms, unsigned, rounded down."""
+        return self.exposure_value(-abs(lots) if self.inverse else abs(lots), price)
+
+    def quote_notional(self, lots: int, price: float) -> float:
+        """Unsigned size in quote money, for the book."""
+        size = abs(lots) * self._lot
+        return size if self.inverse else size * price
+
+    def taker_fee(self, cash: int) -> int:
+        """Fee on an execution that moved ``cash`` settlement atoms, rounded up: the payer's side."""
+        return mul_div(abs(cash), self._fee_over, self._fee_under, Rounding.UP)
+
+    def to_quote(self, settlement: int, mark: float) -> int:
+        """Settlement atoms as quote atoms at ``mark``, rounded down; the same number where linear."""
+        if not self.inverse:
+            return settlement
+        over, under = mark.as_integer_ratio()
+        ratio = self._quote_per_coin
+        return settlement * over * ratio.numerator // (under * ratio.denominator)
+
+    def to_settlement(self, quote: int, mark: float) -> int:
+        """Quote atoms as settlement atoms at ``mark``, rounded down; the same number where linear."""
+        if not self.inverse:
+            return quote
+        over, under = mark.as_integer_ratio()
+        ratio = self._quote_per_coin
+        return quote * under * ratio.denominator // (over * ratio.numerator)

@@ -1,0 +1,54 @@
+"""Funding: who pays whom, when, and at what rate.
+
+At its instant every position pays ``notional * rate``; positive rates are paid by longs to shorts. Rates come
+with the recording, from a table of instants, or are a constant per 8 hours; where there is none, funding is assumed to be 0
+and the run says so.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Final
+
+from msgspec import Struct
+
+from engine.units import HOUR_NS, NEVER_NS, Rounding, mul_div
+
+__all__ = ["FundingSpec", "funding_payment", "next_scheduled"]
+
+_INTERVAL_NS: Final = 8 * HOUR_NS
+
+
+class FundingSpec(Struct, frozen=True, kw_only=True):
+    """Where rates come from: ``recorded`` rows of the feed, else ``instants`` (ns, rate) in time order, else a constant
+    ``rate_8h`` at 00, 08 and 16 UTC, else nothing."""
+
+    recorded: bool = True
+    instants: tuple[tuple[int, float], ...] = ()
+    rate_8h: float | None = None
+
+
+def next_scheduled(spec: FundingSpec, after_ns: int) -> tuple[int, float]:
+    """The first funding instant later than ``after_ns`` that the configuration knows, with its rate.
+
+    Recorded rates are not known here: ``(NEVER_NS, 0.0)``.
+    """
+    if spec.instants:
+        place = bisect_right(spec.instants, after_ns, key=lambda instant: instant[0])
+        return spec.instants[place] if place < len(spec.instants) else (NEVER_NS, 0.0)
+    if spec.rate_8h is not None:
+        return (after_ns // _INTERVAL_NS + 1) * _INTERVAL_NS, spec.rate_8h
+    return NEVER_NS, 0.0
+
+
+def funding_payment(notional: int, side: int, rate: float) -> int:
+    """What a position pays, in settlement atoms; negative where it receives. Rounded up: the payer pays up, the
+    payee receives down.
+
+    Args:
+        notional: unsigned size in settlement atoms.
+        side: +1 long, -1 short, 0 flat.
+        rate: share of notional; positive is paid by longs.
+    """
+    over, under = rate.as_integer_ratio()
+    return mul_div(notional * side, over, under, Rounding.UP)
