@@ -147,7 +147,10 @@ def _reordered(steps: Sequence[Step], place_of: I64) -> Step:
         start += len(step)
     merged = []
     for kind in sorted(tables):
-        table = TABLES[kind].concatenated(tables[kind])
+        same = tables[kind]
+        if not all(isinstance(table.symbol, int) for table in same):
+            same = [table.replaced(symbol=table.symbols()) for table in same]
+        table = TABLES[kind].concatenated(same)
         if len(tables[kind]) > 1:
             table = table.take(np.argsort(table.sequence, kind="stable"))
         merged.append(table)

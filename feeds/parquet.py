@@ -91,7 +91,7 @@ def _column_of(kind: Kind) -> dict[str, str]:
 def write_sections(path: str | Path, sections: Sequence[Section], *, synthetic: bool) -> int:
     """Write a recording, block by block; returns the number of rows.
 
-    A block becomes a row group, so blocks should be large; an existing file is replaced only when all is written.
+    An existing file is replaced only when all is written.
     """
     target = Path(path)
     partial = target.with_name(target.name + ".partial")
@@ -101,12 +101,10 @@ def write_sections(path: str | Path, sections: Sequence[Section], *, synthetic: 
         with pq.ParquetWriter(partial, _SCHEMA, compression="zstd", use_dictionary=True) as writer:
             for section in sections:
                 first, names = groups, set[str]()
-                for block in section.blocks():
-                    table, present = _encoded(block, [m.symbol for m in section.markets])
+                for table, present in _row_groups(section):
+                    writer.write_table(table, ROW_GROUP_ROWS)
                     names |= present
-                    for start in range(0, len(table), ROW_GROUP_ROWS):
-                        writer.write_table(table.slice(start, ROW_GROUP_ROWS), ROW_GROUP_ROWS)
-                        groups += 1
+                    groups += 1
                     rows += len(table)
                 infos.append(
                     SectionInfo(
@@ -124,6 +122,27 @@ def write_sections(path: str | Path, sections: Sequence[Section], *, synthetic: 
     finally:
         partial.unlink(missing_ok=True)
     return rows
+
+
+def _row_groups(section: Section) -> Iterator[tuple[pa.Table, set[str]]]:
+    """The section's rows in tables of ``ROW_GROUP_ROWS``, with the names of the kinds in each."""
+    symbols = [market.symbol for market in section.markets]
+    held: list[pa.Table] = []
+    names: set[str] = set()
+    count = 0
+    for block in section.blocks():
+        table, present = _encoded(block, symbols)
+        held.append(table)
+        names |= present
+        count += len(table)
+        if count >= ROW_GROUP_ROWS:
+            whole = pa.concat_tables(held)
+            cut = count - count % ROW_GROUP_ROWS
+            for start in range(0, cut, ROW_GROUP_ROWS):
+                yield whole.slice(start, ROW_GROUP_ROWS), names
+            held, count = [whole.slice(cut)], count - cut
+    if count:
+        yield pa.concat_tables(held), names
 
 
 def _encoded(block: Block, symbols: Sequence[str]) -> tuple[pa.Table, set[str]]:
@@ -249,14 +268,12 @@ class LevsimParquet:
         places = {market.symbol: place for place, market in enumerate(section.markets)}
         try:
             with pq.ParquetFile(content.path, read_dictionary=["kind", "symbol"]) as file:
-                batches = file.iter_batches(
-                    batch_size=rows,
-                    row_groups=range(*section.row_groups),
-                    columns=_columns_of(section.names),
-                    use_threads=False,
-                )
-                for batch in batches:
-                    yield from _decoded(batch, places)
+                columns = _columns_of(section.names)
+                # A row group is small by construction; ``iter_batches`` starts a thread for each core.
+                for group in range(*section.row_groups):
+                    table = file.read_row_group(group, columns, use_threads=False)
+                    for batch in table.to_batches(max_chunksize=rows):
+                        yield from _decoded(batch, places)
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(f"{content.path}: damaged Parquet ({error}); import it again") from None
 
@@ -278,7 +295,7 @@ def _decoded(batch: pa.RecordBatch, places: dict[str, int]) -> Iterator[Block]:
     symbols, known = _codes(batch.column("symbol"))
     place = np.array([places[name] for name in known] or [0], np.int32)
     count = len(batch)
-    if _BAR in names:
+    if _BAR in names and (kinds == names.index(_BAR)).any():
         yield from _bar_runs(batch, kinds, names, places)
         return
     tables: dict[Kind, Table] = {}

@@ -22,6 +22,8 @@ __all__ = ["LineReader", "decode_line", "exchange_ns"]
 
 Pairs = list[tuple[float, float]]
 _TIME_MAX: Final = 9 * 10**15
+_MS_MIN: Final = 1
+_MS_MAX: Final = 9 * 10**12
 _SHOWN: Final = 120
 """Characters of a bad line that its malformed row quotes."""
 
@@ -62,23 +64,27 @@ class Event(Struct, gc=False):
         return "bookTicker" if self.B is not None and self.A is not None else ""
 
 
-class Line(Event, gc=False):
-    """An event, bare or in the envelope of a combined stream."""
+class Envelope(Struct, gc=False):
+    """What a combined stream puts around an event."""
 
-    data: Event | None = None
+    data: Event
 
 
 # Not strict: numbers come as strings. The decoder takes plain ASCII decimals only (no blanks, no underscores).
-_DECODER: Final = msgspec.json.Decoder(Line, strict=False)
+_BARE: Final = msgspec.json.Decoder(Event, strict=False)
+_ENVELOPED: Final = msgspec.json.Decoder(Envelope, strict=False)
+_ENVELOPE: Final = b'{"stream"'
 
 
 def decode_line(line: bytes) -> Event | None:
     """The event of a line, or ``None`` if it cannot be read."""
+    body = line.partition(b" ")[2]
     try:
-        decoded = _DECODER.decode(line.partition(b" ")[2])
+        if body.startswith(_ENVELOPE):
+            return _ENVELOPED.decode(body).data
+        return _BARE.decode(body)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return decoded.data or decoded
 
 
 def exchange_ns(line: bytes) -> int:
@@ -114,6 +120,7 @@ class LineReader:
         self._sync = [DepthSync(m.contract == "spot") for m in markets]
         self._tops = [TopOfBook() if derive_bbo else None for m in markets]
         self._tables: dict[Kind, list[tuple[Any, ...]]] = {kind: [] for kind in Kind}
+        self._bbo = self._tables[Kind.BBO]
         self._pairs: Pairs = []
         self._messages: list[tuple[int, Malformed]] = []
         self._handlers: dict[str, Callable[[Event, int], None]] = {
@@ -132,7 +139,7 @@ class LineReader:
 
     def read(self, path: str, number: int, lines: Sequence[bytes]) -> None:
         """Append the rows of these lines; ``number`` is that of the first."""
-        decode = _DECODER.decode
+        bare, enveloped = _BARE.decode, _ENVELOPED.decode
         handlers = self._handlers
         for offset, line in enumerate(lines):
             stamp, _, body = line.partition(b" ")
@@ -140,8 +147,7 @@ class LineReader:
                 ingest_ns = int(stamp)
                 if ingest_ns >> 63:
                     raise ValueError("the local time is out of range")
-                decoded = decode(body)
-                event = decoded.data or decoded
+                event = enveloped(body).data if body.startswith(_ENVELOPE) else bare(body)
                 handlers[event.e or event.event](event, ingest_ns)
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 if line.strip():
@@ -158,7 +164,7 @@ class LineReader:
         time = event.T or event.E
         if not time:
             return self._last_ns
-        ts_ns = _ns(time)
+        ts_ns = time * 1_000_000 if _MS_MIN <= time < _MS_MAX else _ns(time)
         if ts_ns > self._last_ns:
             self._last_ns = ts_ns
         return ts_ns
@@ -177,27 +183,19 @@ class LineReader:
         if event.X != "MARKET":
             side = NOT_MARKET
         ts_ns = self._at(event)
-        self._tables[Kind.TRADE].append(
-            (self.rows, symbol, ts_ns, ingest_ns, event.p, event.q, side, event.t)
-        )
-        self.rows += 1
+        self._add(Kind.TRADE, symbol, ts_ns, ingest_ns, event.p, event.q, side, event.t)
 
     def _agg_trade(self, event: Event, ingest_ns: int) -> None:
         event.t = int(event.a) if isinstance(event.a, float | int) else -1
         self._trade(event, ingest_ns)
 
     def _book_ticker(self, event: Event, ingest_ns: int) -> None:
-        symbol = self._index[event.s]
-        bid, ask = event.b, event.a
-        if not isinstance(bid, float) or not isinstance(ask, float):
+        bid, bid_size, ask, ask_size = event.b, event.B, event.a, event.A
+        if type(bid) is not float or bid_size is None or type(ask) is not float or ask_size is None:
             raise TypeError("a bookTicker needs b, B, a and A")
-        if event.B is None or event.A is None:
-            raise TypeError("a bookTicker needs b, B, a and A")
-        ts_ns = self._at(event)
-        self._tables[Kind.BBO].append(
-            (self.rows, symbol, ts_ns, ingest_ns, bid, event.B, ask, event.A)
-        )
-        self.rows += 1
+        symbol, ts_ns, row = self._index[event.s], self._at(event), self.rows
+        self._bbo.append((row, symbol, ts_ns, ingest_ns, bid, bid_size, ask, ask_size))
+        self.rows = row + 1
 
     def _mark_price(self, event: Event, ingest_ns: int) -> None:
         symbol = self._index[event.s]
