@@ -254,26 +254,24 @@ class Handler:
         if isinstance(decision, Close):
             self._close(scene, decision.reason)
             return
-        account, desk = self.account, self.desk
-        mark, held = scene.mark, account.lots
-        lots = account.contract.lots_for(decision.target, account.nav(mark), mark) - held
-        reduces = abs(held + lots) < abs(held) if not account.contract.inverse else (
-            abs(decision.target) < abs(view.position.leverage)
-        )
+        account, desk, target = self.account, self.desk, float(decision.target)
+        mark = scene.mark
+        lots = account.contract.lots_for(target, account.nav(mark), mark) - account.lots
+        reduces = abs(target) < abs(view.position.leverage)
         if lots == 0 or (view.market.stale and not reduces):
             return
-        if desk.state.plan is not None and not self._replace(scene, decision.target):
+        if desk.state.plan is not None and not self._replace(scene, target):
             return
         state = account.state
         if not self.state.opened:
-            state.first_target = decision.target
-        if decision.target != state.target or not self.state.opened:
+            state.first_target = target
+        if target != state.target or not self.state.opened:
             account.close_segment(mark, self._edge(mark))
-            state.target = decision.target
+            state.target = target
         deleverage = isinstance(decision, Deleverage)
         purpose = "deleverage" if deleverage else "rebalance" if self.state.opened else "opening"
         self.state.opened = True
-        self._send(scene, purpose, lots, decision.target, decision.reason, view.position.leverage)
+        self._send(scene, purpose, lots, target, decision.reason, view.position.leverage)
 
     def _replace(self, scene: Scene, target: float) -> bool:
         """Whether a decision may replace the plan under way: only one that ends with less."""

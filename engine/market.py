@@ -230,9 +230,7 @@ class Market:
         if self.dirty:
             notes = b"".join([self._note(place) for place in sorted(self.dirty)])
             self.dirty.clear()
-            launched = [n for n, h in enumerate(self.handlers) if h.state.status != "pending"]
-            self._launched = launched if len(launched) < len(self.handlers) else None
-            self._products = tuple(self.products[n] for n in launched)
+            self._select()
         if self._launched is None:
             return self._products, self._line.copy(), self._parts.copy(), notes
         launched = self._launched
@@ -247,6 +245,22 @@ class Market:
         parts[0] = account.units
         parts[1:] = account.state.attribution
         return self.products[place].to_bytes(4, "little") + line.tobytes() + parts.tobytes()
+
+    def kept_lines(self) -> tuple[F64, I64]:
+        """The lines as the digest knows them."""
+        return self._line, self._parts
+
+    def keep_lines(self, line: F64, parts: I64, dirty: list[int]) -> None:
+        """Take over the lines of a snapshot; ``dirty`` ones are not noted yet."""
+        self._line[:] = line.reshape(self._line.shape)
+        self._parts[:] = parts.reshape(self._parts.shape)
+        self.dirty = set(dirty)
+        self._select()
+
+    def _select(self) -> None:
+        launched = [n for n, h in enumerate(self.handlers) if h.state.status != "pending"]
+        self._launched = launched if len(launched) < len(self.handlers) else None
+        self._products = tuple(self.products[n] for n in launched)
 
     def marks_at(self, sequences: np.ndarray[Any, np.dtype[np.int64]]) -> Any:
         """Shape (n,): the mark just before each of the ascending sequences."""

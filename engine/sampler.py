@@ -64,6 +64,11 @@ class Sampler:
             state.next_users_ns = -(-ts_ns // spec.user_nav_every_ns) * spec.user_nav_every_ns
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
 
+    def resume(self, state: SamplerState) -> None:
+        """Go on where a snapshot was taken."""
+        self.state = state
+        self.wakes_ns = min(state.next_ns, state.next_users_ns)
+
     def pass_time(self, rows: Rows, before_ns: int, sequence: int) -> None:
         """Take the samples earlier than ``before_ns``.
 
