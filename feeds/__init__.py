@@ -1,1 +1,2 @@
-"""Recordings, brokers and generators: everything that brings rows to the engine and takes outputs away."""
+"""Recordings, brokers and generators: everything that brings rows to the engine and takes outputs
+away."""

@@ -1,17 +1,18 @@
 """Bars become ticks.
 
-A bar says four prices and not their order. It becomes trades (``aggressor`` 0, ``trade_id`` -1) at the offsets 0, 1/3
-and 2/3 of its interval and 1 ns before its end, after [low, high] is widened to hold the open (BitMEX opens with the
-close before, wherever that lies). Signals see only the last of them, the close.
+A bar says four prices and not their order. It becomes trades (``aggressor`` 0, ``trade_id`` -1) at
+the offsets 0, 1/3 and 2/3 of its interval and 1 ns before its end, after [low, high] is widened to
+hold the open (BitMEX opens with the close before, wherever that lies). Signals see only the last of
+them, the close.
 
 Orders:
 
 * ``close``: one tick, the close, 1 ns before the end;
 * ``ohlc``: open, high, low, close;
 * ``olhc``: open, low, high, close;
-* ``bridge``: the extreme nearer to the open comes first, which is the likelier order of a random path from open to
-  close; where both are as near, a bar that rises (close >= open) visits its low first. No draw is made, so the same
-  bars give the same ticks everywhere.
+* ``bridge``: the extreme nearer to the open comes first, which is the likelier order of a random
+  path from open to close; where both are as near, a bar that rises (close >= open) visits its low
+  first. No draw is made, so the same bars give the same ticks everywhere.
 """
 
 from __future__ import annotations

@@ -1,25 +1,14 @@
-"""What a recording holds and where it is poor: one pass over its steps."""
+"""What a recording holds and where it is poor, as plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
 
-import numpy as np
 from msgspec import Struct
 
-from engine.ticks import Bbo, Kind, Step, Table, Trades
 from engine.units import SECOND_NS
 
-__all__ = ["Inspection", "Inspector", "Stretch", "SymbolInspection"]
-
-GAP_NS: Final = 10 * SECOND_NS
-"""Ticks: no row for this long is a gap. Bars: three quarters of a bar, which one missing bar exceeds."""
-FROZEN_NS: Final = 60 * SECOND_NS
-"""Rows kept coming and said the same price for this long; for bars, ten bars."""
-SHOWN_MAX: Final = 20
-"""Gaps and frozen stretches kept one by one, the longest ones; all are counted."""
+__all__ = ["Inspection", "Stretch", "SymbolInspection"]
 
 
 class Stretch(Struct, frozen=True):
@@ -35,8 +24,9 @@ class Stretch(Struct, frozen=True):
 
 
 class SymbolInspection(Struct, frozen=True, kw_only=True):
-    """One symbol; its span and gaps are those of its prices. ``late``: rows earlier than one of their kind before; ``duplicates``: trade ids that did not rise;
-    ``crossed``: rows whose bid is at or above their ask. Times in ns, prices quote per base (0.0 without any)."""
+    """One symbol; its span and gaps are those of its prices. ``late``: rows earlier than one of
+    their kind before; ``duplicates``: trade ids that did not rise; ``crossed``: rows whose bid is
+    at or above their ask. Times in ns, prices quote per base (0.0 without any)."""
 
     symbol: str
     contract: str
@@ -75,7 +65,7 @@ class Inspection(Struct, frozen=True, kw_only=True):
     def table(self) -> list[tuple[str, ...]]:
         """A row a symbol, the header first; texts only."""
         header = ("symbol", "rows", "kinds", "from", "to", "low", "high", "gaps", "longest gap")
-        lines = [(*header, "duplicates", "late", "crossed", "frozen")]
+        lines: list[tuple[str, ...]] = [(*header, "duplicates", "late", "crossed", "frozen")]
         for one in self.symbols:
             longest = one.longest_gaps[0].length_ns if one.longest_gaps else 0
             lines.append(
@@ -101,205 +91,3 @@ class Inspection(Struct, frozen=True, kw_only=True):
 def _when(ts_ns: int) -> str:
     time = datetime.fromtimestamp(ts_ns // SECOND_NS, UTC)
     return f"{time:%Y-%m-%d %H:%M:%S}.{ts_ns % SECOND_NS // 1_000_000:03d}"
-
-
-class _Stretches:
-    """Counts stretches and keeps the longest."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._kept: list[Stretch] = []
-
-    def add(self, starts: Any, ends: Any) -> None:
-        self.count += len(starts)
-        longest = np.argsort(starts - ends, kind="stable")[:SHOWN_MAX]
-        self._kept += [Stretch(int(starts[i]), int(ends[i])) for i in longest]
-        self._kept = sorted(self._kept, key=lambda s: (-s.length_ns, s.start_ns))[:SHOWN_MAX]
-
-    def longest(self) -> tuple[Stretch, ...]:
-        return tuple(self._kept)
-
-
-class _Symbol:
-    """Running state of one symbol."""
-
-    def __init__(
-        self, symbol: str, contract: str, bar_ns: int | None, kinds: Sequence[Kind]
-    ) -> None:
-        self.symbol = symbol
-        self.contract = contract
-        self.gap_ns = GAP_NS if bar_ns is None else bar_ns * 3 // 4
-        self.frozen_ns = FROZEN_NS if bar_ns is None else 10 * bar_ns
-        # Marks every 8 hours say nothing on gaps of a market whose trades are recorded.
-        self._paced = {Kind.TRADE, Kind.BBO} & set(kinds) or set(kinds)
-        self.rows: dict[Kind, int] = {}
-        self.first_ns: int | None = None
-        self.last_ns = 0
-        self.low, self.high = np.inf, -np.inf
-        self.gaps, self.frozen = _Stretches(), _Stretches()
-        self.duplicates = self.late = self.crossed = self.bad_prices = 0
-        self._reached: dict[Kind, int] = {}
-        self._trade_id = -1
-        self._same: dict[Kind, tuple[tuple[float, ...], int, int]] = {}
-
-    def add(self, tables: Sequence[Table]) -> None:
-        """The symbol's rows of one step."""
-        times = []
-        for table in tables:
-            kind = table.KIND
-            self.rows[kind] = self.rows.get(kind, 0) + len(table)
-            self._lateness(kind, table.ts_ns)
-            if kind in self._paced:
-                times.append(table.ts_ns)
-            if isinstance(table, Trades):
-                self._prices(table.price)
-                self._duplicates(table.trade_id)
-                self._freeze(kind, table.ts_ns, table.price)
-            elif isinstance(table, Bbo):
-                self._prices(table.bid)
-                self._prices(table.ask)
-                self.crossed += int((table.bid >= table.ask).sum())
-                self._freeze(kind, table.ts_ns, table.bid, table.ask)
-            elif kind in (Kind.MARK, Kind.INDEX):
-                self._prices(table.price)  # type: ignore[attr-defined]  # both have it
-        if times:
-            self._span(np.sort(np.concatenate(times)))
-
-    def _span(self, times: Any) -> None:
-        if self.first_ns is None:
-            self.first_ns = int(times[0])
-            self.last_ns = int(times[0])
-        self.first_ns = min(self.first_ns, int(times[0]))
-        whole = np.maximum(np.concatenate(([self.last_ns], times)), self.last_ns)
-        wide = np.flatnonzero(np.diff(whole) > self.gap_ns)
-        self.gaps.add(whole[wide], whole[wide + 1])
-        self.last_ns = int(whole[-1])
-
-    def _lateness(self, kind: Kind, ts_ns: Any) -> None:
-        reached = self._reached.get(kind, int(ts_ns[0]))
-        running = np.maximum.accumulate(np.concatenate(([reached], ts_ns)))
-        self.late += int((ts_ns < running[:-1]).sum())
-        self._reached[kind] = int(running[-1])
-
-    def _prices(self, prices: Any) -> None:
-        good = prices[np.isfinite(prices) & (prices > 0)]
-        self.bad_prices += len(prices) - len(good)
-        if len(good):
-            self.low = min(self.low, float(good.min()))
-            self.high = max(self.high, float(good.max()))
-
-    def _duplicates(self, ids: Any) -> None:
-        ids = ids[ids >= 0]
-        if len(ids):
-            running = np.maximum.accumulate(np.concatenate(([self._trade_id], ids)))
-            self.duplicates += int((ids <= running[:-1]).sum())
-            self._trade_id = int(running[-1])
-
-    def _freeze(self, kind: Kind, ts_ns: Any, *prices: Any) -> None:
-        """Stretches of rows that repeat one price; what the step begins with may go on from before."""
-        changed = np.zeros(len(ts_ns), bool)
-        changed[0] = True
-        for column in prices:
-            changed[1:] |= column[1:] != column[:-1]
-        starts = np.flatnonzero(changed)
-        ends = np.append(starts[1:], len(ts_ns)) - 1
-        began, until = ts_ns[starts].copy(), ts_ns[ends]
-        held = self._same.get(kind)
-        if held is not None and held[0] == tuple(float(column[0]) for column in prices):
-            began[0] = held[1]
-        elif held is not None and held[2] - held[1] >= self.frozen_ns:
-            self.frozen.add(np.array([held[1]]), np.array([held[2]]))
-        long = np.flatnonzero(until[:-1] - began[:-1] >= self.frozen_ns)
-        self.frozen.add(began[long], until[long])
-        last = tuple(float(column[-1]) for column in prices)
-        self._same[kind] = (last, int(began[-1]), int(until[-1]))
-
-    def result(self) -> SymbolInspection:
-        for _, began, until in self._same.values():
-            if until - began >= self.frozen_ns:
-                self.frozen.add(np.array([began]), np.array([until]))
-        known = np.isfinite(self.low)
-        return SymbolInspection(
-            symbol=self.symbol,
-            contract=self.contract,
-            rows={kind.name.lower(): self.rows[kind] for kind in sorted(self.rows)},
-            first_ns=self.first_ns or 0,
-            last_ns=self.last_ns,
-            price_min=float(self.low) if known else 0.0,
-            price_max=float(self.high) if known else 0.0,
-            gap_threshold_ns=self.gap_ns,
-            gaps=self.gaps.count,
-            longest_gaps=self.gaps.longest(),
-            frozen=self.frozen.count,
-            longest_frozen=self.frozen.longest(),
-            duplicates=self.duplicates,
-            late=self.late,
-            crossed=self.crossed,
-            bad_prices=self.bad_prices,
-        )
-
-
-class Inspector:
-    """Takes the steps of a recording in order.
-
-    Attributes:
-        bars_without_trades: counted by whoever makes ticks of bars, which these make none of.
-    """
-
-    def __init__(self, symbols: Sequence[tuple[str, str, int | None, Sequence[Kind]]]) -> None:
-        self.bars_without_trades = 0
-        self._symbols = [_Symbol(*symbol) for symbol in symbols]
-        self._rows = 0
-        self._malformed = 0
-        self._malformed_first = ""
-        self._first_ns: int | None = None
-        self._last_ns = 0
-
-    def add(self, step: Step) -> None:
-        """Count one step."""
-        self._rows += len(step)
-        for _, message in step.messages:
-            if not self._malformed:
-                self._malformed_first = message.detail
-            self._malformed += 1
-        by_symbol: dict[int, list[Table]] = {}
-        for table in step.tables:
-            low, high = int(table.ts_ns.min()), int(table.ts_ns.max())
-            self._first_ns = low if self._first_ns is None else min(self._first_ns, low)
-            self._last_ns = max(self._last_ns, high)
-            if isinstance(table.symbol, int):
-                by_symbol.setdefault(table.symbol, []).append(table)
-                continue
-            for place in np.unique(table.symbol).tolist():
-                by_symbol.setdefault(place, []).append(table.take(table.symbol == place))
-        for place, tables in by_symbol.items():
-            self._symbols[place].add(tables)
-
-    def result(
-        self,
-        formats: tuple[str, ...],
-        files: int,
-        book_breaks: int,
-        skipped: tuple[tuple[str, str], ...],
-    ) -> Inspection:
-        """The inspection of all steps so far."""
-        symbols = tuple(symbol.result() for symbol in self._symbols)
-        kinds: dict[str, int] = {}
-        for kind in Kind:
-            count = sum(symbol.rows.get(kind, 0) for symbol in self._symbols)
-            if count:
-                kinds[kind.name.lower()] = count
-        return Inspection(
-            rows=self._rows,
-            rows_by_kind=kinds,
-            first_ns=self._first_ns or 0,
-            last_ns=self._last_ns,
-            symbols=symbols,
-            malformed=self._malformed,
-            malformed_first=self._malformed_first,
-            bars_without_trades=self.bars_without_trades,
-            book_breaks=book_breaks,
-            formats=formats,
-            files=files,
-            skipped=skipped,
-        )

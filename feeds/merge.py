@@ -1,9 +1,10 @@
 """Several inputs become one, in one order that no cutting into blocks can change.
 
-A source keeps its own order. Rows of several sources are ordered by (key, place of the source, place in the source),
-where the key is the running maximum of ``ts_ns`` within the source: a late row stays where it came. All that is below
-the smallest key any source could still bring is merged at once, so the work is done on whole blocks, and a source is
-opened no sooner than the merge reaches its first row.
+A source keeps its own order. Rows of several sources are ordered by (key, place of the source,
+place in the source), where the key is the running maximum of ``ts_ns`` within the source: a late
+row stays where it came. All that is below the smallest key any source could still bring is merged
+at once, so the work is done on whole blocks, and a source is opened no sooner than the merge
+reaches its first row.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class _Open:
 
 
 def row_times(step: Step) -> I64:
-    """Shape (len(step),): the time of each row in input order; a message of time 0 takes the row's before."""
+    """Shape (len(step),): the time of each row in input order; a message of time 0 takes the row's
+    before."""
     times = np.zeros(len(step), np.int64)
     for table in step.tables:
         times[table.sequence - step.first] = table.ts_ns
@@ -166,7 +168,8 @@ def concatenated(steps: Sequence[Step]) -> Step:
 
 
 def rechunked(steps: Iterator[Step], rows: int) -> Iterator[Step]:
-    """The same rows in steps of exactly ``rows`` rows (the last one shorter), numbered on from 0."""
+    """The same rows in steps of exactly ``rows`` rows (the last one shorter), numbered on from
+    0."""
     sequence = 0
     held: list[Step] = []
     count = 0
@@ -189,8 +192,9 @@ def rechunked(steps: Iterator[Step], rows: int) -> Iterator[Step]:
 def merge_requests(steps: Iterator[Step], requests: Sequence[Message]) -> Iterator[Step]:
     """The steps with requests between their rows.
 
-    A request comes after all rows whose running maximum of ``ts_ns`` is not later than its own; those of one instant
-    keep their order in ``requests``. It takes a sequence of its own, and the rows after it move back by one.
+    A request comes after all rows whose running maximum of ``ts_ns`` is not later than its own;
+    those of one instant keep their order in ``requests``. It takes a sequence of its own, and the
+    rows after it move back by one.
     """
     pending = sorted(requests, key=lambda request: request.ts_ns)
     done = 0

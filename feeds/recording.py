@@ -1,63 +1,39 @@
 """A recording: one or many files of recorded markets, replayed as one input.
 
-Files are recognised by content. Those of one symbol and market become one symbol, captures that follow one another
-are read on with one state, and all are merged by ``merge``. Nothing but the first rows is read to open most files
-(captures are scanned), and a replay holds a block of each file that overlaps the present instant.
+Files are recognised by content. Those of one symbol and market become one symbol, captures that
+follow one another are read on with one state, and all are merged by ``merge``. Nothing but the
+first rows is read to open most files (captures are scanned), and a replay holds a block of each
+file that overlaps the present instant.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
 
 from engine.errors import InputError
 from engine.ticks import Kind, Step
-from engine.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from feeds.bars import BAR_ORDERS, Bars, bar_ticks
 from feeds.formats.binance_capture import BinanceCapture
 from feeds.formats.files import head as head_of
 from feeds.formats.files import sha256
 from feeds.formats.format import Block, Content, Format, Market
 from feeds.formats.registry import ACCEPTED, format_of, guess
-from feeds.inspection import Inspection, Inspector
+from feeds.inspection import Inspection
+from feeds.inspector import Inspector
 from feeds.merge import MergeSource, merge, rechunked
-from feeds.parquet import ROW_GROUP_ROWS, Section, write_sections
+from feeds.parquet_schema import ROW_GROUP_ROWS
+from feeds.parquet_writer import Section, write_sections
+from feeds.symbols import SymbolInfo, chained, stamped_in_part, symbols_of
 
 __all__ = ["InputFile", "Recording", "SymbolInfo", "open_recording", "write_parquet"]
 
 BLOCK_ROWS: Final = 65_536
-_COARSE: Final = 10
-"""Marks this many times sparser than the bars cannot value a product between them."""
-
-Contract = Literal["linear", "inverse", "spot"]
-
-
-class SymbolInfo(Struct, frozen=True):
-    """One symbol of a recording.
-
-    Attributes:
-        symbol: the venue's name; the spot market of a name that is also a contract's ends in ``-SPOT``, and of
-            prices in bars of several lengths the longer ones end in theirs (``-1d``).
-        base, quote: assets.
-        contract: what one contract pays.
-        contract_size: quote face of one contract where inverse, else 1.0.
-        kinds: what is recorded of it.
-        bar_ns: interval of the (shortest) bars where it is fed by bars, else ``None``.
-        mark_coarse: recorded marks are more than 10 times sparser than prices: no source of marks.
-    """
-
-    symbol: str
-    base: str
-    quote: str
-    contract: Contract
-    contract_size: float
-    kinds: tuple[Kind, ...]
-    bar_ns: int | None = None
-    mark_coarse: bool = False
 
 
 class InputFile(Struct, frozen=True):
@@ -70,7 +46,8 @@ class InputFile(Struct, frozen=True):
 
 
 class _Input(Struct, frozen=True):
-    """One stream of rows: its format, its file (or the files of one capture), its symbols in the recording."""
+    """One stream of rows: its format, its file (or the files of one capture), its symbols in the
+    recording."""
 
     format: Format
     chain: tuple[Content, ...]
@@ -82,7 +59,8 @@ class _Input(Struct, frozen=True):
         return self.chain[0]
 
     def blocks(self, rows: int) -> Iterator[Block]:
-        """Blocks with the recording's symbols, times of receipt only where all inputs of the kind have them."""
+        """Blocks with the recording's symbols, times of receipt only where all inputs of the kind
+        have them."""
         places = np.array(self.places, np.int32)
         for block in self.format.blocks(self.chain, rows):
             if isinstance(block, Bars):
@@ -99,9 +77,7 @@ class _Input(Struct, frozen=True):
             if table.KIND in self.stripped:
                 columns["ingest_ns"] = None
             tables.append(table.replaced(**columns))
-        return Step(
-            first=step.first, end=step.end, tables=tuple(tables), messages=step.messages
-        )
+        return Step(first=step.first, end=step.end, tables=tuple(tables), messages=step.messages)
 
     def ticks(self, rows: int, order: str, inspector: Inspector | None) -> Iterator[Step]:
         """Blocks with the bars made ticks."""
@@ -159,9 +135,7 @@ class Recording:
         if bars not in BAR_ORDERS:
             raise ValueError(f"bars must be one of {', '.join(BAR_ORDERS)}, was {bars!r}")
         sources = [
-            MergeSource(
-                source.content.first_ns, lambda s=source: s.ticks(rows, bars, inspector)
-            )
+            MergeSource(source.content.first_ns, partial(source.ticks, rows, bars, inspector))
             for source in self._sources
         ]
         return rechunked(merge(sources), rows)
@@ -180,7 +154,8 @@ class Recording:
         return inspector.result(formats, len(self.inputs), breaks, self.skipped)
 
     def sections(self) -> list[Section]:
-        """What a Parquet file of it holds: the merged rows, or each input for itself where bars are among them."""
+        """What a Parquet file of it holds: the merged rows, or each input for itself where bars are
+        among them."""
         if not self.bar_fed:
             whole = Section(
                 markets=self._markets(range(len(self.symbols))),
@@ -228,13 +203,12 @@ class Recording:
 
 def _with_own_symbols(source: _Input) -> _Input:
     """The input with its own symbols again, as a section has its own markets."""
-    return _Input(
-        source.format, source.chain, tuple(range(len(source.places))), source.stripped
-    )
+    return _Input(source.format, source.chain, tuple(range(len(source.places))), source.stripped)
 
 
 def write_parquet(recording: Recording, path: str | Path) -> int:
-    """Write the recording as our Parquet; bars stay bars. Replaying it gives the same steps. Returns the rows."""
+    """Write the recording as our Parquet; bars stay bars. Replaying it gives the same steps.
+    Returns the rows."""
     return write_sections(path, recording.sections(), synthetic=recording.synthetic)
 
 
@@ -242,7 +216,8 @@ def open_recording(paths: Sequence[str | Path], *, symbol: str | None = None) ->
     """A recording of files, or of all files in folders.
 
     Args:
-        paths: files and folders; a file that cannot be replayed is an error, in a folder it is skipped.
+        paths: files and folders; a file that cannot be replayed is an error, in a folder it is
+            skipped.
         symbol: of files that do not tell theirs.
 
     Raises:
@@ -265,9 +240,9 @@ def open_recording(paths: Sequence[str | Path], *, symbol: str | None = None) ->
     if not contents:
         where = ", ".join(str(path) for path in paths) or "nothing"
         raise InputError(f"{where}: no recording found; levsim reads {ACCEPTED}")
-    chains = _chained(contents)
-    symbols, places = _symbols([chain for _, chain in chains])
-    stripped = _stripped([chain for _, chain in chains])
+    chains = chained(contents)
+    symbols, places = symbols_of([chain for _, chain in chains])
+    stripped = stamped_in_part([chain for _, chain in chains])
     sources = [
         _Input(known, chain, own, stripped)
         for (known, chain), own in zip(chains, places, strict=True)
@@ -294,105 +269,3 @@ def _refusal(path: str, head: bytes) -> str:
     if not head:
         return f"{path}: the file is empty; levsim reads {ACCEPTED}"
     return f"{path}: no recording that can be replayed ({guess(head)}); levsim reads {ACCEPTED}"
-
-
-def _chained(
-    contents: Sequence[tuple[Format, Content]],
-) -> list[tuple[Format, tuple[Content, ...]]]:
-    """Captures of one market that follow one another, as one; in the order of their first files."""
-    chains: list[tuple[Format, list[Content]]] = []
-    ordered = sorted(
-        enumerate(contents), key=lambda pair: (pair[1][1].received_ns[0], pair[0])
-    )
-    placed = []
-    for number, (known, content) in ordered:
-        for place, (_, chain) in enumerate(chains):
-            last = chain[-1]
-            follows = last.received_ns[1] <= content.received_ns[0]
-            if content.chain and last.chain == content.chain and follows:
-                chain.append(content)
-                placed[place] = min(placed[place], number)
-                break
-        else:
-            chains.append((known, [content]))
-            placed.append(number)
-    order = sorted(range(len(chains)), key=lambda place: placed[place])
-    return [(chains[place][0], tuple(chains[place][1])) for place in order]
-
-
-def _symbols(
-    chains: Sequence[tuple[Content, ...]],
-) -> tuple[tuple[SymbolInfo, ...], list[tuple[int, ...]]]:
-    """The recording's symbols in order of appearance, and the place of each input's own symbols among them.
-
-    Prices of one market in bars of two lengths (or in bars and in ticks) are two symbols: mixed, the long bar would
-    tell its high before the short ones reach it. The finest keeps the name, and the funding and marks.
-    """
-    everything = [market for chain in chains for content in chain for market in content.markets]
-    finest: dict[tuple[str, bool], int] = {}
-    for market in everything:
-        if _is_priced(market):
-            length = market.bar_ns or 0
-            finest[_key(market)] = min(length, finest.get(_key(market), length))
-    found: dict[tuple[str, bool, int], list[Market]] = {}
-
-    def place_of(market: Market) -> tuple[str, bool, int]:
-        fine = finest.get(_key(market), 0)
-        return (*_key(market), (market.bar_ns or 0) if _is_priced(market) else fine)
-
-    for market in everything:
-        found.setdefault(place_of(market), []).append(market)
-    order = {key: place for place, key in enumerate(found)}
-    infos = []
-    for (name, spot, bar_ns), markets in found.items():
-        shown = f"{name}-SPOT" if spot and any(k[0] == name and not k[1] for k in found) else name
-        if bar_ns != finest.get((name, spot), bar_ns):
-            shown += f"-{_length(bar_ns)}"
-        infos.append(_info(shown, markets))
-    places = [tuple(order[place_of(m)] for m in chain[0].markets) for chain in chains]
-    return tuple(infos), places
-
-
-def _key(market: Market) -> tuple[str, bool]:
-    return market.symbol, market.contract == "spot"
-
-
-def _is_priced(market: Market) -> bool:
-    return Kind.TRADE in market.kinds or Kind.BBO in market.kinds
-
-
-def _length(bar_ns: int) -> str:
-    """A bar's length as venues write it: 1m, 8h, 1d."""
-    for unit_ns, unit in ((DAY_NS, "d"), (HOUR_NS, "h"), (MINUTE_NS, "m")):
-        if bar_ns % unit_ns == 0:
-            return f"{bar_ns // unit_ns}{unit}"
-    return f"{bar_ns // SECOND_NS}s"
-
-
-def _info(name: str, markets: Sequence[Market]) -> SymbolInfo:
-    first = markets[0]
-    kinds = {kind for market in markets for kind in market.kinds}
-    bars = [market.bar_ns for market in markets if market.bar_ns is not None]
-    marks = [market.mark_ns for market in markets if Kind.MARK in market.kinds]
-    spaced = [mark_ns for mark_ns in marks if mark_ns is not None]
-    sparse = bool(spaced) and len(spaced) == len(marks)
-    priced = bool(kinds & {Kind.TRADE, Kind.BBO})
-    return SymbolInfo(
-        symbol=name,
-        base=first.base,
-        quote=first.quote,
-        contract=first.contract,
-        contract_size=first.contract_size,
-        kinds=tuple(sorted(kinds)),
-        bar_ns=min(bars, default=None),
-        mark_coarse=sparse and priced and min(spaced) > _COARSE * min(bars, default=0),
-    )
-
-
-def _stripped(chains: Sequence[tuple[Content, ...]]) -> frozenset[Kind]:
-    """Kinds that some inputs stamp and others do not: a table has times of receipt for all rows or none."""
-    kinds: dict[bool, set[Kind]] = {True: set(), False: set()}
-    for chain in chains:
-        for content in chain:
-            kinds[content.stamped] |= {k for market in content.markets for k in market.kinds}
-    return frozenset(kinds[True] & kinds[False])

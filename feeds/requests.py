@@ -1,8 +1,9 @@
 """Creations and redemptions of users, from a file of JSON lines.
 
-One object a line: ``{"ts":..., "id":..., "user":..., "product":..., "side": "create", "quote": 100.0}`` or
-``"side": "redeem", "units": 5.0``. ``ts`` is a whole number of ns since the epoch, or a time such as
-``2024-08-08T23:56:00Z`` (without a zone it is UTC).
+One object a line: ``{"ts":..., "id":..., "user":..., "product":..., "side": "create", "quote":
+    100.0}`` or
+``"side": "redeem", "units": 5.0``. ``ts`` is a whole number of ns since the epoch, or a time such
+as ``2024-08-08T23:56:00Z`` (without a zone it is UTC).
 """
 
 from __future__ import annotations
@@ -94,6 +95,10 @@ def _time(value: Any) -> int:
             time = datetime.fromisoformat(value)
         except ValueError:
             raise ValueError(f"ts {value!r} is no time such as 2024-08-08T23:56:00Z") from None
-        since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
+        since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - datetime(
+            1970, 1, 1, tzinfo=UTC
+        )
         return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1_000
-    raise ValueError(f"ts must be ns since the epoch or a time such as 2024-08-08T23:56:00Z, was {value!r}")
+    raise ValueError(
+        f"ts must be ns since the epoch or a time such as 2024-08-08T23:56:00Z, was {value!r}"
+    )

@@ -1,8 +1,9 @@
 """Captured Binance websocket lines, ``<local ns> <JSON>``: linear, coin-margined and spot.
 
-Streams: ``trade``, ``aggTrade``, ``bookTicker``, ``depthUpdate`` with its REST snapshot, ``markPriceUpdate``. A line
-that is none of them, or no JSON, is one malformed row. A file without a snapshot that follows another of the same
-market continues it.
+Streams: ``trade``, ``aggTrade``, ``bookTicker``, ``depthUpdate`` with its REST snapshot,
+    ``markPriceUpdate``. A line
+that is none of them, or no JSON, is one malformed row. A file without a snapshot that follows
+another of the same market continues it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from msgspec import Struct, structs
 
 from engine.errors import InputError
 from engine.ticks import Kind
-from feeds.formats.binance_lines import LineReader, decode_line, exchange_ns
+from feeds.formats.binance_events import decode_line, exchange_ns
+from feeds.formats.binance_lines import LineReader
 from feeds.formats.files import line_batches
 from feeds.formats.format import Block, Content, Contract
 from feeds.formats.names import market
@@ -46,13 +48,14 @@ class BinanceCapture:
 
     name = "Binance websocket capture"
 
-    def sniff(self, head: bytes, name: str) -> bool:
+    def sniff(self, head: bytes, _path: str, /) -> bool:
         """Whether one of the first lines is a Binance event with its local time."""
         lines = head.split(b"\n")[:SNIFFED_LINES]
         return any(_LINE.match(line) and _KNOWN.search(line) for line in lines)
 
-    def open(self, path: str, symbol: str | None) -> list[Content]:
-        """One stream; the whole file is scanned for its symbols and kinds, so a broken file is found here."""
+    def open(self, path: str, symbol: str | None, /) -> list[Content]:
+        """One stream; the whole file is scanned for its symbols and kinds, so a broken file is
+        found here."""
         scan = _scan(path)
         if not scan.contracts and symbol:
             scan.contracts[symbol.upper()] = "linear"
@@ -74,7 +77,7 @@ class BinanceCapture:
         )
         return [content]
 
-    def blocks(self, chain: Sequence[Content], rows: int) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], rows: int, /) -> Iterator[Block]:
         """The lines' rows in line order."""
         reader = LineReader(
             chain[0].markets,
@@ -130,7 +133,8 @@ def _note_received(scan: Scan, lines: list[bytes]) -> None:
 
 
 def _add_markets(scan: Scan, lines: list[bytes], found: set[bytes]) -> None:
-    """Adds the symbols in the order of their first line, each with the contract that this line tells."""
+    """Adds the symbols in the order of their first line, each with the contract that this line
+    tells."""
     for line in lines:
         match = _SYMBOL.search(line)
         if match is not None and match[1] in found:
@@ -141,7 +145,8 @@ def _add_markets(scan: Scan, lines: list[bytes], found: set[bytes]) -> None:
 
 
 def _contract(line: bytes) -> Contract:
-    """Spot has no ``pu`` in depth, no time in bookTicker, and an ``M`` in trades; only coin-margined has ``ps``."""
+    """Spot has no ``pu`` in depth, no time in bookTicker, and an ``M`` in trades; only
+    coin-margined has ``ps``."""
     if b"USD_" in line or b'"ps":' in line or b'"pair":' in line:
         return "inverse"
     decoded = decode_line(line)
@@ -166,5 +171,3 @@ def _kinds(scan: Scan) -> tuple[Kind, ...]:
     if "markPriceUpdate" in scan.events:
         kinds |= {Kind.MARK, Kind.INDEX, Kind.FUNDING}
     return tuple(sorted(kinds))
-
-

@@ -1,10 +1,11 @@
 """Binance's L2 stream: when a change may be applied to the book, and what the best prices then are.
 
-Changes come before the REST snapshot that they build on. So they are kept until it comes; those it already contains
-are dropped, the rest is applied in order, and each must follow the one before without a gap. After a gap nothing is
-applied until the next snapshot.
+Changes come before the REST snapshot that they build on. So they are kept until it comes; those it
+already contains are dropped, the rest is applied in order, and each must follow the one before
+without a gap. After a gap nothing is applied until the next snapshot.
 
-Source: Binance, "How to manage a local order book correctly", for futures (``pu`` names the event before) and for spot
+Source: Binance, "How to manage a local order book correctly", for futures (``pu`` names the event
+    before) and for spot
 (``U`` is the event before's ``u`` plus one).
 """
 
@@ -13,16 +14,18 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
+from feeds.formats.binance_events import Pairs
+
 __all__ = ["Changes", "DepthSync", "TopOfBook"]
 
 BUFFERED_MAX: Final = 4_096
-"""Changes kept while waiting for a snapshot: 40 s of a busy stream. Older ones are dropped, which a gap would show."""
-
-Pairs = list[tuple[float, float]]
+"""Changes kept while waiting for a snapshot: 40 s of a busy stream. Older ones are dropped, which a
+gap would show."""
 
 
 class Changes(NamedTuple):
-    """One ``depthUpdate``: new sizes at prices, and which updates it covers (``first`` to ``last``)."""
+    """One ``depthUpdate``: new sizes at prices, and which updates it covers (``first`` to
+    ``last``)."""
 
     ts_ns: int
     ingest_ns: int
@@ -63,7 +66,8 @@ class DepthSync:
             self._waiting.append(changes)
             return False
         if not self._joined:
-            # Spot's first change must cover the update after the snapshot, futures' the snapshot itself.
+            # Spot's first change must cover the update after the snapshot, futures' the snapshot
+            # itself.
             oldest = last + 1 if self.spot else last
             if changes.last < oldest:
                 return False
@@ -110,7 +114,8 @@ class TopOfBook:
         self._asks.clear()
 
     def apply(self, bids: Pairs, asks: Pairs) -> tuple[float, float, float, float] | None:
-        """``(bid, bid size, ask, ask size)`` after these changes; ``None`` if the same as before or a side is empty."""
+        """``(bid, bid size, ask, ask size)`` after these changes; ``None`` if the same as before or
+        a side is empty."""
         for side, pairs in ((self._bids, bids), (self._asks, asks)):
             for price, size in pairs:
                 if size > 0:

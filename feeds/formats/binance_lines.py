@@ -1,7 +1,7 @@
 """Lines of a Binance capture, decoded to rows.
 
-Exchange time is ``T`` where the event has it, else ``E``; in ``markPriceUpdate`` ``T`` is the next funding, so ``E``
-counts. Spot's bookTicker has neither and takes the latest exchange time that the capture has shown so far.
+A row without a time of its own (spot's bookTicker) takes the latest exchange time that the capture
+has shown so far.
 """
 
 from __future__ import annotations
@@ -9,100 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-import msgspec
 import numpy as np
-from msgspec import Struct
 
 from engine.events import Malformed
 from engine.ticks import NOT_MARKET, TABLES, Kind, Levels, Step
 from feeds.formats.binance_depth import Changes, DepthSync, TopOfBook
+from feeds.formats.binance_events import BARE, ENVELOPE, ENVELOPED, Event, Pairs, time_ns
 from feeds.formats.format import Market
 
-__all__ = ["LineReader", "decode_line", "exchange_ns"]
+__all__ = ["LineReader"]
 
-Pairs = list[tuple[float, float]]
-_TIME_MAX: Final = 9 * 10**15
 _MS_MIN: Final = 1
 _MS_MAX: Final = 9 * 10**12
 _SHOWN: Final = 120
 """Characters of a bad line that its malformed row quotes."""
 
 
-class Event(Struct, gc=False):
-    """Every event in one: Binance's one-letter names, numbers decoded from their strings."""
-
-    e: str = ""
-    E: int = 0
-    T: int = 0
-    s: str = ""
-    U: int = -1
-    u: int = -1
-    pu: int = -1
-    b: float | Pairs | None = None
-    B: float | None = None
-    a: float | Pairs | None = None
-    A: float | None = None
-    p: float | None = None
-    q: float | None = None
-    t: int = -1
-    X: str = "MARKET"
-    m: bool | None = None
-    i: float | None = None
-    r: float | None = None
-    lastUpdateId: int = -1
-    symbol: str = ""
-    bids: Pairs | None = None
-    asks: Pairs | None = None
-
-    @property
-    def event(self) -> str:
-        """The event's name; spot's bookTicker and the snapshot have none of their own."""
-        if self.e:
-            return self.e
-        if self.lastUpdateId >= 0:
-            return "snapshot"
-        return "bookTicker" if self.B is not None and self.A is not None else ""
-
-
-class Envelope(Struct, gc=False):
-    """What a combined stream puts around an event."""
-
-    data: Event
-
-
-# Not strict: numbers come as strings. The decoder takes plain ASCII decimals only (no blanks, no underscores).
-_BARE: Final = msgspec.json.Decoder(Event, strict=False)
-_ENVELOPED: Final = msgspec.json.Decoder(Envelope, strict=False)
-_ENVELOPE: Final = b'{"stream"'
-
-
-def decode_line(line: bytes) -> Event | None:
-    """The event of a line, or ``None`` if it cannot be read."""
-    body = line.partition(b" ")[2]
-    try:
-        if body.startswith(_ENVELOPE):
-            return _ENVELOPED.decode(body).data
-        return _BARE.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-
-
-def exchange_ns(line: bytes) -> int:
-    """The exchange time of a line, or 0 if it has none."""
-    event = decode_line(line)
-    if event is None:
-        return 0
-    try:
-        return _ns(event.E if event.e == "markPriceUpdate" else event.T or event.E)
-    except ValueError:
-        return 0
-
-
-def _ns(time: int) -> int:
-    # Spot streams can be asked for microseconds.
-    if not 0 <= time < _TIME_MAX:
-        raise ValueError(f"{time} is no time in ms or us")
-    return time * (1_000_000 if time < 10**14 else 1_000)
+def _refuse(why: str) -> None:
+    raise ValueError(why)
 
 
 class LineReader:
@@ -139,15 +63,15 @@ class LineReader:
 
     def read(self, path: str, number: int, lines: Sequence[bytes]) -> None:
         """Append the rows of these lines; ``number`` is that of the first."""
-        bare, enveloped = _BARE.decode, _ENVELOPED.decode
+        bare, enveloped = BARE.decode, ENVELOPED.decode
         handlers = self._handlers
         for offset, line in enumerate(lines):
             stamp, _, body = line.partition(b" ")
             try:
                 ingest_ns = int(stamp)
                 if ingest_ns >> 63:
-                    raise ValueError("the local time is out of range")
-                event = enveloped(body).data if body.startswith(_ENVELOPE) else bare(body)
+                    _refuse("the local time is out of range")
+                event = enveloped(body).data if body.startswith(ENVELOPE) else bare(body)
                 handlers[event.e or event.event](event, ingest_ns)
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 if line.strip():
@@ -164,9 +88,8 @@ class LineReader:
         time = event.T or event.E
         if not time:
             return self._last_ns
-        ts_ns = time * 1_000_000 if _MS_MIN <= time < _MS_MAX else _ns(time)
-        if ts_ns > self._last_ns:
-            self._last_ns = ts_ns
+        ts_ns = time * 1_000_000 if _MS_MIN <= time < _MS_MAX else time_ns(time)
+        self._last_ns = max(self._last_ns, ts_ns)
         return ts_ns
 
     def _add(self, kind: Kind, *values: Any) -> None:
@@ -201,13 +124,13 @@ class LineReader:
         symbol = self._index[event.s]
         if event.p is None or not event.E:
             raise ValueError("a markPriceUpdate needs p and E")
-        ts_ns = _ns(event.E)
+        ts_ns, next_ns = time_ns(event.E), time_ns(event.T)
         self._last_ns = max(self._last_ns, ts_ns)
         self._add(Kind.MARK, symbol, ts_ns, ingest_ns, event.p)
         if event.i is not None:
             self._add(Kind.INDEX, symbol, ts_ns, ingest_ns, event.i)
         if event.r is not None and event.T:
-            self._add(Kind.FUNDING, symbol, ts_ns, ingest_ns, event.r, _ns(event.T))
+            self._add(Kind.FUNDING, symbol, ts_ns, ingest_ns, event.r, next_ns)
 
     def _depth(self, event: Event, ingest_ns: int) -> None:
         symbol = self._index[event.s]
@@ -240,7 +163,9 @@ class LineReader:
         if event.symbol:
             return self._index[event.symbol]
         update = event.lastUpdateId
-        fits = [i for i, sync in enumerate(self._sync) if not sync.synced and sync.may_follow(update)]
+        fits = [
+            i for i, sync in enumerate(self._sync) if not sync.synced and sync.may_follow(update)
+        ]
         if self._one_symbol:
             return 0
         if len(fits) == 1:
@@ -266,7 +191,9 @@ class LineReader:
         for kind, rows in self._tables.items():
             if rows:
                 columns = list(zip(*rows, strict=True))
-                tables.append(_levels(columns, self._pairs) if kind is Kind.LEVEL else _table(kind, columns))
+                tables.append(
+                    _levels(columns, self._pairs) if kind is Kind.LEVEL else _table(kind, columns)
+                )
                 rows.clear()
         if self._one_symbol:
             tables = [table.replaced(symbol=0) for table in tables]
@@ -275,8 +202,6 @@ class LineReader:
         self._messages = []
         self.rows = 0
         return step
-
-
 
 
 def _table(kind: Kind, columns: list[tuple[Any, ...]]) -> Any:
@@ -313,5 +238,3 @@ def _levels(columns: list[tuple[Any, ...]], pairs: Pairs) -> Levels:
         size=np.ascontiguousarray(values[:, 1]),
         snapshot=np.where(of_image, np.where(begins, 1, 2), 0).astype(np.int8),
     )
-
-

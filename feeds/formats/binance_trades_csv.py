@@ -1,8 +1,9 @@
 """Binance's trades and aggTrades CSV files, spot and futures, with or without header.
 
-Without a header the place of the first true/false tells them apart: aggTrades have it seventh (``id, price, quantity,
-first id, last id, time, buyer is maker``, on spot also ``best match``), trades sixth (``id, price, quantity, quote
-quantity, time, buyer is maker``, on spot also ``best match``).
+Without a header the place of the first true/false tells them apart: aggTrades have it seventh
+(``id, price, quantity, first id, last id, time, buyer is maker``, on spot also ``best match``),
+trades sixth (``id, price, quantity, quote quantity, time, buyer is maker``, on spot also ``best
+match``).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class BinanceTradesCsv:
 
     name = "Binance trades CSV"
 
-    def sniff(self, head: bytes, name: str) -> bool:
+    def sniff(self, head: bytes, _path: str, /) -> bool:
         """Whether the header or the first row is that of trades or aggTrades."""
         names = header_of(head)
         if names is None:
@@ -51,7 +52,7 @@ class BinanceTradesCsv:
             return True
         return bool({"id", "trade_id"} & known) and bool({"qty", "quantity"} & known)
 
-    def open(self, path: str, symbol: str | None) -> list[Content]:
+    def open(self, path: str, symbol: str | None, /) -> list[Content]:
         """One stream of trades of one symbol, which the file's name tells."""
         head = head_of(path)
         names = header_of(head)
@@ -69,7 +70,7 @@ class BinanceTradesCsv:
         )
         return [content]
 
-    def blocks(self, chain: Sequence[Content], rows: int) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
         """The trades in file order."""
         (content,) = chain
         yield from csv_blocks(content.path, content.detail, _trades, content.first_ns)

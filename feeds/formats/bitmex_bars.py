@@ -1,7 +1,7 @@
 """BitMEX's one-minute bars: each line a JSON array of bars (one day).
 
-The timestamp is the END of the bar by BitMEX's convention; ``open`` is the close before, so it may lie outside
-[low, high]; a bar of zero trades is a market that stood still and makes no tick.
+The timestamp is the END of the bar by BitMEX's convention; ``open`` is the close before, so it may
+lie outside [low, high]; a bar of zero trades is a market that stood still and makes no tick.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class BitmexBars:
 
     name = "BitMEX bars JSON lines"
 
-    def sniff(self, head: bytes, name: str) -> bool:
+    def sniff(self, head: bytes, _path: str, /) -> bool:
         """Whether it begins with an array of objects that have BitMEX's own columns."""
         start = head.lstrip()[:2_000]
         return start.startswith(b"[{") and b'"timestamp"' in start and b'"open"' in start
 
-    def open(self, path: str, symbol: str | None) -> list[Content]:
+    def open(self, path: str, _symbol: str | None, /) -> list[Content]:
         """One stream of bars; the symbol stands in every bar."""
         for _, lines in line_batches(path):
             for line in lines:
@@ -66,7 +66,7 @@ class BitmexBars:
             break
         raise InputError(f"{path}: none of the first lines is an array of BitMEX bars")
 
-    def blocks(self, chain: Sequence[Content], rows: int) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
         """The bars in file order; a line that cannot be read is one malformed row."""
         (content,) = chain
         found = content.markets[0]
@@ -90,8 +90,8 @@ def _content(path: str, symbol: str, end_ns: Any) -> Content:
     found = market(path, symbol, None)
     if found.contract != "inverse" and found.quote != "USDT":
         raise InputError(
-            f"{path}: {symbol} is a contract paid in another coin (quanto), which is not simulated; "
-            "use XBTUSD or a USDT contract"
+            f"{path}: {symbol} is a contract paid in another coin (quanto), which is not "
+            "simulated; use XBTUSD or a USDT contract"
         )
     bar_ns = int(end_ns[1] - end_ns[0]) if len(end_ns) > 1 else MINUTE_NS
     return Content(

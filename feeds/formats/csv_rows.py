@@ -34,7 +34,8 @@ class Layout(Struct, frozen=True):
     """Which column of a file is what.
 
     Attributes:
-        names: our name of each column of the file, in its order; others keep a name that nobody asks for.
+        names: our name of each column of the file, in its order; others keep a name that nobody
+            asks for.
         types: of the columns to read, by our name: ``f`` float, ``i`` int, ``b`` bool, ``s`` text.
         header: whether the first line is one.
     """
@@ -59,7 +60,8 @@ def layout_of(
     """The layout that a header tells.
 
     Args:
-        aliases: by our name: the type, the names that venues use, and whether the column must be there.
+        aliases: by our name: the type, the names that venues use, and whether the column must be
+            there.
 
     Raises:
         InputError: naming the column that is missing.
@@ -113,13 +115,14 @@ def csv_blocks(
 ) -> Iterator[Block]:
     """The file's rows in order; ``convert`` may refuse columns with a ``ValueError``."""
     last_ns = first_ns
-    for number, batch in line_batches(path):
-        lines = batch
-        if number == 1 and layout.header:
-            number, lines = 2, batch[1:]
-        for block in _converted(path, number, lines, layout, convert, lambda: last_ns):
-            last_ns = _last_ns(block, last_ns)
-            yield block
+    for number, lines in line_batches(path):
+        skipped = 1 if number == 1 and layout.header else 0
+        for block in _converted(path, number + skipped, lines[skipped:], layout, convert):
+            if isinstance(block, str):
+                yield malformed_block(last_ns, block)
+            else:
+                last_ns = _last_ns(block, last_ns)
+                yield block
 
 
 def _converted(
@@ -128,24 +131,26 @@ def _converted(
     lines: Sequence[bytes],
     layout: Layout,
     convert: Callable[[Columns], Block],
-    last_ns: Callable[[], int],
-) -> Iterator[Block]:
+) -> Iterator[Block | str]:
+    """Blocks, and for each bad line what is wrong with it."""
     if not lines:
         return
     try:
-        yield convert(rows_of(lines, layout))
-        return
+        block = convert(rows_of(lines, layout))
     except ValueError as error:
         reason = str(error)
+    else:
+        yield block
+        return
     if len(lines) == 1:
         if lines[0].strip():
             shown = lines[0][:_SHOWN].decode("ascii", "backslashreplace")
-            yield malformed_block(last_ns(), f"{path}:{number}: {reason}: {shown}")
+            yield f"{path}:{number}: {reason}: {shown}"
         return
     # Halving finds the few bad lines among thousands without a parser of our own.
     half = len(lines) // 2
-    yield from _converted(path, number, lines[:half], layout, convert, last_ns)
-    yield from _converted(path, number + half, lines[half:], layout, convert, last_ns)
+    yield from _converted(path, number, lines[:half], layout, convert)
+    yield from _converted(path, number + half, lines[half:], layout, convert)
 
 
 def _last_ns(block: Block, before: int) -> int:

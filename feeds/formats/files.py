@@ -1,19 +1,18 @@
 """Bytes of a recording, decompressed as they are needed.
 
-Compression is told by the first bytes. Nothing is ever decompressed further than asked for, so a bomb costs time
-and no memory; a line has a longest length.
+Compression is told by the first bytes. Nothing is ever decompressed further than asked for, so a
+bomb costs time and no memory; a line has a longest length.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from engine.errors import InputError
 
@@ -54,7 +53,7 @@ def open_bytes(path: str) -> IO[bytes]:
         with open(path, "rb") as file:
             magic = file.read(4)
         if magic[:2] == _GZIP:
-            return gzip.open(path, "rb")
+            return cast(IO[bytes], gzip.open(path, "rb"))
         if magic in (_ZIP, _ZIP_EMPTY):
             return _open_zip(path)
         return open(path, "rb")
@@ -68,7 +67,7 @@ def _open_zip(path: str) -> IO[bytes]:
         members = [m for m in archive.infolist() if not m.is_dir()]
         if len(members) != 1:
             raise InputError(
-                f"{path}: holds {len(members)} files, expected exactly one; unpack it and name the folder"
+                f"{path}: holds {len(members)} files, expected one; unpack it and name the folder"
             )
         return archive.open(members[0])
     except _BROKEN as error:
@@ -79,8 +78,8 @@ def broken(path: str, error: BaseException, line: int) -> InputError:
     """The error for a compressed file that ends early or is damaged."""
     where = f"{path}:{line}" if line else path
     return InputError(
-        f"{where}: the compressed file is cut off or damaged ({str(error) or type(error).__name__}); "
-        "download or copy it again"
+        f"{where}: the compressed file is cut off or damaged "
+        f"({str(error) or type(error).__name__}); download or copy it again"
     )
 
 
@@ -151,5 +150,5 @@ def line_batches(path: str) -> Iterator[tuple[int, list[bytes]]]:
 
 def sha256(path: str) -> str:
     """Hash of the file as it lies on disk, in hex."""
-    with io.open(path, "rb") as file:
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,8 @@
-"""What a format is: it recognises a file by its content and yields the file's rows in bounded blocks.
+"""What a format is: it recognises a file by its content and yields the file's rows in bounded
+blocks.
 
-A block is either a ``Step`` whose rows are numbered from 0, or ``Bars``. Symbols in a block are places in the
-``markets`` of the file's ``Content``; the recording renumbers both.
+A block is either a ``Step`` whose rows are numbered from 0, or ``Bars``. Symbols in a block are
+places in the ``markets`` of the file's ``Content``; the recording renumbers both.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ __all__ = [
 ]
 
 PRICE_PRIORITY: Final = 0
-"""At one instant what moves a price comes before funding: the instant settles on the price of the instant."""
+"""At one instant what moves a price comes before funding: the instant settles on the price of the
+instant."""
 FUNDING_PRIORITY: Final = 1
 
 Block = Step | Bars
@@ -64,11 +66,14 @@ class Content(Struct, frozen=True, kw_only=True):
     Attributes:
         path: the file.
         markets: its symbols; a block's symbol is a place in here.
-        first_ns: no row is earlier than this, so the file need not be open before the merge gets there.
+        first_ns: no row is earlier than this, so the file need not be open before the merge gets
+            there.
         priority: ``PRICE_PRIORITY`` or ``FUNDING_PRIORITY``; decides ties of time.
         stamped: rows carry the time of receipt.
-        chain: files of equal, non-empty ``chain`` that follow one another are one capture, read with one state.
-        received_ns: first and last time of receipt of a capture; tells whether two files follow one another.
+        chain: files of equal, non-empty ``chain`` that follow one another are one capture, read
+            with one state.
+        received_ns: first and last time of receipt of a capture; tells whether two files follow one
+            another.
         synthetic: generated, not recorded.
         detail: what the format wants to remember.
     """
@@ -89,17 +94,18 @@ class Format(Protocol):
 
     name: str
 
-    def sniff(self, head: bytes, name: str) -> bool:
-        """Whether the file of this path, which begins with these (decompressed) bytes, is of this format."""
+    def sniff(self, head: bytes, path: str, /) -> bool:
+        """Whether the file of this path, which begins with these (decompressed) bytes, is of this
+        format."""
 
-    def open(self, path: str, symbol: str | None) -> list[Content]:
+    def open(self, path: str, symbol: str | None, /) -> list[Content]:
         """The file's streams of rows; ``symbol`` stands in where neither content nor name tells.
 
         Raises:
             InputError: naming the file, what is wrong and what to do.
         """
 
-    def blocks(self, chain: Sequence[Content], rows: int) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], rows: int, /) -> Iterator[Block]:
         """All rows in order, about ``rows`` at a time; ``chain`` has one element but for captures.
 
         Raises:

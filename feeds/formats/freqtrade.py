@@ -1,8 +1,9 @@
 """freqtrade's feather files: klines, 8h funding (the rate stands in ``open``) and 8h mark prices.
 
-All three have the columns ``date, open, high, low, close, volume``; the content tells which it is: a funding file has
-nothing but ``open``, a mark file has prices and no volume. A mark bar becomes one row, its open at its start: the mark
-of the funding instant. What the mark did inside 8 hours is not known.
+All three have the columns ``date, open, high, low, close, volume``; the content tells which it is:
+a funding file has nothing but ``open``, a mark file has prices and no volume. A mark bar becomes
+one row, its open at its start: the mark of the funding instant. What the mark did inside 8 hours is
+not known.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ class Freqtrade:
 
     name = "freqtrade feather"
 
-    def sniff(self, head: bytes, name: str) -> bool:
+    def sniff(self, head: bytes, _path: str, /) -> bool:
         """Whether it is an Arrow file whose schema has a date and an open."""
         return head.startswith(b"ARROW1") and b"date" in head and b"open" in head
 
-    def open(self, path: str, symbol: str | None) -> list[Content]:
+    def open(self, path: str, symbol: str | None, /) -> list[Content]:
         """One stream of bars, funding rates or marks of one symbol, which the file's name tells."""
         first = next(_batches(path), None)
         if first is None or not len(first["date"]):
@@ -76,7 +77,7 @@ class Freqtrade:
             )
         ]
 
-    def blocks(self, chain: Sequence[Content], rows: int) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
         """The file's rows in order."""
         (content,) = chain
         detail: Detail = content.detail
@@ -103,7 +104,8 @@ def _what(columns: dict[str, Any]) -> Literal["bars", "funding", "mark"]:
 
 
 def _contract(path: str, detail: Detail) -> Contract:
-    """Spot pairs are named ``BTC_USDT-1m``, contracts ``BTC_USDT_USDT-1m-futures``; only contracts have the others."""
+    """Spot pairs are named ``BTC_USDT-1m``, contracts ``BTC_USDT_USDT-1m-futures``; only contracts
+    have the others."""
     told = file_contract(path)
     if told is not None:
         return told
@@ -119,7 +121,10 @@ def _batches(path: str) -> Iterator[dict[str, Any]]:
             for number in range(reader.num_record_batches):
                 batch = reader.get_batch(number)
                 columns = {
-                    name: batch.column(name).cast(pa.float64()).to_numpy(zero_copy_only=False).copy()
+                    name: batch.column(name)
+                    .cast(pa.float64())
+                    .to_numpy(zero_copy_only=False)
+                    .copy()
                     for name in _PRICES
                 }
                 dates = batch.column("date").cast(pa.timestamp("ns", "UTC")).cast(pa.int64())

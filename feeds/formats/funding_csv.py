@@ -30,12 +30,12 @@ class FundingCsv:
 
     name = "funding CSV"
 
-    def sniff(self, head: bytes, name: str) -> bool:
+    def sniff(self, head: bytes, _path: str, /) -> bool:
         """Whether the header has a funding rate, or a mark of one beside a symbol."""
         names = header_of(head) or []
         return bool(set(names) & set(_ALIASES["rate"][1]))
 
-    def open(self, path: str, symbol: str | None) -> list[Content]:
+    def open(self, path: str, symbol: str | None, /) -> list[Content]:
         """One stream of funding rows of all its symbols."""
         head = head_of(path)
         layout = layout_of(path, header_of(head) or [], _ALIASES)
@@ -49,7 +49,7 @@ class FundingCsv:
 
             for _ in csv_blocks(path, layout, note, 0):
                 pass
-        names = list(symbols) or [file_symbol(path) or symbol]
+        names: list[str | None] = [*symbols] or [file_symbol(path) or symbol]
         markets = []
         for name in names:
             contract = file_contract(path)
@@ -67,7 +67,7 @@ class FundingCsv:
             )
         ]
 
-    def blocks(self, chain: Sequence[Content], rows: int) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
         """The rates in file order; each is told at the instant at which it is paid."""
         (content,) = chain
         places = {found.symbol: place for place, found in enumerate(content.markets)}

@@ -1,7 +1,7 @@
 """Bars as CSV: Binance's klines files (headerless or not), and exports of them with other headers.
 
-Bars are stamped at their start; ``close_time`` is the last ms (or us) of the bar. Where it is missing the interval is
-the smallest step between the first bars.
+Bars are stamped at their start; ``close_time`` is the last ms (or us) of the bar. Where it is
+missing the interval is the smallest step between the first bars.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ class KlinesCsv:
 
     name = "klines CSV"
 
-    def sniff(self, head: bytes, name: str) -> bool:
-        """Whether the header names a numeric start and three of the four prices, or the first row has 12 numbers."""
+    def sniff(self, head: bytes, _path: str, /) -> bool:
+        """Whether the header names a numeric start and three of the four prices, or the first row
+        has 12 numbers."""
         names = header_of(head)
         if names is None:
             return _headless(head) is not None
@@ -78,7 +79,7 @@ class KlinesCsv:
         numeric = len(lines) > 1 and lines[1][:1].isdigit() and b"-" not in lines[1].split(b",")[0]
         return len(prices) >= 3 and (numeric or len(lines[-1]) == 0) and names[0] != "date"
 
-    def open(self, path: str, symbol: str | None) -> list[Content]:
+    def open(self, path: str, symbol: str | None, /) -> list[Content]:
         """One stream of bars of one symbol, which the file's name tells."""
         head = head_of(path)
         names = header_of(head)
@@ -90,7 +91,7 @@ class KlinesCsv:
         bar_ns = _interval(path, start_ns, rows.get("end"))
         name = file_symbol(path) or symbol
         named_spot = "quote_asset_volume" in (names or ())
-        found = market(path, name, kline_contract(path, name, named_spot))
+        found = market(path, name, kline_contract(path, name, spot=named_spot))
         content = Content(
             path=path,
             markets=(structs.replace(found, kinds=(Kind.TRADE,), bar_ns=bar_ns),),
@@ -99,7 +100,7 @@ class KlinesCsv:
         )
         return [content]
 
-    def blocks(self, chain: Sequence[Content], rows: int) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
         """The bars in file order."""
         (content,) = chain
         detail: Detail = content.detail
@@ -110,8 +111,9 @@ class KlinesCsv:
         yield from csv_blocks(content.path, detail.layout, convert, content.first_ns)
 
 
-def kline_contract(path: str, symbol: str | None, spot: bool) -> Contract | None:
-    """The market that the file's name, its folder's or its columns tell; leveraged tokens trade on spot markets."""
+def kline_contract(path: str, symbol: str | None, *, spot: bool) -> Contract | None:
+    """The market that the file's name, its folder's or its columns tell; leveraged tokens trade on
+    spot markets."""
     if symbol is not None and symbol.upper().endswith(_TOKENS):
         return "spot"
     return file_contract(path) or ("spot" if spot else None)

@@ -53,11 +53,11 @@ class KlinesJson:
 
     name = "klines JSON"
 
-    def sniff(self, head: bytes, name: str) -> bool:
+    def sniff(self, head: bytes, _path: str, /) -> bool:
         """Whether it begins with an array in an array, and that with a time."""
         return _START.match(head) is not None
 
-    def open(self, path: str, symbol: str | None) -> list[Content]:
+    def open(self, path: str, symbol: str | None, /) -> list[Content]:
         """One stream of bars of one symbol, which the file's name tells."""
         row = _ROW.search(head_of(path).lstrip()[1:])
         try:
@@ -65,7 +65,7 @@ class KlinesJson:
         except ValueError as error:
             raise InputError(f"{path}: the first row is no kline: {error}") from None
         name = file_symbol(path) or symbol
-        found = market(path, name, kline_contract(path, name, False))
+        found = market(path, name, kline_contract(path, name, spot=False))
         bar_ns = int(bars.end_ns[0] - bars.start_ns[0])
         content = Content(
             path=path,
@@ -74,7 +74,7 @@ class KlinesJson:
         )
         return [content]
 
-    def blocks(self, chain: Sequence[Content], rows: int) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
         """The bars in file order."""
         (content,) = chain
         path, last_ns, line = content.path, content.first_ns, 1

@@ -17,17 +17,17 @@ _NAME: Final = re.compile(
     r"([A-Z0-9]{2,12}?)[-_/]?(FDUSD|USDT|USDC|BUSD|TUSD|USD|DAI|EUR)"
     r"(_PERP|_\d{6})?(?:_(?:USDT|USDC|USD))?(?=$|[-_. ])"
 )
-_SPOT: Final = re.compile(r"(?:^|[-_. ])spot(?:$|[-_. ])", re.I)
-_INVERSE: Final = re.compile(r"(?:^|[-_. ])(coinm|cm|inverse)(?:$|[-_. ])|USD_PERP", re.I)
+_SPOT: Final = re.compile(r"(?:^|[-_. ])spot(?:$|[-_. ])", re.IGNORECASE)
+_INVERSE: Final = re.compile(r"(?:^|[-_. ])(coinm|cm|inverse)(?:$|[-_. ])|USD_PERP", re.IGNORECASE)
 _LINEAR: Final = re.compile(
-    r"(?:^|[-_. ])(usdm|usdsm|um|perp|perpetual|futures|swap|linear)(?:$|[-_. ])", re.I
+    r"(?:^|[-_. ])(usdm|usdsm|um|perp|perpetual|futures|swap|linear)(?:$|[-_. ])", re.IGNORECASE
 )
 _BITMEX_INVERSE: Final = ("XBTUSD",)
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
-    """Base and quote of a symbol: ``XBTUSD`` is BTC in USD, ``BTCUSD_PERP`` too; the quote is "" if unknown."""
-    name = symbol.split("_")[0].split("-")[0]
+    """Base and quote: ``XBTUSD`` is BTC in USD, ``BTCUSD_PERP`` too; the quote may be ""."""
+    name = symbol.split("_", maxsplit=1)[0].split("-", maxsplit=1)[0]
     if name.startswith("XBT"):
         return "BTC", name[3:]
     for quote in _QUOTES:
@@ -57,14 +57,15 @@ def file_contract(path: str) -> Contract | None:
 def market(path: str, symbol: str | None, contract: Contract | None) -> Market:
     """The market of a symbol, with the contract size of its venue.
 
-    Binance's coin-margined contracts are 100 USD of BTC and 10 USD of every other coin; BitMEX's XBTUSD is 1 USD.
+    Binance's coin-margined contracts are 100 USD of BTC and 10 USD of every other coin; BitMEX's
+    XBTUSD is 1 USD.
 
     Raises:
         InputError: if no symbol is known, or its contract is of a kind that is not simulated.
     """
     if not symbol:
         raise InputError(
-            f"{path}: neither the content nor the file's name tells the symbol; give it with --symbol"
+            f"{path}: neither content nor file name tells the symbol; give it with --symbol"
         )
     symbol = symbol.upper()
     base, quote = split_symbol(symbol)

@@ -9,15 +9,18 @@ import numpy as np
 
 __all__ = ["parse_float", "parse_int", "times_to_ns"]
 
-_FLOAT: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?|[+-]?(?:nan|inf)", re.A)
-_INT: Final = re.compile(r"[+-]?\d{1,19}", re.A)
+_FLOAT: Final = re.compile(
+    r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?|[+-]?(?:nan|inf)", re.ASCII
+)
+_INT: Final = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 
 
 def parse_float(text: str) -> float:
     """A number written in plain ASCII; NaN and infinities pass, the engine refuses them row by row.
 
     Raises:
-        ValueError: for anything else that ``float`` would take: blanks, underscores, other scripts' digits.
+        ValueError: for anything else that ``float`` would take: blanks, underscores, other scripts'
+            digits.
     """
     if _FLOAT.fullmatch(text) is None:
         raise ValueError(f"{text[:40]!r} is no number")
@@ -36,10 +39,11 @@ def parse_int(text: str) -> int:
 
 
 def times_to_ns(times: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Epoch times as ns, each by its own magnitude: s below 1e11, ms below 1e14, us below 1e17, else ns.
+    """Epoch times as ns, each by its own magnitude: s below 1e11, ms below 1e14, us below 1e17,
+    else ns.
 
-    So seconds up to the year 5138 and milliseconds from 1973 on are told apart; Binance's spot files changed from ms to
-    us on 2025-01-01, and a file's date says nothing about it.
+    So seconds up to the year 5138 and milliseconds from 1973 on are told apart; Binance's spot
+    files changed from ms to us on 2025-01-01, and a file's date says nothing about it.
 
     Raises:
         ValueError: for a time after 2262, which ns in 64 bits cannot say.
