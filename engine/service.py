@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import structlog
@@ -107,21 +108,21 @@ async def run_service(
     stopping = stop or asyncio.Event()
     service = _Service(engine, source, sink, stopping, attempts_max, retry_seconds)
     log.info("service.started", sequence=engine.sequence)
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(service.read())
-            halt = tasks.create_task(stopping.wait())
-            await service.work(halt)
-            reader.cancel()
-            halt.cancel()
-    except BaseExceptionGroup as group:
-        raise _cause(group) from None
-    finally:
-        await source.close()
-        await sink.close()
-        log.info(
-            "service.stopped", sequence=service.progress.sequence, steps=service.progress.steps
-        )
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(sink.close)
+        stack.push_async_callback(source.close)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                reader = tasks.create_task(service.read())
+                halt = tasks.create_task(stopping.wait())
+                await service.work(halt)
+                reader.cancel()
+                halt.cancel()
+        except BaseExceptionGroup as group:
+            raise _cause(group) from None
+        finally:
+            progress = service.progress
+            log.info("service.stopped", sequence=progress.sequence, steps=progress.steps)
     return service.progress
 
 
@@ -148,7 +149,12 @@ class _Service:
         """Read ahead until the end of the input."""
         sequence = self._engine.sequence
         while True:
-            batch = await self._attempt("read", lambda: self._source.read(sequence))
+            try:
+                batch = await self._attempt("read", partial(self._source.read, sequence))
+            except FeedError:
+                if self._stop.is_set():
+                    return
+                raise
             await self._queue.put(batch)
             if batch is None:
                 return
@@ -177,7 +183,7 @@ class _Service:
         self.progress.finished = True
 
     async def _write(self, outputs: Outputs, batch: Batch) -> None:
-        await self._attempt("write", lambda: self._sink.write(outputs, batch))
+        await self._attempt("write", partial(self._sink.write, outputs, batch))
         self.progress.accept(batch, outputs)
         for event in outputs.events:
             if isinstance(event, Rebalanced | Deleveraged):
@@ -223,7 +229,7 @@ def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 @contextlib.contextmanager
-def stop_on_signals(stop: asyncio.Event) -> Any:
+def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
     """While inside, SIGTERM and SIGINT set ``stop``; for the main thread's loop."""
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)

@@ -1,0 +1,216 @@
+"""Outputs to a log: events, product NAVs, user NAVs and dead letters, each with its name for ever.
+
+``(shard, sequence, ordinal)`` name a record within its topic. A write that failed half-way is sent
+again as a whole, so a reader drops what it has seen by those three, and can prove that nothing is
+missing: ordinals of one sequence have no gaps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from engine.events import InputRejected
+from engine.outputs import NavBlock, Outputs, UserNavBlock
+from engine.ports import Batch
+from engine.ticks import Step
+from engine.units import asset_decimals
+from feeds import codec
+from feeds.log import Headers, Outgoing, Producer
+from feeds.source import Undecoded
+from feeds.topics import Topics
+
+__all__ = ["EVENT", "PRODUCT_NAV", "USER_NAV", "LogSink", "ProductNav", "UserNav", "Valuation"]
+
+EVENT: Final = b"event/1"
+PRODUCT_NAV: Final = b"product-nav/1"
+USER_NAV: Final = b"user-nav/1"
+SEND_RECORDS_MAX: Final = 50_000
+"""Records handed to the client at once; bounds what a million users cost in memory."""
+_QUOTE_ATOMS: Final = 10 ** asset_decimals("USDT")
+_RAW: Final = frozenset({"malformed", "unknown_symbol"})
+"""Reasons for which the record itself is in the batch; of other refused rows a copy is made."""
+
+
+class ProductNav(Struct, frozen=True, gc=False):
+    """A sample of one product.
+
+    Attributes:
+        nav_per_unit: quote per unit.
+        units: outstanding, steps of 1e-8.
+        leverage: signed; ``None`` at NAV <= 0.
+    """
+
+    product: str
+    ts_ns: int
+    nav_per_unit: float
+    units: int
+    leverage: float | None
+    mark_price: float
+    sequence: int
+    ordinal: int
+    shard: int
+
+
+class UserNav(Struct, frozen=True, gc=False):
+    """What a user's units of one product are worth: ``nav_atoms`` in quote atoms, rounded down."""
+
+    user: str
+    product: str
+    ts_ns: int
+    units: int
+    nav_atoms: int
+    sequence: int
+    ordinal: int
+    shard: int
+
+
+class Valuation(Struct, frozen=True):
+    """How blocks become rows; the arithmetic is the engine's (`engine.nav`), this only names it.
+
+    Attributes:
+        nav_columns: rows of product NAVs from their blocks.
+        value_users: NAV of each holder from ``(units, product NAV, units outstanding)``.
+        user_name: a user's name by index.
+        products, symbols: names by index.
+    """
+
+    nav_columns: Callable[[list[NavBlock]], dict[str, np.ndarray[Any, Any]]]
+    value_users: Callable[[Any, int, int], np.ndarray[Any, Any]]
+    user_name: Callable[[int], str]
+    products: Sequence[str]
+    symbols: Sequence[str]
+
+
+class LogSink:
+    """Writes the outputs of one shard; keeps `engine.ports.Sink`.
+
+    Args:
+        producer: closed with the sink.
+        topics: where to.
+        valuation: how blocks become records.
+        shard: number of the engine; part of every record's name.
+    """
+
+    def __init__(
+        self, producer: Producer, topics: Topics, valuation: Valuation, *, shard: int = 0
+    ) -> None:
+        self._producer = producer
+        self._topics = topics
+        self._valuation = valuation
+        self._shard = shard
+        self._key = b"%d" % shard
+        self._single = codec.SingleCodec(valuation.symbols)
+        self._encode = msgspec.json.Encoder().encode
+        self._event_headers: Headers = ((codec.SCHEMA, EVENT), ("shard", self._key))
+
+    async def write(self, outputs: Outputs, batch: Batch) -> None:
+        """Returns when the broker has acknowledged all of it.
+
+        Raises:
+            FeedError: when it has not; some of it may be in the log, and is to be sent again.
+        """
+        for records in _portions(self._records(outputs, batch)):
+            await self._producer.send(records)
+
+    def _records(self, outputs: Outputs, batch: Batch) -> Iterator[Outgoing]:
+        for line in outputs.lines:
+            yield Outgoing(self._topics.events, line, self._key, self._event_headers)
+        yield from self._letters(outputs, batch)
+        yield from self._product_navs(outputs.nav)
+        for block in outputs.user_nav:
+            yield from self._user_navs(block)
+
+    def _product_navs(self, blocks: list[NavBlock]) -> Iterator[Outgoing]:
+        if not blocks:
+            return
+        columns = self._valuation.nav_columns(blocks)
+        names = ("product", "ts_ns", "nav_per_unit", "units", "leverage", "mark_price")
+        rows = zip(
+            *(columns[name].tolist() for name in (*names, "sequence", "ordinal")), strict=True
+        )
+        headers = codec.schema_header(PRODUCT_NAV)
+        for number, ts_ns, per_unit, units, leverage, mark, sequence, ordinal in rows:
+            product = self._valuation.products[number]
+            known = None if math.isnan(leverage) else leverage
+            value = per_unit / _QUOTE_ATOMS
+            record = ProductNav(
+                product, ts_ns, value, units, known, mark, sequence, ordinal, self._shard
+            )
+            yield Outgoing(self._topics.nav, self._encode(record), product.encode(), headers)
+
+    def _user_navs(self, block: UserNavBlock) -> Iterator[Outgoing]:
+        valuation, headers = self._valuation, codec.schema_header(USER_NAV)
+        navs = valuation.value_users(block.units, block.product_nav_atoms, block.units_total)
+        users = range(len(block.units)) if block.users is None else block.users.tolist()
+        product = valuation.products[block.product]
+        rows = zip(users, block.units.tolist(), navs.tolist(), strict=True)
+        for place, (user, units, nav) in enumerate(rows):
+            name = valuation.user_name(user)
+            ordinal = block.ordinal + place
+            record = UserNav(
+                name, product, block.ts_ns, units, nav, block.sequence, ordinal, self._shard
+            )
+            yield Outgoing(self._topics.nav_users, self._encode(record), name.encode(), headers)
+
+    def _letters(self, outputs: Outputs, batch: Batch) -> Iterator[Outgoing]:
+        """Records that could not be read, as they came, and copies of the rows that were refused.
+
+        A record's own letter has ordinal 0, the copy of a row that of its event, counted from 1.
+        """
+        for letter in batch.dead_letters:
+            sequence, schema = batch.step.first, b""
+            if isinstance(letter, Undecoded):
+                sequence, schema = letter.sequence, letter.schema
+            yield self._letter(
+                letter.value, schema, letter.reason, sequence, 0, (letter.input, letter.offset)
+            )
+        for event in outputs.events:
+            if isinstance(event, InputRejected) and event.reason not in _RAW:
+                row = self._copy(batch.step, event.sequence)
+                if row is not None:
+                    place = (event.sequence, event.ordinal + 1)
+                    yield self._letter(row, codec.TICK_MSGPACK, event.reason, *place, None)
+
+    def _copy(self, step: Step, sequence: int) -> bytes | None:
+        """The tick of that sequence, if it is in the step."""
+        for table in step.tables:
+            place = int(np.searchsorted(table.sequence, sequence))
+            if place < len(table) and table.sequence[place] == sequence:
+                return self._single.encode(table.take(slice(place, place + 1)), packed=True)[0]
+        return None
+
+    def _letter(
+        self,
+        value: bytes,
+        schema: bytes,
+        reason: str,
+        sequence: int,
+        ordinal: int,
+        came: tuple[str, int] | None,
+    ) -> Outgoing:
+        headers = [(codec.SCHEMA, schema), ("reason", reason.encode()), ("shard", self._key)]
+        headers += [("sequence", b"%d" % sequence), ("ordinal", b"%d" % ordinal)]
+        if came is not None:
+            headers += [("input", came[0].encode()), ("offset", b"%d" % came[1])]
+        return Outgoing(self._topics.dead_letters, value, self._key, tuple(headers))
+
+    async def close(self) -> None:
+        """Let go of the producer; what ``write`` took is already acknowledged."""
+        await self._producer.close()
+
+
+def _portions(records: Iterator[Outgoing]) -> Iterator[list[Outgoing]]:
+    portion: list[Outgoing] = []
+    for record in records:
+        portion.append(record)
+        if len(portion) == SEND_RECORDS_MAX:
+            yield portion
+            portion = []
+    if portion:
+        yield portion
