@@ -9,6 +9,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 __all__ = ["Chain", "ChainState"]
@@ -20,7 +21,7 @@ class ChainState(Struct):
     """The last link, what came after it, and how many items the chain has."""
 
     link: bytes = b""
-    tail: bytes = b""
+    tail: bytearray = msgspec.field(default_factory=bytearray)
     open: int = 0
     items: int = 0
 
@@ -60,7 +61,7 @@ class Chain:
         state.items += items
         if state.open == LINK_ITEMS:
             state.link = sha256(state.link + state.tail).digest()
-            state.tail = b""
+            state.tail.clear()
             state.open = 0
 
     def digest(self) -> bytes:

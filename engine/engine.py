@@ -31,6 +31,7 @@ from engine.execution import Desk
 from engine.handler import Handler
 from engine.intake import Intake, Rejection, Rows
 from engine.ledger import Ledger
+from engine.live import Live
 from engine.market import Market, MarketSpec
 from engine.outputs import NavBlock, Outputs, Tape
 from engine.policy import Policy
@@ -44,6 +45,7 @@ from engine.venue.contract import Contract
 __all__ = ["Engine", "EngineSpec", "EngineState"]
 
 _HANDLER: Final = 0
+_NOTHING: Final = Outputs.empty()
 
 
 class EngineSpec(Struct, frozen=True, kw_only=True):
@@ -108,7 +110,8 @@ class Engine:
         self.sampler = Sampler(spec.sampling, self.markets)
         self.events_chain = Chain()
         self.nav_chains = [Chain() for _ in spec.symbols]
-        self._quiet_until = -1
+        self._live: Live | None = None
+        self._quiet_ns = -1
 
     def _market(self, number: int, spec: MarketSpec) -> Market:
         contract = Contract(spec.contract)
@@ -146,6 +149,7 @@ class Engine:
         state = self.state
         if step.first != state.sequence:
             raise InvariantError(f"step begins at {step.first}, expected {state.sequence}")
+        self._quiet_ns = -1
         rows = self.intake.accept(step, state.time_ns)
         self._announce(rows)
         for market in self.markets:
@@ -173,6 +177,27 @@ class Engine:
         for market in self.markets:
             market.close(state.time_ns)
         return self._outputs()
+
+    def process_tick(self, tick: Tick) -> Outputs:
+        """One live row as plain numbers, by the same rules; ticks that matter to nobody pass quietly."""
+        state = self.state
+        live = self._live
+        if live is not None and tick.ts_ns <= self._quiet_ns and live.passes(tick, state.time_ns):
+            state.sequence += 1
+            state.ticks += 1
+            if tick.ts_ns > state.time_ns:
+                state.time_ns = tick.ts_ns
+            return _NOTHING
+        outputs = self.process(tick.step(state.sequence))
+        self._settle()
+        return outputs
+
+    def _settle(self) -> None:
+        """Until when, and between which prices, live ticks pass quietly."""
+        if self._live is None:
+            self._live = Live(self.intake, self.markets)
+        grid_ns = self._live.refresh()
+        self._quiet_ns = min(self.agenda.next_ns(), self.sampler.wakes_ns, grid_ns)
 
     # From wake to wake --------------------------------------------------------------------------
 
@@ -389,7 +414,3 @@ class Engine:
         """The output digest: events and product NAVs; users' NAVs follow from them."""
         chains = [self.events_chain, *self.nav_chains]
         return sha256(b"".join(chain.digest() for chain in chains)).hexdigest()
-
-    def process_tick(self, tick: Tick) -> Outputs:
-        """One live row, by the same rules."""
-        return self.process(tick.step(self.state.sequence))

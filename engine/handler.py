@@ -165,6 +165,8 @@ class Handler:
         terms = self.spec.terms
         if terms.management_fee:
             state.fee_ns = (scene.ts_ns // terms.fee_every_ns + 1) * terms.fee_every_ns
+        if self.spec.kind == "spot":
+            self.account.state.target = self.account.state.first_target = 1.0
         self.traded = True
         scene.tape.say(
             ProductLaunched,
@@ -209,6 +211,8 @@ class Handler:
     def _ask(self, scene: Scene, view: View) -> tuple[Decision | None, bool]:
         """The decision that comes first, and whether any policy had something to remember."""
         state, best, changed = self.state, None, False
+        if self.spec.kind == "spot" and not state.opened:
+            return SetLeverage(1.0, "spot purchase"), True
         planned = self.desk.state.plan is not None
         for place, policy in enumerate(self.policies):
             if state.faulted[place] or (planned and not policy.de_risking):

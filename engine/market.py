@@ -230,7 +230,8 @@ class Market:
         if self.dirty:
             notes = b"".join([self._note(place) for place in sorted(self.dirty)])
             self.dirty.clear()
-            self._select()
+            if self._launched is not None:
+                self._select()
         if self._launched is None:
             return self._products, self._line.copy(), self._parts.copy(), notes
         launched = self._launched
@@ -256,6 +257,17 @@ class Market:
         self._parts[:] = parts.reshape(self._parts.shape)
         self.dirty = set(dirty)
         self._select()
+
+    def see(self, price: float) -> None:
+        """A live tick: what the folding of a block would have made of it."""
+        state = self.state
+        if self.uses_signals:
+            state.cell_low = min(state.cell_low, price)
+            state.cell_high = max(state.cell_high, price)
+            state.cell_fresh = True
+        for number in self.high_water:
+            low, high = state.extremes[number]
+            state.extremes[number] = (min(low, price), max(high, price))
 
     def _select(self) -> None:
         launched = [n for n, h in enumerate(self.handlers) if h.state.status != "pending"]

@@ -1,0 +1,136 @@
+"""What is wrong with a setting, in a sentence: which key, what was expected, the nearest right name."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from msgspec import inspect
+
+from engine.config.settings import DURATION_PATTERN
+from engine.config.toml_text import Path, dotted
+from engine.errors import ConfigError
+
+__all__ = ["SettingError", "complaint", "nearest"]
+
+_PLACE: Final = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
+_PART: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_FIELD: Final = re.compile(r"Object (contains unknown|missing required) field `([^`]*)`")
+_VALUE: Final = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
+
+
+class SettingError(ConfigError):
+    """A setting that cannot be used, with its place; who loads a file adds the line.
+
+    Attributes:
+        path: where the setting is.
+        sentence: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, sentence: str) -> None:
+        super().__init__(sentence)
+        self.path = path
+        self.sentence = sentence
+
+
+def nearest(word: object, known: Iterable[str], quote: str = '"') -> str:
+    """``; did you mean "X"?``, and what is known where nothing is near."""
+    names = list(known)
+    close = difflib.get_close_matches(str(word), names, 1, 0.6)
+    if close:
+        return f"; did you mean {quote}{close[0]}{quote}?"
+    return f"; known are {', '.join(names)}" if names else ""
+
+
+def complaint(error: msgspec.ValidationError, settings: Any, model: type) -> SettingError:
+    """What msgspec found, with its path and in our words.
+
+    Args:
+        error: of ``msgspec.convert(settings, model)``.
+        settings: plain data.
+        model: the struct it should have been.
+    """
+    match = _PLACE.fullmatch(str(error))
+    assert match is not None
+    what, place = match["what"], match["path"] or "$"
+    path: Path = tuple(int(n) if n else key for key, n in _PART.findall(place.split("[...]")[0]))
+    kind = _kind_at(inspect.type_info(model), settings, path)
+    if field := _FIELD.fullmatch(what):
+        inner = (*path, field[2])
+        if field[1].startswith("missing"):
+            return SettingError(path, f"{dotted(inner)} is missing")
+        return SettingError(inner, f"{dotted(inner)} is not a setting{nearest(field[2], _fields(kind))}")
+    if value := _VALUE.fullmatch(what):
+        chosen = value[1].strip("'")
+        options = _tags(kind) if path[-1:] == ("type",) else _options(kind)
+        said = nearest(chosen, options) if difflib.get_close_matches(chosen, options, 1, 0.6) else ""
+        one_of = ", ".join(options)
+        return SettingError(path, f'{dotted(path)} is "{chosen}"{said or ";"} (one of: {one_of})')
+    if DURATION_PATTERN in what:
+        what = f'expected a duration such as "90s", "5m", "2h" or "250ms", was {_at(settings, path)!r}'
+    elif what.startswith("Expected `str") and isinstance(kind, inspect.StrType) and kind.pattern:
+        what = f'expected a duration such as "90s" in quotes, was {_at(settings, path)!r}'
+    else:
+        what = what[:1].lower() + what[1:]
+    return SettingError(path, f"{dotted(path)}: {what}" if path else what)
+
+
+def _at(settings: Any, path: Path) -> Any:
+    for part in path:
+        settings = settings[part]
+    return settings
+
+
+def _kind_at(kind: Any, settings: Any, path: Path) -> Any:
+    """The type that is expected at ``path``; of a union the member that the data chose, for its tag the union."""
+    for part in path:
+        narrowed = _chosen(kind, settings)
+        if isinstance(narrowed, inspect.StructType):
+            fields = {field.encode_name: field.type for field in narrowed.fields}
+            kind = fields.get(str(part), narrowed if part == "type" else None)
+        elif isinstance(narrowed, inspect.ListType | inspect.VarTupleType):
+            kind = narrowed.item_type
+        elif isinstance(narrowed, inspect.DictType):
+            kind = narrowed.value_type
+        elif part != "type":
+            return None
+        settings = _child(settings, part)
+    return kind if path[-1:] == ("type",) else _chosen(kind, settings)
+
+
+def _child(settings: Any, part: str | int) -> Any:
+    try:
+        return settings[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _chosen(kind: Any, settings: Any) -> Any:
+    if not isinstance(kind, inspect.UnionType):
+        return kind
+    members = [member for member in kind.types if not isinstance(member, inspect.NoneType)]
+    if len(members) == 1:
+        return members[0]
+    tag = settings.get("type") if isinstance(settings, dict) else None
+    for member in members:
+        if isinstance(member, inspect.StructType) and member.tag == tag:
+            return member
+    return kind
+
+
+def _fields(kind: Any) -> list[str]:
+    if not isinstance(kind, inspect.StructType):
+        return []
+    return [field.encode_name for field in kind.fields]
+
+
+def _options(kind: Any) -> list[str]:
+    return [str(value) for value in kind.values] if isinstance(kind, inspect.LiteralType) else []
+
+
+def _tags(kind: Any) -> list[str]:
+    members = kind.types if isinstance(kind, inspect.UnionType) else ()
+    return [str(member.tag) for member in members if isinstance(member, inspect.StructType)]

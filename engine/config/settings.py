@@ -1,0 +1,209 @@
+"""What a run consists of, as its configuration file says it.
+
+Durations are texts (``90s 5m 2h 1d 250ms``), money is in quote, leverage signed. ``None`` means: as the data say
+(``lineup.completed`` fills it in).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta, Struct
+
+from engine.units import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS
+from strategies import BuiltIn
+
+__all__ = [
+    "DURATION_PATTERN",
+    "BookConfig",
+    "ContractConfig",
+    "Duration",
+    "FundingConfig",
+    "HedgeConfig",
+    "MarketConfig",
+    "OutputConfig",
+    "PolicyConfig",
+    "PopulationConfig",
+    "ProductConfig",
+    "RunConfig",
+    "SignalConfig",
+    "TermsConfig",
+    "UserConfig",
+    "UserPolicyConfig",
+    "VenueConfig",
+    "duration_ns",
+    "duration_text",
+]
+
+_UNITS_NS: Final = {
+    "d": DAY_NS,
+    "h": HOUR_NS,
+    "m": MINUTE_NS,
+    "s": SECOND_NS,
+    "ms": MILLISECOND_NS,
+    "us": 1_000,
+    "ns": 1,
+}
+DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h|d)$"
+Duration = Annotated[str, Meta(pattern=DURATION_PATTERN)]
+
+
+def duration_ns(text: str) -> int:
+    """A duration in ns: ``duration_ns("1.5h") == 5_400_000_000_000``."""
+    number = text.rstrip("nusmhd")
+    unit_ns = _UNITS_NS[text[len(number) :]]
+    return round(float(number) * unit_ns) if "." in number else int(number) * unit_ns
+
+
+def duration_text(ns: int) -> str:
+    """The shortest text of a duration in whole units: ``duration_text(90_000_000_000) == "90s"``."""
+    for unit, unit_ns in _UNITS_NS.items():
+        if ns and ns % unit_ns == 0:
+            return f"{ns // unit_ns}{unit}"
+    return "0s"
+
+
+class _Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all settings: unknown keys are errors."""
+
+
+class ContractConfig(_Setting, frozen=True, kw_only=True):
+    """What the venue publishes about the contract; ``lot_size`` in base where linear, in contracts where inverse; fees are
+    shares of notional."""
+
+    kind: Literal["linear", "inverse"] | None = None
+    price_step: float = 0.1
+    lot_size: float | None = None
+    contract_size: float | None = None
+    taker_fee: float = 0.0004
+    maker_fee: float = 0.0002
+    base: str | None = None
+    quote: str | None = None
+
+
+class BookConfig(_Setting, frozen=True, kw_only=True):
+    """The book that hedge orders meet; ``depth_at_1pct``: quote per side within 1 % of mid."""
+
+    model: Literal["flat", "depth"] = "depth"
+    half_spread_bps: float = 0.0
+    depth_at_1pct: float | None = None
+    half_life_s: float = 180.0
+
+
+class VenueConfig(_Setting, frozen=True, kw_only=True):
+    """The venue's rules; one preset is known."""
+
+    preset: Literal["binance"] = "binance"
+
+
+class FundingConfig(_Setting, frozen=True, kw_only=True):
+    """Rates as recorded, a constant ``rate_8h`` at 00, 08 and 16 UTC, or those of a ``file``."""
+
+    source: Literal["recorded", "none"] = "recorded"
+    rate_8h: float | None = None
+    file: str | None = None
+
+
+class SignalConfig(_Setting, frozen=True, kw_only=True):
+    """The grid of volatility and trend; half-lives, window and staleness in steps of it."""
+
+    every: Duration | None = None
+    vol_half_life: float = 60.0
+    trend_half_life: float = 120.0
+    window: int = 60
+    stale_after: int = 5
+
+
+class MarketConfig(_Setting, frozen=True, kw_only=True):
+    """One symbol; ``mark`` says which price values positions."""
+
+    symbol: str
+    contract: ContractConfig = ContractConfig()
+    book: BookConfig = BookConfig()
+    venue: VenueConfig = VenueConfig()
+    funding: FundingConfig = FundingConfig()
+    mark: Literal["auto", "mark", "mid", "last"] = "auto"
+    stale_after: Duration | None = None
+    frozen_after: Duration | None = None
+    signals: SignalConfig = SignalConfig()
+
+
+class UserPolicyConfig(
+    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="user", tag_field="type"
+):
+    """A policy of the user's own: ``path`` is ``FILE.py:Class``, ``package.module:Class`` or the name of an installed plug-in;
+    ``params`` go to its constructor; ``review`` is the grid on which a small policy is asked."""
+
+    path: str
+    review: Duration | None = None
+    params: dict[str, Any] = {}
+
+
+PolicyConfig = BuiltIn | UserPolicyConfig
+
+
+class TermsConfig(_Setting, frozen=True, kw_only=True):
+    """What holders were promised; ``management_fee``: share of NAV per ``fee_every``."""
+
+    pack: Literal["none"] = "none"
+    nav: Literal["basket"] = "basket"
+    management_fee: float = 0.0
+    fee_every: Duration = "1d"
+    while_rebalancing: Literal["refuse", "queue"] = "refuse"
+
+
+class HedgeConfig(_Setting, frozen=True, kw_only=True):
+    """How orders reach the venue; ``reserve``: quote that the issuer sets aside against a negative NAV."""
+
+    reserve: float = 0.0
+    retry_ms: float = 1_000.0
+    when_stale: Literal["hold", "refuse"] = "hold"
+
+
+class ProductConfig(_Setting, frozen=True, kw_only=True):
+    """One product; ``limit``: largest \\|leverage\\| that a policy may ask for."""
+
+    id: str
+    symbol: str
+    kind: Literal["fund", "spot"] = "fund"
+    seed_capital: float = 1_000_000.0
+    latency_ms: float = 0.0
+    policies: tuple[PolicyConfig, ...] = ()
+    terms: TermsConfig = TermsConfig()
+    hedge: HedgeConfig = HedgeConfig()
+    limit: float = 10.0
+
+
+class UserConfig(_Setting, frozen=True, kw_only=True):
+    """A named user; ``holdings``: quote spent at the start, by product."""
+
+    id: str
+    holdings: dict[str, float] = {}
+
+
+class PopulationConfig(_Setting, frozen=True, kw_only=True):
+    """Numbered users ``u1`` ... ``uN``, each with ``quote`` of every product, or of those listed."""
+
+    count: int = 0
+    quote: float = 100.0
+    products: tuple[str, ...] | None = None
+
+
+class OutputConfig(_Setting, frozen=True, kw_only=True):
+    """Samples: they never change a result. ``users = "auto"``: at the cadence for up to 10,000 users."""
+
+    nav_every: Duration = "1s"
+    user_nav_every: Duration = "1m"
+    users: Literal["auto", "all", "none"] = "auto"
+
+
+class RunConfig(_Setting, frozen=True, kw_only=True):
+    """A run. Markets that are not listed are as the data say; without products there is the standard line-up."""
+
+    seed: int = 7
+    bars: Literal["close", "ohlc", "olhc", "bridge"] = "ohlc"
+    markets: tuple[MarketConfig, ...] = ()
+    products: tuple[ProductConfig, ...] = ()
+    users: tuple[UserConfig, ...] = ()
+    population: PopulationConfig = PopulationConfig()
+    output: OutputConfig = OutputConfig()

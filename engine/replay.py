@@ -1,0 +1,97 @@
+"""The same engine fed from a recording, with the order of its inputs kept as a journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from engine.engine import Engine
+from engine.events import CreationRequest, RedemptionRequest
+from engine.outputs import Outputs
+from engine.ticks import Step
+
+__all__ = ["Journal", "Replayed", "replay"]
+
+DATA: Final = "data"
+REQUESTS: Final = "requests"
+
+
+class Journal:
+    """The order in which the inputs were processed, as run-lengths ``[input, from, to]`` of their own rows."""
+
+    __slots__ = ("_counts", "ranges")
+
+    def __init__(self) -> None:
+        self.ranges: list[list[Any]] = []
+        self._counts = {DATA: 0, REQUESTS: 0}
+
+    def step(self, step: Step) -> None:
+        """Take down whose rows the step's are."""
+        at = step.first
+        for sequence, message in step.messages:
+            if isinstance(message, CreationRequest | RedemptionRequest):
+                self._rows(DATA, sequence - at)
+                self._rows(REQUESTS, 1)
+                at = sequence + 1
+        self._rows(DATA, step.end - at)
+
+    def _rows(self, name: str, count: int) -> None:
+        if count:
+            start = self._counts[name]
+            self._counts[name] = start + count
+            if self.ranges and self.ranges[-1][0] == name:
+                self.ranges[-1][2] += count
+            else:
+                self.ranges.append([name, start, start + count])
+
+    def encode(self, engine: Engine) -> bytes:
+        """The journal of a finished run: its ranges, the engine's clock and its digest."""
+        return msgspec.msgpack.encode(
+            {
+                "schema": "levsim-journal/1",
+                "ranges": self.ranges,
+                "end": engine.sequence,
+                "clock_ns": engine.time_ns,
+                "digest": engine.digest(),
+            }
+        )
+
+
+class Replayed(Struct, frozen=True):
+    """How a replay went: seconds within the heart, and the journal."""
+
+    engine_seconds: float
+    journal: Journal
+
+
+def replay(
+    engine: Engine,
+    steps: Iterable[Step],
+    collect: Callable[[Outputs], None],
+    progress: Callable[[int, int], None] | None = None,
+) -> Replayed:
+    """Feed all steps, then let the last instant pass.
+
+    Args:
+        steps: in order, from the engine's sequence.
+        collect: takes the outputs of each step.
+        progress: told ``(rows done, event time)`` after each step.
+    """
+    journal, seconds = Journal(), 0.0
+    for step in steps:
+        journal.step(step)
+        began = time.perf_counter()
+        outputs = engine.process(step)
+        seconds += time.perf_counter() - began
+        collect(outputs)
+        if progress is not None:
+            progress(engine.sequence, engine.time_ns)
+    began = time.perf_counter()
+    outputs = engine.finish()
+    seconds += time.perf_counter() - began
+    collect(outputs)
+    return Replayed(seconds, journal)

@@ -1,0 +1,253 @@
+"""The run directory: every output of a run as files, written as it goes, in bounded memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.engine import Engine
+from engine.events import OrderFilled, Output
+from engine.nav import nav_columns, value_users
+from engine.outputs import ATTRIBUTION, NavBlock, Outputs, UserNavBlock
+from engine.units import UNIT_STEPS, asset_decimals
+
+__all__ = ["RunWriter", "Samples"]
+
+_FLUSH_ROWS: Final = 262_144
+
+_FILL_FIELDS: Final = (
+    "product",
+    "symbol",
+    "order",
+    "purpose",
+    "lots",
+    "price",
+    "mid_price",
+    "mark_price",
+    "hedge_atoms",
+    "spread_impact_atoms",
+    "fee_atoms",
+)
+
+
+class Samples:
+    """Figures of each product over its NAV samples, kept up to date block by block."""
+
+    def __init__(self, products: int) -> None:
+        self.count = np.zeros(products, np.int64)
+        self.peak = np.zeros(products)
+        self.drawdown = np.zeros(products)
+        self.leverage_min = np.full(products, np.inf)
+        self.leverage_max = np.full(products, -np.inf)
+        self.leverage_sum = np.zeros(products)
+
+    def add(self, product: int, per_unit: Any, leverage: Any) -> None:
+        """One product's samples, in time order. ``per_unit`` and ``leverage`` of shape (n,)."""
+        if not len(per_unit):
+            return
+        peaks = np.maximum.accumulate(np.maximum(per_unit, self.peak[product]))
+        self.peak[product] = peaks[-1]
+        self.drawdown[product] = min(self.drawdown[product], float((per_unit / peaks - 1.0).min()))
+        known = leverage[np.isfinite(leverage)]
+        if len(known):
+            self.leverage_min[product] = min(self.leverage_min[product], known.min())
+            self.leverage_max[product] = max(self.leverage_max[product], known.max())
+            # A running sum in sample order: the same however the run was cut into flushes.
+            total = np.cumsum(np.concatenate([[self.leverage_sum[product]], known]))
+            self.leverage_sum[product] = total[-1]
+            self.count[product] += len(known)
+
+
+class RunWriter:
+    """Takes outputs; writes ``events.jsonl``, ``nav.parquet``, ``user_nav.parquet`` and ``fills.parquet``.
+
+    Without a ``path`` nothing is written and only the figures over the samples are kept.
+    """
+
+    def __init__(self, path: Path | None, engine: Engine) -> None:
+        self.path = path
+        self.engine = engine
+        self.samples = Samples(len(engine.spec.products))
+        self.counts: dict[str, int] = {}
+        self.refusals: dict[str, int] = {}
+        self._ids = [p.id for p in engine.spec.products]
+        self._quote = [self._scale(n) for n in range(len(self._ids))]
+        self._blocks: list[NavBlock] = []
+        self._pending = 0
+        self._fills: list[OrderFilled] = []
+        if path is not None:
+            path.mkdir(parents=True, exist_ok=True)
+            self._events = (path / "events.jsonl").open("wb")
+            self._nav = _writer(path / "nav.parquet", _NAV_SCHEMA)
+            self._users = _writer(path / "user_nav.parquet", _USER_SCHEMA)
+
+    def _scale(self, product: int) -> float:
+        market = self.engine.spec.markets[self.engine.spec.products[product].market]
+        return 10.0 ** -asset_decimals(market.contract.quote)
+
+    def collect(self, outputs: Outputs) -> None:
+        """Take the outputs of one step."""
+        for event in outputs.events:
+            self._count(event)
+        self._blocks.extend(outputs.nav)
+        self._pending += sum(map(len, outputs.nav))
+        if self._pending >= _FLUSH_ROWS:
+            self._flush_nav()
+        if self.path is None:
+            return
+        if outputs.lines:
+            self._events.write(b"\n".join(outputs.lines) + b"\n")
+        for block in outputs.user_nav:
+            self._write_users(block)
+
+    def _count(self, event: Output) -> None:
+        name = type(event).__struct_config__.tag
+        assert isinstance(name, str)
+        self.counts[name] = self.counts.get(name, 0) + 1
+        if name.endswith("_refused"):
+            reason = str(getattr(event, "reason", ""))
+            self.refusals[reason] = self.refusals.get(reason, 0) + 1
+        if isinstance(event, OrderFilled) and self.path is not None:
+            self._fills.append(event)
+
+    def _flush_nav(self) -> None:
+        rows = nav_columns(self._blocks)
+        self._blocks, self._pending = [], 0
+        product = rows["product"]
+        for number in np.unique(product).tolist():
+            own = product == number
+            per_unit = rows["nav_per_unit"][own] * self._quote[number]
+            self.samples.add(number, per_unit, rows["leverage"][own])
+        if self.path is None or not len(product):
+            return
+        quote = np.array(self._quote)[product]
+        money = {name: rows[name] * quote for name in ("nav_per_unit", "nav_atoms", *ATTRIBUTION)}
+        self._nav.write_table(
+            pa.table(
+                {
+                    "ts_ns": rows["ts_ns"],
+                    "ts": _timestamps(rows["ts_ns"]),
+                    "product": _names(product, self._ids),
+                    "nav_per_unit": money["nav_per_unit"],
+                    "units": rows["units"] / UNIT_STEPS,
+                    "nav": money["nav_atoms"],
+                    "leverage": pa.array(rows["leverage"], from_pandas=True),
+                    "mark_price": rows["mark_price"],
+                    "sequence": rows["sequence"],
+                    "ordinal": rows["ordinal"],
+                    **{name: money[name] for name in ATTRIBUTION},
+                },
+                schema=_NAV_SCHEMA,
+            )
+        )
+
+    def _write_users(self, block: UserNavBlock) -> None:
+        holders = np.flatnonzero(block.units) if block.users is None else block.users
+        units = block.units[holders] if block.users is None else block.units
+        self._users.write_table(
+            pa.table(
+                {
+                    "ts_ns": np.full(len(holders), block.ts_ns),
+                    "user": pa.array([self.engine.users.name(int(u)) for u in holders]),
+                    "product": pa.array([self._ids[block.product]] * len(holders)),
+                    "units": units,
+                    "nav_atoms": value_users(
+                        np.ascontiguousarray(units), block.product_nav_atoms, block.units_total
+                    ),
+                },
+                schema=_USER_SCHEMA,
+            )
+        )
+
+    def close(self) -> None:
+        """The run is over: flush, and value every holder once more."""
+        self._flush_nav()
+        if self.path is None:
+            return
+        engine = self.engine
+        for market in engine.markets:
+            for number, handler in zip(market.products, market.handlers, strict=True):
+                account, units = handler.account, handler.dealing.units
+                if handler.state.status != "pending" and account.units and len(units):
+                    nav = account.nav(market.state.mark)
+                    at = engine.time_ns
+                    self._write_users(
+                        UserNavBlock(
+                            engine.sequence, 0, at, number, "end", None, units, nav, account.units
+                        )
+                    )
+        self._events.close()
+        self._nav.close()
+        self._users.close()
+        self._write_fills(self.path / "fills.parquet")
+
+    def _write_fills(self, path: Path) -> None:
+        fills = self._fills
+        columns: dict[str, Any] = {
+            "sequence": [f.sequence for f in fills],
+            "ordinal": [f.ordinal for f in fills],
+            "ts_ns": [f.ts_ns for f in fills],
+            "ts": _timestamps(np.array([f.ts_ns for f in fills], np.int64)),
+            **{name: [getattr(f, name) for f in fills] for name in _FILL_FIELDS},
+        }
+        pq.write_table(pa.table(columns, schema=_FILL_SCHEMA), path, compression="zstd")
+
+
+def _timestamps(ts_ns: Any) -> pa.Array:
+    return pa.array(ts_ns // 1_000, pa.timestamp("us", "UTC"))
+
+
+def _names(product: Any, ids: list[str]) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(product, pa.int32()), pa.array(ids, pa.string()))
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    return pq.ParquetWriter(path, schema, compression="zstd")
+
+
+_TIME: Final = [("ts_ns", pa.int64()), ("ts", pa.timestamp("us", "UTC"))]
+_NAV_SCHEMA: Final = pa.schema(
+    [
+        *_TIME,
+        ("product", pa.dictionary(pa.int32(), pa.string())),
+        ("nav_per_unit", pa.float64()),
+        ("units", pa.float64()),
+        ("nav", pa.float64()),
+        ("leverage", pa.float64()),
+        ("mark_price", pa.float64()),
+        ("sequence", pa.int64()),
+        ("ordinal", pa.int64()),
+        *((name, pa.float64()) for name in ATTRIBUTION),
+    ]
+)
+_USER_SCHEMA: Final = pa.schema(
+    [
+        ("ts_ns", pa.int64()),
+        ("user", pa.string()),
+        ("product", pa.string()),
+        ("units", pa.int64()),
+        ("nav_atoms", pa.int64()),
+    ]
+)
+_FILL_SCHEMA: Final = pa.schema(
+    [
+        ("sequence", pa.int64()),
+        ("ordinal", pa.int64()),
+        *_TIME,
+        ("product", pa.string()),
+        ("symbol", pa.string()),
+        ("order", pa.int64()),
+        ("purpose", pa.string()),
+        ("lots", pa.int64()),
+        ("price", pa.float64()),
+        ("mid_price", pa.float64()),
+        ("mark_price", pa.float64()),
+        ("hedge_atoms", pa.int64()),
+        ("spread_impact_atoms", pa.int64()),
+        ("fee_atoms", pa.int64()),
+    ]
+)

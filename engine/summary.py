@@ -1,0 +1,139 @@
+"""What a run comes to: one object, printed by ``run --json`` and read by everything else."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from engine.attribution import attribution, price_split
+from engine.engine import Engine
+from engine.handler import Handler
+from engine.ledger import Cause
+from engine.market import Market
+from engine.rundir import RunWriter
+from engine.units import UNIT_STEPS, asset_decimals
+
+__all__ = ["summarise"]
+
+
+def summarise(engine: Engine, writer: RunWriter) -> dict[str, Any]:
+    """Figures of a finished run; money in quote, ratios plain."""
+    state = engine.state
+    products: dict[str, Any] = {}
+    for market in engine.markets:
+        for number, handler in zip(market.products, market.handlers, strict=True):
+            if handler.state.status != "pending":
+                products[handler.spec.id] = _product(market, handler, writer, number)
+    order = [p.id for p in engine.spec.products]
+    return {
+        "digest": engine.digest(),
+        "ticks": state.ticks,
+        "rows": engine.sequence,
+        "end_ns": engine.time_ns,
+        "wakes": state.wakes,
+        "wakes_empty": state.wakes_empty,
+        "rejected": dict(sorted(state.rejected.items())),
+        "late_trades": _lanes(engine, "late_trades"),
+        "off_market_trades": _lanes(engine, "off_market"),
+        "events": dict(sorted(writer.counts.items())),
+        "refused": dict(sorted(writer.refusals.items())),
+        "markets": {
+            engine.spec.symbols[m.spec.symbol]: _market(m) for m in engine.markets if m.handlers
+        },
+        "products": {name: products[name] for name in order if name in products},
+        "not_launched": [name for name in order if name not in products],
+        "issuer": _issuer(engine),
+        "transfers": {c.name.lower(): engine.ledger.transfers[c] for c in Cause},
+    }
+
+
+def _lanes(engine: Engine, field: str) -> int:
+    return sum(getattr(lane, field) for lanes in engine.intake.lanes for lane in lanes)
+
+
+def _market(market: Market) -> dict[str, Any]:
+    return {
+        "mark_source": market.spec.mark_source,
+        "contract": market.spec.contract.kind,
+        "mark_end": market.state.mark,
+        "stale": market.state.stale or None,
+    }
+
+
+def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -> dict[str, Any]:
+    account, state, samples = handler.account, handler.state, writer.samples
+    scale = 10.0 ** -asset_decimals(account.contract.quote_asset)
+    mark = market.state.mark
+    nav, units = account.nav(mark), account.units
+    intercept, slope = account.line()
+    worth = intercept + slope * mark
+    per_unit = nav * scale / (units / UNIT_STEPS) if units else 0.0
+    move = mark / account.state.first_mark - 1.0
+    count = int(samples.count[number])
+    unhedged = state.unhedged_ns
+    if handler.desk.state.plan is not None:
+        unhedged += market.ts_ns - handler.desk.state.plan.decided_ns
+    target = account.state.first_target
+    return {
+        "symbol": market.spec.contract.symbol,
+        "kind": handler.spec.kind,
+        "status": state.status,
+        "target": target,
+        "launched_ns": state.launched_ns,
+        "nav_start": 1.0,
+        "nav_end": per_unit,
+        "units": units / UNIT_STEPS,
+        "equity_start": account.state.equity_start * scale,
+        "equity_end": nav * scale,
+        "return": per_unit - 1.0,
+        "underlying_return": move,
+        "multiple_return": target * move,
+        "max_drawdown": float(min(samples.drawdown[number], 0.0)),
+        "rebalances": state.rebalances,
+        "deleveragings": state.deleveragings,
+        "adl_events": 0,
+        "unhedged_seconds": unhedged / 1e9,
+        "leverage": {
+            "min": _finite(samples.leverage_min[number]),
+            "max": _finite(samples.leverage_max[number]),
+            "mean": float(samples.leverage_sum[number] / count) if count else None,
+            "end": slope * mark / worth if worth > 0.0 else None,
+        },
+        "attribution": {k: v * scale for k, v in attribution(account, mark).items()},
+        "price_split": {k: v * scale for k, v in price_split(account, mark).items()},
+        "roundings": account.state.roundings,
+        "policy_faults": sum(state.faulted),
+    }
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _issuer(engine: Engine) -> dict[str, Any]:
+    """The issuer's book: seed put in, fees received, deficits paid, and what its own units are worth now."""
+    books: dict[str, Any] = {}
+    for market in engine.markets:
+        for handler in market.handlers:
+            if handler.state.status == "pending":
+                continue
+            account = handler.account
+            scale = 10.0 ** -asset_decimals(account.contract.quote_asset)
+            parts = attribution(account, market.state.mark)
+            held = engine.ledger.balance("issuer", f"{handler.spec.id}:units")
+            worth = held * account.nav(market.state.mark) // account.units if account.units else 0
+            seed = handler.spec.seed_atoms
+            fees, paid = -parts["management_fee"], parts["issuer"]
+            books[handler.spec.id] = {
+                "seed": seed * scale,
+                "seed_value_end": worth * scale,
+                "management_fees": fees * scale,
+                "deficits_paid": paid * scale,
+                "insurance_paid": parts["insurance"] * scale,
+                "profit": (worth - seed + fees - paid) * scale,
+            }
+    return {
+        "products": books,
+        "profit": math.fsum(book["profit"] for book in books.values()),
+        "deficits_paid": math.fsum(book["deficits_paid"] for book in books.values()),
+    }
