@@ -17,7 +17,7 @@ from feeds.blocks import BLOCK_ROWS_MAX, decode_block
 from feeds.codec import BadRecord, SingleCodec
 from feeds.log import RECORDS_MAX, Consumer, Log, Place, Record
 
-__all__ = ["LogSource", "StepBuilder", "Undecoded"]
+__all__ = ["LogSource", "StepBuilder", "Undecoded", "starts"]
 
 POLL_TIMEOUT_MS: Final = 200
 """How long a poll waits for the first record; then it looks again."""
@@ -167,6 +167,19 @@ def _table(cls: type[Table], singles: Sequence[tuple[int, Any]], index: Mapping[
             for name, dtype in cls.VALUES.items()
         },
     )
+
+
+def starts(positions: Mapping[str, int], prefix: str = "") -> dict[Place, int]:
+    """Where to read on, from positions by the names of the inputs (``ticks/0``).
+
+    Raises:
+        ValueError: if a name is not ``topic/partition``.
+    """
+    places = {}
+    for name, offset in positions.items():
+        topic, _, partition = name.rpartition("/")
+        places[Place(prefix + topic, int(partition))] = offset
+    return places
 
 
 class LogSource:

@@ -21,10 +21,12 @@ from feeds.log import (
     Record,
     TopicSpec,
 )
+from feeds.memory_log import MemoryLog
 
 __all__ = ["LogContract", "read_all", "values"]
 
 POLLS_IDLE = 3
+IDLE_POLL_MS = 100
 POLLS_MAX = 500
 _names = itertools.count()
 
@@ -35,11 +37,12 @@ async def read_all(
     """Everything a fresh reader sees from ``start`` on, until it sees nothing more."""
     places = {Place(topic, number): start for number in range(await log.partitions(topic))}
     consumer = await log.consumer(places, committed=committed)
+    patience_ms = 0 if isinstance(log, MemoryLog) else IDLE_POLL_MS
     records: list[Record] = []
     try:
         idle = 0
         for _ in range(POLLS_MAX):
-            polled = await consumer.poll(records_max=records_max, timeout_ms=100)
+            polled = await consumer.poll(records_max=records_max, timeout_ms=patience_ms)
             for _, part in polled:
                 records += part
             idle = 0 if polled else idle + 1
