@@ -12,7 +12,7 @@ from msgspec import Struct
 from engine.ledger import Cause, Ledger
 from engine.outputs import ATTRIBUTION
 from engine.product import ProductSpec
-from engine.units import Rounding, mul_div
+from engine.units import Rounding, decimal, mul_div
 from engine.venue.contract import Contract
 
 __all__ = ["Account", "AccountState", "Execution"]
@@ -219,10 +219,10 @@ class Account:
 
     def pay_management_fee(self, rate: float, mark: float) -> int:
         """The issuer's fee on the present NAV, rounded up; the settlement atoms paid."""
-        over, under = rate.as_integer_ratio()
+        share = decimal(rate)
         self.close_segment(mark)
-        fee = mul_div(self.nav(mark), over, under, Rounding.UP)
-        paid = self.contract.to_settlement(fee, mark)
+        fee = mul_div(self.nav(mark), share.numerator, share.denominator, Rounding.UP)
+        paid = -self.contract.to_settlement(-fee, mark)
         self._book(Cause.MANAGEMENT_FEE, MANAGEMENT_FEE, self._issuer_settlement, paid, mark)
         return paid
 
@@ -274,7 +274,8 @@ class Account:
     def _to_settlement(self, quote: int, mark: float, cause: Cause) -> None:
         contract = self.contract
         if contract.inverse:
-            coins = contract.to_settlement(quote, mark)
+            # Rounded up: a fraction of a coin's atom less would dilute those who are in already.
+            coins = -contract.to_settlement(-quote, mark)
             self.ledger.post(cause, self._quote, self._clearing_quote, quote)
             self.ledger.post(cause, self._clearing, self._cash, coins)
 

@@ -121,7 +121,7 @@ class Dealing:
         held, nav, total = account.lots, account.nav(scene.mark), account.units
         if isinstance(request, CreationRequest):
             quote = self.quote_atoms(request)
-            lots = _towards_zero(held * (quote - self._hedge_cost(scene, quote, nav)), nav)
+            lots = _towards_zero(held * quote, nav + self._basket_cost(scene))
         else:
             user = self.users.index(request.user)
             units = _steps(request)
@@ -135,14 +135,15 @@ class Dealing:
         if order.held or order.arrives_ns > scene.ts_ns:
             self.desk.state.deals.append(order)
 
-    def _hedge_cost(self, scene: Scene, quote: int, nav: int) -> int:
-        """Quote atoms that hedging ``quote`` will cost in spread and fee, near enough to size the hedge by: what the
-        costs take is not hedged, so that lots per unit stay what they were."""
-        account = self.account
+    def _basket_cost(self, scene: Scene) -> int:
+        """Quote atoms that trading the whole present basket would cost in spread and fee (not impact). A creation buys
+        the share of basket and cost that it pays for, so that lots per unit stay what they were."""
+        contract = self.account.contract
         mid, half_spread = scene.top()
-        cash = account.contract.trade_cash(_towards_zero(account.lots * quote, nav), mid)
-        cost = account.contract.taker_fee(cash) + int(abs(cash) * max(half_spread, 0.0))
-        return min(quote, account.contract.to_quote(cost, scene.mark))
+        if half_spread < 0.0:
+            half_spread = scene.book.spec.half_spread_bps * 1e-4
+        cash = abs(contract.trade_cash(self.account.lots, mid))
+        return contract.to_quote(contract.taker_fee(cash) + int(cash * half_spread), scene.mark)
 
     def arrive(self, scene: Scene, order: Order) -> None:
         """Let the hedge of a request meet the book, then deal at what it left."""

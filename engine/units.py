@@ -7,6 +7,7 @@ Money is ``int`` in the asset's smallest unit, lots and units are ``int`` of the
 from __future__ import annotations
 
 from enum import IntEnum
+from fractions import Fraction
 from typing import Final
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Rounding",
     "Units",
     "asset_decimals",
+    "decimal",
     "float_mul_floor",
     "mul_div",
 ]
@@ -94,3 +96,9 @@ def float_mul_floor(a: int, price: float, numerator: int, denominator: int) -> i
 def asset_decimals(asset: str) -> int:
     """Decimals of an asset's smallest unit: 6 for quote money (``micros``), 8 for coins (satoshi)."""
     return _QUOTE_DECIMALS if asset.upper() in _QUOTE_ASSETS else _COIN_DECIMALS
+
+
+def decimal(value: float) -> Fraction:
+    """The decimal number somebody wrote down: a rate of 0.0001 is one ten-thousandth, not the nearest float, which
+    would make a payment of exactly 100 round up to 100.000001."""
+    return Fraction(repr(value))

@@ -19,7 +19,7 @@ from typing import Literal
 from msgspec import Struct
 
 from engine.errors import ConfigError
-from engine.units import Rounding, asset_decimals, mul_div
+from engine.units import Rounding, asset_decimals, decimal, mul_div
 
 __all__ = ["Contract", "ContractSpec"]
 
@@ -48,11 +48,6 @@ class ContractSpec(Struct, frozen=True, kw_only=True):
     maker_fee: float = 0.0
 
 
-def _decimal(value: float) -> Fraction:
-    """The decimal number a configuration meant: 0.1 is one tenth, not the nearest float."""
-    return Fraction(repr(value))
-
-
 class Contract:
     """The arithmetic of one contract; all amounts in atoms, all lots signed, long positive."""
 
@@ -73,7 +68,7 @@ class Contract:
     )
 
     def __init__(self, spec: ContractSpec) -> None:
-        size = _decimal(spec.lot_size) * _decimal(spec.contract_size)
+        size = decimal(spec.lot_size) * decimal(spec.contract_size)
         if size <= 0:
             raise ConfigError(f"{spec.symbol}: lot_size and contract_size must be > 0")
         self.spec = spec
@@ -90,7 +85,7 @@ class Contract:
         self._per_lot = float(face)
         self._lot = float(size)
         self._quote_per_coin = Fraction(quote_atoms, coin_atoms)
-        fee = _decimal(spec.taker_fee)
+        fee = decimal(spec.taker_fee)
         self._fee_over, self._fee_under = fee.numerator, fee.denominator
 
     def exposure_value(self, lots: int, price: float) -> int:

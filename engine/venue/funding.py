@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from engine.units import HOUR_NS, NEVER_NS, Rounding, mul_div
+from engine.units import HOUR_NS, NEVER_NS, Rounding, decimal, mul_div
 
 __all__ = ["FundingSpec", "funding_payment", "next_scheduled"]
 
@@ -50,5 +50,5 @@ def funding_payment(notional: int, side: int, rate: float) -> int:
         side: +1 long, -1 short, 0 flat.
         rate: share of notional; positive is paid by longs.
     """
-    over, under = rate.as_integer_ratio()
-    return mul_div(notional * side, over, under, Rounding.UP)
+    share = decimal(rate)
+    return mul_div(notional * side, share.numerator, share.denominator, Rounding.UP)
