@@ -139,7 +139,7 @@ class Tape:
             self.ordinal = 0
         self.ts_ns = ts_ns
 
-    def say(self, kind: Callable[..., Output], **fields: Any) -> None:
+    def say(self, kind: Callable[..., Output], /, **fields: Any) -> None:
         """State a fact; ``fields`` are those of the event beyond its place and time."""
         event = kind(sequence=self.sequence, ordinal=self.ordinal, ts_ns=self.ts_ns, **fields)
         self.ordinal += 1
