@@ -1,0 +1,232 @@
+"""What a configuration leaves open, filled in from the data: markets as recorded, and the standard line-up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.config.complaints import SettingError, complaint, nearest
+from engine.config.settings import (
+    BookConfig,
+    ContractConfig,
+    FundingConfig,
+    MarketConfig,
+    PolicyConfig,
+    ProductConfig,
+    RunConfig,
+    SignalConfig,
+    UserPolicyConfig,
+    duration_text,
+)
+from engine.errors import ConfigError, InputError
+from engine.ticks import Kind
+from engine.units import MINUTE_NS, SECOND_NS
+from engine.venue.book import ASSUMED_DEPTH, DEPTH_AT_1PCT
+from feeds.recording import SymbolInfo
+from strategies import LeverageBand, MarginFloor, TrendVol
+from strategies.user import BUILT_IN, built_in_name
+
+__all__ = ["completed", "mark_sources", "standard_lineup", "traded_symbols", "with_policy"]
+
+LONG_BAND: Final = LeverageBand(target=3.0, low=2.25, high=4.125)
+SHORT_BAND: Final = LeverageBand(target=-3.0, low=1.5, high=5.25)
+"""Gate's rule for its 3x tokens (``products.md`` 0.3): rebalanced at -12 % and +20 %, at -20 % and +12 %."""
+BUY_AND_HOLD: Final = LeverageBand(target=1.0, low=0.0, high=math.inf)
+"""Spot: one purchase at the start, and no edge that could be reached."""
+STALE_BARS: Final = 3
+FROZEN_BARS: Final = 10
+_REVIEW_S: Final = 300.0
+_STALE_NS: Final = MINUTE_NS
+_FROZEN_NS: Final = 10 * MINUTE_NS
+
+
+def standard_lineup(symbols: Sequence[SymbolInfo]) -> RunConfig:
+    """3x long and short tokens, Smart Leverage long and short and spot, on every perpetual of the data.
+
+    Where the data hold no perpetual the products stand on its spot markets, as if there were one of the same price.
+
+    Raises:
+        InputError: if nothing in the data has a price.
+    """
+    return completed(RunConfig(), symbols)
+
+
+def completed(config: RunConfig, symbols: Sequence[SymbolInfo]) -> RunConfig:
+    """The configuration with everything explicit that the data decide; completing it again changes nothing."""
+    by_name = {info.symbol: info for info in symbols}
+    products = config.products or _products(traded_symbols(symbols))
+    products = tuple(_held(product) for product in products)
+    configured = {market.symbol for market in config.markets}
+    wanted = dict.fromkeys(product.symbol for product in products)
+    added = [MarketConfig(symbol=s) for s in wanted if s not in configured and s in by_name]
+    markets = tuple(
+        _market(market, by_name[market.symbol]) if market.symbol in by_name else market
+        for market in (*config.markets, *added)
+    )
+    return replace(config, markets=markets, products=products)
+
+
+def traded_symbols(symbols: Sequence[SymbolInfo]) -> list[SymbolInfo]:
+    """The symbols that the standard line-up stands on: perpetuals with a price, or else spot markets.
+
+    A market that the data also hold in finer bars counts once, in the finest.
+    """
+    names = [info.symbol for info in symbols if mark_sources(info)]
+    priced = [
+        info
+        for info in symbols
+        if mark_sources(info)
+        and not (info.bar_ns and any(info.symbol == f"{n}-{_bar_name(info)}" for n in names))
+    ]
+    if not priced:
+        raise InputError("the data hold no prices: no trades, quotes or marks to value a product with")
+    return [info for info in priced if info.contract != "spot"] or priced
+
+
+def _bar_name(info: SymbolInfo) -> str:
+    return duration_text(info.bar_ns or 0)
+
+
+def mark_sources(info: SymbolInfo) -> list[str]:
+    """Which prices can value a position, the best first."""
+    sources = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE}
+    found = [name for name, kind in sources.items() if kind in info.kinds]
+    if info.mark_coarse and len(found) > 1:
+        found.remove("mark")
+    return found
+
+
+def _products(symbols: Sequence[SymbolInfo]) -> tuple[ProductConfig, ...]:
+    bases = [info.base or info.symbol for info in symbols]
+    products: list[ProductConfig] = []
+    for info, base in zip(symbols, bases, strict=True):
+        review_s = max(_REVIEW_S, (info.bar_ns or 0) / SECOND_NS)
+        policies: dict[str, tuple[PolicyConfig, ...]] = {
+            "3L": (LONG_BAND, MarginFloor()),
+            "3S": (SHORT_BAND, MarginFloor()),
+            "-SMART-L": (TrendVol(direction=1, review_s=review_s), MarginFloor()),
+            "-SMART-S": (TrendVol(direction=-1, review_s=review_s), MarginFloor()),
+            "-SPOT": (BUY_AND_HOLD,),
+        }
+        at = f"@{info.symbol}" if bases.count(base) > 1 else ""
+        products += [
+            ProductConfig(
+                id=f"{base}{name}{at}",
+                symbol=info.symbol,
+                kind="spot" if name == "-SPOT" else "fund",
+                policies=policy,
+            )
+            for name, policy in policies.items()
+        ]
+    return tuple(products)
+
+
+def _held(product: ProductConfig) -> ProductConfig:
+    if product.kind == "spot" and not product.policies:
+        return replace(product, policies=(BUY_AND_HOLD,))
+    return product
+
+
+def _market(market: MarketConfig, info: SymbolInfo) -> MarketConfig:
+    bar_ns = info.bar_ns or 0
+    contract = _contract(market.contract, info)
+    sources = mark_sources(info)
+    return replace(
+        market,
+        contract=contract,
+        book=_book(market.book, contract.base or ""),
+        funding=_funding(market.funding, info),
+        mark=sources[0] if market.mark == "auto" and sources else market.mark,
+        stale_after=market.stale_after or duration_text(max(_STALE_NS, STALE_BARS * bar_ns)),
+        frozen_after=market.frozen_after or duration_text(max(_FROZEN_NS, FROZEN_BARS * bar_ns)),
+        signals=_signals(market.signals, bar_ns),
+    )
+
+
+def _contract(contract: ContractConfig, info: SymbolInfo) -> ContractConfig:
+    kind = contract.kind or ("inverse" if info.contract == "inverse" else "linear")
+    return replace(
+        contract,
+        kind=kind,
+        lot_size=contract.lot_size or (1.0 if kind == "inverse" else 1e-6),
+        contract_size=contract.contract_size or (info.contract_size if kind == "inverse" else 1.0),
+        base=contract.base or info.base or info.symbol,
+        quote=contract.quote or info.quote or "USD",
+    )
+
+
+def _book(book: BookConfig, base: str) -> BookConfig:
+    if book.model == "flat" or book.depth_at_1pct is not None:
+        return book
+    return replace(book, depth_at_1pct=DEPTH_AT_1PCT.get(base, ASSUMED_DEPTH))
+
+
+def _funding(funding: FundingConfig, info: SymbolInfo) -> FundingConfig:
+    constant = funding.rate_8h is not None or funding.file is not None
+    if constant or funding.source == "none" or Kind.FUNDING in info.kinds:
+        return funding
+    return replace(funding, source="none")
+
+
+def _signals(signals: SignalConfig, bar_ns: int) -> SignalConfig:
+    return replace(signals, every=signals.every or duration_text(max(MINUTE_NS, bar_ns)))
+
+
+def with_policy(config: RunConfig, name: str, settings: dict[str, Any]) -> RunConfig:
+    """The dynamic policies replaced by the one of that name.
+
+    In every product its ``trend_vol`` or user's policy gives way. What was ``...-SMART-S`` in the line-up leaves it: the sign
+    comes from the policy's own answers, so the pair would be the same product twice.
+
+    Args:
+        name: built-in name, ``FILE.py:Class``, ``package.module:Class`` or an installed plug-in.
+        settings: the policy's own parameters, and ``review``.
+
+    Raises:
+        ConfigError: if no product has a policy that could give way.
+    """
+    policy = _policy(name, settings)
+    kept = []
+    for product in config.products:
+        dynamic = [isinstance(p, TrendVol | UserPolicyConfig) for p in product.policies]
+        short = [p for p in product.policies if isinstance(p, TrendVol) and p.direction < 0]
+        twin = product.id.replace("-SMART-S", "-SMART-L")
+        if short and twin != product.id and any(p.id == twin for p in config.products):
+            continue
+        policies = [p for p, gone in zip(product.policies, dynamic, strict=True) if not gone]
+        if any(dynamic):
+            policies.insert(dynamic.index(True), policy)
+        kept.append(replace(product, policies=tuple(policies)))
+    if all(policy not in product.policies for product in kept):
+        raise ConfigError(
+            f"--policy {name}: no product has a dynamic policy (trend_vol or user) that it could take the place of"
+        )
+    return replace(config, products=tuple(kept))
+
+
+def _policy(name: str, settings: dict[str, Any]) -> PolicyConfig:
+    tag = built_in_name(name)
+    if tag is None:
+        params = dict(settings)
+        review = params.pop("review", None)
+        data = {"path": name, "review": review, "params": params}
+        return _converted_policy({"type": "user", **data}, UserPolicyConfig, name)
+    return _converted_policy({"type": tag, **settings}, BUILT_IN[tag], name)
+
+
+def _converted_policy(data: dict[str, Any], model: Any, name: str) -> Any:
+    try:
+        return msgspec.convert(data, model)
+    except msgspec.ValidationError as error:
+        said = complaint(error, data, model)
+        raise ConfigError(f"--policy {name}: {said.sentence}") from None
+
+
+def unknown_symbol(path: tuple[str | int, ...], symbol: str, symbols: Sequence[SymbolInfo]) -> SettingError:
+    """The complaint about a symbol that the data do not hold."""
+    known = [info.symbol for info in symbols]
+    return SettingError(path, f'the data hold no symbol "{symbol}"{nearest(symbol, known)}')
