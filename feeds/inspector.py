@@ -69,7 +69,7 @@ class _Symbol:
             self.rows[kind] = self.rows.get(kind, 0) + len(table)
             self._lateness(kind, table.ts_ns)
             if kind in self._paced:
-                times.append(table.ts_ns)
+                times.append((table.sequence, table.ts_ns))
             if isinstance(table, Trades):
                 self._prices(table.price)
                 self._duplicates(table.trade_id)
@@ -82,14 +82,16 @@ class _Symbol:
             elif kind in (Kind.MARK, Kind.INDEX):
                 self._prices(table.price)  # type: ignore[attr-defined]  # both have it
         if times:
-            self._span(np.sort(np.concatenate(times)))
+            # Gaps are seen in arrival order: a late row fills none.
+            order = np.argsort(np.concatenate([sequence for sequence, _ in times]))
+            self._span(np.concatenate([ts_ns for _, ts_ns in times])[order])
 
     def _span(self, times: Any) -> None:
         if self.first_ns is None:
             self.first_ns = int(times[0])
             self.last_ns = int(times[0])
-        self.first_ns = min(self.first_ns, int(times[0]))
-        whole = np.maximum(np.concatenate(([self.last_ns], times)), self.last_ns)
+        self.first_ns = min(self.first_ns, int(times.min()))
+        whole = np.maximum.accumulate(np.concatenate(([self.last_ns], times)))
         wide = np.flatnonzero(np.diff(whole) > self.gap_ns)
         self.gaps.add(whole[wide], whole[wide + 1])
         self.last_ns = int(whole[-1])

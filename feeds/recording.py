@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from msgspec import Struct
@@ -206,7 +206,16 @@ def _with_own_symbols(source: _Input) -> _Input:
     return _Input(source.format, source.chain, tuple(range(len(source.places))), source.stripped)
 
 
-def write_parquet(recording: Recording, path: str | Path) -> int:
+class Importable(Protocol):
+    """What ``write_parquet`` takes: a ``Recording``, or what is used like one."""
+
+    synthetic: bool
+
+    def sections(self) -> list[Section]:
+        """What the file shall hold."""
+
+
+def write_parquet(recording: Importable, path: str | Path) -> int:
     """Write the recording as our Parquet; bars stay bars. Replaying it gives the same steps.
     Returns the rows."""
     return write_sections(path, recording.sections(), synthetic=recording.synthetic)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -29,6 +31,7 @@ _START: Final = re.compile(rb"\s*\[\s*\[\s*\d{9,19}\s*,")
 _ROW: Final = re.compile(rb"\[[^\]]*\]")
 _BLANK: Final = b" \t\r\n,"
 _SHOWN: Final = 120
+FIRST_ROWS: Final = 64
 
 
 class Kline(Struct, array_like=True, gc=False):
@@ -59,11 +62,7 @@ class KlinesJson:
 
     def open(self, path: str, symbol: str | None, /) -> list[Content]:
         """One stream of bars of one symbol, which the file's name tells."""
-        row = _ROW.search(head_of(path).lstrip()[1:])
-        try:
-            bars = _bars(b"" if row is None else row[0])
-        except ValueError as error:
-            raise InputError(f"{path}: the first row is no kline: {error}") from None
+        bars = _first(path)
         name = file_symbol(path) or symbol
         found = market(path, name, kline_contract(path, name, spot=False))
         bar_ns = int(bars.end_ns[0] - bars.start_ns[0])
@@ -88,6 +87,13 @@ class KlinesJson:
                     last_ns = int(block.start_ns[-1])
                 yield block
             line += piece.count(b"\n")
+
+
+def _first(path: str) -> Bars:
+    for row in islice(_ROW.finditer(head_of(path).lstrip()[1:]), FIRST_ROWS):
+        with suppress(ValueError):
+            return _bars(row[0])
+    raise InputError(f"{path}: none of the first rows is a kline; is the file complete?")
 
 
 def _pieces(path: str) -> Iterator[bytes]:

@@ -1,0 +1,60 @@
+"""``feeds/inspection.py`` and ``feeds/inspector.py``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from feeds import inspector
+from feeds.inspection import Inspection
+from feeds.recording import BLOCK_ROWS
+from tests.feeds.rows import START_MS, opened, ticker, trade
+
+MS = 1_000_000
+
+
+def inspected(tmp_path: Path, text: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> Inspection:
+    """The inspection in steps of ``rows``, with gaps from 1 s and frozen stretches from 3 s."""
+    monkeypatch.setattr(inspector, "GAP_NS", 1_000 * MS)
+    monkeypatch.setattr(inspector, "FROZEN_NS", 3_000 * MS)
+    monkeypatch.setattr("feeds.recording.BLOCK_ROWS", rows)
+    result: Inspection = opened(tmp_path, "capture.raw", text).inspect()
+    return result
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, BLOCK_ROWS])
+def test_counts(tmp_path: Path, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gaps, frozen stretches, duplicates, late and crossed rows count alike in any blocks.
+
+    Catches whatever is forgotten, or seen twice, at the edge of a block.
+    """
+    text = trade(0, 100, t=1) + trade(500, 101, t=2) + trade(501, 102, t=2)
+    text += trade(2_000, 103, t=3) + trade(1_900, 104, t=4)
+    text += ticker(2_001) + ticker(2_900) + ticker(3_800) + ticker(4_700) + ticker(5_600)
+    text += ticker(5_700, 102, 101) + "?\n" + trade(5_800, "nan", t=5)
+    found = inspected(tmp_path, text, rows, monkeypatch)
+    (one,) = found.symbols
+    assert found.rows_by_kind == {"trade": 6, "bbo": 6}
+    assert (found.rows, found.malformed) == (13, 1)
+    assert "capture.raw:12:" in found.malformed_first
+    assert (one.gaps, one.longest_gaps[0].length_ns) == (1, 1_499 * MS)
+    assert (one.frozen, one.longest_frozen[0].start_ns) == (1, (START_MS + 2_001) * MS)
+    assert one.longest_frozen[0].length_ns == 3_599 * MS
+    assert (one.duplicates, one.late, one.crossed, one.bad_prices) == (1, 1, 1, 1)
+    assert (one.price_min, one.price_max) == (100, 104)
+
+
+def test_frozen_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A market that is frozen when the recording ends is counted too."""
+    text = "".join(ticker(number * 900) for number in range(6))
+    found = inspected(tmp_path, text, 4, monkeypatch)
+    assert found.symbols[0].frozen == 1
+
+
+def test_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is text with as many cells in each row."""
+    table = inspected(tmp_path, trade(0) + trade(5_000, t=6), 10, monkeypatch).table()
+    assert len({len(row) for row in table}) == 1
+    assert table[1][0] == "BTCUSDT"
+    assert "5 s" in table[1]
