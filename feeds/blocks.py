@@ -20,6 +20,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -76,20 +77,23 @@ def _packed(table: Table, first: int, local: Mapping[int, int], *, alone: bool) 
     columns["row"] = table.sequence - first
     columns["symbol"] = np.array([local[number] for number in ids.tolist()]) if mixed else None
     parts = [_TABLE.pack(table.KIND, flags, symbol, len(table))]
-    for name, dtype in _columns(type(table), alone=alone, mixed=mixed, stamped=stamped):
-        parts.append(np.ascontiguousarray(columns[name], "<" + dtype).tobytes())
+    for name, dtype in _columns(table.KIND, alone=alone, mixed=mixed, stamped=stamped):
+        parts.append(np.ascontiguousarray(columns[name], dtype).tobytes())
     size = sum(map(len, parts))
     return [*parts, bytes(-size % _WIDE)]
 
 
+@cache
 def _columns(
-    table: type[Table], *, alone: bool, mixed: bool, stamped: bool
-) -> list[tuple[str, str]]:
+    kind: int, *, alone: bool, mixed: bool, stamped: bool
+) -> tuple[tuple[str, np.dtype[Any]], ...]:
     """Names and types of the columns of a table, in the order of the layout."""
-    wide = [("ts_ns", "i8")] + [("ingest_ns", "i8")] * stamped
-    wide += [(name, dtype) for name, dtype in table.VALUES.items() if dtype != "i1"]
-    middle = [("row", "u4")] * (not alone) + [("symbol", "i4")] * mixed
-    return wide + middle + [(n, dtype) for n, dtype in table.VALUES.items() if dtype == "i1"]
+    values = TABLES[kind].VALUES.items()
+    names = [("ts_ns", "i8")] + [("ingest_ns", "i8")] * stamped
+    names += [(name, dtype) for name, dtype in values if dtype != "i1"]
+    names += [("row", "u4")] * (not alone) + [("symbol", "i4")] * mixed
+    names += [(name, dtype) for name, dtype in values if dtype == "i1"]
+    return tuple((name, np.dtype("<" + dtype)) for name, dtype in names)
 
 
 def decode_block(value: bytes, index: Mapping[str, int], first: int) -> list[Table]:
@@ -153,8 +157,8 @@ def _unpacked(
         raise BadRecord(f"block: table of kind {kind}, flags {flags}, {rows} rows")
     table = TABLES[kind]
     stamped, mixed = bool(flags & _INGESTED), bool(flags & _MIXED)
-    layout = _columns(table, alone=alone, mixed=mixed, stamped=stamped)
-    size = _TABLE.size + rows * sum(np.dtype(dtype).itemsize for _, dtype in layout)
+    layout = _columns(kind, alone=alone, mixed=mixed, stamped=stamped)
+    size = _TABLE.size + rows * sum(dtype.itemsize for _, dtype in layout)
     end = place + size + -size % _WIDE
     if end > len(value):
         raise BadRecord(
@@ -163,16 +167,19 @@ def _unpacked(
     columns: dict[str, Any] = {}
     place += _TABLE.size
     for name, dtype in layout:
-        columns[name] = np.frombuffer(value, "<" + dtype, rows, place)
-        place += columns[name].nbytes
-    local = columns.pop("symbol") if mixed else np.array([symbol], np.int32)
-    if local.min() < 0 or local.max() >= len(numbers):
-        raise BadRecord(f"block: symbol {local.max()} of {len(numbers)}")
+        columns[name] = np.frombuffer(value, dtype, rows, place)
+        place += rows * dtype.itemsize
+    local = columns.pop("symbol", None)
+    low, high = (symbol, symbol) if local is None else (int(local.min()), int(local.max()))
+    if low < 0 or high >= len(numbers):
+        raise BadRecord(f"block: symbols {low} to {high} of {len(numbers)}")
     row = columns.pop("row", None)
     return (
         table(
-            sequence=first + (np.arange(rows) if row is None else row.astype(np.int64)),
-            symbol=numbers[local] if mixed else int(numbers[symbol]),
+            sequence=np.arange(first, first + rows)
+            if row is None
+            else first + row.astype(np.int64),
+            symbol=int(numbers[symbol]) if local is None else numbers[local],
             **columns,
         ),
         end,
@@ -183,6 +190,8 @@ def _check_rows(tables: Sequence[Table], rows: int, first: int) -> None:
     """Every row of the block belongs to exactly one table, and each table is in order."""
     if sum(map(len, tables)) != rows:
         raise BadRecord(f"block: {sum(map(len, tables))} rows in the tables, {rows} in the header")
+    if len(tables) == 1:
+        return
     seen = np.zeros(rows, bool)
     for table in tables:
         places = table.sequence - first

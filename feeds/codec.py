@@ -23,13 +23,18 @@ from engine.ticks import TABLES, Kind, Table, Tick
 from feeds.log import Headers
 
 __all__ = [
+    "DETAIL_CHARACTERS_MAX",
     "END",
+    "KIND_OF",
     "MALFORMED",
+    "RECORD_BYTES_MAX",
     "REQUEST",
     "SCHEMA",
+    "SINGLES",
     "TICK_BLOCK",
     "TICK_JSON",
     "TICK_MSGPACK",
+    "UNDECODABLE",
     "BadRecord",
     "SingleCodec",
     "decode_end",
@@ -102,7 +107,8 @@ def tick_records(*, packed: bool) -> tuple[type[Any], ...]:
 
 _ROWS: Final = tuple(_record_type(table, packed=True) for table in TABLES)
 _RECORDS: Final = tuple(_record_type(table, packed=False) for table in TABLES)
-_KINDS: Final = {record: Kind(kind) for t in (_ROWS, _RECORDS) for kind, record in enumerate(t)}
+KIND_OF: Final = {record: Kind(kind) for t in (_ROWS, _RECORDS) for kind, record in enumerate(t)}
+"""What kind of row a record of one of the `tick_records` is."""
 
 
 def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
@@ -112,7 +118,7 @@ def _getter(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 _VALUES: Final = {
-    record: (int(kind), _getter(tuple(TABLES[kind].VALUES))) for record, kind in _KINDS.items()
+    record: (int(kind), _getter(tuple(TABLES[kind].VALUES))) for record, kind in KIND_OF.items()
 }
 
 _json: Final = msgspec.json.Decoder(reduce(operator.or_, _RECORDS))
@@ -125,13 +131,20 @@ _msgpack_encoder: Final = msgspec.msgpack.Encoder()
 
 encode_json: Final = _json_encoder.encode
 
+SINGLES: Final[dict[bytes, Callable[[bytes], Any]]] = {
+    TICK_JSON: _json.decode,
+    TICK_MSGPACK: _msgpack.decode,
+}
+"""Decoders of single ticks: to one of `tick_records`, or one of ``UNDECODABLE`` is raised."""
+UNDECODABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)
+
 
 def _strictly(decode: Callable[[bytes], Any], value: bytes) -> Any:
     if len(value) > RECORD_BYTES_MAX:
         raise BadRecord(f"record has {len(value)} bytes, expected at most {RECORD_BYTES_MAX}")
     try:
         return decode(value)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise BadRecord(str(error) or type(error).__name__) from None
 
 
@@ -171,24 +184,18 @@ class SingleCodec:
     """Single ticks of known symbols, as JSON objects or msgpack arrays.
 
     Args:
-        symbols: by index; what is not among them gets -1, which the heart refuses by name.
+        symbols: by index; what is not among them gets -1, which the heart refuses.
     """
 
     def __init__(self, symbols: Sequence[str]) -> None:
         self.symbols = tuple(symbols)
         self.index = {symbol: number for number, symbol in enumerate(self.symbols)}
 
-    @staticmethod
-    def decode(value: bytes, *, packed: bool) -> tuple[Kind, Any]:
-        """A record of one of `tick_records` with its kind; raises `BadRecord`."""
-        record = _strictly(_msgpack.decode if packed else _json.decode, value)
-        return _KINDS[type(record)], record
-
     def tick(self, value: bytes) -> Tick:
         """The tick in a msgpack array, for `Engine.process_tick`; raises `BadRecord`."""
         try:
             record = _msgpack.decode(value)
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise BadRecord(str(error) or type(error).__name__) from None
         kind, values = _VALUES[type(record)]
         symbol = self.index.get(record.symbol, -1)

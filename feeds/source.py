@@ -24,8 +24,6 @@ POLL_TIMEOUT_MS: Final = 200
 STEP_ROWS_MAX: Final = BLOCK_ROWS_MAX
 """A step is closed once it has this many rows; the last block may carry it beyond, once."""
 
-_TICKS: Final = frozenset({codec.TICK_JSON, codec.TICK_MSGPACK, codec.TICK_BLOCK})
-
 
 class Undecoded(DeadLetter, frozen=True, gc=False):
     """A dead letter with the ``sequence`` of its first row and the ``schema`` of its header."""
@@ -53,55 +51,75 @@ class StepBuilder:
         self._codec = symbols
         self._messages: list[tuple[int, Any]] = []
         self._tables: list[list[Table]] = [[] for _ in TABLES]
-        self._singles: list[list[tuple[int, Any]]] = [[] for _ in TABLES]
+        self._singles: dict[Kind, list[tuple[int, Any]]] = {}
         self._decode: dict[bytes, Callable[[str, bytes], None]] = {
-            codec.TICK_MSGPACK: lambda _, value: self._single(value, packed=True),
-            codec.TICK_JSON: lambda _, value: self._single(value, packed=False),
             codec.TICK_BLOCK: lambda _, value: self._block(value),
             codec.MALFORMED: lambda _, value: self._message(codec.decode_malformed(value)),
             codec.REQUEST: lambda _, value: self._message(codec.decode_request(value)),
             codec.END: self._ended,
         }
 
-    def add(self, name: str, record: Record) -> None:
-        """Take one record of the input ``name``; never raises, whatever it holds."""
-        schema = codec.schema_of(record.headers)
+    def take(self, name: str, records: Sequence[Record]) -> int:
+        """Take records of the input ``name`` until the step is full; returns how many.
+
+        Never raises, whatever they hold.
+        """
+        headers: Any = None
+        schema, decode = b"", None
+        for number, record in enumerate(records):
+            if self.end - self._first >= STEP_ROWS_MAX:
+                return number
+            if record.headers != headers:
+                headers = record.headers
+                schema = codec.schema_of(headers)
+                decode = codec.SINGLES.get(schema)
+            value = record.value
+            if decode is None or value is None or len(value) > codec.RECORD_BYTES_MAX:
+                self._other(name, record, schema)
+                continue
+            try:
+                row = decode(value)
+            except codec.UNDECODABLE as error:
+                self._refuse(name, record, schema, str(error) or type(error).__name__)
+                continue
+            self._singles.setdefault(codec.KIND_OF[type(row)], []).append((self.end, row))
+            if row.symbol not in self._codec.index:
+                reason = f"unknown_symbol: {row.symbol[:40]!r}"
+                self._letter(name, record, schema, reason, self.end)
+            self.end += 1
+        return len(records)
+
+    def _other(self, name: str, record: Record, schema: bytes) -> None:
+        """A record that is no single tick."""
+        decode = self._decode.get(schema)
         try:
-            decode = self._decode.get(schema)
-            if decode is None:
-                raise BadRecord(_unknown(schema))  # noqa: TRY301 - one way to refuse a record
             if record.value is None:
-                raise BadRecord("tombstone, expected a value")  # noqa: TRY301
+                raise BadRecord("tombstone, expected a value")  # noqa: TRY301 - one way to refuse
+            if decode is None:
+                raise BadRecord(_unusable(schema, record.value))  # noqa: TRY301
             decode(name, record.value)
         except BadRecord as error:
-            self._letter(name, record, schema, f"malformed: {error}")
-            self._message(Malformed(ts_ns=0, detail=str(error)))
+            self._refuse(name, record, schema, str(error))
         except _StrangersError as error:
             self._letter(name, record, schema, f"unknown_symbol: {error}", error.sequence)
 
-    def _letter(
-        self, name: str, record: Record, schema: bytes, reason: str, sequence: int | None = None
-    ) -> None:
-        row = self.end if sequence is None else sequence
+    def _refuse(self, name: str, record: Record, schema: bytes, reason: str) -> None:
+        detail = reason[: codec.DETAIL_CHARACTERS_MAX]
+        self._letter(name, record, schema, f"malformed: {detail}", self.end)
+        self._message(Malformed(ts_ns=0, detail=detail))
+
+    def _letter(self, name: str, record: Record, schema: bytes, reason: str, sequence: int) -> None:
         value = record.value or b""
-        letter = Undecoded(name, record.offset, value, reason, sequence=row, schema=schema)
+        letter = Undecoded(name, record.offset, value, reason, sequence=sequence, schema=schema)
         self.dead_letters.append(letter)
 
     def _message(self, message: Any) -> None:
         self._messages.append((self.end, message))
         self.end += 1
 
-    def _single(self, value: bytes, *, packed: bool) -> None:
-        kind, record = self._codec.decode(value, packed=packed)
-        self._singles[kind].append((self.end, record))
-        self.end += 1
-        if record.symbol not in self._codec.index:
-            raise _StrangersError(repr(record.symbol[:40]), self.end - 1)
-
     def _block(self, value: bytes) -> None:
         tables = decode_block(value, self._codec.index, self.end)
-        for kind in Kind:
-            self._flush(kind)
+        self._flush()
         first = self.end
         for table in tables:
             self._tables[table.KIND].append(table)
@@ -113,17 +131,15 @@ class StepBuilder:
         codec.decode_end(value)
         self.ended.add(name)
 
-    def _flush(self, kind: Kind) -> None:
-        """Make a table of the single rows collected so far, so that order is kept."""
-        singles = self._singles[kind]
-        if singles:
+    def _flush(self) -> None:
+        """Make tables of the single rows collected so far, so that order is kept."""
+        for kind, singles in self._singles.items():
             self._tables[kind].append(_table(TABLES[kind], singles, self._codec.index))
-            self._singles[kind] = []
+        self._singles = {}
 
     def step(self) -> Step:
         """What was collected."""
-        for kind in Kind:
-            self._flush(kind)
+        self._flush()
         tables = [_joined(part) for part in self._tables if part]
         return Step(
             first=self._first,
@@ -141,8 +157,10 @@ class _StrangersError(Exception):
         self.sequence = sequence
 
 
-def _unknown(schema: bytes) -> str:
-    known = ", ".join(name.decode() for name in sorted(_TICKS | {codec.REQUEST}))
+def _unusable(schema: bytes, value: bytes) -> str:
+    if schema in codec.SINGLES:
+        return f"record has {len(value)} bytes, expected at most {codec.RECORD_BYTES_MAX}"
+    known = ", ".join(name.decode() for name in (*codec.SINGLES, codec.TICK_BLOCK, codec.REQUEST))
     return f"unknown schema {schema[:40]!r}, expected one of {known}" if schema else "no schema"
 
 
@@ -212,7 +230,7 @@ class LogSource:
         self._running = {name for name in self._names.values() if name.startswith("ticks/")}
         self._finite = finite
         self._consumer: Consumer | None = None
-        self._pending: deque[tuple[Place, Record]] = deque()
+        self._pending: deque[tuple[Place, Sequence[Record]]] = deque()
 
     async def read(self, sequence: int) -> Batch | None:
         """The next rows, numbered from ``sequence``.
@@ -236,22 +254,24 @@ class LogSource:
         except FeedError:
             await self.close()
             raise
-        for place, records in polled:
-            self._pending.extend((place, record) for record in records)
+        self._pending.extend(polled)
 
     def _build(self, sequence: int) -> Batch | None:
         builder = StepBuilder(self._codec, sequence)
-        taken: dict[Place, tuple[int, int]] = {}
-        while self._pending and builder.end - sequence < STEP_ROWS_MAX:
-            place, record = self._pending.popleft()
-            builder.add(self._names[place], record)
-            start = taken.get(place, (record.offset, 0))[0]
-            taken[place] = (start, record.offset + 1)
-            self._positions[place] = record.offset + 1
+        ranges: list[Range] = []
+        while self._pending:
+            place, records = self._pending.popleft()
+            taken = builder.take(self._names[place], records)
+            if taken:
+                end = records[taken - 1].offset + 1
+                ranges.append(Range(self._names[place], records[0].offset, end))
+                self._positions[place] = end
+            if taken < len(records):
+                self._pending.appendleft((place, records[taken:]))
+                break
         self._running -= builder.ended
         if builder.end == sequence:
             return None
-        ranges = [Range(self._names[place], *span) for place, span in taken.items()]
         return Batch(
             step=builder.step(), ranges=tuple(ranges), dead_letters=tuple(builder.dead_letters)
         )

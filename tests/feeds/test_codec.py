@@ -86,8 +86,7 @@ def received(sent: list[Outgoing]) -> list[MemoryRecord]:
 def built(sent: list[Outgoing], first: int = 0) -> tuple[Step, list[Undecoded]]:
     """What the source makes of these records."""
     builder = StepBuilder(SingleCodec(SYMBOLS), first)
-    for record in received(sent):
-        builder.add("ticks/0", record)
+    builder.take("ticks/0", received(sent))
     return builder.step(), [one for one in builder.dead_letters if isinstance(one, Undecoded)]
 
 
@@ -146,8 +145,13 @@ def test_json_form_is_plain() -> None:
     """The JSON form is what a stranger would write by hand."""
     value = b'{"kind":"trade","symbol":"BTCUSDT","ts_ns":5,"price":1.5,"size":2,"aggressor":-1,'
     value += b'"trade_id":-1,"some_new_field":true}'
-    kind, record = SingleCodec(SYMBOLS).decode(value, packed=False)
-    assert (kind, record.price, record.size, record.ingest_ns) == (Kind.TRADE, 1.5, 2.0, None)
+    record = codec.SINGLES[codec.TICK_JSON](value)
+    assert (codec.KIND_OF[type(record)], record.price, record.size, record.ingest_ns) == (
+        Kind.TRADE,
+        1.5,
+        2.0,
+        None,
+    )
 
 
 def test_not_finite_passes_to_the_heart() -> None:
