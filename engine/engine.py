@@ -182,7 +182,7 @@ class Engine:
         """One live row as plain numbers, by the same rules; ticks that matter to nobody pass quietly."""
         state = self.state
         live = self._live
-        if live is not None and tick.ts_ns <= self._quiet_ns and live.passes(tick, state.time_ns):
+        if live is not None and tick.ts_ns <= self._quiet_ns and live.passes(tick):
             state.sequence += 1
             state.ticks += 1
             if tick.ts_ns > state.time_ns:

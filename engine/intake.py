@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 from msgspec import Struct
 
+from engine.events import CreationRequest, RedemptionRequest
 from engine.ticks import NOT_MARKET, Bbo, Funding, Kind, Levels, Step, Table, Trades
 from engine.units import DAY_NS, NEVER_NS
 
@@ -80,14 +81,6 @@ class Column:
     def __len__(self) -> int:
         return len(self.sequence)
 
-    def pass_time(self, sequence: int, ts_ns: int) -> None:
-        """A message at ``sequence`` moved engine time to ``ts_ns`` or beyond."""
-        start = self.row_at(sequence)
-        if start < len(self) and self.run[start] < ts_ns:
-            run = self.run.copy()
-            np.maximum(run[start:], ts_ns, out=run[start:])
-            self.run = run
-
     def row_at(self, sequence: int) -> int:
         """Index of the first row at or after ``sequence``."""
         numbers = self.sequence
@@ -139,14 +132,29 @@ class Rows:
         """Engine time after the last tick of the step; messages may be later."""
 
     def add(self, column: Column) -> None:
-        """Take up the column of one kind; a message may have moved engine time on before some of its rows."""
-        for sequence, message in self.barriers:
-            ts_ns = getattr(message, "ts_ns", 0)
-            if type(message) is not Rejection and ts_ns > self.floor_ns:
-                column.pass_time(sequence, ts_ns)
+        """Take up the column of one kind."""
         self.columns.append(column)
         self.by_kind[column.kind] = column
-        self.time_ns = max(self.time_ns, int(column.run[-1]))
+
+    def seal(self) -> None:
+        """All columns are in: engine time at a row is the running maximum over all kinds and messages up to it."""
+        moved = [
+            (sequence, message.ts_ns)
+            for sequence, message in self.barriers
+            if isinstance(message, CreationRequest | RedemptionRequest)
+            and self.floor_ns < message.ts_ns
+        ]
+        if len(self.columns) > 1 or (self.columns and moved):
+            clock = np.full(self.end - self.first, self.floor_ns)
+            for column in self.columns:
+                clock[column.sequence - self.first] = column.run
+            for sequence, ts_ns in moved:
+                clock[sequence - self.first] = ts_ns
+            np.maximum.accumulate(clock, out=clock)
+            for column in self.columns:
+                column.run = clock[column.sequence - self.first]
+        for column in self.columns:
+            self.time_ns = max(self.time_ns, int(column.run[-1]))
 
     def first_after(self, ts_ns: int) -> int:
         """Sequence of the first tick later than ``ts_ns``; ``end`` if there is none."""
@@ -204,6 +212,7 @@ class Intake:
                 rows.add(column)
         if refused:
             rows.barriers.sort(key=_place)
+        rows.seal()
         return rows
 
     def _fast(self, table: Table, time_ns: int) -> Column | None:

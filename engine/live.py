@@ -68,7 +68,7 @@ class Live:
                 until = min(until, market.state.grid_ns)
         return until
 
-    def passes(self, tick: Tick, time_ns: int) -> bool:
+    def passes(self, tick: Tick) -> bool:
         """Take a tick that matters to nobody; ``False`` leaves it untouched for the general way."""
         kind, symbol, values = tick.kind, tick.symbol, tick.values
         if kind > _INDEX or symbol < 0:
@@ -103,11 +103,11 @@ class Live:
         lane.price = price
         lane.rows += 1
         if gate.market is not None:
-            self._see(gate, kind, price, values, ts_ns if ts_ns > time_ns else time_ns)
+            self._see(gate, kind, price, values, ts_ns)
         return True
 
     def _see(
-        self, gate: Gate, kind: int, price: float, values: tuple[float, ...], now_ns: int
+        self, gate: Gate, kind: int, price: float, values: tuple[float, ...], ts_ns: int
     ) -> None:
         market = gate.market
         assert market is not None
@@ -121,7 +121,7 @@ class Live:
         if gate.source:
             if price != state.mark:
                 state.mark = price
-                state.changed_ns = now_ns
-            state.seen_ns = now_ns
+                state.changed_ns = ts_ns
+            state.seen_ns = ts_ns
             if gate.tracks:
                 market.see(price)

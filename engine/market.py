@@ -154,7 +154,7 @@ class Market:
     def _remember(self, column: Column, last: int) -> None:
         state, prices = self.state, column.prices
         assert prices is not None
-        mark, seen = float(prices[last]), int(column.run[last])
+        mark, seen = float(prices[last]), int(column.table.ts_ns[last])
         state.changed_ns = self._changed_ns(column, last)
         if self.uses_signals:
             own = self._own(column, self._cell_row, last + 1)
@@ -382,13 +382,13 @@ class Market:
         place = column.last(self.spec.symbol, self._limit) if column is not None else -1
         if column is None or place < 0:
             return self.state.seen_ns, self.state.changed_ns
-        return int(column.run[place]), self._changed_ns(column, place)
+        return int(column.table.ts_ns[place]), self._changed_ns(column, place)
 
     def _changed_ns(self, column: Column, last: int) -> int:
         """When the price at row ``last`` was first seen in an unbroken repetition."""
         rows = column.rows_of(self.spec.symbol)
         own = self._own(column, 0, last + 1)
-        times = column.run if rows is None else column.run[rows]
+        times = column.table.ts_ns if rows is None else column.table.ts_ns[rows]
         if len(own) > 1 and own[-1] != own[-2]:
             return int(times[len(own) - 1])
         other = np.flatnonzero(own != own[-1])

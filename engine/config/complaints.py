@@ -1,4 +1,5 @@
-"""What is wrong with a setting, in a sentence: which key, what was expected, the nearest right name."""
+"""What is wrong with a setting, in a sentence: which key, what was expected, the nearest right
+name."""
 
 from __future__ import annotations
 
@@ -62,15 +63,21 @@ def complaint(error: msgspec.ValidationError, settings: Any, model: type) -> Set
         inner = (*path, field[2])
         if field[1].startswith("missing"):
             return SettingError(path, f"{dotted(inner)} is missing")
-        return SettingError(inner, f"{dotted(inner)} is not a setting{nearest(field[2], _fields(kind))}")
+        return SettingError(
+            inner, f"{dotted(inner)} is not a setting{nearest(field[2], _fields(kind))}"
+        )
     if value := _VALUE.fullmatch(what):
         chosen = value[1].strip("'")
         options = _tags(kind) if path[-1:] == ("type",) else _options(kind)
-        said = nearest(chosen, options) if difflib.get_close_matches(chosen, options, 1, 0.6) else ""
+        said = (
+            nearest(chosen, options) if difflib.get_close_matches(chosen, options, 1, 0.6) else ""
+        )
         one_of = ", ".join(options)
         return SettingError(path, f'{dotted(path)} is "{chosen}"{said or ";"} (one of: {one_of})')
     if DURATION_PATTERN in what:
-        what = f'expected a duration such as "90s", "5m", "2h" or "250ms", was {_at(settings, path)!r}'
+        what = (
+            f'expected a duration such as "90s", "5m", "2h" or "250ms", was {_at(settings, path)!r}'
+        )
     elif what.startswith("Expected `str") and isinstance(kind, inspect.StrType) and kind.pattern:
         what = f'expected a duration such as "90s" in quotes, was {_at(settings, path)!r}'
     else:
@@ -85,7 +92,8 @@ def _at(settings: Any, path: Path) -> Any:
 
 
 def _kind_at(kind: Any, settings: Any, path: Path) -> Any:
-    """The type that is expected at ``path``; of a union the member that the data chose, for its tag the union."""
+    """The type that is expected at ``path``; of a union the member that the data chose, for its tag
+    the union."""
     for part in path:
         narrowed = _chosen(kind, settings)
         if isinstance(narrowed, inspect.StructType):

@@ -1,4 +1,5 @@
-"""What a configuration leaves open, filled in from the data: markets as recorded, and the standard line-up."""
+"""What a configuration leaves open, filled in from the data: markets as recorded, and the standard
+line-up."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from engine.config.complaints import SettingError, complaint, nearest
+from engine.config.complaints import complaint
 from engine.config.settings import (
     BookConfig,
     ContractConfig,
@@ -34,7 +35,8 @@ __all__ = ["completed", "mark_sources", "standard_lineup", "traded_symbols", "wi
 
 LONG_BAND: Final = LeverageBand(target=3.0, low=2.25, high=4.125)
 SHORT_BAND: Final = LeverageBand(target=-3.0, low=1.5, high=5.25)
-"""Gate's rule for its 3x tokens (``products.md`` 0.3): rebalanced at -12 % and +20 %, at -20 % and +12 %."""
+"""Gate's rule for its 3x tokens (``products.md`` 0.3): rebalanced at -12 % and +20 %, at -20 % and
++12 %."""
 BUY_AND_HOLD: Final = LeverageBand(target=1.0, low=0.0, high=math.inf)
 """Spot: one purchase at the start, and no edge that could be reached."""
 STALE_BARS: Final = 3
@@ -45,9 +47,11 @@ _FROZEN_NS: Final = 10 * MINUTE_NS
 
 
 def standard_lineup(symbols: Sequence[SymbolInfo]) -> RunConfig:
-    """3x long and short tokens, Smart Leverage long and short and spot, on every perpetual of the data.
+    """3x long and short tokens, Smart Leverage long and short and spot, on every perpetual of the
+    data.
 
-    Where the data hold no perpetual the products stand on its spot markets, as if there were one of the same price.
+    Where the data hold no perpetual the products stand on its spot markets, as if there were one of
+    the same price.
 
     Raises:
         InputError: if nothing in the data has a price.
@@ -56,7 +60,8 @@ def standard_lineup(symbols: Sequence[SymbolInfo]) -> RunConfig:
 
 
 def completed(config: RunConfig, symbols: Sequence[SymbolInfo]) -> RunConfig:
-    """The configuration with everything explicit that the data decide; completing it again changes nothing."""
+    """The configuration with everything explicit that the data decide; completing it again changes
+    nothing."""
     by_name = {info.symbol: info for info in symbols}
     products = config.products or _products(traded_symbols(symbols))
     products = tuple(_held(product) for product in products)
@@ -71,7 +76,8 @@ def completed(config: RunConfig, symbols: Sequence[SymbolInfo]) -> RunConfig:
 
 
 def traded_symbols(symbols: Sequence[SymbolInfo]) -> list[SymbolInfo]:
-    """The symbols that the standard line-up stands on: perpetuals with a price, or else spot markets.
+    """The symbols that the standard line-up stands on: perpetuals with a price, or else spot
+    markets.
 
     A market that the data also hold in finer bars counts once, in the finest.
     """
@@ -83,7 +89,9 @@ def traded_symbols(symbols: Sequence[SymbolInfo]) -> list[SymbolInfo]:
         and not (info.bar_ns and any(info.symbol == f"{n}-{_bar_name(info)}" for n in names))
     ]
     if not priced:
-        raise InputError("the data hold no prices: no trades, quotes or marks to value a product with")
+        raise InputError(
+            "the data hold no prices: no trades, quotes or marks to value a product with"
+        )
     return [info for info in priced if info.contract != "spot"] or priced
 
 
@@ -179,8 +187,9 @@ def _signals(signals: SignalConfig, bar_ns: int) -> SignalConfig:
 def with_policy(config: RunConfig, name: str, settings: dict[str, Any]) -> RunConfig:
     """The dynamic policies replaced by the one of that name.
 
-    In every product its ``trend_vol`` or user's policy gives way. What was ``...-SMART-S`` in the line-up leaves it: the sign
-    comes from the policy's own answers, so the pair would be the same product twice.
+    In every product its ``trend_vol`` or user's policy gives way. What was ``...-SMART-S`` in the
+    line-up leaves it: the sign comes from the policy's own answers, so the pair would be the same
+    product twice.
 
     Args:
         name: built-in name, ``FILE.py:Class``, ``package.module:Class`` or an installed plug-in.
@@ -203,7 +212,8 @@ def with_policy(config: RunConfig, name: str, settings: dict[str, Any]) -> RunCo
         kept.append(replace(product, policies=tuple(policies)))
     if all(policy not in product.policies for product in kept):
         raise ConfigError(
-            f"--policy {name}: no product has a dynamic policy (trend_vol or user) that it could take the place of"
+            f"--policy {name}: no product has a dynamic policy (trend_vol "
+            "or user) that it could take the place of"
         )
     return replace(config, products=tuple(kept))
 
@@ -224,9 +234,3 @@ def _converted_policy(data: dict[str, Any], model: Any, name: str) -> Any:
     except msgspec.ValidationError as error:
         said = complaint(error, data, model)
         raise ConfigError(f"--policy {name}: {said.sentence}") from None
-
-
-def unknown_symbol(path: tuple[str | int, ...], symbol: str, symbols: Sequence[SymbolInfo]) -> SettingError:
-    """The complaint about a symbol that the data do not hold."""
-    known = [info.symbol for info in symbols]
-    return SettingError(path, f'the data hold no symbol "{symbol}"{nearest(symbol, known)}')

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from engine.config import toml_text
-from engine.config.binding import check
+from engine.config.checks import check
 from engine.config.complaints import SettingError, complaint
 from engine.config.lineup import completed, with_policy
 from engine.config.settings import RunConfig
@@ -24,7 +24,9 @@ __all__ = ["PROVENANCE", "load_config", "resolved_toml"]
 PROVENANCE: Final = "provenance"
 """Table of a resolved configuration in which a run notes versions and inputs; not a setting."""
 
-_SYNTAX: Final = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
+_SYNTAX: Final = re.compile(
+    r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)"
+)
 _POLICY: Final = "policy"
 
 
@@ -35,13 +37,16 @@ def load_config(
     symbols: Sequence[SymbolInfo] = (),
     policy: str | None = None,
 ) -> RunConfig:
-    """The configuration of a file (of the standard line-up without one), with ``sets`` applied in order.
+    """The configuration of a file (of the standard line-up without one), with ``sets`` applied in
+    order.
 
     Args:
         path: TOML. Files named in it are looked for beside it, then in the working folder.
-        sets: ``KEY=VALUE``; KEY is a dotted path such as ``products.0.policies.0.low`` (``products.BTC3L. ...`` works as
-            well), VALUE as in TOML, texts with or without quotes. ``policy.KEY`` means the policy given as ``policy``.
-        symbols: the data's; with them everything that the file leaves open is filled in and the whole is checked.
+        sets: ``KEY=VALUE``; KEY is a dotted path such as ``products.0.policies.0.low``
+            (``products.BTC3L. ...`` works as well), VALUE as in TOML, texts with or without quotes.
+            ``policy.KEY`` means the policy given as ``policy``.
+        symbols: the data's; with them everything that the file leaves open is filled in and the
+            whole is checked.
         policy: takes the place of the dynamic policies, by name.
 
     Raises:
@@ -87,16 +92,21 @@ class _Source:
             found = tomllib.loads(self.text)
         except tomllib.TOMLDecodeError as error:
             match = _SYNTAX.fullmatch(str(error))
-            what, line, column = (match[1], match[2], match[3]) if match else (str(error), None, None)
+            what, line, column = (
+                (match[1], match[2], match[3]) if match else (str(error), None, None)
+            )
             if line is None:
                 line = str(self.text.count("\n") + 1)
-                raise ConfigError(f"{self.path}:{line}: not TOML: {what} (at the end of the file)") from None
+                raise ConfigError(
+                    f"{self.path}:{line}: not TOML: {what} (at the end of the file)"
+                ) from None
             raise ConfigError(f"{self.path}:{line}: not TOML: {what} (column {column})") from None
         found.pop(PROVENANCE, None)
         return found
 
     def located(self, error: SettingError, sets: Sequence[str]) -> str:
-        """The complaint with the place of the setting: the ``--set`` that made it, else the line of the file."""
+        """The complaint with the place of the setting: the ``--set`` that made it, else the line of
+        the file."""
         for given in reversed(sets):
             path = _parts(given.partition("=")[0].strip())
             depth = min(len(path), len(error.path))
@@ -112,7 +122,10 @@ class _Source:
 
 def _same(given: toml_text.Path, path: toml_text.Path) -> bool:
     """A name given in the place of an index may mean any."""
-    return all(a == b or (isinstance(b, int) and isinstance(a, str)) for a, b in zip(given, path, strict=True))
+    return all(
+        a == b or (isinstance(b, int) and isinstance(a, str))
+        for a, b in zip(given, path, strict=True)
+    )
 
 
 def _read(path: Path) -> str:
@@ -143,7 +156,9 @@ def _with_sets(config: RunConfig, sets: Sequence[str]) -> RunConfig:
             raise ConfigError(f"--set {given}: expected KEY=VALUE, for instance seed=7")
         path = _parts(key.strip())
         if not path:
-            raise ConfigError(f"--set {given}: {key.strip()!r} is no dotted path such as products.0.limit")
+            raise ConfigError(
+                f"--set {given}: {key.strip()!r} is no dotted path such as products.0.limit"
+            )
         _assign(settings, path, _value(value.strip()), given)
     return _converted(settings)
 
@@ -189,7 +204,10 @@ def _place(rows: Any, part: str | int, above: toml_text.Path, given: str) -> int
     if part in names:
         return names.index(part)
     known = ", ".join(name for name in names if name)
-    raise ConfigError(f"--set {given}: {dotted(above)} has no {part!r}" + (f"; known are {known}" if known else ""))
+    raise ConfigError(
+        f"--set {given}: {dotted(above)} has no {part!r}"
+        + (f"; known are {known}" if known else "")
+    )
 
 
 def _with_policy(config: RunConfig, policy: str, own: Sequence[str]) -> RunConfig:
@@ -198,7 +216,9 @@ def _with_policy(config: RunConfig, policy: str, own: Sequence[str]) -> RunConfi
         key, equals, value = given.partition("=")
         name = key.removeprefix(f"{_POLICY}.").strip()
         if not equals or not name or "." in name or key.strip() == _POLICY:
-            raise ConfigError(f"--set {given}: expected policy.KEY=VALUE, for instance policy.target_vol=0.4")
+            raise ConfigError(
+                f"--set {given}: expected policy.KEY=VALUE, for instance policy.target_vol=0.4"
+            )
         settings[name] = _value(value.strip())
     return with_policy(config, policy, settings)
 

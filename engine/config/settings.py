@@ -1,7 +1,7 @@
 """What a run consists of, as its configuration file says it.
 
-Durations are texts (``90s 5m 2h 1d 250ms``), money is in quote, leverage signed. ``None`` means: as the data say
-(``lineup.completed`` fills it in).
+Durations are texts (``90s 5m 2h 1d 250ms``), money is in quote, leverage signed. ``None`` means: as
+the data say (``lineup.completed`` fills it in).
 """
 
 from __future__ import annotations

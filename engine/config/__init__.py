@@ -1,0 +1,25 @@
+"""What a run consists of: settings, their file, the standard line-up, and what the heart makes of
+them."""
+
+from __future__ import annotations
+
+from engine.config.assumptions import assumptions
+from engine.config.binding import spec_of
+from engine.config.complaints import SettingError
+from engine.config.lineup import standard_lineup
+from engine.config.loading import PROVENANCE, load_config, resolved_toml
+from engine.config.settings import RunConfig, duration_ns
+from engine.config.toml_text import write_toml
+
+__all__ = [
+    "PROVENANCE",
+    "RunConfig",
+    "SettingError",
+    "assumptions",
+    "duration_ns",
+    "load_config",
+    "resolved_toml",
+    "spec_of",
+    "standard_lineup",
+    "write_toml",
+]

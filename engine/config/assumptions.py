@@ -1,0 +1,121 @@
+"""What a result leans on that the data do not say, each with its name and a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from engine.config.lineup import LONG_BAND, SHORT_BAND, completed
+from engine.config.settings import MarketConfig, RunConfig, duration_ns
+from engine.ticks import Kind
+from engine.venue.book import DEPTH_AT_1PCT
+from feeds.recording import SymbolInfo
+
+__all__ = ["assumptions"]
+
+
+def assumptions(config: RunConfig, symbols: Sequence[SymbolInfo]) -> list[str]:
+    """``name: sentence`` for each assumption, in the order of the markets; a name may come once per
+    market."""
+    config = completed(config, symbols)
+    known = {info.symbol: info for info in symbols}
+    used = {product.symbol for product in config.products}
+    found = [
+        line
+        for market in config.markets
+        if market.symbol in used and market.symbol in known
+        for line in _of_market(market, known[market.symbol], config.bars)
+    ]
+    return list(dict.fromkeys([*found, *_of_products(config, known)]))
+
+
+def _of_market(market: MarketConfig, info: SymbolInfo, bars: str) -> Iterator[str]:
+    symbol = market.symbol
+    yield from _of_funding(market, info)
+    yield from _of_book(market, info)
+    if info.contract == "spot":
+        yield (
+            f"perpetual_priced_from_spot: {symbol} is a spot market; products "
+            "hold a perpetual of the same price "
+            "that the data do not contain"
+        )
+    if Kind.MARK in info.kinds and info.mark_coarse:
+        yield (
+            f"coarse_mark_ignored: {symbol}: recorded marks are too sparse "
+            f"and were not used; {_value_of(market)}"
+        )
+    elif market.mark != "mark":
+        yield (
+            f"mark_from_{market.mark}: {symbol}: no recorded mark "
+            f"price is used; {_value_of(market)}"
+        )
+    if info.bar_ns is not None:
+        yield (
+            f"bars_as_ticks: {symbol}: prices come from bars of {info.bar_ns // 10**9} "
+            f"s, seen as {bars}; what happens "
+            "within a bar is assumed"
+        )
+
+
+def _value_of(market: MarketConfig) -> str:
+    name = {"last": "the last trade", "mid": "the mid of the book"}.get(
+        market.mark, "the recorded mark"
+    )
+    return f"positions are valued at {name}"
+
+
+def _of_funding(market: MarketConfig, info: SymbolInfo) -> Iterator[str]:
+    funding, symbol = market.funding, market.symbol
+    if funding.rate_8h is not None:
+        yield (
+            f"funding_constant: {symbol}: funding is {funding.rate_8h:g} "
+            "every 8 hours, whatever the market did"
+        )
+    elif funding.file is not None:
+        yield f"funding_from_file: {symbol}: funding rates are those of {funding.file}"
+    elif funding.source == "none" or Kind.FUNDING not in info.kinds:
+        recorded = Kind.FUNDING in info.kinds
+        why = "the recorded funding is switched off" if recorded else "the data hold no funding"
+        yield f"funding_zero: {symbol}: {why}; it is assumed 0"
+
+
+def _of_book(market: MarketConfig, info: SymbolInfo) -> Iterator[str]:
+    book, symbol = market.book, market.symbol
+    if book.model == "depth":
+        measured = DEPTH_AT_1PCT.get(market.contract.base or "") == book.depth_at_1pct
+        source = "measured elsewhere, on a normal day before 2025-10-10" if measured else "assumed"
+        yield (
+            f"depth: {symbol}: {book.depth_at_1pct or 0:,.0f} quote "
+            f"a side within 1 % of mid, {source}"
+        )
+        yield (
+            f"book_half_life: {symbol}: half of what our orders took is back "
+            f"after {book.half_life_s:g} s, assumed"
+        )
+    else:
+        yield f"unlimited_depth: {symbol}: the flat book fills any size at its half spread"
+    if Kind.BBO not in info.kinds:
+        yield (
+            f"half_spread: {symbol}: no best bid and ask are recorded; half the spread is assumed "
+            f"{book.half_spread_bps:g} bps"
+        )
+
+
+def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[str]:
+    for product in config.products:
+        if any(policy in (LONG_BAND, SHORT_BAND) for policy in product.policies):
+            yield (
+                "gate_bands: 3x bands are Gate's rule: 3L trades outside "
+                "[2.25, 4.125], 3S outside [1.5, 5.25]"
+            )
+        info = known.get(product.symbol)
+        if product.kind == "spot" and info is not None and info.contract != "spot":
+            yield (
+                f"spot_at_perpetual: {product.id} is valued at the price "
+                f"of {product.symbol}, without funding"
+            )
+    if any(product.latency_ms == 0.0 for product in config.products):
+        yield "no_latency: hedge orders reach the book at once"
+    if any(
+        duration_ns(p.terms.fee_every) and p.terms.management_fee == 0.0 for p in config.products
+    ):
+        yield "no_management_fee: no management fee is charged"

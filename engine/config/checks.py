@@ -1,0 +1,189 @@
+"""Every setting looked at: against its own range, the data, and the other settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from engine.config.complaints import SettingError, nearest
+from engine.config.lineup import mark_sources
+from engine.config.rates import funding_instants
+from engine.config.settings import (
+    FundingConfig,
+    MarketConfig,
+    ProductConfig,
+    RunConfig,
+    UserPolicyConfig,
+    duration_ns,
+)
+from engine.errors import LevsimError
+from engine.ticks import Kind
+from engine.units import MILLISECOND_NS
+from feeds.recording import SymbolInfo
+
+__all__ = ["check"]
+
+
+def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
+    """Look at every setting of a completed configuration.
+
+    Raises:
+        SettingError: with the path of the first one that is wrong.
+    """
+    known = {info.symbol: info for info in symbols}
+    configured: set[str] = set()
+    for number, market in enumerate(config.markets):
+        path: tuple[str | int, ...] = ("markets", number)
+        if market.symbol not in known:
+            raise SettingError((*path, "symbol"), _no_symbol(market.symbol, known))
+        if market.symbol in configured:
+            raise SettingError((*path, "symbol"), f"market {market.symbol} is configured twice")
+        configured.add(market.symbol)
+        _check_market(path, market, known[market.symbol])
+    ids: set[str] = set()
+    for number, product in enumerate(config.products):
+        path = ("products", number)
+        if product.id in ids:
+            raise SettingError((*path, "id"), f"product {product.id} is configured twice")
+        if product.symbol not in known:
+            raise SettingError((*path, "symbol"), _no_symbol(product.symbol, known))
+        ids.add(product.id)
+        _check_product(path, product)
+    _check_users(config, [product.id for product in config.products])
+
+
+def _no_symbol(symbol: str, known: dict[str, SymbolInfo]) -> str:
+    return f'the data hold no symbol "{symbol}"{nearest(symbol, known)}'
+
+
+def _require(condition: bool, path: tuple[str | int, ...], wants: str, value: object) -> None:
+    if not condition:
+        raise SettingError(path, f"{path[-1]} must be {wants}, was {value!r}")
+
+
+def _check_range(path: tuple[str | int, ...], owner: Any, names: Sequence[str], low: float) -> None:
+    """Each of these settings is finite and at least ``low``; above it where ``low`` is -0.0."""
+    strict = math.copysign(1.0, low) < 0.0
+    for name in names:
+        value = getattr(owner, name)
+        good = value is None or (math.isfinite(value) and (value > 0.0 if strict else value >= low))
+        _require(good, (*path, name), "> 0" if strict else f">= {low:g}", value)
+
+
+def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: SymbolInfo) -> None:
+    _check_range(
+        (*path, "contract"), market.contract, ("price_step", "lot_size", "contract_size"), -0.0
+    )
+    _check_range((*path, "contract"), market.contract, ("taker_fee", "maker_fee"), 0.0)
+    _check_range((*path, "book"), market.book, ("half_life_s", "depth_at_1pct"), -0.0)
+    _check_range((*path, "book"), market.book, ("half_spread_bps",), 0.0)
+    _check_range((*path, "signals"), market.signals, ("vol_half_life", "trend_half_life"), -0.0)
+    _check_range((*path, "signals"), market.signals, ("window", "stale_after"), 1)
+    for name in ("stale_after", "frozen_after"):
+        _require(
+            _longer(getattr(market, name), 1), (*path, name), "longer than 0", getattr(market, name)
+        )
+    every = market.signals.every
+    _require(_longer(every, MILLISECOND_NS), (*path, "signals", "every"), "at least 1 ms", every)
+    recorded = mark_sources(info)
+    if not recorded:
+        raise SettingError((*path, "symbol"), f"{market.symbol}: the data hold no price of it")
+    if market.mark != "auto" and market.mark not in recorded:
+        coarse = market.mark == "mark" and info.mark_coarse and Kind.MARK in info.kinds
+        lack = "are too sparse to value positions" if coarse else "are not in the data"
+        names = {"mark": "recorded marks", "mid": "quotes", "last": "trades"}
+        raise SettingError(
+            (*path, "mark"),
+            f"{market.symbol}: {names[market.mark]} {lack}; mark can be {', '.join(recorded)}",
+        )
+    _check_funding((*path, "funding"), market.funding, info)
+
+
+def _longer(text: str | None, least_ns: int) -> bool:
+    return text is None or duration_ns(text) >= least_ns
+
+
+def _check_funding(path: tuple[str | int, ...], funding: FundingConfig, info: SymbolInfo) -> None:
+    if funding.rate_8h is not None and funding.file is not None:
+        raise SettingError(path, "funding wants either rate_8h or file")
+    if funding.rate_8h is not None:
+        _require(
+            abs(funding.rate_8h) < 1.0,
+            (*path, "rate_8h"),
+            "a share between -1 and 1",
+            funding.rate_8h,
+        )
+    if funding.file is not None:
+        try:
+            funding_instants(funding.file, info.symbol)
+        except LevsimError as error:
+            raise SettingError((*path, "file"), str(error)) from None
+
+
+def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
+    _require(
+        bool(product.id) and not set(product.id) & set("/\\\n\r\t\0 "),
+        (*path, "id"),
+        "a name without spaces or slashes",
+        product.id,
+    )
+    _check_range(path, product, ("seed_capital", "limit"), -0.0)
+    _check_range(path, product, ("latency_ms",), 0.0)
+    _check_range((*path, "hedge"), product.hedge, ("reserve",), 0.0)
+    _check_range((*path, "hedge"), product.hedge, ("retry_ms",), -0.0)
+    fee = product.terms.management_fee
+    _require(0.0 <= fee < 1.0, (*path, "terms", "management_fee"), "a share from 0 to below 1", fee)
+    every = product.terms.fee_every
+    _require(_longer(every, MILLISECOND_NS), (*path, "terms", "fee_every"), "at least 1 ms", every)
+    if not product.policies:
+        raise SettingError(
+            (*path, "policies"), f"product {product.id} has no policies; it would never trade"
+        )
+    for number, policy in enumerate(product.policies):
+        target = getattr(policy, "target", getattr(policy, "high", 0.0))
+        if abs(target) > product.limit:
+            raise SettingError(
+                (*path, "policies", number),
+                f"{product.id}: leverage {target:g} is beyond the "
+                f"product's limit {product.limit:g}",
+            )
+        if isinstance(policy, UserPolicyConfig) and not _longer(policy.review, MILLISECOND_NS):
+            raise SettingError(
+                (*path, "policies", number, "review"), "review must be at least 1 ms"
+            )
+
+
+def _check_users(config: RunConfig, products: list[str]) -> None:
+    names: set[str] = set()
+    population = config.population
+    _check_range(("population",), population, ("count",), 0)
+    _check_range(("population",), population, ("quote",), -0.0)
+    for number, product in enumerate(population.products or ()):
+        _require_product(("population", "products", number), product, products)
+    for number, user in enumerate(config.users):
+        path = ("users", number)
+        if user.id in names:
+            raise SettingError((*path, "id"), f"user {user.id} is configured twice")
+        tail = user.id[1:]
+        if (
+            user.id[:1] == "u"
+            and tail.isascii()
+            and tail.isdigit()
+            and int(tail) <= population.count
+        ):
+            raise SettingError(
+                (*path, "id"), f"user {user.id} is one of the population; choose another name"
+            )
+        _require(bool(user.id), (*path, "id"), "a name", user.id)
+        names.add(user.id)
+        for product, quote in user.holdings.items():
+            place = (*path, "holdings", product)
+            _require_product(place, product, products)
+            good = math.isfinite(quote) and quote > 0.0
+            _require(good, place, "quote > 0", quote)
+
+
+def _require_product(path: tuple[str | int, ...], product: str, products: list[str]) -> None:
+    if product not in products:
+        raise SettingError(path, f'there is no product "{product}"{nearest(product, products)}')
