@@ -133,7 +133,8 @@ class Handler:
             Whether there was anything to say or to remember; an empty wake leaves no trace.
         """
         state = self.state
-        if state.status is CLOSED or state.status == CLOSED:
+        if state.status == CLOSED:
+            self._arm(scene)
             return False
         before = scene.tape.ordinal
         if state.status == PENDING:
@@ -323,7 +324,8 @@ class Handler:
         self.attend(scene)
 
     def _deal(self, scene: Scene, deal: Order) -> None:
-        if self.state.status in (CLOSING, CLOSED):
+        creates = isinstance(deal.request, CreationRequest)
+        if self.state.status == CLOSING or (self.state.status == CLOSED and creates):
             assert deal.request is not None
             self.dealing.drop(deal.request)
             self.dealing.refuse(scene, deal.request, "closed")
