@@ -50,8 +50,11 @@ class LeverageBand(
         return leverage_watch(view, self.low, self.high, math.copysign(1.0, self.target))
 
     def decide(self, view: View, state: Nothing) -> tuple[Decision | None, Nothing]:
-        held = abs(view.position.leverage)
-        if self.low < held < self.high:
+        # Signed: coins that an inverse account has not hedged yet are one times long, for a short product too.
+        held = math.copysign(1.0, self.target) * view.position.leverage
+        inside = self.low < held < self.high
+        if inside and view.position.target:
             return None, state
-        reason = f"leverage {held:.4g} {'at or below' if held <= self.low else 'at or above'} the band"
+        where = "before the opening trade" if inside else "at or below" if held <= self.low else "at or above"
+        reason = f"leverage {held:.4g} {where}{'' if inside else ' the band'}"
         return SetLeverage(self.target, reason), state
