@@ -59,7 +59,7 @@ class BinanceTradesCsv:
         layout = _headless(head) if names is None else layout_of(path, names, _ALIASES)
         if layout is None:
             raise InputError(f"{path}:1: no row of Binance trades or aggTrades")
-        rows = first_rows(path, head, layout)
+        rows = first_rows(path, head, layout, _trades)
         contract = file_contract(path) or _contract(layout)
         found = market(path, file_symbol(path) or symbol, contract)
         content = Content(

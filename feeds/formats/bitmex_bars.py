@@ -24,6 +24,7 @@ from feeds.formats.names import market
 __all__ = ["BitmexBars"]
 
 _SHOWN: Final = 120
+_TIME_SIZES: Final = (len("2020-03-13T02:22:00Z"), len("2020-03-13T02:22:00.000Z"))
 
 
 class Bar(Struct, gc=False):
@@ -102,6 +103,8 @@ def _content(path: str, symbol: str, end_ns: Any) -> Content:
 
 
 def _times(bars: list[Bar]) -> Any:
+    if not all(bar.timestamp.endswith("Z") and len(bar.timestamp) in _TIME_SIZES for bar in bars):
+        raise ValueError("a timestamp is not like 2020-03-13T02:22:00.000Z")
     return np.array([bar.timestamp.removesuffix("Z") for bar in bars], "M8[ns]").astype(np.int64)
 
 

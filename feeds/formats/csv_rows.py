@@ -159,8 +159,10 @@ def _last_ns(block: Block, before: int) -> int:
     return int(block.tables[0].ts_ns[-1]) if block.tables else before
 
 
-def first_rows(path: str, head: bytes, layout: Layout) -> Columns:
-    """The rows among the file's first that parse; at least one.
+def first_rows(
+    path: str, head: bytes, layout: Layout, check: Callable[[Columns], object]
+) -> Columns:
+    """The rows among the file's first that parse and pass ``check``; at least one.
 
     Raises:
         InputError: if none does.
@@ -171,7 +173,7 @@ def first_rows(path: str, head: bytes, layout: Layout) -> Columns:
     good = []
     for line in lines[1 if layout.header else 0 :][:64]:
         try:
-            rows_of([line], layout)
+            check(rows_of([line], layout))
         except ValueError:
             continue
         good.append(line)

@@ -39,7 +39,7 @@ class FundingCsv:
         """One stream of funding rows of all its symbols."""
         head = head_of(path)
         layout = layout_of(path, header_of(head) or [], _ALIASES)
-        first = first_rows(path, head, layout)
+        first = first_rows(path, head, layout, lambda columns: times_to_ns(columns["time"]))
         symbols: dict[str, None] = {}
         if "symbol" in layout.types:
 

@@ -86,7 +86,7 @@ class KlinesCsv:
         layout = _headless(head) if names is None else layout_of(path, names, _ALIASES)
         if layout is None:
             raise InputError(f"{path}:1: no row of klines")
-        rows = first_rows(path, head, layout)
+        rows = first_rows(path, head, layout, lambda columns: _bars(columns, 0))
         start_ns = times_to_ns(rows["start"])
         bar_ns = _interval(path, start_ns, rows.get("end"))
         name = file_symbol(path) or symbol

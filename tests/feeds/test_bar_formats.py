@@ -275,3 +275,10 @@ def test_spot_klines_recorded(shared_data: Path) -> None:
     assert set(by_symbol) == {"BTCUSDT", "BTCUSDT-1d"}
     assert by_symbol["BTCUSDT-1d"] == 3_178 * 4
     assert abs(by_symbol["BTCUSDT"] - 37_923 * 4) <= 4
+
+
+def test_bitmex_strange_time(tmp_path: Path) -> None:
+    """A timestamp of another zone makes its line malformed: no guess is made."""
+    text = bitmex(1) + bitmex(2, timestamp="2020-03-13T00:02:00.000+01:00")
+    (step,) = opened(tmp_path, "x.jsonl", text).steps()
+    assert (len(step), len(step.messages)) == (5, 1)

@@ -87,3 +87,10 @@ def test_only_bad_rows(tmp_path: Path) -> None:
     """A file whose first rows are all bad is an error that says so, and no traceback."""
     with pytest.raises(InputError, match="none of the first rows"):
         opened(tmp_path, "BTCUSDT-a.csv", f"{AGGREGATED}\n1,2\n")
+
+
+def test_time_out_of_range(tmp_path: Path) -> None:
+    """A first row whose time no 64-bit nanosecond can say is one malformed row."""
+    text = f"1,100.5,4.7,1,2,99999999999999,true\n2,100.5,4.7,1,2,{MS},true\n"
+    found = rows(opened(tmp_path, "BTCUSDT-a.csv", text).steps())
+    assert [row[1] for row in found] == ["MESSAGE", "TRADE"]
