@@ -261,7 +261,8 @@ def forbidden_calls(node: ast.Call) -> Iterator[str]:
         if function.id == "sum" and not counts(node.args[0]):
             yield "call sum, which rounds otherwise from Python 3.12 on; only sum(len(...)) counts"
     elif isinstance(function, ast.Attribute) and function.attr in HEART_METHODS:
-        if not isinstance(function.value, ast.Name) or function.value.id not in NUMBER_LIBRARIES:
+        owner = function.value.id if isinstance(function.value, ast.Name) else ""
+        if owner not in NUMBER_LIBRARIES:
             yield f"call .{function.attr}"
 
 
