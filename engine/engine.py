@@ -229,6 +229,7 @@ class Engine:
         market.stage(breach.sequence + 1, ts_ns, ts_ns - 1)
         if market.stale:
             market.resume()
+            self.agenda.set((Priority.VENUE, breach.market, _HANDLER), market.next_check_ns())
             for place in range(len(market.handlers)):
                 self._set_fill(breach.market, place)
             self.router.arm(market)
@@ -256,6 +257,7 @@ class Engine:
     def _ring(self, rows: Rows, due: int, before: int) -> None:
         """Alarms of one instant, on the market as of the last tick up to it."""
         self._pass_time(rows, due, before)
+        booked: set[tuple[int, int]] = set()
         for priority, number, place in self.agenda.due(due):
             market = self.markets[number]
             market.stage(before, due, due)
@@ -265,6 +267,7 @@ class Engine:
             if priority == Priority.FUNDING:
                 self.agenda.set((Priority.FUNDING, number, _HANDLER), market.settle_funding())
                 for each in range(len(market.handlers)):
+                    booked.add((number, each))
                     self._after(number, each, before)
             else:
                 handler = market.handlers[place]
@@ -273,7 +276,10 @@ class Engine:
                 elif priority == Priority.FEE:
                     handler.charge_fee(market)
                 else:
-                    self._count(handler.attend(market))
+                    spoke = handler.attend(market)
+                    if spoke or (number, place) not in booked:
+                        self._count(spoke)
+                booked.add((number, place))
                 self._after(number, place, before)
             self.router.arm(market)
 

@@ -297,9 +297,10 @@ class Market:
     # Staleness --------------------------------------------------------------------------------
 
     def next_check_ns(self) -> int:
-        """When the market would be stale if nothing came."""
+        """When the market would be stale if nothing came; not before now, though its last price may be older."""
         seen, changed = self._freshness()
-        return min(seen + self.spec.stale_after_ns, changed + self.spec.frozen_after_ns)
+        due_ns = min(seen + self.spec.stale_after_ns, changed + self.spec.frozen_after_ns)
+        return max(due_ns, self.ts_ns)
 
     def check_stale(self) -> None:
         """An alarm: is the market stale by now?"""
