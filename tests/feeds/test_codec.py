@@ -327,6 +327,40 @@ def test_block_refuses_what_it_cannot_hold() -> None:
         encode_block(Step(first=0, end=len(strange), tables=(strange,)), SYMBOLS)
 
 
+def test_layout_is_pinned() -> None:
+    """The bytes of a block are a contract: readers in other languages have nothing else."""
+    cls = TABLES[Kind.MARK]
+    marks = cls(
+        sequence=np.array([4, 5]),
+        symbol=np.array([2, 0], np.int32),
+        ts_ns=np.array([1, 2]),
+        price=np.array([1.0, 2.0]),  # type: ignore[call-arg]
+    )
+    block = encode_block(Step(first=4, end=6, tables=(marks,)), SYMBOLS)
+    header = f"4c560101020000000e000000{zlib.crc32(block[16:], zlib.crc32(block[:12])):08x}"
+    crc = bytes.fromhex(header[24:])[::-1].hex()
+    names = b"BTCUSDT\0XBTUSD".hex() + "0000"
+    table = "0202" + "0000" + "02000000" + "0100000000000000" + "0200000000000000"
+    table += "000000000000f03f" + "0000000000000040" + "01000000" + "00000000"
+    assert block.hex() == header[:24] + crc + names + table
+
+
+def test_counts_of_a_block_agree() -> None:
+    """The header's count is checked against the tables', and each row has one table: a count taken
+    on trust would number the rows after the block wrongly, for ever."""
+    step = a_step(20)
+    alone = step.tables[0].numbered(np.arange(len(step.tables[0])))
+    block = bytearray(encode_block(Step(first=0, end=len(alone), tables=(alone,)), SYMBOLS))
+    for count in (len(alone) - 1, len(alone) + 1):
+        block[4] = count
+        block[12:16] = zlib.crc32(block[16:], zlib.crc32(block[:12])).to_bytes(4, "little")
+        with pytest.raises(BadRecord, match="in the header"):
+            decode_block(bytes(block), {}, 0)
+    one, other = (t.take(slice(0, 1)).numbered(np.array([0])) for t in step.tables[:2])
+    with pytest.raises(BadRecord, match="two tables"):
+        decode_block(encode_block(Step(first=0, end=2, tables=(one, other)), SYMBOLS), {}, 0)
+
+
 def test_batch_holds_letters() -> None:
     """A dead letter of the codec is a dead letter of the port, with its place added."""
     _, letters = built([Outgoing("ticks", b"x", None, codec.schema_header(J))])
