@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -37,6 +37,8 @@ from strategies import MarginFloor
 from strategies.user import load_policy
 
 __all__ = ["USERS_SAMPLED_MAX", "spec_of"]
+
+T = TypeVar("T")
 
 USERS_SAMPLED_MAX: Final = 10_000
 """Up to so many users are valued at the cadence where ``users = "auto"``."""
@@ -77,33 +79,30 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
 
 
 def _atoms(quote: float, asset: str) -> int:
-    return round(quote * 10 ** asset_decimals(asset))
+    return round(quote * 10.0 ** asset_decimals(asset))
+
+
+def _filled(setting: T | None) -> T:
+    """A setting of a completed configuration."""
+    assert setting is not None
+    return setting
 
 
 def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
     contract, book, signals = market.contract, market.book, market.signals
-    assert contract.kind is not None and contract.base is not None and contract.quote is not None
-    assert contract.lot_size is not None and contract.contract_size is not None
-    assert (
-        market.stale_after is not None
-        and market.frozen_after is not None
-        and signals.every is not None
-    )
     if market.mark == "auto":
-        raise SettingError(
-            ("markets", number, "mark"), f"{market.symbol}: no price could be its mark"
-        )
+        raise SettingError(("markets", number), f"{market.symbol} has no price in the data")
     depth = {} if book.depth_at_1pct is None else {"depth_at_1pct": book.depth_at_1pct}
     return MarketSpec(
         symbol=symbol,
         contract=ContractSpec(
             symbol=market.symbol,
-            kind=contract.kind,
-            base=contract.base,
-            quote=contract.quote,
+            kind=_filled(contract.kind),
+            base=_filled(contract.base),
+            quote=_filled(contract.quote),
             price_step=contract.price_step,
-            lot_size=contract.lot_size,
-            contract_size=contract.contract_size,
+            lot_size=_filled(contract.lot_size),
+            contract_size=_filled(contract.contract_size),
             taker_fee=contract.taker_fee,
             maker_fee=contract.maker_fee,
         ),
@@ -115,15 +114,15 @@ def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
         ),
         funding=_funding(market.funding, market.symbol),
         signals=SignalSpec(
-            every_ns=duration_ns(signals.every),
+            every_ns=duration_ns(_filled(signals.every)),
             vol_half_life=signals.vol_half_life,
             trend_half_life=signals.trend_half_life,
             window=signals.window,
             stale_after=signals.stale_after,
         ),
         mark_source=market.mark,
-        stale_after_ns=duration_ns(market.stale_after),
-        frozen_after_ns=duration_ns(market.frozen_after),
+        stale_after_ns=duration_ns(_filled(market.stale_after)),
+        frozen_after_ns=duration_ns(_filled(market.frozen_after)),
     )
 
 
@@ -175,7 +174,7 @@ def _policies(product: ProductConfig) -> tuple[Policy, ...]:
 
 
 def _holdings(config: RunConfig, quotes: dict[str, str]) -> dict[str, tuple[tuple[int, int], ...]]:
-    """By product: ``(user index, quote atoms)``. Products with the same population share its rows."""
+    """By product: ``(user index, quote atoms)``. Equal populations share their rows."""
     population: PopulationConfig = config.population
     shared: dict[int, tuple[tuple[int, int], ...]] = {}
     found = {}

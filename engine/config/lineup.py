@@ -228,9 +228,10 @@ def _policy(name: str, settings: dict[str, Any]) -> PolicyConfig:
     return _converted_policy({"type": tag, **settings}, BUILT_IN[tag], name)
 
 
-def _converted_policy(data: dict[str, Any], model: Any, name: str) -> Any:
+def _converted_policy(data: dict[str, Any], model: Any, name: str) -> PolicyConfig:
     try:
-        return msgspec.convert(data, model)
+        policy: PolicyConfig = msgspec.convert(data, model)
     except msgspec.ValidationError as error:
         said = complaint(error, data, model)
         raise ConfigError(f"--policy {name}: {said.sentence}") from None
+    return policy

@@ -178,9 +178,10 @@ def _value(text: str) -> Any:
 
 def _assign(settings: Any, path: toml_text.Path, value: Any, given: str) -> None:
     here = settings
-    for depth, part in enumerate(path):
+    for depth, name in enumerate(path):
+        part = name
         if isinstance(here, list | tuple):
-            part = _place(here, part, path[:depth], given)  # noqa: PLW2901  # a name becomes its index
+            part = _place(here, name, path[:depth], given)
         elif not isinstance(here, dict):
             raise ConfigError(f"--set {given}: {dotted(path[:depth])} has no settings inside")
         if depth == len(path) - 1:

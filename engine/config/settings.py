@@ -56,7 +56,7 @@ def duration_ns(text: str) -> int:
 
 
 def duration_text(ns: int) -> str:
-    """The shortest text of a duration in whole units: ``duration_text(90_000_000_000) == "90s"``."""
+    """A duration in its largest whole unit: ``duration_text(90_000_000_000) == "90s"``."""
     for unit, unit_ns in _UNITS_NS.items():
         if ns and ns % unit_ns == 0:
             return f"{ns // unit_ns}{unit}"
@@ -68,8 +68,10 @@ class _Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ContractConfig(_Setting, frozen=True, kw_only=True):
-    """What the venue publishes about the contract; ``lot_size`` in base where linear, in contracts where inverse; fees are
-    shares of notional."""
+    """What the venue publishes about the contract.
+
+    ``lot_size`` is in base where linear, in contracts where inverse; fees are shares of notional.
+    """
 
     kind: Literal["linear", "inverse"] | None = None
     price_step: float = 0.1
@@ -131,8 +133,11 @@ class MarketConfig(_Setting, frozen=True, kw_only=True):
 class UserPolicyConfig(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="user", tag_field="type"
 ):
-    """A policy of the user's own: ``path`` is ``FILE.py:Class``, ``package.module:Class`` or the name of an installed plug-in;
-    ``params`` go to its constructor; ``review`` is the grid on which a small policy is asked."""
+    """A policy of the user's own.
+
+    ``path`` is ``FILE.py:Class``, ``package.module:Class`` or the name of an installed plug-in,
+    ``params`` go to its constructor, ``review`` is the grid on which a small policy is asked.
+    """
 
     path: str
     review: Duration | None = None
@@ -153,7 +158,7 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
 
 
 class HedgeConfig(_Setting, frozen=True, kw_only=True):
-    """How orders reach the venue; ``reserve``: quote that the issuer sets aside against a negative NAV."""
+    """How orders reach the venue; ``reserve``: quote set aside against a negative NAV."""
 
     reserve: float = 0.0
     retry_ms: float = 1_000.0
@@ -161,7 +166,7 @@ class HedgeConfig(_Setting, frozen=True, kw_only=True):
 
 
 class ProductConfig(_Setting, frozen=True, kw_only=True):
-    """One product; ``limit``: largest \\|leverage\\| that a policy may ask for."""
+    """One product; ``limit``: largest magnitude of leverage that a policy may ask for."""
 
     id: str
     symbol: str
@@ -182,7 +187,7 @@ class UserConfig(_Setting, frozen=True, kw_only=True):
 
 
 class PopulationConfig(_Setting, frozen=True, kw_only=True):
-    """Numbered users ``u1`` ... ``uN``, each with ``quote`` of every product, or of those listed."""
+    """Numbered users ``u1`` ... ``uN``, each with ``quote`` of every product or of ``products``."""
 
     count: int = 0
     quote: float = 100.0
@@ -190,7 +195,7 @@ class PopulationConfig(_Setting, frozen=True, kw_only=True):
 
 
 class OutputConfig(_Setting, frozen=True, kw_only=True):
-    """Samples: they never change a result. ``users = "auto"``: at the cadence for up to 10,000 users."""
+    """Samples: they change no result. ``users = "auto"``: at the cadence up to 10,000 users."""
 
     nav_every: Duration = "1s"
     user_nav_every: Duration = "1m"
@@ -198,7 +203,10 @@ class OutputConfig(_Setting, frozen=True, kw_only=True):
 
 
 class RunConfig(_Setting, frozen=True, kw_only=True):
-    """A run. Markets that are not listed are as the data say; without products there is the standard line-up."""
+    """A run.
+
+    Markets that are not listed are as the data say; without products there is the line-up.
+    """
 
     seed: int = 7
     bars: Literal["close", "ohlc", "olhc", "bridge"] = "ohlc"

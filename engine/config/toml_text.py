@@ -84,7 +84,7 @@ class _Scanner:
         return (*path, self.tables[path]) if path in self.tables else path
 
     def _keys(self) -> list[str]:
-        keys = []
+        keys: list[str] = []
         while True:
             self._skip(_SPACE)
             quoted = self.text[self.at] in "\"'"
