@@ -40,12 +40,13 @@ for name in ["python"] + ["pip"] * ("--without-pip" not in sys.argv):
 PIP = """
 import os, sys
 from record import record
-if os.environ.get("PIP_SAYS") == "none" and ".venv" not in sys.executable:
+own = sys.executable.startswith(os.path.join(os.getcwd(), ".venv"))
+if os.environ.get("PIP_SAYS") == "none" and not own:
     sys.exit("No module named pip")
 if sys.argv[1:] == ["--version"]:
     print("pip %s from here" % os.environ.get("PIP_SAYS", "23.0.1"))
     sys.exit()
-record(".venv pip" if ".venv" in sys.executable else "pip")
+record(".venv pip" if own else "pip")
 if os.environ.get("OFFLINE"):
     sys.exit("NewConnectionError: Failed to establish a new connection: name resolution")
 if os.environ.get("BROKEN"):
