@@ -261,7 +261,8 @@ class Handler:
             return
         account, desk, target = self.account, self.desk, float(decision.target)
         mark = scene.mark
-        lots = account.contract.lots_for(target, account.nav(mark), mark) - account.lots
+        nav = account.nav(mark)
+        lots = account.contract.lots_for(target, nav, mark) - account.lots
         reduces = abs(target) < abs(view.position.leverage)
         if lots == 0 or (view.market.stale and not reduces):
             return
@@ -270,8 +271,8 @@ class Handler:
         state = account.state
         if not self.state.opened:
             state.first_target = target
-        if target != state.target or not self.state.opened:
-            account.close_segment(mark, self._edge(mark))
+        if target != state.target or desk.latency_ns == 0:
+            account.close_segment(mark, self._edge(mark), nav)
             state.target = target
         deleverage = isinstance(decision, Deleverage)
         purpose = "deleverage" if deleverage else "rebalance" if self.state.opened else "opening"
@@ -302,7 +303,6 @@ class Handler:
         )
         self.desk.state.plan = plan
         if plan.arrives_ns <= scene.ts_ns:
-            self.account.close_segment(scene.mark, self._edge(scene.mark))
             self._arrive(scene, plan)
 
     def _close(self, scene: Scene, reason: str) -> None:
@@ -310,10 +310,12 @@ class Handler:
             self.state.unhedged_ns += scene.ts_ns - self.desk.state.plan.decided_ns
             self.desk.state.plan = None
         self.state.status = CLOSING
+        if self.desk.latency_ns == 0:
+            self.account.close_segment(scene.mark, self._edge(scene.mark))
         self._send(scene, "close", -self.account.lots, 0.0, reason, 0.0)
 
     def fill(self, scene: Scene) -> None:
-        """An alarm: orders that are due meet the book; then we look again."""
+        """An alarm: orders that are due meet the book."""
         plan = self.desk.state.plan
         if plan is not None and plan.arrives_ns <= scene.ts_ns:
             self._arrive(scene, plan)
@@ -321,7 +323,7 @@ class Handler:
         for deal in [d for d in deals if d.arrives_ns <= scene.ts_ns]:
             deals.remove(deal)
             self._deal(scene, deal)
-        self.attend(scene)
+        self._attend_last(scene)
 
     def _deal(self, scene: Scene, deal: Order) -> None:
         creates = isinstance(deal.request, CreationRequest)
@@ -348,8 +350,8 @@ class Handler:
             self._closed(scene, plan.reason)
             return
         state, account, mark = self.state, self.account, scene.mark
-        intercept, slope = account.line()
-        nav = intercept + slope * mark
+        exposure = account.slope * mark
+        nav = account.intercept + exposure
         forced = plan.purpose == "deleverage"
         state.last_rebalance_ns = scene.ts_ns
         facts: dict[str, Any] = {} if forced else {"opening": plan.purpose == "opening"}
@@ -363,11 +365,11 @@ class Handler:
             reason=plan.reason,
             target=plan.target,
             leverage_before=plan.leverage_before,
-            leverage_after=slope * mark / nav if nav > 0.0 else None,
+            leverage_after=exposure / nav if nav > 0.0 else None,
             lots=plan.lots,
             position_lots=account.lots,
             mark_price=mark,
-            nav_atoms=account.nav(mark),
+            nav_atoms=account.nav_at(mark),
             cost_atoms=plan.cost_atoms,
             decided_ns=plan.decided_ns,
             **facts,
@@ -415,7 +417,7 @@ class Handler:
             position_lots=lots,
             paid_atoms=paid,
         )
-        self.attend(scene)
+        self._attend_last(scene)
 
     def charge_fee(self, scene: Scene) -> None:
         """An alarm: the management fee is due."""
@@ -432,7 +434,7 @@ class Handler:
                 nav_atoms=nav,
                 paid_atoms=paid,
             )
-        self.attend(scene)
+        self._attend_last(scene)
 
     def request(self, scene: Scene, request: CreationRequest | RedemptionRequest) -> None:
         """A user asks for units or gives some back."""
@@ -474,6 +476,12 @@ class Handler:
         fee = state.fee_ns if state.status == ACTIVE else NEVER_NS
         self.edges = (low, high)
         self.next = Next(low, high, alarm, desk.next_arrival_ns(), fee)
+
+    def _attend_last(self, scene: Scene) -> None:
+        """At one instant policies come last: what else is due, fees say, is booked before they size a trade."""
+        fee = self.state.fee_ns if self.state.status == ACTIVE else NEVER_NS
+        low, high = self.edges
+        self.next = Next(low, high, scene.due_ns, self.desk.next_arrival_ns(), fee)
 
     def _watches(self, scene: Scene) -> tuple[float, float, int]:
         low, high, alarm = -math.inf, math.inf, NEVER_NS
