@@ -37,12 +37,14 @@ __all__ = ["Account", "AccountState", "Execution"]
 class AccountState(Struct):
     """What the account must remember beside its balances.
 
+    ``since_mark`` and ``since_nav``: where the running segment began, and the equity there.
     ``gap``, ``leverage_change``, ``timing`` and ``steady`` split the price part (quote atoms, floats): what was lost or won
     beyond an edge before the product could act; from promised leverage that differed from the first; from held leverage that
     differed from the promised; and at the first target throughout.
     """
 
     since_mark: float = 0.0
+    since_nav: int = 0
     attribution: list[int] = []
     roundings: int = 0
     equity_start: int = 0
@@ -86,7 +88,9 @@ class Account:
         "_users_units",
         "balances",
         "contract",
+        "intercept",
         "ledger",
+        "slope",
         "spec",
         "state",
     )
@@ -117,6 +121,8 @@ class Account:
         self._clearing_quote = ledger.open("clearing", quote)
         self._insurance = ledger.open("insurance", quote)
         self._reserve = ledger.open(f"reserve:{spec.id}", quote)
+        self.intercept = 0.0
+        self.slope = 0.0
 
     @property
     def cash(self) -> int:
@@ -141,13 +147,27 @@ class Account:
             equity += balances[self._quote]
         return equity
 
+    def nav_at(self, mark: float) -> int:
+        """``nav``, without the arithmetic where the running segment began at that very mark."""
+        return self.state.since_nav if mark == self.state.since_mark else self.nav(mark)
+
     def line(self) -> tuple[float, float]:
         """``(intercept, slope)``: NAV in quote atoms is ``intercept + slope * mark``."""
+        return self.intercept, self.slope
+
+    def draw_line(self) -> None:
+        """Balances moved: the account is on another line."""
         balances = self.balances
         intercept, slope = self.contract.line(balances[self._cash], balances[self._lots])
         if self._quote != self._cash:
             intercept += balances[self._quote]
-        return intercept, slope
+        self.intercept, self.slope = intercept, slope
+
+    def _moved(self, mark: float) -> int:
+        """Balances moved at ``mark``, where the running segment begins; equity now."""
+        self.draw_line()
+        nav = self.state.since_nav = self.nav(mark)
+        return nav
 
     def launch(self, mark: float, user_units: int, issuer_units: int, paid: int) -> None:
         """Issue the first units against ``paid`` quote atoms, all at one quote a unit."""
@@ -162,25 +182,30 @@ class Account:
         state = self.state
         state.since_mark = state.first_mark = mark
         state.equity_start = paid
-        state.attribution[ROUNDING] += self.nav(mark) - paid
+        state.attribution[ROUNDING] += self._moved(mark) - paid
         state.roundings += 1
 
-    def close_segment(self, mark: float, edge: float | None = None) -> None:
-        """Book the price part since the last trade; ``edge`` is the price at which the product wanted to act.
+    def close_segment(
+        self, mark: float, edge: float | None = None, nav: int | None = None
+    ) -> int:
+        """Book the price part since the last trade.
 
         Args:
             mark: where the segment ends.
             edge: the breached edge where a move jumped through it: what lies beyond goes to ``gap``.
+            nav: equity at ``mark``, if it is known already.
+
+        Returns:
+            Equity at ``mark``, quote atoms.
         """
         state = self.state
-        since = state.since_mark
+        since, start = state.since_mark, state.since_nav
         if mark == since:
-            return
-        start = self.nav(since)
-        price_part = self.nav(mark) - start
+            return start
+        end = self.nav(mark) if nav is None else nav
+        price_part = end - start
         state.attribution[PRICE] += price_part
-        slope = self.line()[1]
-        gap = slope * (mark - edge) if edge is not None else 0.0
+        gap = self.slope * (mark - edge) if edge is not None else 0.0
         regular = price_part - gap
         move = (mark if edge is None else edge) / since - 1.0
         steady = state.first_target * start * move
@@ -189,13 +214,13 @@ class Account:
         state.steady += steady
         state.leverage_change += promised - steady
         state.timing += regular - promised
-        state.since_mark = mark
+        state.since_mark, state.since_nav = mark, end
+        return end
 
     def execute(self, lots: int, price: float, mid: float, mark: float) -> Execution:
         """Buy ``lots`` (sell where negative) at ``price`` when mid was ``mid`` and the mark ``mark``."""
         contract, state, post = self.contract, self.state, self.ledger.post
-        self.close_segment(mark)
-        before = self.nav(mark)
+        before = self.close_segment(mark)
         at_mid = contract.trade_cash(lots, mid)
         impact = (contract.trade_cash(lots, price) if price != mid else at_mid) - at_mid
         fee = contract.taker_fee(at_mid + impact)
@@ -209,7 +234,7 @@ class Account:
         book[BASIS] += basis
         book[SPREAD_IMPACT] += spread
         book[FEES] += paid
-        book[ROUNDING] += self.nav(mark) - before - basis - spread - paid
+        book[ROUNDING] += self._moved(mark) - before - basis - spread - paid
         state.roundings += 4
         return Execution(at_mid, impact, fee)
 
@@ -220,25 +245,23 @@ class Account:
     def pay_management_fee(self, rate: float, mark: float) -> int:
         """The issuer's fee on the present NAV, rounded up; the settlement atoms paid."""
         share = decimal(rate)
-        self.close_segment(mark)
-        fee = mul_div(self.nav(mark), share.numerator, share.denominator, Rounding.UP)
+        nav = self.close_segment(mark)
+        fee = mul_div(nav, share.numerator, share.denominator, Rounding.UP)
         paid = -self.contract.to_settlement(-fee, mark)
         self._book(Cause.MANAGEMENT_FEE, MANAGEMENT_FEE, self._issuer_settlement, paid, mark)
         return paid
 
     def create(self, quote: int, units: int, mark: float) -> None:
         """A user pays ``quote`` atoms for ``units``."""
-        self.close_segment(mark)
-        before = self.nav(mark)
+        before = self.close_segment(mark)
         self.ledger.post(Cause.CREATION, self._users, self._quote, quote)
         self.ledger.post(Cause.CREATION, self._mint, self._users_units, units)
         self._to_settlement(quote, mark, Cause.CREATION)
-        self._flow(quote, self.nav(mark) - before)
+        self._flow(quote, self._moved(mark) - before)
 
     def redeem(self, quote: int, units: int, mark: float) -> None:
         """A user gives ``units`` back for ``quote`` atoms."""
-        self.close_segment(mark)
-        before = self.nav(mark)
+        before = self.close_segment(mark)
         contract, balances = self.contract, self.balances
         if contract.inverse and balances[self._cash]:
             coins = contract.to_settlement(quote, mark)
@@ -246,19 +269,18 @@ class Account:
             self.ledger.post(Cause.REDEMPTION, self._clearing_quote, self._quote, quote)
         self.ledger.post(Cause.REDEMPTION, self._quote, self._users, quote)
         self.ledger.post(Cause.REDEMPTION, self._users_units, self._mint, units)
-        self._flow(-quote, self.nav(mark) - before)
+        self._flow(-quote, self._moved(mark) - before)
 
     def settle_closed(self, mark: float) -> None:
         """After the last fill: coins of an inverse account become quote money, so that nothing moves any more."""
         contract = self.contract
-        self.close_segment(mark)
+        before = self.close_segment(mark)
         if contract.inverse:
-            before = self.nav(mark)
             coins = self.balances[self._cash]
             self.ledger.post(Cause.HEDGE, self._cash, self._clearing, coins)
             value = contract.to_quote(coins, mark)
             self.ledger.post(Cause.HEDGE, self._clearing_quote, self._quote, value)
-            self.state.attribution[ROUNDING] += self.nav(mark) - before
+            self.state.attribution[ROUNDING] += self._moved(mark) - before
             self.state.roundings += 1
 
     def pay_deficit(self, payer: str, deficit: int) -> int:
@@ -269,6 +291,7 @@ class Account:
         cause = Cause.INSURANCE if insured else Cause.ISSUER
         self.ledger.post(cause, source, self._quote, paid)
         self.state.attribution[INSURANCE if insured else ISSUER] += paid
+        self._moved(self.state.since_mark)
         return paid
 
     def _to_settlement(self, quote: int, mark: float, cause: Cause) -> None:
@@ -280,12 +303,11 @@ class Account:
             self.ledger.post(cause, self._clearing, self._cash, coins)
 
     def _book(self, cause: Cause, part: int, payee: int, paid: int, mark: float) -> None:
-        self.close_segment(mark)
-        before = self.nav(mark)
+        before = self.close_segment(mark)
         self.ledger.post(cause, self._cash, payee, paid)
         state, value = self.state, self.contract.to_quote(-paid, mark)
         state.attribution[part] += value
-        state.attribution[ROUNDING] += self.nav(mark) - before - value
+        state.attribution[ROUNDING] += self._moved(mark) - before - value
         state.roundings += 1
 
     def _flow(self, quote: int, change: int) -> None:

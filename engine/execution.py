@@ -91,10 +91,11 @@ class DeskState(Struct):
 class Desk:
     """Sends one product's orders and books their fills."""
 
-    __slots__ = ("account", "state")
+    __slots__ = ("account", "latency_ns", "state")
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self.latency_ns = account.spec.hedge.latency_ns
         self.state = DeskState(deals=[])
 
     def order(self, scene: Scene, purpose: str, lots: int, **decision: object) -> Order:
@@ -106,7 +107,7 @@ class Desk:
             lots,
             lots,
             scene.ts_ns,
-            scene.ts_ns + account.spec.hedge.latency_ns,
+            scene.ts_ns + self.latency_ns,
             **decision,  # type: ignore[arg-type]  # the decision's own fields, by name
         )
         state.sent += 1

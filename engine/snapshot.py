@@ -184,6 +184,7 @@ def _restore_handler(handler: Handler, kept: HandlerSnapshot) -> None:
     kept.state.policies = states
     handler.state = kept.state
     handler.account.state = kept.account
+    handler.account.draw_line()
     handler.desk.state = kept.desk
     handler.next = kept.next
     handler.edges = kept.edges
