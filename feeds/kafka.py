@@ -268,16 +268,9 @@ def _topic_partition(place: Place) -> Any:
     return _aiokafka().TopicPartition(place.topic, place.partition)
 
 
-def _appended(batch: Any, record: Outgoing) -> bool:
-    return (
-        batch.append(
-            key=record.key,
-            value=record.value,
-            timestamp=record.timestamp_ms,
-            headers=list(record.headers),
-        )
-        is not None
-    )
+def _appended(batch: Any, sent: Outgoing) -> bool:
+    fields = {"key": sent.key, "value": sent.value, "timestamp": sent.timestamp_ms}
+    return batch.append(**fields, headers=list(sent.headers)) is not None
 
 
 def _check_created(response: Any) -> None:

@@ -278,7 +278,6 @@ class LogSource:
 
     async def close(self) -> None:
         """Let go of the consumer; a later read opens another one where this one was."""
-        self._pending.clear()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.close()

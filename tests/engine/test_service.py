@@ -149,7 +149,7 @@ async def served(
     engine: Engine,
     *,
     positions: dict[str, int] | None = None,
-    wrap: Callable[[Producer], Producer] = lambda producer: producer,
+    wrap: Callable[[Producer], Any] = lambda producer: producer,
     **options: Any,
 ) -> Progress:
     """The service has run to the end of the recording."""
@@ -298,7 +298,7 @@ async def test_sent_again_is_the_same(log: Log, topics: Topics) -> None:
     market = a_market(1_200)
     expected = Replayed(market)
     await published(log, topics, market, "msgpack")
-    await served(log, topics, Engine(a_spec()), wrap=Forgetful)  # type: ignore[arg-type]
+    await served(log, topics, Engine(a_spec()), wrap=Forgetful)
     seen = await Published.read(log, topics)
     seen.check(expected)
     assert seen.records > len(expected.events) + len(expected.navs) + len(expected.users)
@@ -337,7 +337,7 @@ async def test_stopped_and_resumed(topics: Topics) -> None:
                 stop.set()
             return await self._producer.send(records)
 
-    progress = await served(log, topics, engine, wrap=StopAfterTwo, stop=stop)  # type: ignore[arg-type]
+    progress = await served(log, topics, engine, wrap=StopAfterTwo, stop=stop)
     assert not progress.finished
     assert 0 < progress.sequence < 2_000
     assert progress.sequence == engine.sequence

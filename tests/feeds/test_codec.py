@@ -337,12 +337,12 @@ def test_layout_is_pinned() -> None:
         price=np.array([1.0, 2.0]),  # type: ignore[call-arg]
     )
     block = encode_block(Step(first=4, end=6, tables=(marks,)), SYMBOLS)
-    header = f"4c560101020000000e000000{zlib.crc32(block[16:], zlib.crc32(block[:12])):08x}"
-    crc = bytes.fromhex(header[24:])[::-1].hex()
+    header = "4c560101020000000e000000"
+    crc = zlib.crc32(block[16:], zlib.crc32(block[:12])).to_bytes(4, "little").hex()
     names = b"BTCUSDT\0XBTUSD".hex() + "0000"
     table = "0202" + "0000" + "02000000" + "0100000000000000" + "0200000000000000"
     table += "000000000000f03f" + "0000000000000040" + "01000000" + "00000000"
-    assert block.hex() == header[:24] + crc + names + table
+    assert block.hex() == header + crc + names + table
 
 
 def test_counts_of_a_block_agree() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,13 @@ async def a_log(step: Step, form: TickForm = "block") -> MemoryLog:
     return log
 
 
+def price_of(batch: Batch) -> Any:
+    """Prices of the only table."""
+    (table,) = batch.step.tables
+    assert isinstance(table, Marks)
+    return table.price
+
+
 async def batches(source: Source) -> list[Batch]:
     """All batches to the end."""
     found: list[Batch] = []
@@ -57,7 +66,7 @@ async def test_steps_are_bounded(form: TickForm) -> None:
     """A poll may hold more rows than a step: what is left comes next, not twice, not never."""
     rows = ROWS if form == "block" else 1_200
     found = await batches(a_source(await a_log(marks(rows), form)))
-    prices = np.concatenate([batch.step.tables[0].price for batch in found])  # type: ignore[attr-defined]
+    prices = np.concatenate([price_of(batch) for batch in found])
     assert prices.tolist() == (np.arange(rows) + 1.0).tolist()
     assert len(found) > 1
     assert all(len(batch.step) < STEP_ROWS_MAX + 5_000 for batch in found)
@@ -80,7 +89,7 @@ async def test_closed_and_read_on() -> None:
     await source.close()
     second = await source.read(first.step.end)
     assert second is not None
-    assert second.step.tables[0].price[0] == len(first.step) + 1.0  # type: ignore[attr-defined]
+    assert price_of(second)[0] == len(first.step) + 1.0
     assert second.step.end == ROWS
 
 
