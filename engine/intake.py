@@ -119,7 +119,16 @@ _NO_ROWS: Final[I64] = np.empty(0, np.int64)
 class Rows:
     """A step as the heart works on it: accepted columns, and the barriers between them."""
 
-    __slots__ = ("barriers", "by_kind", "columns", "end", "first", "floor_ns", "time_ns")
+    __slots__ = (
+        "barriers",
+        "by_kind",
+        "columns",
+        "end",
+        "first",
+        "floor_ns",
+        "moments",
+        "time_ns",
+    )
 
     def __init__(self, step: Step, time_ns: int) -> None:
         self.first = step.first
@@ -127,6 +136,8 @@ class Rows:
         self.columns: list[Column] = []
         self.by_kind: list[Column | None] = [None] * len(Kind)
         self.barriers: list[tuple[int, Any]] = list(step.messages)
+        self.moments: list[tuple[int, int]] = []
+        """``(sequence, time)`` of messages that moved engine time."""
         self.floor_ns = time_ns
         self.time_ns = time_ns
         """Engine time after the last tick of the step; messages may be later."""
@@ -144,6 +155,7 @@ class Rows:
             if isinstance(message, CreationRequest | RedemptionRequest)
             and self.floor_ns < message.ts_ns
         ]
+        self.moments = moved
         if len(self.columns) > 1 or (self.columns and moved):
             clock = np.full(self.end - self.first, self.floor_ns)
             for column in self.columns:
@@ -166,7 +178,7 @@ class Rows:
         return found
 
     def firsts_after(self, times: I64) -> I64:
-        """``first_after`` of each of the ascending times."""
+        """The first tick or message later than each of the ascending times."""
         found: I64 | None = None
         for column in self.columns:
             places = column.run.searchsorted(times, "right")
@@ -175,7 +187,13 @@ class Rows:
             else:
                 sequence = column.sequence.take(places)
             found = sequence if found is None else np.minimum(found, sequence)
-        return np.full(len(times), self.end) if found is None else found
+        if found is None:
+            found = np.full(len(times), self.end)
+        for sequence, ts_ns in self.moments:
+            found[: int(times.searchsorted(ts_ns))] = np.minimum(
+                found[: int(times.searchsorted(ts_ns))], sequence
+            )
+        return found
 
     def time_at(self, sequence: int, floor: int) -> int:
         """Engine time once the row ``sequence`` was seen."""
@@ -269,6 +287,8 @@ class Intake:
         if isinstance(table, Trades) and not _fresh_ids_mixed(table, lanes, order, same, firsts):
             return None
         if prices is not None:
+            if not low > 0.0:
+                return None
             known = np.array([lane.price for lane in lanes])
             sorted_prices = prices[order]
             heads = whose[firsts]
@@ -366,8 +386,9 @@ def _near(price: float, other: float, factor: float) -> bool:
 def _prices(table: Table) -> tuple[F64 | None, float, float]:
     """Prices of the rows with their extremes; the low is -1 where a row of a book is crossed or has a bad size."""
     if isinstance(table, Bbo):
-        prices = (table.bid + table.ask) * 0.5
-        sound = (table.ask - table.bid).min() > 0.0 and table.bid.min() > 0.0
+        with np.errstate(invalid="ignore", over="ignore"):
+            prices = (table.bid + table.ask) * 0.5
+        sound = bool((table.bid < table.ask).all()) and table.bid.min() > 0.0
         sound = sound and table.bid_size.min() >= 0.0 and table.ask_size.min() >= 0.0
     elif table.KIND in _PRICED:
         prices = table.price  # type: ignore[attr-defined]
