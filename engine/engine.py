@@ -31,9 +31,10 @@ from engine.execution import Desk
 from engine.handler import Handler
 from engine.intake import Intake, Rejection, Rows
 from engine.ledger import Ledger
+from engine.lines import LINE_BYTES
 from engine.live import Live
 from engine.market import Market, MarketSpec
-from engine.outputs import NavBlock, Outputs, Tape
+from engine.outputs import Outputs, Tape
 from engine.policy import Policy
 from engine.product import ProductSpec
 from engine.router import Breach, Router
@@ -109,6 +110,7 @@ class Engine:
         self.router = Router(self.markets, len(spec.symbols))
         self.sampler = Sampler(spec.sampling, self.markets)
         self.events_chain = Chain()
+        self.line_chains = [Chain() for _ in spec.symbols]
         self.nav_chains = [Chain() for _ in spec.symbols]
         self._live: Live | None = None
         self._quiet_ns = -1
@@ -224,9 +226,11 @@ class Engine:
     def _wake(self, rows: Rows, breach: Breach) -> None:
         """A row at or beyond an edge of its market."""
         ts_ns = max(breach.run_ns, self.state.time_ns)
-        self._pass_time(rows, ts_ns, breach.sequence)
         market = self.markets[breach.market]
-        market.stage(breach.sequence + 1, ts_ns, ts_ns - 1)
+        if not market.launched and self.sampler.wakes_ns < ts_ns:
+            self.sampler.pass_time(rows, ts_ns, breach.sequence)
+        self._pass_time(rows, ts_ns, breach.sequence)
+        market.stage(breach.sequence + 1, ts_ns, ts_ns - 1, breach.price)
         if market.stale:
             market.resume()
             self.agenda.set((Priority.VENUE, breach.market, _HANDLER), market.next_check_ns())
@@ -300,7 +304,7 @@ class Engine:
         agenda.set((Priority.FILL, number, place), due.fill_ns)
         agenda.set((Priority.FEE, number, place), due.fee_ns)
         if handler.traded:
-            market.dirty.add(place)
+            market.lines.change(place, handler.account, self.sampler.sample_at(self.tape.ts_ns))
         if handler.dealing.changed or (handler.traded and self.spec.sampling.users_on_trade):
             reason = "holders" if handler.dealing.changed else "traded"
             self.sampler.value_users(
@@ -314,9 +318,10 @@ class Engine:
         self.agenda.set((Priority.FILL, number, place), arrival)
 
     def _pass_time(self, rows: Rows, ts_ns: int, sequence: int) -> None:
-        if self.sampler.wakes_ns < ts_ns:
-            self.sampler.pass_time(rows, ts_ns, sequence)
-        self.state.time_ns = max(self.state.time_ns, ts_ns)
+        if self.sampler.state.next_users_ns < ts_ns:
+            self.sampler.pass_users(rows, ts_ns, sequence)
+        if ts_ns > self.state.time_ns:
+            self.state.time_ns = ts_ns
         self.tape.at(sequence, ts_ns)
 
     def _count(self, spoke: bool) -> None:
@@ -402,21 +407,20 @@ class Engine:
         events, lines = self.tape.take()
         nav, users = self.sampler.take()
         self.events_chain.lines(lines)
+        for market in self.markets:
+            if market.lines.records:
+                records = market.lines.records
+                self.line_chains[market.spec.symbol].records(bytes(records), LINE_BYTES)
+                records.clear()
         for block in nav:
-            self._chain_nav(block)
+            samples = np.empty((len(block.ts_ns), 3), np.int64)
+            samples[:, 0] = block.ts_ns
+            samples[:, 1] = block.mark.view(np.int64)
+            samples[:, 2] = block.sequence
+            self.nav_chains[block.market].records(samples.tobytes(), 24)
         return Outputs(events, lines, nav, users)
-
-    def _chain_nav(self, block: NavBlock) -> None:
-        """The digest of samples: times, marks and causes; lines were noted when they changed."""
-        samples = np.empty((len(block.ts_ns), 3), np.int64)
-        samples[:, 0] = block.ts_ns
-        samples[:, 1] = block.mark.view(np.int64)
-        samples[:, 2] = block.sequence
-        chain = self.nav_chains[block.market]
-        chain.note(block.notes)
-        chain.records(samples.tobytes(), 24)
 
     def digest(self) -> str:
         """The output digest: events and product NAVs; users' NAVs follow from them."""
-        chains = [self.events_chain, *self.nav_chains]
+        chains = [self.events_chain, *self.line_chains, *self.nav_chains]
         return sha256(b"".join(chain.digest() for chain in chains)).hexdigest()

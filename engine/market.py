@@ -16,7 +16,8 @@ from engine.agenda import Edges
 from engine.events import MarketResumed, MarketStale
 from engine.handler import Handler
 from engine.intake import Column, Rows
-from engine.outputs import ATTRIBUTION, Tape
+from engine.lines import Lines
+from engine.outputs import Tape
 from engine.policy import MarketView
 from engine.signals import Signals, SignalSpec
 from engine.ticks import Bbo, Funding, Kind
@@ -27,9 +28,6 @@ from engine.venue.funding import FundingSpec, next_scheduled
 from engine.watch import ALWAYS
 
 __all__ = ["Market", "MarketSpec", "MarketState"]
-
-F64 = np.ndarray[Any, np.dtype[np.float64]]
-I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 MarkSource = Literal["mark", "mid", "last"]
 _KIND_OF: Final = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE}
@@ -105,12 +103,12 @@ class Market:
         self._limit = 0
         self._cell_row = 0
         self._extreme_rows = [0] * len(handlers)
-        self.dirty: set[int] = set()
-        """Handlers that traded since the lines were last asked for."""
-        self._line = np.zeros((len(handlers), 3))
-        self._parts = np.zeros((len(handlers), 1 + len(ATTRIBUTION)), np.int64)
-        self._products: tuple[int, ...] = ()
-        self._launched: list[int] | None = []
+        self.lines = Lines(tuple(products))
+
+    @property
+    def launched(self) -> bool:
+        """Whether the products were launched: all at the first price."""
+        return bool(self.handlers) and self.handlers[0].state.status != "pending"
 
     # The step -------------------------------------------------------------------------------
 
@@ -120,13 +118,16 @@ class Market:
         self._cell_row = 0
         self._extreme_rows = [0] * len(self.handlers)
 
-    def stage(self, before: int, ts_ns: int, due_ns: int) -> None:
+    def stage(
+        self, before: int, ts_ns: int, due_ns: int, mark: float | None = None
+    ) -> None:
         """Set the scene: rows with a sequence below ``before`` were seen, engine time is ``ts_ns``, alarms up to
-        ``due_ns`` have rung."""
+        ``due_ns`` have rung; ``mark`` is looked up where it is not known."""
         self._limit = before
         self.ts_ns = ts_ns
         self.due_ns = due_ns
-        self.mark = self._value(self.kind, "prices", self.state.mark)
+        known = self.state.mark
+        self.mark = self._value(self.kind, "prices", known) if mark is None else mark
         self.stale = bool(self.state.stale)
 
     def close(self, time_ns: int) -> None:
@@ -224,40 +225,6 @@ class Market:
         assert isinstance(table, Funding)
         return float(table.rate[place])
 
-    def lines(self) -> tuple[tuple[int, ...], F64, I64, bytes]:
-        """The launched products with their lines, parts and notes, as ``NavBlock`` has them."""
-        notes = b""
-        if self.dirty:
-            notes = b"".join([self._note(place) for place in sorted(self.dirty)])
-            self.dirty.clear()
-            if self._launched is not None:
-                self._select()
-        if self._launched is None:
-            return self._products, self._line.copy(), self._parts.copy(), notes
-        launched = self._launched
-        return self._products, self._line[launched], self._parts[launched], notes
-
-    def _note(self, place: int) -> bytes:
-        """A product traded: its line is another one; its canonical form."""
-        account = self.handlers[place].account
-        line, parts = self._line[place], self._parts[place]
-        line[0], line[1] = account.line()
-        line[2] = account.state.since_mark
-        parts[0] = account.units
-        parts[1:] = account.state.attribution
-        return self.products[place].to_bytes(4, "little") + line.tobytes() + parts.tobytes()
-
-    def kept_lines(self) -> tuple[F64, I64]:
-        """The lines as the digest knows them."""
-        return self._line, self._parts
-
-    def keep_lines(self, line: F64, parts: I64, dirty: list[int]) -> None:
-        """Take over the lines of a snapshot; ``dirty`` ones are not noted yet."""
-        self._line[:] = line.reshape(self._line.shape)
-        self._parts[:] = parts.reshape(self._parts.shape)
-        self.dirty = set(dirty)
-        self._select()
-
     def see(self, price: float) -> None:
         """A live tick: what the folding of a block would have made of it."""
         state = self.state
@@ -268,11 +235,6 @@ class Market:
         for number in self.high_water:
             low, high = state.extremes[number]
             state.extremes[number] = (min(low, price), max(high, price))
-
-    def _select(self) -> None:
-        launched = [n for n, h in enumerate(self.handlers) if h.state.status != "pending"]
-        self._launched = launched if len(launched) < len(self.handlers) else None
-        self._products = tuple(self.products[n] for n in launched)
 
     def marks_at(self, sequences: np.ndarray[Any, np.dtype[np.int64]]) -> Any:
         """Shape (n,): the mark just before each of the ascending sequences."""

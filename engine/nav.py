@@ -14,8 +14,9 @@ import numpy as np
 from engine.outputs import ATTRIBUTION, NavBlock
 from engine.units import UNIT_STEPS
 
-__all__ = ["nav_columns", "value_users"]
+__all__ = ["nav_columns", "product_navs", "value_users"]
 
+F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 _CHUNK: Final = 16_384
@@ -50,13 +51,38 @@ _COLUMNS: Final[dict[str, str]] = {
 }
 
 
+def product_navs(block: NavBlock) -> F64:
+    """Shape (samples, products): NAVs of a block, quote atoms."""
+    line, _parts, version = _versions(block)
+    if version is None:
+        return line[:, 0] + line[:, 1] * block.mark[:, None]
+    return line[:, 0].take(version) + line[:, 1].take(version) * block.mark[:, None]
+
+
+def _versions(block: NavBlock) -> tuple[F64, I64, I64 | None]:
+    """All lines and parts of a block, those of its changes last, and which of them holds where: shape (samples, products),
+    ``None`` where each product has one."""
+    if not block.changes:
+        return block.line, block.parts, None
+    count = len(block.products)
+    line = np.concatenate([block.line, np.array([c.line for c in block.changes])])
+    parts = np.concatenate([block.parts, np.array([c.parts for c in block.changes], np.int64)])
+    version = np.tile(np.arange(count), (len(block.ts_ns), 1))
+    for number, change in enumerate(block.changes):
+        version[change.sample :, change.place] = count + number
+    return line, parts, version
+
+
 def _rows(block: NavBlock) -> dict[str, np.ndarray[Any, Any]]:
     samples, count = len(block.ts_ns), len(block.products)
-    intercept, slope, since = block.line.T
+    line, parts, version = _versions(block)
+    if version is None:
+        version = np.broadcast_to(np.arange(count), (samples, count))
+    intercept, slope, since = (line[:, column].take(version) for column in range(3))
     mark = block.mark[:, None]
     exposure = slope * mark
     nav = intercept + exposure
-    units = block.parts[:, 0]
+    units = parts[:, 0].take(version)
     with np.errstate(divide="ignore", invalid="ignore"):
         per_unit = np.where(units > 0, nav * UNIT_STEPS / units, 0.0)
         leverage = np.where(nav > 0.0, exposure / nav, np.nan)
@@ -67,16 +93,13 @@ def _rows(block: NavBlock) -> dict[str, np.ndarray[Any, Any]]:
         "ordinal": (block.ordinals()[:, None] + np.arange(count)).ravel(),
         "nav_atoms": nav.ravel(),
         "nav_per_unit": per_unit.ravel(),
-        "units": np.tile(units, samples),
+        "units": units.ravel(),
         "leverage": leverage.ravel(),
         "mark_price": np.repeat(block.mark, count),
     }
     for place, cause in enumerate(ATTRIBUTION):
-        closed = block.parts[:, 1 + place].astype(np.float64)
-        if cause == "price":
-            rows[cause] = (closed + slope * (mark - since)).ravel()
-        else:
-            rows[cause] = np.tile(closed, samples)
+        closed = parts[:, 1 + place].astype(np.float64).take(version)
+        rows[cause] = (closed + slope * (mark - since) if cause == "price" else closed).ravel()
     return rows
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from engine.events import Output, encode_event
 
-__all__ = ["ATTRIBUTION", "NavBlock", "Outputs", "Tape", "UserNavBlock"]
+__all__ = ["ATTRIBUTION", "LineChange", "NavBlock", "Outputs", "Tape", "UserNavBlock"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -37,6 +37,15 @@ ATTRIBUTION: Final = (
 """Where an equity change came from, in quote atoms; the sum is the equity change. ``price`` comes first."""
 
 
+class LineChange(Struct, frozen=True, gc=False):
+    """From ``sample`` on the product at ``place`` of a block is on another line; fields as in ``NavBlock``."""
+
+    sample: int
+    place: int
+    line: tuple[float, float, float]
+    parts: tuple[int, ...]
+
+
 class NavBlock(Struct, frozen=True, eq=False):
     """Samples of one market's products: every line at every sample time.
 
@@ -51,7 +60,7 @@ class NavBlock(Struct, frozen=True, eq=False):
             which the running segment began.
         parts: shape (m, 14): units outstanding, then the closed amounts in ``ATTRIBUTION`` order, quote atoms;
             ``price`` without the running segment.
-        notes: the lines that changed since the market's last block, in canonical form, for the digest.
+        changes: where a product's line becomes another one within the block, in order.
     """
 
     market: int
@@ -64,7 +73,7 @@ class NavBlock(Struct, frozen=True, eq=False):
     products: tuple[int, ...]
     line: F64
     parts: I64
-    notes: bytes = b""
+    changes: tuple[LineChange, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ts_ns) * len(self.products)

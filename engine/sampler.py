@@ -6,7 +6,7 @@ never writes: another cadence changes nobody's result.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
@@ -15,6 +15,8 @@ from engine.intake import Rows
 from engine.market import Market
 from engine.outputs import NavBlock, UserNavBlock
 from engine.units import NEVER_NS
+
+I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 __all__ = ["Sampler", "SamplerState", "Sampling"]
 
@@ -69,13 +71,21 @@ class Sampler:
         self.state = state
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
 
+    def sample_at(self, ts_ns: int) -> int:
+        """How many samples lie before ``ts_ns`` and are not taken yet: what changes now holds from there on."""
+        next_ns = self.state.next_ns
+        if ts_ns <= next_ns:
+            return 0
+        return -(-(ts_ns - next_ns) // self.spec.nav_every_ns)
+
     def pass_time(self, rows: Rows, before_ns: int, sequence: int) -> None:
         """Take the samples earlier than ``before_ns``.
 
         Args:
             rows: the present step.
-            sequence: the input that lets time pass where no tick of the step does.
+            sequence: the input that lets time pass where nothing of the step does.
         """
+        self.pass_users(rows, before_ns, sequence)
         state = self.state
         while state.next_ns < before_ns:
             every = self.spec.nav_every_ns
@@ -83,26 +93,31 @@ class Sampler:
             times = np.arange(state.next_ns, state.next_ns + count * every, every)
             self._products(rows, times, sequence)
             state.next_ns += count * every
+        self.wakes_ns = min(state.next_ns, state.next_users_ns)
+
+    def pass_users(self, rows: Rows, before_ns: int, sequence: int) -> None:
+        """Value all holders at the sample times earlier than ``before_ns``, on the lines as they are."""
+        state = self.state
         while state.next_users_ns < before_ns:
             self._users(rows, state.next_users_ns, sequence)
             state.next_users_ns += self.spec.user_nav_every_ns
-        self.wakes_ns = min(state.next_ns, state.next_users_ns)
 
-    def _products(self, rows: Rows, times: np.ndarray[tuple[int], np.dtype[np.int64]], at: int) -> None:
+    def _products(self, rows: Rows, times: I64, at: int) -> None:
         state = self.state
         passed = rows.firsts_after(times)
         if int(passed[-1]) > at:
             passed = np.minimum(passed, at)
-        lines = [market.lines() for market in self.markets]
-        stride = sum(len(products) for products, *_ in lines)
+        sampled = [market for market in self.markets if market.launched]
+        stride = sum(len(market.handlers) for market in sampled)
         base = state.ordinal if int(passed[0]) == state.sequence else 0
         offset = 0
-        for market, known in zip(self.markets, lines, strict=True):
-            if known[0]:
-                symbol, marks = market.spec.symbol, market.marks_at(passed)
-                block = NavBlock(symbol, passed, base, stride, offset, times, marks, *known)
-                self.blocks.append(block)
-                offset += len(known[0])
+        for market in sampled:
+            symbol, marks = market.spec.symbol, market.marks_at(passed)
+            known = market.lines.take(len(times))
+            self.blocks.append(
+                NavBlock(symbol, passed, base, stride, offset, times, marks, *known)
+            )
+            offset += len(market.handlers)
         last = int(passed[-1])
         same = len(passed) - int(passed.searchsorted(last))
         state.ordinal = same * stride + (base if int(passed[0]) == last else 0)

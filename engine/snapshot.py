@@ -51,7 +51,6 @@ class MarketSnapshot(Struct):
     book: BookState
     signals: SignalState
     edges: list[tuple[float, float]]
-    dirty: list[int]
     line: bytes
     parts: bytes
     handlers: list[HandlerSnapshot]
@@ -70,6 +69,7 @@ class Snapshot(Struct):
     agenda: list[tuple[int, int, int, int]]
     sampler: SamplerState
     events_chain: ChainState
+    line_chains: list[ChainState]
     nav_chains: list[ChainState]
     markets: list[MarketSnapshot]
 
@@ -93,6 +93,7 @@ def snapshot(engine: Engine) -> bytes:
             agenda=engine.agenda.entries(),
             sampler=engine.sampler.state,
             events_chain=engine.events_chain.state,
+            line_chains=[chain.state for chain in engine.line_chains],
             nav_chains=[chain.state for chain in engine.nav_chains],
             markets=[_market(market) for market in engine.markets],
         )
@@ -128,7 +129,8 @@ def restore(spec: EngineSpec, data: bytes) -> Engine:
         engine.agenda.set((priority, number, place), ts_ns)
     engine.sampler.resume(kept.sampler)
     engine.events_chain.state = kept.events_chain
-    for chain, state in zip(engine.nav_chains, kept.nav_chains, strict=True):
+    chains = [*engine.line_chains, *engine.nav_chains]
+    for chain, state in zip(chains, [*kept.line_chains, *kept.nav_chains], strict=True):
         chain.state = state
     for market, one in zip(engine.markets, kept.markets, strict=True):
         _restore_market(market, one)
@@ -137,13 +139,12 @@ def restore(spec: EngineSpec, data: bytes) -> Engine:
 
 
 def _market(market: Market) -> MarketSnapshot:
-    line, parts = market.kept_lines()
+    line, parts = market.lines.line, market.lines.parts
     return MarketSnapshot(
         market.state,
         market.book.state,
         market.signals.state,
         [market.edges.of(place) for place in range(len(market.handlers))],
-        sorted(market.dirty),
         line.tobytes(),
         parts.tobytes(),
         [_handler(handler) for handler in market.handlers],
@@ -173,7 +174,9 @@ def _restore_market(market: Market, kept: MarketSnapshot) -> None:
         market.edges.arm(place, low, high)
     for handler, one in zip(market.handlers, kept.handlers, strict=True):
         _restore_handler(handler, one)
-    market.keep_lines(np.frombuffer(kept.line), np.frombuffer(kept.parts, np.int64), kept.dirty)
+    lines = market.lines
+    lines.line[:] = np.frombuffer(kept.line).reshape(lines.line.shape)
+    lines.parts[:] = np.frombuffer(kept.parts, np.int64).reshape(lines.parts.shape)
 
 
 def _restore_handler(handler: Handler, kept: HandlerSnapshot) -> None:

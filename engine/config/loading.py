@@ -28,6 +28,8 @@ _SYNTAX: Final = re.compile(
     r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)"
 )
 _POLICY: Final = "policy"
+_OWNER: Final = 2
+"""So many parts of a path name a product or a market; settings of one may contradict each other."""
 
 
 def load_config(
@@ -107,17 +109,18 @@ class _Source:
     def located(self, error: SettingError, sets: Sequence[str]) -> str:
         """The complaint with the place of the setting: the ``--set`` that made it, else the line of
         the file."""
-        for given in reversed(sets):
-            path = _parts(given.partition("=")[0].strip())
-            depth = min(len(path), len(error.path))
-            if depth and _same(path[:depth], error.path[:depth]):
-                return f"--set {given}: {error.sentence}"
+        paths = [(given, _parts(given.partition("=")[0].strip())) for given in reversed(sets)]
+        for shared in (len(error.path), _OWNER):
+            for given, path in paths:
+                depth = min(len(path), len(error.path), shared)
+                if depth and _same(path[:depth], error.path[:depth]):
+                    return f"--set {given}: {error.sentence}"
         if self.path is None:
             return error.sentence
-        lines, path = lines_of(self.text), error.path
-        while path and path not in lines:
-            path = path[:-1]
-        return f"{self.path}:{lines.get(path, 1)}: {error.sentence}"
+        lines, place = lines_of(self.text), error.path
+        while place and place not in lines:
+            place = place[:-1]
+        return f"{self.path}:{lines.get(place, 1)}: {error.sentence}"
 
 
 def _same(given: toml_text.Path, path: toml_text.Path) -> bool:
@@ -187,7 +190,7 @@ def _assign(settings: Any, path: toml_text.Path, value: Any, given: str) -> None
         if depth == len(path) - 1:
             here[part] = value
             return
-        if isinstance(here, dict) and not isinstance(here.get(part), dict | list | tuple):
+        if isinstance(here, dict) and here.get(part) is None:
             here[part] = {}
         if isinstance(here[part], tuple):
             here[part] = list(here[part])

@@ -1,0 +1,191 @@
+"""A run directory, read: the summary, the configuration, the events that show in a picture, the curves thinned."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from msgspec import Struct
+
+from engine.errors import InputError
+from engine.report.thinning import F64, Curve, thinned
+
+__all__ = ["Run", "events_of", "holdings_of", "read_run", "summary_of"]
+
+Object = dict[str, Any]
+
+CHARTED: Final = 48
+"""Products with pictures; the others are in the table."""
+_POINTS: Final = 64_000
+"""Points of all curves together: what keeps the page below its size."""
+_COLUMNS_MAX: Final = 900
+_COLUMNS_MIN: Final = 120
+_PER_COLUMN: Final = 14
+"""Points that one product can need per pixel column, over its three pictures."""
+
+SHOWN_EVENTS: Final = ("rebalanced", "deleveraged", "product_closed", "policy_faulted")
+
+
+class Run(Struct, eq=False):
+    """What a report is made of.
+
+    Attributes:
+        summary: the object of ``summary.json``.
+        config: the resolved configuration without its provenance.
+        provenance: versions, input hashes.
+        events: by product, those that show in a picture, in order.
+        markets: events of markets, in order (``market_stale``, ``market_resumed``).
+        curves: by product, the pictures' points: ``value``, ``leverage``, ``underwater``.
+    """
+
+    summary: Object
+    config: Object
+    provenance: Object
+    events: dict[str, list[Object]]
+    markets: list[Object]
+    curves: dict[str, dict[str, Curve]]
+
+    def currency(self, product: str) -> str:
+        """The quote asset of a product; nothing where the configuration does not say."""
+        symbol = self.summary["products"][product]["symbol"]
+        for market in self.config.get("markets", ()):
+            if market["symbol"] == symbol:
+                return str(market.get("contract", {}).get("quote", ""))
+        return ""
+
+
+def summary_of(run_dir: Path) -> Object:
+    """The object of ``summary.json``.
+
+    Raises:
+        InputError: if there is none, or it is no JSON.
+    """
+    try:
+        found: Object = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{run_dir} is no run directory: it has no summary.json") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{run_dir}/summary.json:{error.lineno}: {error.msg}") from None
+    return found
+
+
+def events_of(run_dir: Path) -> Iterator[Object]:
+    """The events of a run in order, read as they are asked for."""
+    with (run_dir / "events.jsonl").open("rb") as lines:
+        for line in lines:
+            yield json.loads(line)
+
+
+def holdings_of(run_dir: Path, user: str) -> list[Object]:
+    """The rows of ``user_nav.parquet`` that are the user's, in order."""
+    table = pq.read_table(run_dir / "user_nav.parquet", filters=[("user", "=", user)])
+    rows: list[Object] = table.to_pylist()
+    return rows
+
+
+def read_run(run_dir: Path) -> Run:
+    """All that a report shows of a run.
+
+    Raises:
+        InputError: if the directory is none of a run.
+    """
+    summary = summary_of(run_dir)
+    config: Object = {}
+    if (run_dir / "run.toml").exists():
+        config = tomllib.loads((run_dir / "run.toml").read_text(encoding="utf-8"))
+    provenance = config.pop("provenance", {})
+    events: dict[str, list[Object]] = {name: [] for name in summary["products"]}
+    markets = []
+    for event in events_of(run_dir):
+        if event["event"] in SHOWN_EVENTS:
+            events[event["product"]].append(event)
+        elif event["event"].startswith("market_"):
+            markets.append(event)
+    curves = _curves(run_dir / "nav.parquet", summary)
+    return Run(summary, config, provenance, events, markets, curves)
+
+
+class _Samples:
+    """The samples of one product as they are read, thinned batch by batch."""
+
+    def __init__(self, product: Object, mark_end: float, end_ns: int, columns: int) -> None:
+        self.product = product
+        self.start_ns, self.end_ns = product["launched_ns"], end_ns
+        self.first_mark = mark_end / (1.0 + product["underlying_return"])
+        self.columns = columns
+        self.peak, self.mark_peak = 0.0, 0.0
+        self.parts: dict[str, list[Curve]] = {"value": [], "leverage": [], "underwater": []}
+
+    def add(self, ts: Any, per_unit: F64, leverage: F64, mark: F64) -> None:
+        moves = mark / self.first_mark - 1.0
+        peaks = np.maximum.accumulate(np.maximum(per_unit, self.peak))
+        mark_peaks = np.maximum.accumulate(np.maximum(mark, self.mark_peak))
+        self.peak, self.mark_peak = float(peaks[-1]), float(mark_peaks[-1])
+        value = {
+            "got": per_unit / self.product["nav_start"] - 1.0,
+            "myth": self.product["target"] * moves,
+        }
+        under = {"product": per_unit / peaks - 1.0, "underlying": mark / mark_peaks - 1.0}
+        self._keep("value", ts, value)
+        self._keep("leverage", ts, {"leverage": leverage})
+        self._keep("underwater", ts, under)
+
+    def _keep(self, name: str, ts: Any, series: dict[str, F64]) -> None:
+        self.parts[name].append(self._thin(Curve(ts, series)))
+
+    def _thin(self, curve: Curve) -> Curve:
+        return thinned(curve, self.start_ns, self.end_ns, self.columns)
+
+    def curves(self) -> dict[str, Curve]:
+        """The pictures' points. Value and leverage end where the summary does, beyond the last sample."""
+        joined = {n: self._thin(Curve.joined(parts)) for n, parts in self.parts.items() if parts}
+        product = self.product
+        start = {"got": 0.0, "myth": 0.0}
+        end = {"got": product["return"], "myth": product["multiple_return"]}
+        held = product["leverage"]["end"]
+        joined["value"] = joined.get("value", Curve.empty(start)).within(
+            (self.start_ns, start), (self.end_ns, end)
+        )
+        last = None if held is None else (self.end_ns, {"leverage": held})
+        joined["leverage"] = joined.get("leverage", Curve.empty(["leverage"])).within(None, last)
+        joined.setdefault("underwater", Curve.empty(["product", "underlying"]))
+        return joined
+
+
+def _curves(path: Path, summary: Object) -> dict[str, dict[str, Curve]]:
+    names = list(summary["products"])[:CHARTED]
+    if not names:
+        return {}
+    columns = max(_COLUMNS_MIN, min(_COLUMNS_MAX, _POINTS // (_PER_COLUMN * len(names))))
+    samples = {}
+    for name in names:
+        product = summary["products"][name]
+        mark_end = summary["markets"][product["symbol"]]["mark_end"]
+        samples[name] = _Samples(product, mark_end, summary["end_ns"], columns)
+    wanted = ["ts_ns", "product", "nav_per_unit", "leverage", "mark_price"]
+    for batch in pq.ParquetFile(path).iter_batches(1 << 18, columns=wanted):
+        _take(batch, samples)
+    return {name: one.curves() for name, one in samples.items()}
+
+
+def _take(batch: pa.RecordBatch, samples: dict[str, _Samples]) -> None:
+    product = batch.column("product")
+    if not pa.types.is_dictionary(product.type):
+        product = product.dictionary_encode()
+    ids = product.dictionary.to_pylist()
+    place = product.indices.to_numpy(zero_copy_only=False)
+    columns = [
+        batch.column(name).to_numpy(zero_copy_only=False)
+        for name in ("ts_ns", "nav_per_unit", "leverage", "mark_price")
+    ]
+    for number, name in enumerate(ids):
+        own = np.flatnonzero(place == number)
+        if name in samples and len(own):
+            ts, per_unit, leverage, mark = (column[own] for column in columns)
+            samples[name].add(ts, per_unit, leverage.astype(np.float64), mark)

@@ -1,0 +1,85 @@
+"""A row a product: what its multiple promised, what it gave, and where the difference went."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from engine.report.words import asset_of, multiple
+
+__all__ = ["CAUSES", "SPLIT", "exact_parts", "table_of"]
+
+SPLIT: Final = {
+    "direction": "direction",
+    "compounding": "compounding",
+    "leverage_change": "leverage change",
+    "timing": "timing",
+    "gap": "gap",
+}
+"""The parts of the price part, with their names in words."""
+
+CAUSES: Final = {
+    "spread_impact": "spread and impact",
+    "basis": "mark against book",
+    "fees": "trading fees",
+    "funding": "funding",
+    "management_fee": "management fee",
+    "liquidation": "liquidation",
+    "adl": "auto-deleveraging",
+    "interest": "interest",
+    "issuer": "paid by the issuer",
+    "insurance": "paid by insurance",
+    "rounding": "rounding",
+    "flows": "creations and redemptions",
+}
+"""The causes beside price, with their names in words."""
+
+_OWN_COLUMN: Final = ("spread_impact", "fees", "funding", "management_fee", "flows")
+
+
+def table_of(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows in the order of the products; all amounts as shares of the equity at the start.
+
+    ``direction`` to ``flows`` sum to the change of equity, which is ``got`` where nobody came or went.
+    """
+    return [_row(name, product) for name, product in summary["products"].items()]
+
+
+def _row(name: str, product: dict[str, Any]) -> dict[str, Any]:
+    start = product["equity_start"]
+    causes, split = product["attribution"], product["price_split"]
+    rest = math.fsum(
+        amount for cause, amount in causes.items() if cause not in (*_OWN_COLUMN, "price")
+    )
+    return {
+        "product": name,
+        "promise": multiple(product["target"], asset_of(product["symbol"])),
+        "myth": product["multiple_return"],
+        "got": product["return"],
+        **{part: split[part] / start for part in SPLIT},
+        **{cause: causes[cause] / start for cause in _OWN_COLUMN},
+        "other": rest / start,
+        "max_drawdown": product["max_drawdown"],
+        "rebalances": product["rebalances"],
+        "deleveragings": product["deleveragings"],
+        "leverage_min": product["leverage"]["min"],
+        "leverage_max": product["leverage"]["max"],
+        "leverage_mean": product["leverage"]["mean"],
+        "status": product["status"],
+    }
+
+
+def exact_parts(parts: dict[str, float], total: float, step: float) -> dict[str, int]:
+    """The parts in whole steps that sum to the total in whole steps: largest remainders are rounded up.
+
+    Args:
+        parts: amounts that sum to ``total`` but for rounding.
+        step: what is printed, a cent for instance.
+    """
+    floors = {name: math.floor(value / step) for name, value in parts.items()}
+    missing = round(total / step) - sum(floors.values())
+    order = sorted(parts, key=lambda name: floors[name] - parts[name] / step)
+    for turn in range(abs(missing)):
+        name = order[turn % len(order)] if missing > 0 else order[-1 - turn % len(order)]
+        floors[name] += 1 if missing > 0 else -1
+    return floors

@@ -1,0 +1,155 @@
+"""The run in a sentence: what the market did, what the products did, and what the data cannot decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from engine.report.words import (
+    asset_of,
+    change,
+    date_of,
+    listed,
+    moved,
+    multiple,
+    percent,
+    plural,
+    title_of,
+)
+
+__all__ = ["undecided", "verdict_of"]
+
+Summary = dict[str, Any]
+
+_NAMED: Final = 6
+"""With more products than this only the best and the worst are named."""
+
+_ORDERS: Final = {
+    "ohlc": "each bar's high came before its low",
+    "olhc": "each bar's low came before its high",
+}
+
+
+def verdict_of(summary: Summary) -> str:
+    """What came of the run, in words that a stranger understands.
+
+    ``BTC ended 12.3 % lower. BTC3L lost 38.1 %, Smart Leverage long lost 12.0 %; BTC3S was closed.``
+    Results that bars cannot decide, faults of policies and products that never started are said.
+    """
+    parts = [*_markets(summary), *_products(summary), *_doubts(summary), *_troubles(summary)]
+    text = " ".join(f"{part}." for part in parts)
+    return f"Synthetic data: {text}" if summary.get("synthetic") else text
+
+
+def undecided(summary: Summary) -> list[str]:
+    """The products whose result depends on an order within bars that the data do not tell."""
+    bars = summary.get("bars")
+    if not bars:
+        return []
+    return [name for name, sure in bars["decidable"].items() if not sure]
+
+
+def _alone(summary: Summary) -> bool:
+    return len({p["symbol"] for p in summary["products"].values()}) <= 1
+
+
+def _markets(summary: Summary) -> Iterator[str]:
+    moves: dict[str, float] = {}
+    for product in summary["products"].values():
+        moves.setdefault(product["symbol"], product["underlying_return"])
+    assets = [asset_of(symbol) for symbol in moves]
+    names = [a if assets.count(a) == 1 else s for a, s in zip(assets, moves, strict=True)]
+    if not moves:
+        return
+    if len(moves) > 3:
+        low, high = min(moves.values()), max(moves.values())
+        between = f"{percent(low)} to {percent(high)}"
+        yield f"{len(moves)} markets moved by {between}"
+        return
+    ends = [change(move) for move in moves.values()]
+    yield "; ".join(f"{name} ended {end}" for name, end in zip(names, ends, strict=True))
+
+
+def _products(summary: Summary) -> Iterator[str]:
+    doubtful = undecided(summary)
+    products = {
+        name: product
+        for name, product in summary["products"].items()
+        if product["kind"] != "spot" and name not in doubtful
+    }
+    alone = _alone(summary)
+    if len(products) > _NAMED:
+        yield _extremes(products, alone)
+    running = [n for n, p in products.items() if p["status"] != "closed"]
+    closed = [n for n, p in products.items() if p["status"] == "closed"]
+    said = []
+    if len(products) <= _NAMED:
+        outcomes = [f"{title_of(n, alone=alone)} {moved(products[n]['return'])}" for n in running]
+        said = [", ".join(outcomes)] if outcomes else []
+    said += [_closing(title_of(n, alone=alone), products[n]) for n in closed[:_NAMED]]
+    if len(closed) > _NAMED:
+        said.append(f"{len(closed) - _NAMED} more were closed")
+    if said:
+        yield "; ".join(said)
+
+
+def _extremes(products: Summary, alone: bool) -> str:
+    order = sorted(products, key=lambda name: products[name]["return"])
+    gained = sum(product["return"] > 0 for product in products.values())
+    worst, best = order[0], order[-1]
+    return (
+        f"{gained} of {len(products)} products gained: the best was {title_of(best, alone=alone)} "
+        f"({percent(products[best]['return'])}), the worst {title_of(worst, alone=alone)} "
+        f"({percent(products[worst]['return'])})"
+    )
+
+
+def _closing(name: str, product: Summary) -> str:
+    when = f" on {date_of(product['closed_ns'])}" if product.get("closed_ns") else ""
+    loss = product["return"]
+    what = "having lost everything" if loss <= -1.0 else f"it {moved(loss)}"
+    return f"{name} was closed{when}, {what}"
+
+
+def _doubts(summary: Summary) -> Iterator[str]:
+    bars = summary.get("bars")
+    names = undecided(summary)
+    if not bars or not names:
+        return
+    alone = _alone(summary)
+    for name in names[:_NAMED]:
+        results = [
+            f"{moved(ends[name] - 1.0)}{_ruin(bars, order, name)} if {_ORDERS.get(order, order)}"
+            for order, ends in bars["orders"].items()
+            if name in ends
+        ]
+        said = f"{title_of(name, alone=alone)} is not decidable from bars"
+        yield f"{said}: it {listed(results)}" if results else said
+    if len(names) > _NAMED:
+        more = listed([title_of(name, alone=alone) for name in names[_NAMED:]])
+        yield f"Not decidable from bars either: {more}"
+
+
+def _ruin(bars: Summary, order: str, name: str) -> str:
+    return " and was closed" if name in bars["ruined"].get(order, ()) else ""
+
+
+def _troubles(summary: Summary) -> Iterator[str]:
+    alone = _alone(summary)
+    for name, product in summary["products"].items():
+        if product["policy_faults"]:
+            times = plural(product["policy_faults"], "time")
+            yield f"A policy of {title_of(name, alone=alone)} faulted {times}; safe mode took over"
+    paid = summary["issuer"]["deficits_paid"]
+    if paid > 0:
+        yield f"The issuer paid deficits of {paid:,.2f}"
+    missing = summary["not_launched"]
+    if missing and not summary["products"]:
+        yield "Nothing was launched: no price came for any product"
+    elif missing:
+        yield f"{listed(missing)} never launched: no price came"
+
+
+def promise(product: Summary) -> str:
+    """``3 x BTC``: the multiple at the start and what it is of."""
+    return multiple(product["target"], asset_of(product["symbol"]))

@@ -1,0 +1,157 @@
+"""Numbers, dates and names as words: signs are said, never only coloured."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+__all__ = [
+    "asset_of",
+    "change",
+    "date_of",
+    "instant",
+    "listed",
+    "money",
+    "moved",
+    "multiple",
+    "number",
+    "percent",
+    "plural",
+    "points",
+    "span",
+    "title_of",
+]
+
+MINUS: Final = "−"
+DASH: Final = "–"
+
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+_QUOTES: Final = ("USDT", "USDC", "BUSD", "FDUSD", "USD", "EUR", "DAI")
+_SMART: Final = re.compile(r"^(?P<asset>.+)-SMART-(?P<side>[LS])(@.*)?$")
+
+
+def number(value: float, digits: int = 2, *, signed: bool = False) -> str:
+    """``-1234.5`` as ``−1,234.50``; zero bears no sign."""
+    text = f"{abs(value):,.{digits}f}"
+    if not text.strip("0.,"):
+        return text
+    sign = MINUS if value < 0 else "+" if signed else ""
+    return sign + text
+
+
+def percent(value: float | None, digits: int = 1, *, signed: bool = True) -> str:
+    """``-0.381`` as ``−38.1 %``; a dash for what is undefined."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{number(100.0 * value, digits, signed=signed)} %"
+
+
+def points(one: float, other: float) -> str:
+    """How far two percentages lie apart as they are printed: ``-0.25`` and ``-0.205`` are ``4.5 points`` apart."""
+    return f"{number(abs(round(100.0 * one, 1) - round(100.0 * other, 1)), 1)} points"
+
+
+def money(value: float, currency: str = "", digits: int = 2, *, signed: bool = False) -> str:
+    """An amount with its currency: ``750,042.09 USDT``."""
+    return f"{number(value, digits, signed=signed)} {currency}".rstrip()
+
+
+def multiple(target: float, asset: str) -> str:
+    """What the multiple promises: ``3 x BTC``, ``−3 x BTC``."""
+    return f"{MINUS if target < 0 else ''}{abs(target):g} x {asset}"
+
+
+def _share(value: float) -> str:
+    """A magnitude in per cent: one digit, and no rounding up to everything."""
+    size = abs(value)
+    if 0.9995 <= size < 1.0:
+        return "99.9 %"
+    return percent(size, 1, signed=False)
+
+
+def moved(value: float) -> str:
+    """What a product did: ``gained 1.2 %``, ``lost 38.1 %``, ``lost everything``."""
+    if value <= -1.0:
+        return "lost everything"
+    if abs(value) < 0.0005:
+        return "ended where it started"
+    return f"{'gained' if value > 0 else 'lost'} {_share(value)}"
+
+
+def change(value: float) -> str:
+    """Where a market ended: ``12.3 % lower``, ``where it started (+0.0 %)``."""
+    if abs(value) < 0.0005:
+        return f"where it started ({number(100.0 * abs(value), 1)} %)"
+    return f"{_share(value)} {'higher' if value > 0 else 'lower'}"
+
+
+def listed(parts: Sequence[str], last: str = "and") -> str:
+    """``a, b and c``."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """``1 rebalance``, ``1,204 rebalances``, ``no rebalances``."""
+    noun = one if count == 1 else many or f"{one}s"
+    return f"{f'{count:,}' if count else 'no'} {noun}"
+
+
+def _moment(ts_ns: int) -> datetime:
+    return datetime.fromtimestamp(ts_ns // 1_000_000_000, UTC)
+
+
+def date_of(ts_ns: int) -> str:
+    """``12 March 2020``."""
+    at = _moment(ts_ns)
+    return f"{at.day} {_MONTHS[at.month - 1]} {at.year}"
+
+
+def instant(ts_ns: int, *, seconds: bool = False) -> str:
+    """``12 Mar 2020 10:42``, in UTC."""
+    at = _moment(ts_ns)
+    clock = f"{at:%H:%M:%S}" if seconds else f"{at:%H:%M}"
+    return f"{at.day} {_MONTHS[at.month - 1][:3]} {at.year} {clock}"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: ``1 d 4 h``, ``35 min``."""
+    whole = round(seconds)
+    sizes = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+    parts = []
+    for size, unit in sizes:
+        if whole >= size and len(parts) < 2:
+            parts.append(f"{whole // size} {unit}")
+            whole %= size
+    return " ".join(parts) or "0 s"
+
+
+def asset_of(symbol: str) -> str:
+    """The asset a perpetual is on: ``BTC`` of ``BTCUSDT``, ``XBTUSD`` and ``BTCUSD_PERP``."""
+    name = re.split(r"[_\-/:]", symbol.upper())[0]
+    for quote in _QUOTES:
+        if name.endswith(quote) and len(name) > len(quote):
+            name = name[: -len(quote)]
+            break
+    return "BTC" if name == "XBT" else name
+
+
+def title_of(product: str, *, alone: bool) -> str:
+    """A product's name in a sentence: its id, and for Smart Leverage the words.
+
+    Args:
+        product: the id.
+        alone: whether the run has one market, so that its asset need not be said.
+    """
+    found = _SMART.match(product)
+    if found is None or "@" in product:
+        return product
+    side = "long" if found["side"] == "L" else "short"
+    return f"{'' if alone else found['asset'] + ' '}Smart Leverage {side}"
