@@ -1,7 +1,8 @@
 """What a finished run has to say: the verdict, its table, the explanation, ``report.html``.
 
-Everything here reads the results (the summary, the run directory) and computes none of them anew: command, page and
-API show one set of numbers. The libraries that draw are imported when a page is drawn, not before.
+Everything here reads the results (the summary, the run directory) and computes none of them anew:
+command, page and API show one set of numbers. The libraries that draw are imported when a page is
+drawn, not before.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ __all__ = ["explain", "explain_of", "render", "table_of", "verdict_of"]
 def render(run_dir: Path) -> Path:
     """Write ``report.html`` into a run directory; its path.
 
-    The page is one file without any request to a network, and the same bytes for the same run wherever it lies.
+    The page is one file without any request to a network, and the same bytes for the same run
+    wherever it lies.
 
     Raises:
         InputError: if the directory is none of a run.

@@ -1,4 +1,4 @@
-"""Why a NAV is what it is: the attribution in words, and a table that sums to the last cent printed."""
+"""Why a NAV is what it is: attribution in words, and a table that sums to the last cent printed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Object = dict[str, Any]
 
 MEANINGS: Final = {
     "direction": "the first multiple, bought once and held",
-    "compounding": "the multiple applies to a NAV that moves: ups and downs wear it out, trends add",
+    "compounding": "the multiple applies to a NAV that moves: swings wear it out, trends add",
     "leverage_change": "promised leverage that differed from the first",
     "timing": "leverage that had drifted from what was promised",
     "gap": "moves beyond an edge before the product could act",
@@ -120,7 +120,7 @@ def _course(name: str, product: Object) -> Iterator[str]:
     myth, got = product["multiple_return"], product["return"]
     asset, difference = asset_of(product["symbol"]), got - myth
     side = "as much" if abs(difference) < _SMALL else "less" if difference < 0 else "more"
-    by = "" if side == "as much" else f"{points(difference)} "
+    by = "" if side == "as much" else f"{points(got, myth)} "
     yield (
         f"{asset} moved by {percent(product['underlying_return'])}; {promise(product)} would be "
         f"{percent(myth)}. {name} {moved(got)}: {by}{side}."
@@ -131,7 +131,8 @@ def _course(name: str, product: Object) -> Iterator[str]:
             f"Leverage was {number(leverage['min'])} to {number(leverage['max'])}, on average "
             f"{number(leverage['mean'])}; {plural(product['rebalances'], 'rebalance')}, "
             f"{plural(product['deleveragings'], 'forced cut')}. "
-            f"At worst it stood {percent(abs(product['max_drawdown']), signed=False)} below its peak."
+            f"At worst it stood {percent(abs(product['max_drawdown']), signed=False)} "
+            "below its peak."
         )
     if product["status"] == "closed":
         yield f"{name} was closed."
@@ -162,14 +163,12 @@ def _line(words: str, cents: int, start: float | None, *, inner: bool = False) -
 
 
 def biggest_causes(product: Object) -> list[tuple[str, float]]:
-    """What moved the result beyond direction: ``(name, share of the equity at the start)``, largest first."""
+    """What moved the result beyond direction, the largest first: ``(name, share of the equity at the
+    start)``."""
     start = product["equity_start"]
     parts = {**product["price_split"], **product["attribution"]}
-    shares = {
-        name: parts[name] / start
-        for name in (*SPLIT, *CAUSES)
-        if name not in ("direction", "flows")
-    }
+    names = [name for name in (*SPLIT, *CAUSES) if name not in ("direction", "flows")]
+    shares = {name: parts[name] / start for name in names}
     order = sorted(shares, key=lambda name: -abs(shares[name]))
     return [(name, shares[name]) for name in order if abs(shares[name]) >= _SMALL]
 
@@ -242,10 +241,10 @@ def _in_product(
     result = worth + got - paid
     share = f" ({percent(result / paid)})" if paid else ""
     lines += [
-        f"  {instant(summary['end_ns'])}  holds {_units(units)} units worth {number(worth)} "
-        f"at {number(product['nav_end'], 6)} a unit",
-        f"  value at the end {number(worth)} + paid out {number(got)} - paid in {number(paid)} "
-        f"= {number(worth + got - paid, signed=True)}{share}",
+        f"  {instant(summary['end_ns'])}  holds {_units(units)} units worth {number(worth)}, "
+        + f"{number(product['nav_end'], 6)} a unit",
+        f"  worth {number(worth)}, got {number(got)}, paid {number(paid)}: "
+        + f"{number(result, signed=True)}{share}",
         "",
         f"Why a unit of {name} is worth {number(product['nav_end'], 6)}:",
         _of_product(name, summary),

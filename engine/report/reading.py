@@ -1,4 +1,4 @@
-"""A run directory, read: the summary, the configuration, the events that show in a picture, the curves thinned."""
+"""A run directory, read: summary, configuration, the events that show in a picture, thinned curves."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class _Samples:
         return thinned(curve, self.start_ns, self.end_ns, self.columns)
 
     def curves(self) -> dict[str, Curve]:
-        """The pictures' points. Value and leverage end where the summary does, beyond the last sample."""
+        """The pictures' points; value and leverage end where the summary does, after all samples."""
         joined = {n: self._thin(Curve.joined(parts)) for n, parts in self.parts.items() if parts}
         product = self.product
         start = {"got": 0.0, "myth": 0.0}

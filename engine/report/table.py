@@ -40,7 +40,8 @@ _OWN_COLUMN: Final = ("spread_impact", "fees", "funding", "management_fee", "flo
 def table_of(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows in the order of the products; all amounts as shares of the equity at the start.
 
-    ``direction`` to ``flows`` sum to the change of equity, which is ``got`` where nobody came or went.
+    ``direction`` to ``other`` sum to the change of equity, which is ``got`` where nobody came or
+    went.
     """
     return [_row(name, product) for name, product in summary["products"].items()]
 
@@ -70,7 +71,7 @@ def _row(name: str, product: dict[str, Any]) -> dict[str, Any]:
 
 
 def exact_parts(parts: dict[str, float], total: float, step: float) -> dict[str, int]:
-    """The parts in whole steps that sum to the total in whole steps: largest remainders are rounded up.
+    """The parts in whole steps that sum to the total in whole steps: largest remainders go up.
 
     Args:
         parts: amounts that sum to ``total`` but for rounding.

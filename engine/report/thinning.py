@@ -1,4 +1,4 @@
-"""Fewer points, the same picture: of every pixel column the lowest and the highest of each series stay.
+"""Fewer points, the same picture: of every pixel column each series' lowest and highest stay.
 
 The worst moment and every wick survive, which averages and samples lose.
 """
@@ -68,8 +68,8 @@ class Curve(Struct, frozen=True, eq=False):
 def thinned(curve: Curve, start_ns: int, end_ns: int, columns: int) -> Curve:
     """The points that a picture ``columns`` pixels wide can show.
 
-    Of each column the first row at which a series is lowest and the first at which it is highest stay, and the very
-    first and last row. Thinning parts and then all of them keeps the same rows as thinning all at once.
+    Of each column the first row at which a series is lowest and the first at which it is highest
+    stay, and the very first and last row. Thinning parts and then all of them keeps these rows, too.
 
     Args:
         curve: in time order.

@@ -1,4 +1,4 @@
-"""The run in a sentence: what the market did, what the products did, and what the data cannot decide."""
+"""The run in a sentence: what the market and the products did, and what the data cannot decide."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ORDERS: Final = {
 def verdict_of(summary: Summary) -> str:
     """What came of the run, in words that a stranger understands.
 
-    ``BTC ended 12.3 % lower. BTC3L lost 38.1 %, Smart Leverage long lost 12.0 %; BTC3S was closed.``
+    ``BTC ended 12.3 % lower. BTC3L lost 38.1 %; BTC3S was closed, it lost 95.0 %.``
     Results that bars cannot decide, faults of policies and products that never started are said.
     """
     parts = [*_markets(summary), *_products(summary), *_doubts(summary), *_troubles(summary)]

@@ -53,7 +53,7 @@ def percent(value: float | None, digits: int = 1, *, signed: bool = True) -> str
 
 
 def points(one: float, other: float) -> str:
-    """How far two percentages lie apart as they are printed: ``-0.25`` and ``-0.205`` are ``4.5 points`` apart."""
+    """How far two percentages lie apart as printed: ``4.5 points`` for -0.25 and -0.205."""
     return f"{number(abs(round(100.0 * one, 1) - round(100.0 * other, 1)), 1)} points"
 
 
@@ -125,7 +125,7 @@ def span(seconds: float) -> str:
     """A length of time in its two largest units: ``1 d 4 h``, ``35 min``."""
     whole = round(seconds)
     sizes = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-    parts = []
+    parts: list[str] = []
     for size, unit in sizes:
         if whole >= size and len(parts) < 2:
             parts.append(f"{whole // size} {unit}")
