@@ -1,0 +1,366 @@
+"""Tests of ``strategies/user.py`` and ``strategies/small.py``: loading by name, and asking."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.engine import Engine, EngineSpec
+from engine.errors import PolicyError
+from engine.events import Event, PolicyFaulted, Rebalanced
+from engine.market import MarketSpec
+from engine.policy import MarketView, Policy, PositionView, SetLeverage, View
+from engine.product import ProductSpec
+from engine.sampler import Sampling
+from engine.snapshot import restore, snapshot
+from engine.ticks import Marks, Step
+from engine.units import SECOND_NS
+from engine.venue.book import BookSpec
+from engine.venue.contract import ContractSpec
+from engine.venue.funding import FundingSpec
+from strategies import MarginFloor, Schedule
+from strategies.user import built_in_name, load_policy, plug_ins, policy_file
+
+START_NS = 1_700_000_000 * SECOND_NS
+
+
+def a_file(folder: Path, text: str, name: str = "p1.py") -> str:
+    (folder / name).write_text(text)
+    return str(folder / name)
+
+
+def loaded(folder: Path, body: str, cls: str = "Mine", **params: Any) -> Policy:
+    return load_policy(f"{a_file(folder, body)}:{cls}", params)
+
+
+def refusal(name: str, **params: Any) -> str:
+    with pytest.raises(PolicyError) as caught:
+        load_policy(name, params)
+    assert caught.value.exit_code == 3
+    return str(caught.value)
+
+
+def a_spec(*policies: Policy) -> EngineSpec:
+    return EngineSpec(
+        symbols=("BTCUSDT",),
+        markets=(
+            MarketSpec(
+                symbol=0,
+                contract=ContractSpec(symbol="BTCUSDT", base="BTC", quote="USDT", taker_fee=0.0004),
+                book=BookSpec(model="depth", depth_at_1pct=244e6),
+                funding=FundingSpec(recorded=False, rate_8h=0.0001),
+                mark_source="mark",
+            ),
+        ),
+        products=(ProductSpec(id="P", market=0, seed_atoms=10**12),),
+        policies=((*policies, MarginFloor()),),
+        sampling=Sampling(nav_every_ns=SECOND_NS),
+    )
+
+
+def steps(rows: int = 4_000, block: int = 500) -> list[Step]:
+    """A walk of a tick every two seconds, 2.2 hours."""
+    chance = np.random.default_rng(5)
+    price = 60_000.0 * np.exp(np.cumsum(chance.normal(0.0, 0.0005, rows)))
+    ts_ns = START_NS + np.arange(rows) * 2 * SECOND_NS
+    return [
+        Step(
+            first=a,
+            end=a + block,
+            tables=(
+                Marks(
+                    sequence=np.arange(a, a + block),
+                    symbol=0,
+                    ts_ns=ts_ns[a : a + block],
+                    price=price[a : a + block],
+                ),
+            ),
+        )
+        for a in range(0, rows, block)
+    ]
+
+
+def replayed(spec: EngineSpec) -> tuple[list[Event], Engine]:
+    engine, events = Engine(spec), []
+    for step in steps():
+        events += engine.process(step).events
+    events += engine.finish().events
+    engine.ledger.check()
+    return events, engine
+
+
+def asked(policy: Policy, **market: float) -> SetLeverage:
+    view = View(
+        MarketView(ts_ns=START_NS, mark=100.0, price=100.0, index=100.0, **market),  # type: ignore[arg-type]
+        PositionView(nav=1.0, exposure=0.0, leverage=0.0, target=0.0),
+        START_NS - 1,
+    )
+    decision, _ = policy.decide(view, policy.initial_state())
+    assert isinstance(decision, SetLeverage)
+    return decision
+
+
+# Asking --------------------------------------------------------------------------------------------
+
+TWO = "class Mine:\n    def target(self, market, position):\n        return 2.0\n"
+
+
+def test_constant_target_is_a_schedule(tmp_path: Path) -> None:
+    """A class that always answers 2 does, to the last unit, what a schedule of 2 every minute does."""
+    mine, theirs = loaded(tmp_path, TWO), Schedule(target=2.0, every_s=60.0)
+    ours, by_user = replayed(a_spec(mine))
+    wanted, by_schedule = replayed(a_spec(theirs))
+    assert [_numbers(e) for e in ours] == [_numbers(e) for e in wanted]
+    assert sum(isinstance(event, Rebalanced) for event in ours) > 100
+    assert by_user.ledger.balances == by_schedule.ledger.balances
+    assert not any(isinstance(event, PolicyFaulted) for event in ours)
+
+
+def _numbers(event: Event) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in event.__struct_fields__ if name != "reason"}
+
+
+def test_review_of_the_class_and_of_the_configuration(tmp_path: Path) -> None:
+    """The class says how often it is asked, and a configuration overrules it."""
+    body = TWO.replace("class Mine:\n", 'class Mine:\n    review = "10s"\n')
+    assert loaded(tmp_path, body).review_ns == 10 * SECOND_NS  # type: ignore[attr-defined]
+    name = f"{a_file(tmp_path, body)}:Mine"
+    assert load_policy(name, {}, review_ns=SECOND_NS).review_ns == SECOND_NS  # type: ignore[attr-defined]
+    assert loaded(tmp_path, TWO).review_ns == 60 * SECOND_NS  # type: ignore[attr-defined]
+    wrong = a_file(tmp_path, body.replace("10s", "often"), "p9.py")
+    assert 'Mine.review must be a duration such as "10s"' in refusal(f"{wrong}:Mine")
+
+
+REMEMBERS = """
+class Mine:
+    def __init__(self, base: float = 1.0):
+        self.base = base
+        self.calls = 0
+        self.seen = []
+
+    def target(self, market, position):
+        self.calls += 1
+        self.seen.append(round(market.mark, 1))
+        return self.base + (self.calls % 5) * 0.25 + (0.1 if market.trend > 0 else 0.0)
+"""
+
+
+def test_memory_is_part_of_the_state(tmp_path: Path) -> None:
+    """What a class remembers is in the snapshot, and engines that share the object share no memory."""
+    spec = a_spec(loaded(tmp_path, REMEMBERS))
+    whole, first = replayed(spec)
+    engine, events = Engine(spec), []
+    for step in steps():
+        events += engine.process(step).events
+        engine = restore(spec, snapshot(engine))
+    events += engine.finish().events
+    assert [_numbers(e) for e in events] == [_numbers(e) for e in whole]
+    assert engine.digest() == first.digest()
+    assert replayed(spec)[0] == whole
+    assert sum(isinstance(event, Rebalanced) for event in whole) > 100
+
+
+def test_memory_that_no_snapshot_holds(tmp_path: Path) -> None:
+    """A class that changes what a snapshot cannot hold is faulted, with the attribute's name."""
+    body = (
+        "import random\nclass Mine:\n    def __init__(self):\n        self.dice = random.Random(1)\n"
+        "    def target(self, market, position):\n        return self.dice.random()\n"
+    )
+    assert "Mine changed self.dice, Random" in faulted(loaded(tmp_path, body))
+
+
+def faulted(policy: Policy) -> str:
+    faults = [event for event in replayed(a_spec(policy))[0] if isinstance(event, PolicyFaulted)]
+    assert len(faults) == 1
+    assert faults[0].policy == "Mine"
+    return faults[0].error
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (
+            "float('nan')",
+            "Mine.target returned nan at 2023-11-14T22:13:20.000000000Z; it must be finite",
+        ),
+        (
+            "None",
+            "Mine.target returned NoneType None at 2023-11-14T22:13:20.000000000Z; it must return",
+        ),
+        ("'3'", "Mine.target returned str '3'"),
+        ("True", "Mine.target returned bool True"),
+        (
+            "12",
+            "Mine.target returned 12.0 at 2023-11-14T22:13:20.000000000Z, outside the product's",
+        ),
+        ("1 / market.ewma_vol", "Mine.target raised ZeroDivisionError: float division by zero"),
+    ],
+)
+def test_answers_that_are_no_leverage(answer: str, expected: str, tmp_path: Path) -> None:
+    """A wrong answer names the class, the value, the time and the market then; the engine lives."""
+    body = f"class Mine:\n    def target(self, market, position):\n        return {answer}\n"
+    error = faulted(loaded(tmp_path, body))
+    assert expected in error
+    if "returned nan" in error:
+        assert "Market then: mark=59975.9" in error
+        assert "(a division by ewma_vol?)" in error
+    if "raised" in error:
+        assert "p1.py:3" in error
+
+
+def test_numpy_numbers_and_ints_are_leverages(tmp_path: Path) -> None:
+    """Whole numbers and numpy's floats are numbers, too."""
+    body = "import numpy as np\nclass Mine:\n    def target(self, m, p):\n        return np.float32(1.5)\n"
+    decision = asked(loaded(tmp_path, body))
+    assert decision.target == 1.5
+    assert type(decision.target) is float
+    assert asked(loaded(tmp_path, TWO.replace("2.0", "2"))).target == 2.0
+
+
+def test_explain_is_the_reason(tmp_path: Path) -> None:
+    """What ``explain`` says is the reason of the decision."""
+    assert asked(loaded(tmp_path, TWO)).reason == "Mine says 2"
+    body = TWO + "    def explain(self):\n        return 'because'\n"
+    assert asked(loaded(tmp_path, body)).reason == "because"
+
+
+# Parameters ----------------------------------------------------------------------------------------
+
+PARAMETERS = """
+class Mine:
+    def __init__(self, base: float = 3.0, *, times: int = 1, name: str = "x", free=None):
+        self.base, self.times = base, times
+
+    def target(self, market, position):
+        return self.base * self.times
+"""
+
+
+def test_parameters_are_checked(tmp_path: Path) -> None:
+    """Constructor arguments are the parameters: texts become numbers, wrong ones are named."""
+    assert asked(loaded(tmp_path, PARAMETERS, base="1.5", times=2)).target == 3.0
+    name = f"{tmp_path / 'p1.py'}:Mine"
+    assert "Mine: base: Expected `float`, got `str`, was 'fast'" in refusal(name, base="fast")
+    assert "Mine has no parameter 'bsae'; did you mean \"base\"?" in refusal(name, bsae=1)
+    needs = a_file(tmp_path, PARAMETERS.replace("float = 3.0", "float"), "p2.py")
+    assert "Mine needs base" in refusal(f"{needs}:Mine")
+    raises = a_file(
+        tmp_path, PARAMETERS.replace("self.base, self", "1 / 0; self.base, self"), "p3.py"
+    )
+    error = refusal(f"{raises}:Mine")
+    assert "Mine could not be made: ZeroDivisionError" in error
+    assert "p3.py:4" in error
+
+
+def test_dataclasses_and_postponed_annotations(tmp_path: Path) -> None:
+    """Parameters of a dataclass with postponed annotations are checked, too."""
+    body = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass Mine:\n"
+        "    base: float = 1.0\n    def target(self, market, position):\n        return self.base\n"
+    )
+    assert asked(loaded(tmp_path, body, base="2.5")).target == 2.5
+    assert "Expected `float`" in refusal(f"{tmp_path / 'p1.py'}:Mine", base="fast")
+
+
+# Finding -------------------------------------------------------------------------------------------
+
+
+def test_unknown_name() -> None:
+    """An unknown name lists what there is, the nearest first."""
+    error = refusal("trend-vl")
+    assert error.startswith(
+        "unknown policy 'trend-vl'. Did you mean 'trend_vol'?\n  built in: leverage_band"
+    )
+    assert "FILE.py:CLASS" in error
+
+
+def test_not_found_and_broken_are_told_apart(tmp_path: Path) -> None:
+    """A file that is not there, a class that is not there, and code that is broken each say so."""
+    good = a_file(tmp_path, TWO.replace("Mine", "Fast"), "good.py")
+    assert f"{good} has no class 'Fst'. Did you mean 'Fast'? Classes there: Fast" in refusal(
+        f"{good}:Fst"
+    )
+    assert "which class?" in refusal(good)
+    missing = refusal(f"{tmp_path / 'god.py'}:Fast")
+    assert missing.startswith("no such file")
+    assert f"Did you mean '{good}'?" in missing
+    syntax = a_file(tmp_path, "class A:\n    def f(self)\n        pass\n", "s.py")
+    assert refusal(f"{syntax}:A") == (
+        f"could not import {syntax}: SyntaxError: expected ':'\n  at {syntax}:2"
+    )
+    imports = a_file(tmp_path, "\nimport nothere\n", "i.py")
+    assert refusal(f"{imports}:A") == (
+        f"could not import {imports}: ModuleNotFoundError: No module named 'nothere'\n  at {imports}:2"
+    )
+    assert "no module 'nosuchpackage'" in refusal("nosuchpackage.mod:A")
+
+
+def test_signature(tmp_path: Path) -> None:
+    """``target`` must take the market and the position; what it takes is shown with its line."""
+    body = "class Mine:\n\n    def target(self, market):\n        return 1\n"
+    file = a_file(tmp_path, body)
+    error = refusal(f"{file}:Mine")
+    assert error == f"Mine.target must take (market, position); yours takes (market)\n  at {file}:3"
+    none = a_file(tmp_path, "class Mine:\n    def traget(self, m, p):\n        return 1\n", "n.py")
+    assert "has no method target(market, position). Did you mean 'traget'?" in refusal(
+        f"{none}:Mine"
+    )
+    late = a_file(
+        tmp_path, "class Mine:\n    async def target(self, m, p):\n        return 1\n", "l.py"
+    )
+    assert "must be a plain method" in refusal(f"{late}:Mine")
+
+
+def test_module_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``package.module:Class`` is found in the working folder, and the path is left as it was."""
+    a_file(tmp_path, TWO, "levsim_test_module.py")
+    monkeypatch.chdir(tmp_path)
+    before = list(sys.path)
+    assert asked(load_policy("levsim_test_module:Mine", {})).target == 2.0
+    assert sys.path == before
+    assert not (tmp_path / "__pycache__").exists()
+
+
+FULL = """
+from engine.policy import Nothing, SetLeverage
+from engine.watch import Watch
+
+class Mine:
+    uses_signals = uses_high_water = de_risking = False
+
+    def __init__(self, target: float = 2.0):
+        self.target = target
+
+    def initial_state(self):
+        return Nothing()
+
+    def watch(self, view, state):
+        return Watch()
+
+    def decide(self, view, state):
+        return SetLeverage(self.target, "mine"), state
+"""
+
+
+def test_full_interface_is_taken_as_it_is(tmp_path: Path) -> None:
+    """A class with ``watch`` and ``decide`` is used itself; what it lacks is named."""
+    policy = loaded(tmp_path, FULL, target="1.5")
+    assert type(policy).__name__ == "Mine"
+    events, engine = replayed(a_spec(policy))
+    assert not any(isinstance(event, PolicyFaulted) for event in events)
+    assert engine.markets[0].handlers[0].account.lots > 0
+    lacks = a_file(tmp_path, FULL.replace("uses_signals = ", ""), "p2.py")
+    assert "has watch and decide, and lacks uses_signals" in refusal(f"{lacks}:Mine")
+
+
+def test_names() -> None:
+    """Built-in names take a dash or an underscore; a file is recognised by its ending."""
+    assert built_in_name("trend-vol") == "trend_vol"
+    assert built_in_name("mine.py:Mine") is None
+    assert policy_file("a/b.py:C") == Path("a/b.py")
+    assert policy_file("a.b:C") is None
+    assert isinstance(plug_ins(), dict)
