@@ -1,4 +1,5 @@
-"""Tests of ``engine/config``: files, changes, what is filled in, and what is said when it is wrong."""
+"""Tests of ``engine/config``: files, changes, what is filled in, and what is said when it is
+wrong."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ seed = 7
 bars = "ohlc"
 [[markets]]
 symbol = "BTCUSDT"
-contract = { kind = "linear", price_step = 0.1, lot_size = 0.000001, taker_fee = 0.0004, maker_fee = 0.0002 }
+contract = { kind = "linear", price_step = 0.1, lot_size = 0.000001, taker_fee = 0.0004 }
 book = { model = "flat", half_spread_bps = 0.0 }
 venue = { preset = "binance" }
 funding = { source = "recorded" }
@@ -155,7 +156,8 @@ def test_durations(text: str, ns: int) -> None:
 
 
 def test_lines() -> None:
-    """Every key knows its line, in headers, dotted keys, lists and inline tables over several lines."""
+    """Every key knows its line, in headers, dotted keys, lists and inline tables over several
+    lines."""
     lines = lines_of(
         '# first\na.b = 1\n[[t]]\nx = """\n[[no]]\n""" # y\n[t.u]\n"q.r" = [\n  { s = 1 }, # c, d\n'
         "  { s = ']' },\n]\n[[t]]\nz = { w = { v = 2 } }\n"
@@ -186,7 +188,8 @@ def test_lines() -> None:
         (
             '"leverage_band"',
             '"leverage_bnd"',
-            'bad.toml:15: products[0].policies[0].type is "leverage_bnd"; did you mean "leverage_band"?',
+            'bad.toml:15: products[0].policies[0].type is "leverage_bnd"; '
+            'did you mean "leverage_band"?',
         ),
         ('"flat"', '"flatt"', 'bad.toml:7: markets[0].book.model is "flatt"; did you mean "flat"?'),
         ('"1s"', '"1 second"', 'bad.toml:21: output.nav_every: expected a duration such as "90s"'),
@@ -235,8 +238,8 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "b.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_config(tmp_path / "b.toml")
+    (tmp_path / "c.toml").write_text("a = 1\nb = [")
     with pytest.raises(ConfigError, match=r"c\.toml:2: not TOML: .*end of the file"):
-        (tmp_path / "c.toml").write_text("a = 1\nb = [")
         load_config(tmp_path / "c.toml")
 
 
@@ -372,7 +375,8 @@ def test_lineup_on_a_perpetual() -> None:
 
 
 def test_lineup_names_that_collide() -> None:
-    """Two perpetuals of one asset have their symbol in the names; spot beside perpetuals is left out."""
+    """Two perpetuals of one asset have their symbol in the names; spot beside perpetuals is left
+    out."""
     symbols = (
         a_symbol(),
         a_symbol("BTCUSD_PERP", contract="inverse", contract_size=100.0, quote="USD"),
@@ -392,7 +396,8 @@ def test_lineup_names_that_collide() -> None:
 
 
 def test_lineup_on_bars_and_spot() -> None:
-    """Bars set the grid of signals and staleness; spot stands in for a perpetual, and that is said."""
+    """Bars set the grid of signals and staleness; spot stands in for a perpetual, and that is
+    said."""
     config = standard_lineup((replace_symbol(BARS[0], contract="spot"),))
     market = config.markets[0]
     assert (market.signals.every, market.stale_after, market.mark) == ("1h", "3h", "last")

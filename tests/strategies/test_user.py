@@ -110,7 +110,8 @@ TWO = "class Mine:\n    def target(self, market, position):\n        return 2.0\
 
 
 def test_constant_target_is_a_schedule(tmp_path: Path) -> None:
-    """A class that always answers 2 does, to the last unit, what a schedule of 2 every minute does."""
+    """A class that always answers 2 does, to the last unit, what a schedule of 2 every minute
+    does."""
     mine, theirs = loaded(tmp_path, TWO), Schedule(target=2.0, every_s=60.0)
     ours, by_user = replayed(a_spec(mine))
     wanted, by_schedule = replayed(a_spec(theirs))
@@ -150,7 +151,8 @@ class Mine:
 
 
 def test_memory_is_part_of_the_state(tmp_path: Path) -> None:
-    """What a class remembers is in the snapshot, and engines that share the object share no memory."""
+    """What a class remembers is in the snapshot, and engines that share the object share no
+    memory."""
     spec = a_spec(loaded(tmp_path, REMEMBERS))
     whole, first = replayed(spec)
     engine, events = Engine(spec), []
@@ -167,7 +169,8 @@ def test_memory_is_part_of_the_state(tmp_path: Path) -> None:
 def test_memory_that_no_snapshot_holds(tmp_path: Path) -> None:
     """A class that changes what a snapshot cannot hold is faulted, with the attribute's name."""
     body = (
-        "import random\nclass Mine:\n    def __init__(self):\n        self.dice = random.Random(1)\n"
+        "import random\nclass Mine:\n    def __init__(self):\n   "
+        "     self.dice = random.Random(1)\n"
         "    def target(self, market, position):\n        return self.dice.random()\n"
     )
     assert "Mine changed self.dice, Random" in faulted(loaded(tmp_path, body))
@@ -214,7 +217,10 @@ def test_answers_that_are_no_leverage(answer: str, expected: str, tmp_path: Path
 
 def test_numpy_numbers_and_ints_are_leverages(tmp_path: Path) -> None:
     """Whole numbers and numpy's floats are numbers, too."""
-    body = "import numpy as np\nclass Mine:\n    def target(self, m, p):\n        return np.float32(1.5)\n"
+    body = (
+        "import numpy as np\nclass Mine:\n    def target(self, m, "
+        "p):\n        return np.float32(1.5)\n"
+    )
     decision = asked(loaded(tmp_path, body))
     assert decision.target == 1.5
     assert type(decision.target) is float
@@ -259,7 +265,8 @@ def test_parameters_are_checked(tmp_path: Path) -> None:
 def test_dataclasses_and_postponed_annotations(tmp_path: Path) -> None:
     """Parameters of a dataclass with postponed annotations are checked, too."""
     body = (
-        "from __future__ import annotations\nfrom dataclasses import dataclass\n@dataclass\nclass Mine:\n"
+        "from __future__ import annotations\nfrom dataclasses import "
+        "dataclass\n@dataclass\nclass Mine:\n"
         "    base: float = 1.0\n    def target(self, market, position):\n        return self.base\n"
     )
     assert asked(loaded(tmp_path, body, base="2.5")).target == 2.5
@@ -294,7 +301,8 @@ def test_not_found_and_broken_are_told_apart(tmp_path: Path) -> None:
     )
     imports = a_file(tmp_path, "\nimport nothere\n", "i.py")
     assert refusal(f"{imports}:A") == (
-        f"could not import {imports}: ModuleNotFoundError: No module named 'nothere'\n  at {imports}:2"
+        f"could not import {imports}: ModuleNotFoundError: No module "
+        f"named 'nothere'\n  at {imports}:2"
     )
     assert "no module 'nosuchpackage'" in refusal("nosuchpackage.mod:A")
 
