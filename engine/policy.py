@@ -152,20 +152,21 @@ def leverage_watch(view: View, low: float, high: float, sign: float) -> Watch:
     """The prices at which |leverage| reaches ``low`` or ``high`` on the product's present line.
 
     |leverage| rises with the price where the intercept is positive and falls where it is negative: that, not sorting,
-    tells which edge lies where. An edge at or below zero means never.
+    tells which edge lies where. An edge at or below zero means never; but leverage that lies outside already, as costs or
+    payments may leave it, matters at the very next price.
 
     Args:
         view: the present line is ``intercept = nav - exposure``, ``slope = exposure / mark``.
-        low, high: magnitudes; 0 and infinity mean never.
+        low, high: magnitudes; ``low`` 0 is where there is no exposure, ``high`` infinity never.
         sign: +1 for a long product, -1 for a short one.
     """
     position = view.position
     slope = position.exposure / view.market.mark
     intercept = position.nav - position.exposure
-    if slope == 0.0:
-        return ALWAYS if low > 0.0 else NEVER
+    if not low < sign * position.leverage < high:
+        return ALWAYS
     if intercept == 0.0:
-        return NEVER if low < abs(position.leverage) < high else ALWAYS
+        return NEVER
     at_high = _edge(intercept, slope, sign * high)
     at_low = _edge(intercept, slope, sign * low)
     below, above = (at_high, at_low) if intercept < 0.0 else (at_low, at_high)
