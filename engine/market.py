@@ -66,6 +66,8 @@ class MarketState(Struct):
     rate: float = 0.0
     funding_ns: int = NEVER_NS
     funded_ns: int = 0
+    following_ns: int = NEVER_NS
+    due_rate: float = 0.0
     stale: str = ""
     stale_since_ns: int = 0
     grid_ns: int = NEVER_NS
@@ -414,20 +416,35 @@ class Market:
     # Funding ----------------------------------------------------------------------------------
 
     def announce(self, next_ns: int) -> int:
-        """A funding row named its instant; when to settle. An instant that was settled is not settled again."""
+        """A funding row named another instant; when to settle.
+
+        An instant that was settled is not settled again. One that is due now, and not settled yet because prices come
+        first, is not given up: it keeps the rate of the last row that named it, and the new one follows it.
+        """
         state = self.state
         if not self.spec.funding.recorded or next_ns <= state.funded_ns:
             return state.funding_ns
-        state.funding_ns = max(next_ns, self.ts_ns)
+        if state.funding_ns <= self.ts_ns and next_ns > state.funding_ns:
+            if state.following_ns == NEVER_NS:
+                self._limit -= 1
+                state.due_rate = self.funding_rate()
+                self._limit += 1
+            state.following_ns = next_ns
+        else:
+            state.funding_ns = max(next_ns, self.ts_ns)
         return state.funding_ns
 
     def settle_funding(self) -> int:
         """An alarm: the funding instant. Every product pays or receives; the next instant, if it is known."""
-        state, rate = self.state, self.funding_rate()
+        state = self.state
+        followed = state.following_ns != NEVER_NS
+        rate = state.due_rate if followed else self.funding_rate()
         for handler in self.handlers:
             handler.settle_funding(self, rate)
         state.funded_ns = self.ts_ns
-        return self.schedule_funding(self.ts_ns)
+        next_ns, state.following_ns = state.following_ns, NEVER_NS
+        state.funding_ns = next_ns if followed else self.schedule_funding(self.ts_ns)
+        return state.funding_ns
 
     def schedule_funding(self, after_ns: int) -> int:
         """Look up the next configured instant; recorded ones come with the rows."""
