@@ -163,7 +163,7 @@ def _line(words: str, cents: int, start: float | None, *, inner: bool = False) -
 
 
 def biggest_causes(product: Object) -> list[tuple[str, float]]:
-    """What moved the result beyond direction, the largest first: ``(name, share of the equity at the
+    """What moved the result beyond direction, largest first: ``(name, share of the equity at the
     start)``."""
     start = product["equity_start"]
     parts = {**product["price_split"], **product["attribution"]}
@@ -240,13 +240,14 @@ def _in_product(
     worth = _worth(units, rows, product, scale)
     result = worth + got - paid
     share = f" ({percent(result / paid)})" if paid else ""
+    each = number(product["nav_end"], 6)
+    holds = f"holds {_units(units)} units worth {number(worth)}, {each} a unit"
+    outcome = f"{number(result, signed=True)}{share}"
     lines += [
-        f"  {instant(summary['end_ns'])}  holds {_units(units)} units worth {number(worth)}, "
-        + f"{number(product['nav_end'], 6)} a unit",
-        f"  worth {number(worth)}, got {number(got)}, paid {number(paid)}: "
-        + f"{number(result, signed=True)}{share}",
+        f"  {instant(summary['end_ns'])}  {holds}",
+        f"  worth {number(worth)}, got {number(got)}, paid {number(paid)}: {outcome}",
         "",
-        f"Why a unit of {name} is worth {number(product['nav_end'], 6)}:",
+        f"Why a unit of {name} is worth {each}:",
         _of_product(name, summary),
     ]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A run directory, read: summary, configuration, the events that show in a picture, thinned curves."""
+"""A run directory, read: summary, configuration, the events that pictures show, thinned curves."""
 
 from __future__ import annotations
 
@@ -12,22 +12,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import InputError
 from engine.report.thinning import F64, Curve, thinned
 
-__all__ = ["Run", "events_of", "holdings_of", "read_run", "summary_of"]
+__all__ = ["CHARTED", "Run", "events_of", "holdings_of", "read_run", "summary_of"]
 
 Object = dict[str, Any]
 
-CHARTED: Final = 48
+CHARTED: Final = 24
 """Products with pictures; the others are in the table."""
-_POINTS: Final = 64_000
-"""Points of all curves together: what keeps the page below its size."""
-_COLUMNS_MAX: Final = 900
-_COLUMNS_MIN: Final = 120
-_PER_COLUMN: Final = 14
-"""Points that one product can need per pixel column, over its three pictures."""
+COLUMNS: Final = 960
+"""Pixel columns of the curves, as long as the page does not grow too big."""
 
 SHOWN_EVENTS: Final = ("rebalanced", "deleveraged", "product_closed", "policy_faulted")
 
@@ -42,6 +39,8 @@ class Run(Struct, eq=False):
         events: by product, those that show in a picture, in order.
         markets: events of markets, in order (``market_stale``, ``market_resumed``).
         curves: by product, the pictures' points: ``value``, ``leverage``, ``underwater``.
+        scales: by product, quote money in one atom.
+        columns: pixel columns of the curves.
     """
 
     summary: Object
@@ -50,6 +49,8 @@ class Run(Struct, eq=False):
     events: dict[str, list[Object]]
     markets: list[Object]
     curves: dict[str, dict[str, Curve]]
+    scales: dict[str, float]
+    columns: int = COLUMNS
 
     def currency(self, product: str) -> str:
         """The quote asset of a product; nothing where the configuration does not say."""
@@ -58,6 +59,25 @@ class Run(Struct, eq=False):
             if market["symbol"] == symbol:
                 return str(market.get("contract", {}).get("quote", ""))
         return ""
+
+    def scale(self, product: str) -> float:
+        """Quote money in one of the atoms that events count in."""
+        return self.scales.get(product, 1e-6)
+
+    def thinner(self) -> Run:
+        """With curves of half the pixel columns."""
+        return replace(
+            self,
+            columns=self.columns // 2,
+            curves={
+                name: {kind: self._halved(name, curve) for kind, curve in curves.items()}
+                for name, curves in self.curves.items()
+            },
+        )
+
+    def _halved(self, product: str, curve: Curve) -> Curve:
+        start_ns = self.summary["products"][product]["launched_ns"]
+        return thinned(curve, start_ns, self.summary["end_ns"], self.columns // 2)
 
 
 def summary_of(run_dir: Path) -> Object:
@@ -101,24 +121,26 @@ def read_run(run_dir: Path) -> Run:
         config = tomllib.loads((run_dir / "run.toml").read_text(encoding="utf-8"))
     provenance = config.pop("provenance", {})
     events: dict[str, list[Object]] = {name: [] for name in summary["products"]}
-    markets = []
+    markets, scales = [], {}
     for event in events_of(run_dir):
         if event["event"] in SHOWN_EVENTS:
             events[event["product"]].append(event)
+        elif event["event"] == "product_launched":
+            start = summary["products"][event["product"]]["equity_start"]
+            scales[event["product"]] = start / event["equity_atoms"]
         elif event["event"].startswith("market_"):
             markets.append(event)
     curves = _curves(run_dir / "nav.parquet", summary)
-    return Run(summary, config, provenance, events, markets, curves)
+    return Run(summary, config, provenance, events, markets, curves, scales)
 
 
 class _Samples:
     """The samples of one product as they are read, thinned batch by batch."""
 
-    def __init__(self, product: Object, mark_end: float, end_ns: int, columns: int) -> None:
+    def __init__(self, product: Object, mark_end: float, end_ns: int) -> None:
         self.product = product
         self.start_ns, self.end_ns = product["launched_ns"], end_ns
         self.first_mark = mark_end / (1.0 + product["underlying_return"])
-        self.columns = columns
         self.peak, self.mark_peak = 0.0, 0.0
         self.parts: dict[str, list[Curve]] = {"value": [], "leverage": [], "underwater": []}
 
@@ -140,10 +162,10 @@ class _Samples:
         self.parts[name].append(self._thin(Curve(ts, series)))
 
     def _thin(self, curve: Curve) -> Curve:
-        return thinned(curve, self.start_ns, self.end_ns, self.columns)
+        return thinned(curve, self.start_ns, self.end_ns, COLUMNS)
 
     def curves(self) -> dict[str, Curve]:
-        """The pictures' points; value and leverage end where the summary does, after all samples."""
+        """The pictures' points; value and leverage end where the summary does."""
         joined = {n: self._thin(Curve.joined(parts)) for n, parts in self.parts.items() if parts}
         product = self.product
         start = {"got": 0.0, "myth": 0.0}
@@ -162,12 +184,11 @@ def _curves(path: Path, summary: Object) -> dict[str, dict[str, Curve]]:
     names = list(summary["products"])[:CHARTED]
     if not names:
         return {}
-    columns = max(_COLUMNS_MIN, min(_COLUMNS_MAX, _POINTS // (_PER_COLUMN * len(names))))
     samples = {}
     for name in names:
         product = summary["products"][name]
         mark_end = summary["markets"][product["symbol"]]["mark_end"]
-        samples[name] = _Samples(product, mark_end, summary["end_ns"], columns)
+        samples[name] = _Samples(product, mark_end, summary["end_ns"])
     wanted = ["ts_ns", "product", "nav_per_unit", "leverage", "mark_price"]
     for batch in pq.ParquetFile(path).iter_batches(1 << 18, columns=wanted):
         _take(batch, samples)

@@ -69,7 +69,7 @@ def thinned(curve: Curve, start_ns: int, end_ns: int, columns: int) -> Curve:
     """The points that a picture ``columns`` pixels wide can show.
 
     Of each column the first row at which a series is lowest and the first at which it is highest
-    stay, and the very first and last row. Thinning parts and then all of them keeps these rows, too.
+    stay, and the very first and last row. Thinning parts and then all keeps these rows, too.
 
     Args:
         curve: in time order.

@@ -1,0 +1,89 @@
+"""Titles that say what is seen, from the same numbers that the pictures show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.report.explanation import MEANINGS, biggest_causes
+from engine.report.table import CAUSES, SPLIT
+from engine.report.verdict import promise
+from engine.report.words import asset_of, date_of, moved, number, percent, plural, points
+
+__all__ = ["leverage_title", "policy_words", "underwater_title", "value_title", "waterfall_title"]
+
+Object = dict[str, Any]
+
+_EVEN = 0.0005
+
+
+def value_title(name: str, product: Object) -> str:
+    """``BTC3L lost 25.0 %, 4.5 points less than 3 x BTC promised``."""
+    got, myth = product["return"], product["multiple_return"]
+    if abs(got - myth) < _EVEN:
+        return f"{name} {moved(got)}, just what {promise(product)} promised"
+    side = "more" if got > myth else "less"
+    return f"{name} {moved(got)}, {points(got, myth)} {side} than {promise(product)} promised"
+
+
+def waterfall_title(name: str, product: Object) -> str:
+    """``BTC3L gave back 4.1 % to compounding``: the biggest cause beyond direction."""
+    biggest = biggest_causes(product)
+    if not biggest:
+        return f"Nothing but direction moved {name}"
+    cause, share = biggest[0]
+    words = (SPLIT | CAUSES)[cause]
+    if share < 0:
+        return f"{name} gave back {percent(-share, signed=False)} to {words}"
+    return f"{name} gained {percent(share, signed=False)} from {words}"
+
+
+def waterfall_note(product: Object) -> str:
+    """What the cause in the title stands for."""
+    biggest = biggest_causes(product)
+    return MEANINGS.get(biggest[0][0], "") if biggest else ""
+
+
+def leverage_title(name: str, product: Object) -> str:
+    """``Leverage ranged from 2.66 to 4.11; 1 rebalance, no forced cuts``."""
+    leverage = product["leverage"]
+    if leverage["min"] is None:
+        return f"{name} held nothing"
+    low, high = (number(leverage[end]) for end in ("min", "max"))
+    ranged = f"Leverage stayed at {low}" if low == high else f"Leverage ranged from {low} to {high}"
+    if product["kind"] == "spot":
+        return f"{ranged}: bought once and held"
+    return (
+        f"{ranged}: {plural(product['rebalances'], 'rebalance')}, "
+        f"{plural(product['deleveragings'], 'forced cut')}"
+    )
+
+
+def underwater_title(name: str, product: Object, underlying: float) -> str:
+    """``BTC3L was down 53.8 % at worst, BTC 19.6 %``.
+
+    Args:
+        name: the product.
+        product: its figures.
+        underlying: the worst drawdown of the market, not above zero.
+    """
+    own = percent(abs(product["max_drawdown"]), signed=False)
+    market = percent(abs(underlying), signed=False)
+    return f"{name} was down {own} at worst, {asset_of(product['symbol'])} {market}"
+
+
+def status_words(product: Object, events: list[Object]) -> str:
+    """``closed on 12 March 2020: nav_not_positive``; nothing for a product that runs."""
+    for event in events:
+        if event["event"] == "product_closed":
+            return f"closed on {date_of(event['ts_ns'])}: {event['reason']}"
+    return "" if product["status"] == "active" else str(product["status"])
+
+
+def policy_words(policy: Object) -> str:
+    """A policy with its parameters: ``leverage_band (target 3, low 2.25, high 4.125)``."""
+    parameters = [
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in policy.items()
+        if key != "type" and not isinstance(value, dict)
+    ]
+    return f"{policy.get('type', 'policy')} ({', '.join(parameters)})"

@@ -1,0 +1,211 @@
+"""``report.html``: the words, the tables and the packed pictures poured into one self-contained file."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import PurePath
+from typing import Any, Final
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from engine.report import captions
+from engine.report.figures import COLORS, bokeh_script, figures_json
+from engine.report.numbers import numbers_of, overview_of
+from engine.report.pictures import pictures_of
+from engine.report.reading import Run
+from engine.report.verdict import promise, undecided, verdict_of
+from engine.report.words import asset_of, date_of, instant, listed, percent, plural
+
+__all__ = ["page_of"]
+
+Object = dict[str, Any]
+
+SIZE_MAX: Final = 2_000_000
+"""Bytes of a page; with more, curves are drawn with fewer points."""
+_COLUMNS_MIN: Final = 60
+_DAY_NS: Final = 86_400_000_000_000
+_SPLIT_DAYS: Final = 2
+
+
+def page_of(run: Run) -> str:
+    """The page of a run: the same text for the same run."""
+    page = _page(run)
+    while len(page.encode()) > SIZE_MAX and run.columns >= 2 * _COLUMNS_MIN:
+        run = run.thinner()
+        page = _page(run)
+    return page
+
+
+def _page(run: Run) -> str:
+    summary = run.summary
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["spaced"] = _spaced
+    template = environment.from_string(_part("page.html.j2"))
+    return template.render(
+        verdict=verdict_of(summary),
+        synthetic=summary["synthetic"],
+        market=_market(summary),
+        period=_period(summary),
+        ticks=f"{summary['ticks']:,}",
+        products=[_product(name, run) for name in run.curves],
+        uncharted=[name for name in summary["products"] if name not in run.curves],
+        overview=overview_of(run),
+        assumed=[_assumption(text) for text in summary["assumed"]],
+        notes=_notes(run),
+        footer=_footer(run),
+        style=Markup(_part("page.css")),
+        bokeh=Markup(bokeh_script()) if run.curves else "",
+        script=Markup(_part("page.js")),
+        data=_json(
+            {
+                "colors": COLORS,
+                "figures": figures_json(_time_label(summary)),
+                "pictures": pictures_of(run),
+            }
+        ),
+    )
+
+
+def _part(name: str) -> str:
+    return files("engine.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _json(value: Any) -> Markup:
+    """JSON that no HTML parser takes for markup."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _spaced(text: str) -> str:
+    """Numbers keep their units on one line."""
+    return text.replace(" %", "\u00a0%").replace(" x ", "\u00a0x\u00a0")
+
+
+def _market(summary: Object) -> str:
+    symbols = list(summary["markets"])
+    if len(symbols) > 4:
+        return plural(len(symbols), "market")
+    return listed(symbols)
+
+
+def _bounds(summary: Object) -> tuple[int, int]:
+    end = summary["end_ns"]
+    return min((p["launched_ns"] for p in summary["products"].values()), default=end), end
+
+
+def _period(summary: Object) -> str:
+    start, end = _bounds(summary)
+    return f"{instant(start)} to {instant(end)} UTC"
+
+
+def _time_label(summary: Object) -> str:
+    """Short runs show hours on the axis, so the day stands beneath."""
+    start, end = _bounds(summary)
+    if end - start > _SPLIT_DAYS * _DAY_NS:
+        return "UTC"
+    first, last = date_of(start), date_of(end)
+    return f"{first}, UTC" if first == last else f"{first} to {last}, UTC"
+
+
+def _product(name: str, run: Run) -> Object:
+    product = run.summary["products"][name]
+    own = next((p for p in run.config.get("products", ()) if p["id"] == name), {})
+    got, myth = product["return"], product["multiple_return"]
+    underwater = run.curves[name]["underwater"].series["underlying"]
+    market_worst = float(underwater.min()) if len(underwater) else 0.0
+    return {
+        "id": name,
+        "got": percent(got),
+        "myth": percent(myth),
+        "gap": percent(got - myth).replace(" %", " points"),
+        "promise": promise(product),
+        "asset": asset_of(product["symbol"]),
+        "currency": run.currency(name),
+        "spot": product["kind"] == "spot",
+        "status": captions.status_words(product, run.events[name]),
+        "undecided": name in undecided(run.summary),
+        "policies": [captions.policy_words(policy) for policy in own.get("policies", ())],
+        "titles": {
+            "value": captions.value_title(name, product),
+            "waterfall": captions.waterfall_title(name, product),
+            "leverage": captions.leverage_title(name, product),
+            "underwater": captions.underwater_title(name, product, market_worst),
+        },
+        "waterfall_note": captions.waterfall_note(product),
+        "numbers": numbers_of(name, run),
+    }
+
+
+def _assumption(text: str) -> tuple[str, str]:
+    name, _, said = text.partition(": ")
+    return name.replace("_", " "), said or name
+
+
+def _notes(run: Run) -> list[str]:
+    """What a reader must know beside the pictures."""
+    summary = run.summary
+    notes = []
+    for name, product in summary["products"].items():
+        leverage = product["leverage"]
+        varies = product["kind"] != "spot" and leverage["min"] is not None
+        if varies and "SMART" in name:
+            notes.append(
+                f"{name} promised {promise(product)} at the start; its leverage ranged "
+                f"{leverage['min']:.2f} to {leverage['max']:.2f}, mean {leverage['mean']:.2f}. "
+                "Nobody could have known that in advance."
+            )
+    falls = {n: p["max_drawdown"] for n, p in summary["products"].items() if p["kind"] != "spot"}
+    if falls:
+        worst = min(falls, key=lambda name: falls[name])
+        depth = percent(-falls[worst], signed=False)
+        notes.append(f"No liquidation is not no loss: {worst} was down {depth} on the way.")
+    for event in run.markets:
+        if event["event"] == "market_stale":
+            notes.append(f"{event['symbol']} had no fresh price from {instant(event['since_ns'])}.")
+    counts = {**summary["rejected"], **summary["refused"]}
+    if counts:
+        said = listed([f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items()])
+        notes.append(f"Rejected or refused: {said}.")
+    if summary["not_launched"]:
+        notes.append(f"Never launched, for want of a price: {listed(summary['not_launched'])}.")
+    return [note.replace("-", "\u2212") if note.startswith("-") else note for note in notes]
+
+
+def _footer(run: Run) -> Object:
+    summary, provenance = run.summary, run.provenance
+    inputs = [
+        {
+            "name": PurePath(one["path"]).name,
+            "sha256": one["sha256"],
+            "format": one["format"],
+            "bytes": f"{one['bytes']:,}",
+        }
+        for one in provenance.get("inputs", ())
+    ]
+    if "requests" in provenance:
+        one = provenance["requests"]
+        name = PurePath(one["path"]).name
+        inputs.append({"name": name, "sha256": one["sha256"], "format": "requests", "bytes": ""})
+    names = [one["name"] for one in inputs if one["format"] not in ("synthetic", "requests")]
+    command = ["levsim", "run", *(names or ["sample"]), "-c", "run.toml"]
+    if "symbol" in provenance:
+        command += ["--symbol", provenance["symbol"]]
+    if "requests" in provenance:
+        command += ["--requests", PurePath(provenance["requests"]["path"]).name]
+    versions = [
+        f"{name} {provenance[name]}"
+        for name in ("levsim", "python", "numpy", "pyarrow")
+        if name in provenance
+    ]
+    return {
+        "digest": summary["digest"],
+        "config_hash": summary["config_hash"],
+        "seed": summary["seed"],
+        "versions": ", ".join(versions) or f"levsim {summary['levsim']}",
+        "inputs": inputs,
+        "command": " ".join(command),
+    }

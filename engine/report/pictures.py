@@ -1,0 +1,158 @@
+"""The data of the pictures, packed: what the page hands to Bokeh when a product is shown."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from engine.report.reading import Run
+from engine.report.thinning import F64, Curve
+from engine.report.waterfall import bars_of
+from engine.report.words import money, number, percent
+
+__all__ = ["pictures_of", "trades_of"]
+
+Object = dict[str, Any]
+
+_TRADES: Final = 900
+"""Marked trades of all products together."""
+_STEPS: Final = 0xFFFFFFFE
+_UNDEFINED: Final = 0xFFFFFFFF
+_WHAT: Final = {
+    "rebalanced": "Rebalance",
+    "deleveraged": "Forced cut",
+    "product_closed": "Closed",
+    "policy_faulted": "Policy fault",
+}
+
+
+def pictures_of(run: Run) -> Object:
+    """By product and data source: the columns. ``times`` are the edges of the time axis, in ms."""
+    products = run.summary["products"]
+    launched = [products[name]["launched_ns"] for name in run.curves]
+    edges = [min(launched, default=0) / 1e6, run.summary["end_ns"] / 1e6]
+    return {
+        "times": edges,
+        "products": {name: _of_product(name, run) for name in run.curves},
+    }
+
+
+def _of_product(name: str, run: Run) -> Object:
+    curves = run.curves[name]
+    return {
+        "value": _packed(curves["value"]),
+        "leverage": _packed(curves["leverage"]),
+        "underwater": _packed(curves["underwater"]),
+        "target": _targets(run, name),
+        "trades": _trades(run, name),
+        **_waterfall(run.summary["products"][name]),
+    }
+
+
+def _packed(curve: Curve) -> Object:
+    times = curve.ts_ns.astype(np.float64) / 1e6
+    return {"t": packed(times), **{name: packed(v) for name, v in curve.series.items()}}
+
+
+def packed(values: F64) -> Object:
+    """Numbers as steps of their range in 32 bits, base64; the first and the last as they are.
+
+    A step is ``2**-32`` of the range, finer than any screen; half the size of floats.
+    """
+    known = values[np.isfinite(values)]
+    low = float(known.min()) if len(known) else 0.0
+    step = (float(known.max()) - low) / _STEPS if len(known) else 0.0
+    steps = np.full(len(values), _UNDEFINED, np.uint32)
+    finite = np.isfinite(values)
+    if step > 0.0:
+        steps[finite] = np.rint((values[finite] - low) / step).astype(np.uint32)
+    else:
+        steps[finite] = 0
+    ends = [_plain(values[0]), _plain(values[-1])] if len(values) else []
+    data = base64.b64encode(steps.astype("<u4").tobytes()).decode("ascii")
+    return {"low": low, "step": step, "ends": ends, "data": data}
+
+
+def _plain(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _targets(run: Run, name: str) -> Object:
+    """Promised leverage as steps: from each trade to the next, to the end of the run."""
+    steps = [(e["decided_ns"], e["target"]) for e in run.events[name] if "target" in e]
+    thin = _evenly(steps, 2 * max(1, _TRADES // len(run.curves)))
+    if thin:
+        closed = [e["ts_ns"] for e in run.events[name] if e["event"] == "product_closed"]
+        thin.append((closed[0] if closed else run.summary["end_ns"], thin[-1][1]))
+    return {"t": [ts / 1e6 for ts, _ in thin], "target": [target for _, target in thin]}
+
+
+def _evenly(items: Sequence[Any], limit: int) -> list[Any]:
+    if len(items) <= limit:
+        return list(items)
+    return [items[i * len(items) // limit] for i in range(limit)]
+
+
+def trades_of(run: Run, name: str, limit: int) -> list[Object]:
+    """The events that show in the picture, without the opening trade: of too many those that moved
+    leverage most, in order."""
+    events = [e for e in run.events[name] if not e.get("opening")]
+    size = sorted(range(len(events)), key=lambda i: -_moved(events[i]))
+    return [events[i] for i in sorted(size[:limit])]
+
+
+def _moved(event: Object) -> float:
+    before, after = event.get("leverage_before"), event.get("leverage_after")
+    if before is None or after is None:
+        return math.inf
+    return float(abs(after - before))
+
+
+def _trades(run: Run, name: str) -> Object:
+    limit = max(16, _TRADES // max(1, len(run.curves)))
+    events = trades_of(run, name, limit)
+    currency, scale = run.currency(name), run.scale(name)
+    return {
+        "t": [e["ts_ns"] / 1e6 for e in events],
+        "before": [e.get("leverage_before") for e in events],
+        "after": [e.get("leverage_after") or 0.0 for e in events],
+        "color": ["sum" if e["event"] == "rebalanced" else "forced" for e in events],
+        "marker": [_marker(e["event"]) for e in events],
+        "what": [_WHAT[e["event"]] for e in events],
+        "reason": [e.get("reason") or e.get("error", "") for e in events],
+        "mark": [number(e["mark_price"]) if "mark_price" in e else "" for e in events],
+        "cost": [
+            money(e["cost_atoms"] * scale, currency) if "cost_atoms" in e else "" for e in events
+        ],
+    }
+
+
+def _marker(kind: str) -> str:
+    return {"rebalanced": "circle", "deleveraged": "inverted_triangle"}.get(kind, "x")
+
+
+def _waterfall(product: Object) -> Object:
+    bars = bars_of(product)
+    names = [bar.name[0].upper() + bar.name[1:] for bar in bars]
+    low = min(0.0, *(min(bar.left, bar.right) for bar in bars))
+    high = max(0.0, *(max(bar.left, bar.right) for bar in bars))
+    width = (high - low) or 1.0
+    colors = [
+        ("gain" if bar.amount > 0 else "loss") if bar.kind == "part" else "sum" for bar in bars
+    ]
+    return {
+        "waterfall": {
+            "name": names,
+            "left": [bar.left for bar in bars],
+            "right": [bar.right for bar in bars],
+            "edge": [max(bar.left, bar.right) for bar in bars],
+            "color": colors,
+            "text": [percent(bar.amount, 1 if abs(bar.amount) >= 0.0095 else 2) for bar in bars],
+        },
+        "causes": names[::-1],
+        "amounts": [low - 0.04 * width, high + 0.24 * width],
+    }
