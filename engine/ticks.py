@@ -114,13 +114,15 @@ class Table(Struct, frozen=True, kw_only=True, eq=False, gc=False):
         if len(tables) == 1:
             return tables[0]
         first = tables[0].symbol
-        one_symbol = isinstance(first, int) and all(t.symbol == first for t in tables)  # type: ignore[comparison-overlap, unused-ignore]
+        one_symbol = isinstance(first, int) and all(
+            isinstance(t.symbol, int) and t.symbol == first for t in tables
+        )
         stamped = all(t.ingest_ns is not None for t in tables)
         return cls(
             sequence=np.concatenate([t.sequence for t in tables]),
             symbol=first if one_symbol else np.concatenate([t.symbols() for t in tables]),
             ts_ns=np.concatenate([t.ts_ns for t in tables]),
-            ingest_ns=np.concatenate([t.ingest_ns for t in tables]) if stamped else None,  # type: ignore[misc]
+            ingest_ns=np.concatenate([t.ingest_ns for t in tables]) if stamped else None,  # type: ignore[misc]  # all are stamped
             **{name: np.concatenate([getattr(t, name) for t in tables]) for name in cls.VALUES},
         )
 

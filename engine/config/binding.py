@@ -198,7 +198,7 @@ def _holdings(config: RunConfig, quotes: dict[str, str]) -> dict[str, tuple[tupl
 def _sampling(output: OutputConfig, users: int) -> Sampling:
     few = output.users == "all" or (output.users == "auto" and users <= USERS_SAMPLED_MAX)
     return Sampling(
-        nav_every_ns=duration_ns(output.nav_every),
+        nav_every_ns=duration_ns(output.nav_every or "1s"),
         user_nav_every_ns=duration_ns(output.user_nav_every) if few and users else 0,
     )
 

@@ -72,7 +72,11 @@ def completed(config: RunConfig, symbols: Sequence[SymbolInfo]) -> RunConfig:
         _market(market, by_name[market.symbol]) if market.symbol in by_name else market
         for market in (*config.markets, *added)
     )
-    return replace(config, markets=markets, products=products)
+    output = config.output
+    if output.nav_every is None:
+        known = [by_name[symbol].bar_ns or 0 for symbol in wanted if symbol in by_name]
+        output = replace(output, nav_every=duration_text(max([SECOND_NS, *known])))
+    return replace(config, markets=markets, products=products, output=output)
 
 
 def traded_symbols(symbols: Sequence[SymbolInfo]) -> list[SymbolInfo]:

@@ -195,9 +195,12 @@ class PopulationConfig(_Setting, frozen=True, kw_only=True):
 
 
 class OutputConfig(_Setting, frozen=True, kw_only=True):
-    """Samples: they change no result. ``users = "auto"``: at the cadence up to 10,000 users."""
+    """Samples: they change no result. ``users = "auto"``: at the cadence up to 10,000 users.
 
-    nav_every: Duration = "1s"
+    Left open, ``nav_every`` is ``1s``, or the interval of the bars where prices come from bars.
+    """
+
+    nav_every: Duration | None = None
     user_nav_every: Duration = "1m"
     users: Literal["auto", "all", "none"] = "auto"
 
