@@ -30,6 +30,7 @@ from engine.watch import ALWAYS
 __all__ = ["Market", "MarketSpec", "MarketState"]
 
 MarkSource = Literal["mark", "mid", "last"]
+_CHUNK: Final = 64
 _KIND_OF: Final = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE}
 
 
@@ -356,9 +357,14 @@ class Market:
         times = column.table.ts_ns if rows is None else column.table.ts_ns[rows]
         if len(own) > 1 and own[-1] != own[-2]:
             return int(times[len(own) - 1])
-        other = np.flatnonzero(own != own[-1])
-        if len(other):
-            return int(times[int(other[-1]) + 1])
+        chunk, stop = _CHUNK, len(own)
+        while stop > 0:
+            start = max(0, stop - chunk)
+            other = np.flatnonzero(own[start:stop] != own[-1])
+            if len(other):
+                return int(times[start + int(other[-1]) + 1])
+            stop = start
+            chunk += chunk
         repeats = self.state.mark == own[-1]
         return self.state.changed_ns if repeats else int(times[0])
 
