@@ -61,7 +61,7 @@ class SignalState(Struct):
 class Signals:
     """The estimators; fed with the steps of the grid in order."""
 
-    __slots__ = ("_per_year", "_trend_keep", "_vol_keep", "spec", "state")
+    __slots__ = ("_per_year", "_realised", "_trend_keep", "_vol_keep", "spec", "state")
 
     def __init__(self, spec: SignalSpec) -> None:
         self.spec = spec
@@ -69,6 +69,7 @@ class Signals:
         self._vol_keep = exp2(-1.0 / spec.vol_half_life)
         self._trend_keep = exp2(-1.0 / spec.trend_half_life)
         self._per_year = _YEAR_NS / spec.every_ns
+        self._realised: float | None = None
 
     def step(self, close: float, high: float, low: float, fresh: bool) -> None:
         """One grid point: the last price, the extremes since the last step, and whether any tick came."""
@@ -77,6 +78,7 @@ class Signals:
             state.missed += 1
             return
         state.missed = 0
+        self._realised = None
         state.highest = max(state.highest, high)
         if state.price == 0.0:
             state.price = close
@@ -115,11 +117,13 @@ class Signals:
     @property
     def realised_vol(self) -> float:
         """The same over the window, all steps alike."""
-        total = 0.0
-        returns = self.state.returns
-        for change in returns:
-            total += change * change
-        return sqrt(total / len(returns) * self._per_year) if returns else 0.0
+        if self._realised is None:
+            total = 0.0
+            returns = self.state.returns
+            for change in returns:
+                total += change * change
+            self._realised = sqrt(total / len(returns) * self._per_year) if returns else 0.0
+        return self._realised
 
     @property
     def trend(self) -> float:
