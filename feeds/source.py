@@ -140,7 +140,7 @@ class StepBuilder:
     def step(self) -> Step:
         """What was collected."""
         self._flush()
-        tables = [_joined(part) for part in self._tables if part]
+        tables = [type(part[0]).concatenated(part) for part in self._tables if part]
         return Step(
             first=self._first,
             end=self.end,
@@ -162,12 +162,6 @@ def _unusable(schema: bytes, value: bytes) -> str:
         return f"record has {len(value)} bytes, expected at most {codec.RECORD_BYTES_MAX}"
     known = ", ".join(name.decode() for name in (*codec.SINGLES, codec.TICK_BLOCK, codec.REQUEST))
     return f"unknown schema {schema[:40]!r}, expected one of {known}" if schema else "no schema"
-
-
-def _joined(parts: list[Table]) -> Table:
-    if len({part.symbol if isinstance(part.symbol, int) else None for part in parts}) > 1:
-        parts = [part.replaced(symbol=part.symbols()) for part in parts]
-    return type(parts[0]).concatenated(parts)
 
 
 def _table(cls: type[Table], singles: Sequence[tuple[int, Any]], index: Mapping[str, int]) -> Table:
