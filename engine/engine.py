@@ -349,8 +349,10 @@ class Engine:
 
     def _pass_barrier(self, rows: Rows, sequence: int, message: Any) -> None:
         ts_ns = rows.time_at(sequence, self.state.time_ns)
-        if isinstance(message, CreationRequest | RedemptionRequest):
+        request = isinstance(message, CreationRequest | RedemptionRequest)
+        if request:
             ts_ns = max(ts_ns, message.ts_ns)
+        if request or (isinstance(message, Announcement) and self._passes(message, ts_ns)):
             while self.agenda.next_ns() <= ts_ns:
                 self._ring(rows, self.agenda.next_ns(), sequence)
         self._pass_time(rows, ts_ns, sequence)
@@ -362,6 +364,13 @@ class Engine:
             self._reject("malformed", detail=message.detail)
         else:
             self._request(sequence, message)
+
+    def _passes(self, message: Announcement, ts_ns: int) -> bool:
+        """A row stamped with the funding instant that names the next one: this one is settled first, at its own rate."""
+        number = self.router.of_symbol[message.symbol]
+        if number < 0 or not self.markets[number].spec.funding.recorded:
+            return False
+        return self.markets[number].state.funding_ns <= ts_ns < message.next_ns
 
     def _announced(self, sequence: int, message: Announcement) -> None:
         number = self.router.of_symbol[message.symbol]

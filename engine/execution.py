@@ -128,10 +128,7 @@ class Desk:
         if scene.stale:
             self._wait(scene, order)
             return 0
-        account, held = self.account, self.account.lots
-        lots = order.left
-        if order.purpose not in ("creation", "opening") and held * (held + lots) < 0:
-            lots = -held
+        account, lots = self.account, self._bounded(order, scene.mark)
         side = 1 if lots > 0 else -1
         mid, half_spread = scene.top()
         size = account.contract.quote_notional(lots, mid)
@@ -145,6 +142,20 @@ class Desk:
         if order.left:
             self._retry(scene, order, "no_depth")
         return filled
+
+    def _bounded(self, order: Order, mark: float) -> int:
+        """What an order may still trade: none flips the sign of the product's exposure. A close, though, leaves an inverse
+        account its own coins, whatever side the product was on."""
+        account, lots = self.account, order.left
+        inverse = account.contract.inverse
+        if order.purpose in ("creation", "opening") or (inverse and order.purpose == "close"):
+            return lots
+        held = account.contract.exposure_lots(account.line()[1], mark) if inverse else account.lots
+        if held * (held + lots) >= 0:
+            return lots
+        if order.request is not None:
+            order.lots = -held  # what is no longer held needs no hedge: the request is dealt in full
+        return -held
 
     def _book(self, scene: Scene, order: Order, lots: int, price: float, mid: float) -> None:
         account = self.account

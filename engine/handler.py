@@ -266,7 +266,7 @@ class Handler:
         reduces = abs(target) < abs(view.position.leverage)
         if lots == 0 or (view.market.stale and not reduces):
             return
-        if desk.state.plan is not None and not self._replace(scene, target):
+        if desk.state.plan is not None and not self._replace(scene, target, lots):
             return
         state = account.state
         if not self.state.opened:
@@ -279,11 +279,13 @@ class Handler:
         self.state.opened = True
         self._send(scene, purpose, lots, target, decision.reason, view.position.leverage)
 
-    def _replace(self, scene: Scene, target: float) -> bool:
-        """Whether a decision may replace the plan under way: only one that ends with less."""
+    def _replace(self, scene: Scene, target: float, lots: int) -> bool:
+        """Whether a decision may replace the plan under way: one that ends with less, or reduces where the plan adds."""
         plan = self.desk.state.plan
         assert plan is not None
-        if abs(target) >= abs(plan.target):
+        slope = self.account.line()[1]
+        reverses = plan.left * slope > 0.0 > lots * slope
+        if abs(target) >= abs(plan.target) and not reverses:
             return False
         self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
         self.desk.state.plan = None
@@ -316,13 +318,15 @@ class Handler:
 
     def fill(self, scene: Scene) -> None:
         """An alarm: orders that are due meet the book."""
-        plan = self.desk.state.plan
-        if plan is not None and plan.arrives_ns <= scene.ts_ns:
-            self._arrive(scene, plan)
-        deals = self.desk.state.deals
-        for deal in [d for d in deals if d.arrives_ns <= scene.ts_ns]:
-            deals.remove(deal)
-            self._deal(scene, deal)
+        state = self.desk.state
+        orders = [*state.deals, *([state.plan] if state.plan else [])]
+        due = [order for order in orders if order.arrives_ns <= scene.ts_ns]
+        for order in sorted(due, key=lambda order: order.number):
+            if order is state.plan:
+                self._arrive(scene, order)
+            elif order in state.deals:
+                state.deals.remove(order)
+                self._deal(scene, order)
         self._attend_last(scene)
 
     def _deal(self, scene: Scene, deal: Order) -> None:

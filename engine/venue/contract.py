@@ -140,6 +140,10 @@ class Contract:
             return whole + 1 if whole < raw else whole
         return int(leverage * nav / (self._per_lot * mark))
 
+    def exposure_lots(self, slope: float, mark: float) -> int:
+        """Inverse lots whose face is the exposure ``slope * mark``, towards zero: selling them leaves none."""
+        return int(slope * mark / self._per_lot)
+
     def notional(self, lots: int, price: float) -> int:
         """The venue's size of a position for fees and funding: settlement atoms, unsigned, rounded down."""
         return self.exposure_value(-abs(lots) if self.inverse else abs(lots), price)
