@@ -6,10 +6,11 @@ The causes of an account sum to its change of equity. The price part splits into
 - ``leverage_change``: promised leverage that differed from the first, ``sum (L - L0) * NAV * r``;
 - ``timing``: held leverage that differed from the promised (drift within the band, latency);
 - ``gap``: what lay beyond an edge before the product could act;
-- ``compounding``: the rest, ``sum L0 * NAV * r - direction``: volatility decay where it is negative.
+- ``compounding``: the rest, ``sum L0 * NAV * r - direction``: volatility decay where it is
+negative.
 
-Source: exact additive attribution with reference leverage; another ``L0`` moves amounts between direction and
-leverage change.
+Source: exact additive attribution with reference leverage; another ``L0`` moves amounts between
+direction and leverage change.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ REQUESTS: Final = "requests"
 
 
 class Journal:
-    """The order in which the inputs were processed, as run-lengths ``[input, from, to]`` of their own rows."""
+    """The order in which the inputs were processed, as run-lengths ``[input, from, to]`` of their
+    own rows."""
 
     __slots__ = ("_counts", "ranges")
 

@@ -63,7 +63,8 @@ class Samples:
 
 
 class RunWriter:
-    """Takes outputs; writes ``events.jsonl``, ``nav.parquet``, ``user_nav.parquet`` and ``fills.parquet``.
+    """Takes outputs; writes ``events.jsonl``, ``nav.parquet``, ``user_nav.parquet`` and
+    ``fills.parquet``.
 
     Without a ``path`` nothing is written and only the figures over the samples are kept.
     """

@@ -111,7 +111,8 @@ def _finite(value: Any) -> float | None:
 
 
 def _issuer(engine: Engine) -> dict[str, Any]:
-    """The issuer's book: seed put in, fees received, deficits paid, and what its own units are worth now."""
+    """The issuer's book: seed put in, fees received, deficits paid, and what its own units are
+    worth now."""
     books: dict[str, Any] = {}
     for market in engine.markets:
         for handler in market.handlers:

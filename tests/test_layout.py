@@ -52,9 +52,10 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.summary",),
     ("engine.report.", "engine.web."),
     ("engine.config.",),
+    ("engine.provenance", "engine.bar_orders"),
     ("engine.api",),
-    ("engine.sweep",),
-    ("engine.cli",),
+    ("engine.verify", "engine.conform", "engine.sweep"),
+    ("engine.cli.",),
     ("engine.__main__",),
 )
 LAST_OF_HEART = "engine.snapshot"
