@@ -1,0 +1,1 @@
+"""Benchmarks: every figure beside its target, and beside two yardsticks that do the same work."""
