@@ -477,6 +477,8 @@ class Handler:
         low, high, alarm = -math.inf, math.inf, NEVER_NS
         if state.status == ACTIVE:
             low, high, alarm = self._watches(scene)
+        elif state.status == PENDING:
+            low, high = ALWAYS.low, ALWAYS.high
         fee = state.fee_ns if state.status == ACTIVE else NEVER_NS
         self.edges = (low, high)
         self.next = Next(low, high, alarm, desk.next_arrival_ns(), fee)
