@@ -24,7 +24,7 @@ from engine.events import (
 )
 from engine.execution import Desk, Order, Scene
 from engine.product import units_for
-from engine.units import UNIT_STEPS, asset_decimals
+from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals
 
 if TYPE_CHECKING:
     from engine.users import Users
@@ -102,8 +102,7 @@ class Dealing:
     def _refusal(self, scene: Scene, request: Request) -> str | None:
         if isinstance(request, CreationRequest):
             quote = self.quote_atoms(request)
-            nav = self.account.nav(scene.mark)
-            return None if units_for(quote, self.account.units, nav) > 0 else "too_small"
+            return self._size(units_for(quote, self.account.units, self.account.nav(scene.mark)))
         user = self.users.index(request.user)
         if user is None:
             return "unknown_user"
@@ -112,6 +111,12 @@ class Dealing:
         if units <= 0:
             return "too_small"
         return None if units <= free else "insufficient_units"
+
+    def _size(self, units: int) -> str | None:
+        """Why so many units cannot be issued; near a NAV of zero a little money would buy more than can be counted."""
+        if units <= 0:
+            return "too_small"
+        return "too_large" if self.account.units + units > UNITS_MAX else None
 
     def _held(self, user: int) -> int:
         return int(self.units[user]) if user < len(self.units) else 0
@@ -167,8 +172,9 @@ class Dealing:
         asked = self.quote_atoms(request)
         paid = asked if filled == order.lots else asked * filled // order.lots
         units = units_for(paid - cost, account.units, nav) if nav > 0 else 0
-        if units <= 0:
-            self.refuse(scene, request, "no_depth" if filled != order.lots else "too_small")
+        refusal = self._size(units)
+        if refusal:
+            self.refuse(scene, request, "no_depth" if filled != order.lots else refusal)
             if cost > 0:
                 account.create(cost, 0, scene.mark)
             return

@@ -282,7 +282,7 @@ class RequestQueued(Output, frozen=True, gc=False, kw_only=True, tag="request_qu
 
 class CreationRefused(Output, frozen=True, gc=False, kw_only=True, tag="creation_refused"):
     """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``, ``rebalancing``,
-    ``nav_not_positive``, ``too_small``, ``no_depth``."""
+    ``nav_not_positive``, ``too_small``, ``too_large`` (more units than can be counted), ``no_depth``."""
 
     product: str
     user: str

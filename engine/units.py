@@ -17,6 +17,7 @@ __all__ = [
     "MINUTE_NS",
     "NEVER_NS",
     "SECOND_NS",
+    "UNITS_MAX",
     "UNIT_STEPS",
     "Atoms",
     "Lots",
@@ -49,6 +50,9 @@ NEVER_NS: Final = 2**63 - 1
 
 UNIT_STEPS: Final = 100_000_000
 """Steps in one unit of a product."""
+
+UNITS_MAX: Final = 2**60
+"""Steps outstanding of one product: users' units are 64-bit, and sums of them too."""
 
 _COIN_DECIMALS: Final = 8
 _QUOTE_DECIMALS: Final = 6
