@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from engine.engine import Engine, EngineSpec
 from engine.errors import InputError
-from engine.events import Event, OrderFilled, ProductClosed, Rebalanced
+from engine.events import OrderFilled, Output, ProductClosed, Rebalanced
 from engine.market import MarketSpec
 from engine.nav import nav_columns
 from engine.outputs import NavBlock
@@ -69,7 +69,7 @@ class Answer(Struct, frozen=True):
 class Trial(Struct):
     """What one product did on a path."""
 
-    events: list[Event]
+    events: list[Output]
     nav: np.ndarray[Any, np.dtype[np.float64]]
 
     def of(self, kind: type) -> list[Any]:
@@ -106,7 +106,7 @@ def trial(policy: Policy, prices: np.ndarray[Any, np.dtype[np.float64]]) -> Tria
         sampling=Sampling(nav_every_ns=SECOND_NS),
     )
     engine = Engine(spec)
-    events: list[Event] = []
+    events: list[Output] = []
     blocks: list[NavBlock] = []
     for first in range(0, len(prices), _BLOCK):
         end = min(first + _BLOCK, len(prices))
@@ -120,7 +120,7 @@ def trial(policy: Policy, prices: np.ndarray[Any, np.dtype[np.float64]]) -> Tria
     return Trial([*events, *outputs.events], nav_columns([*blocks, *outputs.nav])["nav_atoms"])
 
 
-# Groups --------------------------------------------------------------------------------------------
+# Groups -------------------------------------------------------------------------------
 
 
 def lev(inputs: Inputs) -> Values:
@@ -219,7 +219,7 @@ GROUPS: Final[dict[str, Callable[[Inputs], Values]]] = {
 """What is supported, by the group's id."""
 
 
-# The file ------------------------------------------------------------------------------------------
+# The file -----------------------------------------------------------------------------
 
 
 def conform(file: str | Path, progress: Callable[[str], None] | None = None) -> list[Answer]:

@@ -96,7 +96,7 @@ def load_policy(
     return SmallPolicy.around(made(cls, params), review_ns=grid_ns, limit=limit)
 
 
-# Finding -----------------------------------------------------------------------------------------
+# Finding ------------------------------------------------------------------------------
 
 
 def _find(name: str) -> type:

@@ -82,7 +82,7 @@ def said(text: str, tmp_path: Path, *sets: str, symbols: tuple[SymbolInfo, ...] 
     return str(caught.value).replace(f"{tmp_path}/", "")
 
 
-# Reading -------------------------------------------------------------------------------------------
+# Reading ------------------------------------------------------------------------------
 
 
 def test_example_of_the_design(example: Path) -> None:
@@ -169,7 +169,7 @@ def test_lines() -> None:
     assert lines["t", 1, "z", "w", "v"] == 13
 
 
-# Complaints ----------------------------------------------------------------------------------------
+# Complaints ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -188,8 +188,10 @@ def test_lines() -> None:
         (
             '"leverage_band"',
             '"leverage_bnd"',
-            'bad.toml:15: products[0].policies[0].type is "leverage_bnd"; '
-            'did you mean "leverage_band"?',
+            (
+                'bad.toml:15: products[0].policies[0].type is "leverage_bnd"; '
+                'did you mean "leverage_band"?'
+            ),
         ),
         ('"flat"', '"flatt"', 'bad.toml:7: markets[0].book.model is "flatt"; did you mean "flat"?'),
         ('"1s"', '"1 second"', 'bad.toml:21: output.nav_every: expected a duration such as "90s"'),
@@ -254,7 +256,7 @@ def test_mark_that_the_data_lack(tmp_path: Path) -> None:
     )
 
 
-# Changes -------------------------------------------------------------------------------------------
+# Changes ------------------------------------------------------------------------------
 
 
 def test_sets_change_the_lineup() -> None:
@@ -348,7 +350,7 @@ def test_files_beside_the_configuration(tmp_path: Path) -> None:
         load_config(path, symbols=TICKS)
 
 
-# The line-up -----------------------------------------------------------------------------------------
+# The line-up --------------------------------------------------------------------------
 
 
 def test_lineup_on_a_perpetual() -> None:

@@ -104,7 +104,7 @@ def asked(policy: Policy, **market: float) -> SetLeverage:
     return decision
 
 
-# Asking --------------------------------------------------------------------------------------------
+# Asking -------------------------------------------------------------------------------
 
 TWO = "class Mine:\n    def target(self, market, position):\n        return 2.0\n"
 
@@ -234,7 +234,7 @@ def test_explain_is_the_reason(tmp_path: Path) -> None:
     assert asked(loaded(tmp_path, body)).reason == "because"
 
 
-# Parameters ----------------------------------------------------------------------------------------
+# Parameters ---------------------------------------------------------------------------
 
 PARAMETERS = """
 class Mine:
@@ -273,7 +273,7 @@ def test_dataclasses_and_postponed_annotations(tmp_path: Path) -> None:
     assert "Expected `float`" in refusal(f"{tmp_path / 'p1.py'}:Mine", base="fast")
 
 
-# Finding -------------------------------------------------------------------------------------------
+# Finding ------------------------------------------------------------------------------
 
 
 def test_unknown_name() -> None:

@@ -1,0 +1,204 @@
+"""``publish`` and ``serve``: the same market data and the same engine, on Kafka."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from engine.cli.running import Json, Quiet
+
+if TYPE_CHECKING:
+    from engine.config import RunConfig
+    from engine.engine import Engine
+    from engine.service import Progress
+    from feeds.recording import SymbolInfo
+
+__all__ = ["publish", "serve"]
+
+Brokers = Annotated[str, Parameter(name="--kafka", help="host:port, several separated by commas.")]
+Prefix = Annotated[str, Parameter(help="Of the topics' names.")]
+
+
+def publish(
+    *data: Annotated[Path, Parameter(help="Files and folders; the sample without.")],
+    kafka: Brokers = "localhost:9092",
+    prefix: Prefix = "",
+    form: Annotated[
+        Literal["block", "msgpack", "json"], Parameter(help="Blocks of rows, or a record a row.")
+    ] = "block",
+    symbol: Annotated[str | None, Parameter(help="For files that do not name theirs.")] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Write market data to the topic of ticks, as fast as the broker takes it."""
+    import asyncio
+
+    from engine import api
+    from engine.cli import showing
+    from feeds.topics import Topics
+
+    opened = api.open_data(list(data), symbol)
+    topics = Topics(prefix)
+    if not quiet:
+        showing.note(f"publishing to {topics.ticks} at {kafka}")
+    rows = asyncio.run(_publish(opened, topics, kafka, form))
+    if json:
+        showing.emit_json({"topic": topics.ticks, "rows": rows})
+    else:
+        showing.emit(f"published {rows:,} rows of {len(opened.symbols)} symbols to {topics.ticks}")
+    return 0
+
+
+async def _publish(opened: Any, topics: Any, brokers: str, form: Any) -> int:
+    from feeds.kafka import KafkaLog
+    from feeds.topics import ensure_topics
+    from feeds.topics import publish as published
+
+    log = KafkaLog(brokers)
+    try:
+        await ensure_topics(log, topics)
+        producer = await log.producer()
+        try:
+            names = [info.symbol for info in opened.symbols]
+            return await published(producer, topics, opened.steps(), names, form=form)
+        finally:
+            await producer.close()
+    finally:
+        await log.close()
+
+
+def serve(
+    *,
+    kafka: Brokers = "localhost:9092",
+    shard: Annotated[
+        int, Parameter(help="Number of this engine; part of every output's name.")
+    ] = 0,
+    config: Annotated[
+        Path | None, Parameter(name=["--config", "-c"], help="TOML; its markets name the symbols.")
+    ] = None,
+    like: Annotated[
+        Path | None,
+        Parameter(help="Data whose symbols the ticks have, instead of markets in the file."),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        Parameter(name="--set", negative=(), help="KEY=VALUE changes the configuration."),
+    ] = None,
+    policy: Annotated[
+        str | None, Parameter(name=["--policy", "-p"], help="NAME or FILE.py:CLASS.")
+    ] = None,
+    prefix: Prefix = "",
+    once: Annotated[
+        bool, Parameter(negative=(), help="Stop where the publisher said that it ended.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """The engine on Kafka: ticks and requests in, events and NAVs out, at least once.
+
+    Outputs carry (shard, sequence, ordinal), by which a reader drops repeats. Ends at SIGINT or
+    SIGTERM.
+    """
+    import asyncio
+
+    from msgspec.structs import replace
+
+    from engine.cli import showing
+    from engine.config import load_config, spec_of
+    from engine.engine import Engine
+
+    symbols = _symbols(config, like)
+    settings = load_config(config, sets or [], symbols=symbols, policy=policy)
+    spec = spec_of(settings, symbols)
+    spec = replace(spec, sampling=replace(spec.sampling, users_on_trade=True))
+    engine = Engine(spec)
+    _log_to_stderr()
+    done = asyncio.run(_serve(engine, kafka, prefix, shard, once=once))
+    told = {
+        "shard": shard,
+        "sequence": done.sequence,
+        "events": done.events,
+        "finished": done.finished,
+        "digest": engine.digest(),
+    }
+    if json:
+        showing.emit_json(told)
+    else:
+        showing.emit(
+            f"shard {shard}: {done.sequence:,} rows, {done.events:,} "
+            f"events, digest {told['digest']}"
+        )
+    return 0
+
+
+async def _serve(engine: Engine, brokers: str, prefix: str, shard: int, *, once: bool) -> Progress:
+    import asyncio
+
+    from engine.nav import nav_columns, value_users
+    from engine.service import run_service, stop_on_signals
+    from feeds.kafka import KafkaLog
+    from feeds.log import Place
+    from feeds.sink import LogSink, Valuation
+    from feeds.source import LogSource
+    from feeds.topics import Topics, ensure_topics
+
+    spec, topics, log = engine.spec, Topics(prefix), KafkaLog(brokers)
+    try:
+        await ensure_topics(log, topics)
+        places = [Place(topics.ticks, 0), Place(topics.requests, 0)]
+        positions = {place: (await log.bounds(place))[0] for place in places}
+        source = LogSource(log, positions, spec.symbols, prefix=prefix, finite=once)
+        ids = [product.id for product in spec.products]
+        valuation = Valuation(nav_columns, value_users, engine.users.name, ids, spec.symbols)
+        sink = LogSink(await log.producer(), topics, valuation, shard=shard)
+        stop = asyncio.Event()
+        with stop_on_signals(stop):
+            return await run_service(engine, source, sink, stop=stop)
+    finally:
+        await log.close()
+
+
+def _symbols(config: Path | None, like: Path | None) -> tuple[SymbolInfo, ...]:
+    """The symbols of the ticks: those of a recording, or of the markets that the configuration
+    lists."""
+    from engine import api
+    from engine.config import load_config
+    from engine.errors import ConfigError
+
+    if like is not None:
+        return tuple(api.open_data([like]).symbols)
+    listed = load_config(config) if config is not None else None
+    if listed is None or not listed.markets:
+        raise ConfigError(
+            "which symbols do the ticks have? List [[markets]] in "
+            "-c CONFIG.toml, or give --like DATA "
+            "(--like sample for the synthetic one)"
+        )
+    return tuple(_info(listed, number) for number in range(len(listed.markets)))
+
+
+def _info(config: RunConfig, number: int) -> SymbolInfo:
+    """A live market: every kind of row may come; ``mark = "auto"`` means recorded marks."""
+    from engine.ticks import Kind
+    from feeds.formats.names import market
+    from feeds.recording import SymbolInfo
+
+    listed = config.markets[number]
+    known = market("configuration", listed.symbol, listed.contract.kind)
+    contract = listed.contract
+    return SymbolInfo(
+        symbol=listed.symbol,
+        base=contract.base or known.base,
+        quote=contract.quote or known.quote,
+        contract=contract.kind or known.contract,
+        contract_size=contract.contract_size or known.contract_size,
+        kinds=tuple(Kind),
+    )
+
+
+def _log_to_stderr() -> None:
+    import structlog
+
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))

@@ -1,0 +1,156 @@
+"""``run`` and what can be done with its directory: ``verify``, ``explain``, ``report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from cyclopts import Parameter
+
+__all__ = ["LATEST", "Json", "Quiet", "explain", "report", "run", "verify"]
+
+LATEST: Final = Path("runs/latest")
+MISMATCH: Final = 5
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON object.")]
+Quiet = Annotated[
+    bool,
+    Parameter(name=["--quiet", "-q"], negative=(), help="No progress, and only what was asked."),
+]
+RunDir = Annotated[Path, Parameter(help="A run directory; the latest without.")]
+
+
+def run(
+    *data: Annotated[Path, Parameter(help="Files and folders; the synthetic sample without.")],
+    config: Annotated[
+        Path | None, Parameter(name=["--config", "-c"], help="TOML; the standard line-up without.")
+    ] = None,
+    policy: Annotated[
+        str | None,
+        Parameter(
+            name=["--policy", "-p"],
+            help="Takes the place of the dynamic policies: NAME, FILE.py:CLASS.",
+        ),
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        Parameter(
+            name="--set",
+            negative=(),
+            allow_leading_hyphen=True,
+            help="KEY=VALUE changes the configuration, e.g. products.0.latency_ms=250.",
+        ),
+    ] = None,
+    requests: Annotated[
+        Path | None, Parameter(help="JSON lines of creations and redemptions.")
+    ] = None,
+    symbol: Annotated[str | None, Parameter(help="For files that do not name theirs.")] = None,
+    bars: Annotated[
+        Literal["close", "ohlc", "olhc", "bridge"] | None, Parameter(help="How bars become ticks.")
+    ] = None,
+    out: Annotated[Path | None, Parameter(help="Run directory; runs/<time> without.")] = None,
+    no_report: Annotated[bool, Parameter(negative=(), help="Do not write report.html.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> int:
+    """Replay market data through the products of a configuration."""
+    from engine import api
+    from engine.cli import showing
+
+    what = f"replaying {', '.join(str(path) for path in data) or 'the synthetic sample'}"
+    with showing.progress(what, quiet=quiet) as told:
+        result = api.run(
+            list(data),
+            config=config,
+            sets=sets or [],
+            policy=policy,
+            requests=requests,
+            symbol=symbol,
+            bars=bars,
+            out=out,
+            progress=told,
+            report=not no_report,
+        )
+    if json:
+        showing.emit_json(result.summary)
+    elif quiet:
+        showing.emit(result.verdict)
+    else:
+        showing.run_screen(result.verdict, result.table, result.summary)
+    _wrote(result.path, list(result.summary["products"]), to_stdout=not json)
+    return result.exit_code
+
+
+def _wrote(path: Path | None, products: list[str], *, to_stdout: bool) -> None:
+    """Where everything lies, and what to do next."""
+    from engine.cli import showing
+
+    if path is None:
+        return
+    say = showing.emit if to_stdout else showing.note
+    known = ("report.html", "summary.json", "nav.parquet", "events.jsonl", "run.toml")
+    say(f" wrote {path}/ ({', '.join(name for name in known if (path / name).exists())})")
+    why = f"   why: levsim explain {path} --product {products[0]}" if products else ""
+    say(f" again: levsim verify {path}{why}")
+
+
+def verify(run_dir: RunDir = LATEST, /, *, json: Json = False, quiet: Quiet = False) -> int:
+    """Run again from what a run directory holds, and compare every byte.
+
+    Exit code 5 where anything differs.
+    """
+    from engine import api
+    from engine.cli import showing
+    from engine.verify import verify as verified
+
+    with showing.progress(f"verifying {run_dir}", quiet=quiet) as told:
+        mismatches = verified(run_dir, told)
+    if json:
+        showing.emit_json(
+            {"run": str(run_dir), "verified": not mismatches, "mismatches": mismatches}
+        )
+    elif mismatches:
+        showing.emit(f"{run_dir} is not what its configuration and inputs give:")
+        for mismatch in mismatches:
+            showing.emit(f"  {mismatch}")
+    else:
+        digest = api.load(run_dir).summary["digest"]
+        showing.emit(f"{run_dir} verified: every output is the same byte for byte, digest {digest}")
+    return MISMATCH if mismatches else 0
+
+
+def explain(
+    run_dir: RunDir = LATEST,
+    /,
+    *,
+    product: Annotated[
+        str | None, Parameter(name=["--product", "-p"], help="Only this one.")
+    ] = None,
+    user: Annotated[
+        str | None, Parameter(name=["--user", "-u"], help="One holder's own result.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Where the result of a run came from, in words."""
+    from engine.cli import showing
+    from engine.report import explain as explained
+
+    text = explained(run_dir, product, user)
+    if json:
+        showing.emit_json({"run": str(run_dir), "product": product, "user": user, "text": text})
+    else:
+        showing.emit(text)
+    return 0
+
+
+def report(run_dir: RunDir = LATEST, /, *, json: Json = False) -> int:
+    """Write report.html of a run again."""
+    from engine import api
+    from engine.cli import showing
+
+    path = api.load(run_dir).report()
+    if json:
+        showing.emit_json({"report": str(path)})
+    else:
+        showing.emit(f"wrote {path}")
+    return 0

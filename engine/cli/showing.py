@@ -1,0 +1,226 @@
+"""How results look in a terminal: progress, the table of a run, plain text where nobody looks."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+__all__ = ["Told", "emit", "emit_json", "note", "progress", "run_screen", "show_rows"]
+
+Told = Callable[[int, int], None]
+"""Told ``(rows done, event time in ns)`` as a run goes on."""
+
+_EVERY_SECONDS: Final = 5.0
+"""Between two plain lines of progress."""
+_PLAIN_WIDTH: Final = 200
+"""Columns where there is no terminal: lines are not broken for a file."""
+
+
+def emit(text: str) -> None:
+    """A line of the result."""
+    sys.stdout.write(f"{text}\n")
+
+
+def emit_json(value: Any) -> None:
+    """The result as one JSON object."""
+    emit(json.dumps(value, indent=1))
+
+
+def note(text: str) -> None:
+    """A line for who waits, on stderr."""
+    sys.stderr.write(f"{text}\n")
+
+
+def _console() -> Console:
+    plain = not sys.stdout.isatty()
+    return Console(
+        file=sys.stdout, width=_PLAIN_WIDTH if plain else None, highlight=False, soft_wrap=False
+    )
+
+
+# Progress -----------------------------------------------------------------------------
+
+
+@contextmanager
+def progress(what: str, *, quiet: bool) -> Iterator[Told | None]:
+    """Shows how far a replay is: a bar in a terminal, a line now and then elsewhere."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _bar(what) as told:
+            yield told
+    else:
+        lines = _Lines(what)
+        yield lines.told
+        lines.close()
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Told]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[done]}"),
+        TimeElapsedColumn(),
+    )
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task(escape(what), total=None, done="")
+    began = time.perf_counter()
+
+    def told(rows: int, ts_ns: int) -> None:
+        bar.update(task, done=_done(rows, ts_ns, time.perf_counter() - began))
+
+    with bar:
+        yield told
+        bar.update(task, total=1, completed=1)
+
+
+class _Lines:
+    """Progress as plain lines."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.began = self.said = time.perf_counter()
+        self.last = ""
+        note(what)
+
+    def told(self, rows: int, ts_ns: int) -> None:
+        now = time.perf_counter()
+        self.last = _done(rows, ts_ns, now - self.began)
+        if now - self.said >= _EVERY_SECONDS:
+            self.said = now
+            note(f"  {self.last}")
+
+    def close(self) -> None:
+        """The last line, with the time taken."""
+        if self.last:
+            note(f"  {self.last}  done in {time.perf_counter() - self.began:.1f} s")
+
+
+def _done(rows: int, ts_ns: int, seconds: float) -> str:
+    rate = rows / max(seconds, 1e-9)
+    shown = f"{rate / 1e6:.1f}M/s" if rate >= 1e6 else f"{rate / 1e3:.0f}k/s"
+    time_shown = (
+        f"  {datetime.fromtimestamp(ts_ns // 10**9, UTC):%Y-%m-%d %H:%M:%SZ}" if ts_ns else ""
+    )
+    return f"{rows:,} ticks  {shown}{time_shown}"
+
+
+# The first screen of a run ------------------------------------------------------------
+
+
+def run_screen(verdict: str, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> None:
+    """The verdict, the table of the products, and the counters."""
+    console = _console()
+    console.print(f"[bold]{escape(verdict)}[/bold]", soft_wrap=True)
+    console.print()
+    console.print(_table(rows))
+    console.print()
+    for line in (*_remarks(rows), _counters(summary), *_assumed(summary)):
+        console.print(f" {escape(line)}", soft_wrap=True)
+    console.print()
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Shares of the equity at the start, in per cent; columns of nothing are left out."""
+    table = Table(box=None, pad_edge=True, header_style="bold", padding=(0, 1))
+    columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
+        ("\n", lambda row: str(row["product"])),
+        ("multiple x price\n(the myth)", lambda row: f"{row['promise']} {_percent(row['myth'])}"),
+        ("you\ngot", lambda row: _percent(row["got"])),
+        ("\ndirection", lambda row: _part(row, "direction")),
+        ("compounding\n/ vol decay", lambda row: _part(row, "compounding")),
+        ("leverage\nchange", lambda row: _part(row, "leverage_change")),
+        ("timing\nand gaps", lambda row: _part(row, "timing", "gap")),
+        ("\nfunding", lambda row: _part(row, "funding")),
+        ("\nfees", lambda row: _part(row, "fees", "management_fee")),
+        ("impact\nand other", lambda row: _part(row, "spread_impact", "other")),
+    ]
+    if any(row["flows"] for row in rows):
+        columns.append(("in and\nout", lambda row: _part(row, "flows")))
+    columns += [
+        ("worst\ndrawdown", lambda row: _percent(row["max_drawdown"])),
+        ("re-\nbalances", lambda row: str(row["rebalances"] + row["deleveragings"])),
+    ]
+    for number, (name, _) in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(escape(show(row)) for _, show in columns))
+    return table
+
+
+def _part(row: Mapping[str, Any], *parts: str) -> str:
+    value = sum(row[part] for part in parts) * 100.0
+    return f"{value + 0.0:+.2f}" if abs(value) >= 0.005 else "0.00"
+
+
+def _percent(share: float) -> str:
+    value = share * 100.0
+    text = f"{value:+,.1f}" if abs(value) >= 0.05 else "+0.0"
+    return f"{text} %"
+
+
+def _remarks(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for row in rows:
+        if row["leverage_change"] and row["leverage_min"] is not None:
+            low, high = sorted((row["leverage_min"], row["leverage_max"]), key=abs)
+            yield (
+                f"{row['product']}: leverage ranged {low:.2f} to {high:.2f}, "
+                f"mean {row['leverage_mean']:.2f}. "
+                "You could not have known that in advance."
+            )
+    worst = min(rows, key=lambda row: row["max_drawdown"], default=None)
+    if worst is not None and worst["max_drawdown"] < -0.01:
+        down = _percent(worst["max_drawdown"]).lstrip("-")
+        yield f"No liquidation is not no loss: {worst['product']} was down {down} on the way."
+
+
+def _counters(summary: Mapping[str, Any]) -> str:
+    products = summary["products"].values()
+    counts = [
+        ("ticks", f"{summary['ticks']:,}"),
+        ("rebalances", str(sum(p["rebalances"] for p in products))),
+        ("deleveragings", str(sum(p["deleveragings"] for p in products))),
+        *_counted("refused requests", summary["refused"]),
+        *_counted("rejected inputs", summary["rejected"]),
+    ]
+    optional = (
+        ("late trades", summary["late_trades"]),
+        ("stale markets", summary["events"].get("market_stale", 0)),
+        ("policy faults", summary["events"].get("policy_faulted", 0)),
+        ("never launched", len(summary["not_launched"])),
+    )
+    counts += [(name, f"{count:,}") for name, count in optional if count]
+    return "   ".join(f"{name} {count}" for name, count in counts)
+
+
+def _counted(name: str, reasons: Mapping[str, int]) -> list[tuple[str, str]]:
+    total = sum(reasons.values())
+    inside = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
+    return [(name, f"{total:,}" + (f" ({inside})" if inside else ""))]
+
+
+def _assumed(summary: Mapping[str, Any]) -> Iterator[str]:
+    names = list(dict.fromkeys(line.partition(":")[0] for line in summary["assumed"]))
+    if names:
+        yield f"assumed: {', '.join(names)}"
+
+
+def show_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A plain table."""
+    table = Table(box=None, header_style="bold", padding=(0, 1))
+    for number, name in enumerate(header):
+        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    _console().print(table)
