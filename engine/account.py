@@ -1,8 +1,9 @@
 """A product's account: what it holds in the ledger, and where its equity came from.
 
-Cash, lots and units are balances of the ledger. Between two trades the account is on one straight line, a *segment*;
-the price part of its profit is the change of value along the segments, computed on its own. Every other cause is
-booked in quote atoms when it happens. The causes sum to the change of equity.
+Cash, lots and units are balances of the ledger. Between two trades the account is on one straight
+line, a *segment*; the price part of its profit is the change of value along the segments, computed
+on its own. Every other cause is booked in quote atoms when it happens. The causes sum to the change
+of equity.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ class AccountState(Struct):
     """What the account must remember beside its balances.
 
     ``since_mark`` and ``since_nav``: where the running segment began, and the equity there.
-    ``gap``, ``leverage_change``, ``timing`` and ``steady`` split the price part (quote atoms, floats): what was lost or won
-    beyond an edge before the product could act; from promised leverage that differed from the first; from held leverage that
-    differed from the promised; and at the first target throughout.
+    ``gap``, ``leverage_change`` and ``timing`` split the price part (quote atoms, floats): what was
+    lost or won beyond an edge before the product could act; from promised leverage that differed
+    from the first; from held leverage that differed from the promised.
     """
 
     since_mark: float = 0.0
@@ -54,7 +55,6 @@ class AccountState(Struct):
     gap: float = 0.0
     leverage_change: float = 0.0
     timing: float = 0.0
-    steady: float = 0.0
 
 
 class Execution(Struct, frozen=True, gc=False):
@@ -192,7 +192,8 @@ class Account:
 
         Args:
             mark: where the segment ends.
-            edge: the breached edge where a move jumped through it: what lies beyond goes to ``gap``.
+            edge: the breached edge where a move jumped through it: what the product lost or won
+                beyond it against a product back at its target goes to ``gap``.
             nav: equity at ``mark``, if it is known already.
 
         Returns:
@@ -205,20 +206,22 @@ class Account:
         end = self.nav(mark) if nav is None else nav
         price_part = end - start
         state.attribution[PRICE] += price_part
-        gap = self.slope * (mark - edge) if edge is not None else 0.0
-        regular = price_part - gap
-        move = (mark if edge is None else edge) / since - 1.0
-        steady = state.first_target * start * move
-        promised = state.target * start * move
+        # Leverage 1 on the way: up to the edge on the NAV of the start, beyond it on that of the edge.
+        once, gap = start * (mark / since - 1.0), 0.0
+        if edge is not None:
+            beyond = (start + self.slope * (edge - since)) * (mark / edge - 1.0)
+            once = start * (edge / since - 1.0) + beyond
+            gap = self.slope * (mark - edge) - state.target * beyond
+        promised = state.target * once
         state.gap += gap
-        state.steady += steady
-        state.leverage_change += promised - steady
-        state.timing += regular - promised
+        state.leverage_change += promised - state.first_target * once
+        state.timing += price_part - gap - promised
         state.since_mark, state.since_nav = mark, end
         return end
 
     def execute(self, lots: int, price: float, mid: float, mark: float) -> Execution:
-        """Buy ``lots`` (sell where negative) at ``price`` when mid was ``mid`` and the mark ``mark``."""
+        """Buy ``lots`` (sell where negative) at ``price`` when mid was ``mid`` and the mark
+        ``mark``."""
         contract, state, post = self.contract, self.state, self.ledger.post
         before = self.close_segment(mark)
         at_mid = contract.trade_cash(lots, mid)
@@ -272,7 +275,8 @@ class Account:
         self._flow(-quote, self._moved(mark) - before)
 
     def settle_closed(self, mark: float) -> None:
-        """After the last fill: coins of an inverse account become quote money, so that nothing moves any more."""
+        """After the last fill: coins of an inverse account become quote money, so that nothing
+        moves any more."""
         contract = self.contract
         before = self.close_segment(mark)
         if contract.inverse:

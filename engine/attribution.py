@@ -5,7 +5,8 @@ The causes of an account sum to its change of equity. The price part splits into
 - ``direction``: the first target held once, ``L0 * NAV0 * (S_T / S_0 - 1)``;
 - ``leverage_change``: promised leverage that differed from the first, ``sum (L - L0) * NAV * r``;
 - ``timing``: held leverage that differed from the promised (drift within the band, latency);
-- ``gap``: what lay beyond an edge before the product could act;
+- ``gap``: what lay beyond an edge before the product could act, against one back at its target
+there;
 - ``compounding``: the rest, ``sum L0 * NAV * r - direction``: volatility decay where it is
 negative.
 
