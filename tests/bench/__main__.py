@@ -10,13 +10,21 @@ from typing import Final
 
 from msgspec import json
 
-from tests.bench import races
+from tests.bench import footprint, live, races, replays, users
 from tests.bench.table import Row, Scale, environment, show
 
 BENCHMARKS: Final[dict[str, Callable[[Scale], list[Row]]]] = {
     "w1": races.race_w1,
     "w2": races.race_w2,
     "rebalance": races.rebalance,
+    "shipped": replays.shipped,
+    "symbols": replays.symbols,
+    "l2": replays.recorded_book,
+    "users": users.users,
+    "live": live.live,
+    "memory": footprint.memory,
+    "start": footprint.start,
+    "memory50m": footprint.memory50m,
 }
 ON_REQUEST: Final = ("memory50m",)
 

@@ -73,11 +73,12 @@ def once(*arguments: object, address_space: int | None = None) -> Process:
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        answer, said = process.stdout.read(), process.stderr.read()
+        said, told = process.stdout.read(), process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     wall = time.perf_counter() - began
     if process.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{said.decode()[-2_000:]}")
+        raise RuntimeError(f"{' '.join(command)} failed:\n{told.decode()[-2_000:]}")
     cpu = usage.ru_utime + usage.ru_stime
-    return Process(cpu, wall, usage.ru_maxrss * 1024, json.decode(answer) if answer else None)
+    found = json.decode(said)
+    return Process(cpu, wall, found["rss"], found["answer"])

@@ -71,6 +71,8 @@ def environment() -> dict[str, Any]:
 def show(rows: list[Row], smoke: bool) -> None:
     """Print the table; a smoke run judges no times."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
     table = Table(title="levsim benchmarks (smoke: no times are judged)" if smoke else None)
     for head in ("benchmark", "work", "target", "measured", ""):
         table.add_column(head, overflow="fold")

@@ -22,7 +22,6 @@ from engine.ticks import Marks, Step
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec
 from engine.venue.contract import ContractSpec
-from feeds.synthetic import generate_rows
 from strategies import LeverageBand
 
 __all__ = ["SAMPLE_NS", "SEED_ATOMS", "TAKER_FEE", "WORK", "Lineup", "Tape", "heart_spec", "tape"]
@@ -100,6 +99,8 @@ class Tape:
 @cache
 def tape(rows: int) -> Tape:
     """The tape of that many ticks; the same bits everywhere."""
+    from feeds.synthetic import generate_rows  # not for those who measure memory: it needs pyarrow
+
     tables = [
         step.tables[0]
         for step in generate_rows(
