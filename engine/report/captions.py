@@ -17,12 +17,12 @@ _EVEN = 0.0005
 
 
 def value_title(name: str, product: Object) -> str:
-    """``BTC3L lost 25.0 %, 4.5 points less than 3 x BTC promised``."""
+    """``BTC3L lost 25.0 %, 4.5 points worse than 3 x BTC``."""
     got, myth = product["return"], product["multiple_return"]
     if abs(got - myth) < _EVEN:
-        return f"{name} {moved(got)}, just what {promise(product)} promised"
-    side = "more" if got > myth else "less"
-    return f"{name} {moved(got)}, {points(got, myth)} {side} than {promise(product)} promised"
+        return f"{name} {moved(got)}, just as {promise(product)} would have"
+    side = "better" if got > myth else "worse"
+    return f"{name} {moved(got)}, {points(got, myth)} {side} than {promise(product)}"
 
 
 def waterfall_title(name: str, product: Object) -> str:
@@ -44,12 +44,12 @@ def waterfall_note(product: Object) -> str:
 
 
 def leverage_title(name: str, product: Object) -> str:
-    """``Leverage ranged from 2.66 to 4.11; 1 rebalance, no forced cuts``."""
+    """``Leverage ranged 2.66 to 4.11; 1 rebalance, no forced cuts``."""
     leverage = product["leverage"]
     if leverage["min"] is None:
         return f"{name} held nothing"
     low, high = (number(leverage[end]) for end in ("min", "max"))
-    ranged = f"Leverage stayed at {low}" if low == high else f"Leverage ranged from {low} to {high}"
+    ranged = f"Leverage stayed at {low}" if low == high else f"Leverage ranged {low} to {high}"
     if product["kind"] == "spot":
         return f"{ranged}: bought once and held"
     return (

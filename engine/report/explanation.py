@@ -119,11 +119,12 @@ def _of_product(name: str, summary: Object) -> str:
 def _course(name: str, product: Object) -> Iterator[str]:
     myth, got = product["multiple_return"], product["return"]
     asset, difference = asset_of(product["symbol"]), got - myth
-    side = "as much" if abs(difference) < _SMALL else "less" if difference < 0 else "more"
-    by = "" if side == "as much" else f"{points(got, myth)} "
+    side = f"{points(got, myth)} {'worse' if difference < 0 else 'better'}"
+    if abs(difference) < _SMALL:
+        side = "just that"
     yield (
         f"{asset} moved by {percent(product['underlying_return'])}; {promise(product)} would be "
-        f"{percent(myth)}. {name} {moved(got)}: {by}{side}."
+        f"{percent(myth)}. {name} {moved(got)}: {side}."
     )
     leverage = product["leverage"]
     if leverage["min"] is not None:

@@ -25,6 +25,13 @@ _OVERVIEW: Final = (
     *("direction", "compounding", "leverage_change", "timing", "gap"),
     *("spread_impact", "fees", "funding", "management_fee", "other"),
 )
+_SHORT: Final = {
+    "spread_impact": "spread, impact",
+    "fees": "fees",
+    "management_fee": "issuer's fee",
+    "flows": "came and went",
+    "other": "other",
+}
 
 
 class Table(Struct, frozen=True):
@@ -65,13 +72,15 @@ def overview_of(run: Run) -> Table:
                 f"{row['deleveragings']:,}",
             ]
         )
-    names = {**SPLIT, **CAUSES, "other": "other", "fees": "fees", "flows": "came and went"}
+    names = {**SPLIT, **CAUSES, **_SHORT}
     head = ["product", "promise", "the myth", "you got", *(names[column] for column in columns)]
     return Table([*head, "worst drawdown", "rebalances", "forced cuts"], rows, words=2)
 
 
 def _share(value: float) -> str:
-    """Per cent without the sign of per cent: the column's head says so."""
+    """Per cent without the sign of per cent: the table's head says so."""
+    if value == 0.0:
+        return "0"
     return number(100.0 * value, 1 if abs(value) >= 0.0095 else 2, signed=True)
 
 

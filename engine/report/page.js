@@ -4,7 +4,8 @@
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const ids = Object.keys(run.pictures.products);
   const SOURCES = ["value", "leverage", "underwater", "target", "trades", "waterfall"];
-  let shown = ids[0];
+  const asked = decodeURIComponent(location.hash.slice(1));
+  let shown = ids.includes(asked) ? asked : ids[0];
   let model = null;
 
   // Steps of a range in 32 bits; the first and the last number are as they were.
@@ -37,7 +38,7 @@
     const of = (name) => model.get_model_by_name(name);
     of("causes").factors = picture.causes;
     of("amounts").setv({start: picture.amounts[0], end: picture.amounts[1]});
-    for (const name of SOURCES) of(name).data = columns(picture[name]);
+    for (const name of SOURCES) of(`${name} data`).data = columns(picture[name]);
   }
 
   async function draw() {
@@ -58,6 +59,7 @@
 
   function show(product) {
     shown = product;
+    if (product !== ids[0] || location.hash) history.replaceState(null, "", `#${encodeURIComponent(product)}`);
     for (const part of document.querySelectorAll("[data-product]")) {
       part.hidden = part.dataset.product !== product;
     }
@@ -80,5 +82,5 @@
   show(shown);
   const ready = draw();
   // For those who look at the numbers behind the pictures.
-  window.levsim = {ids, show, ready, columns: (name) => model.get_model_by_name(name).data};
+  window.levsim = {ids, show, ready, columns: (name) => model.get_model_by_name(`${name} data`).data};
 })();

@@ -1,4 +1,4 @@
-"""``report.html``: the words, the tables and the packed pictures poured into one self-contained file."""
+"""``report.html``: words, tables and packed pictures poured into one self-contained file."""
 
 from __future__ import annotations
 
@@ -8,15 +8,25 @@ from pathlib import PurePath
 from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from engine.report import captions
-from engine.report.figures import COLORS, bokeh_script, figures_json
+from engine.report.appearance import COLORS
+from engine.report.figures import bokeh_script, figures_json
+from engine.report.notes import notes_of
 from engine.report.numbers import numbers_of, overview_of
 from engine.report.pictures import pictures_of
 from engine.report.reading import Run
 from engine.report.verdict import promise, undecided, verdict_of
-from engine.report.words import asset_of, date_of, instant, listed, percent, plural
+from engine.report.words import (
+    MINUS,
+    asset_of,
+    date_of,
+    instant,
+    listed,
+    percent,
+    plural,
+    points,
+)
 
 __all__ = ["page_of"]
 
@@ -55,11 +65,11 @@ def _page(run: Run) -> str:
         uncharted=[name for name in summary["products"] if name not in run.curves],
         overview=overview_of(run),
         assumed=[_assumption(text) for text in summary["assumed"]],
-        notes=_notes(run),
+        notes=list(notes_of(run)),
         footer=_footer(run),
-        style=Markup(_part("page.css")),
-        bokeh=Markup(bokeh_script()) if run.curves else "",
-        script=Markup(_part("page.js")),
+        style=_part("page.css"),
+        bokeh=bokeh_script() if run.curves else "",
+        script=_part("page.js"),
         data=_json(
             {
                 "colors": COLORS,
@@ -74,10 +84,10 @@ def _part(name: str) -> str:
     return files("engine.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _json(value: Any) -> Markup:
+def _json(value: Any) -> str:
     """JSON that no HTML parser takes for markup."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return Markup(text.replace("<", "\\u003c"))
+    return text.replace("<", "\\u003c")
 
 
 def _spaced(text: str) -> str:
@@ -113,7 +123,7 @@ def _time_label(summary: Object) -> str:
 
 def _product(name: str, run: Run) -> Object:
     product = run.summary["products"][name]
-    own = next((p for p in run.config.get("products", ()) if p["id"] == name), {})
+    own: Object = next((p for p in run.config.get("products", ()) if p["id"] == name), {})
     got, myth = product["return"], product["multiple_return"]
     underwater = run.curves[name]["underwater"].series["underlying"]
     market_worst = float(underwater.min()) if len(underwater) else 0.0
@@ -121,7 +131,7 @@ def _product(name: str, run: Run) -> Object:
         "id": name,
         "got": percent(got),
         "myth": percent(myth),
-        "gap": percent(got - myth).replace(" %", " points"),
+        "gap": f"{'+' if got > myth else MINUS}{points(got, myth)}",
         "promise": promise(product),
         "asset": asset_of(product["symbol"]),
         "currency": run.currency(name),
@@ -143,36 +153,6 @@ def _product(name: str, run: Run) -> Object:
 def _assumption(text: str) -> tuple[str, str]:
     name, _, said = text.partition(": ")
     return name.replace("_", " "), said or name
-
-
-def _notes(run: Run) -> list[str]:
-    """What a reader must know beside the pictures."""
-    summary = run.summary
-    notes = []
-    for name, product in summary["products"].items():
-        leverage = product["leverage"]
-        varies = product["kind"] != "spot" and leverage["min"] is not None
-        if varies and "SMART" in name:
-            notes.append(
-                f"{name} promised {promise(product)} at the start; its leverage ranged "
-                f"{leverage['min']:.2f} to {leverage['max']:.2f}, mean {leverage['mean']:.2f}. "
-                "Nobody could have known that in advance."
-            )
-    falls = {n: p["max_drawdown"] for n, p in summary["products"].items() if p["kind"] != "spot"}
-    if falls:
-        worst = min(falls, key=lambda name: falls[name])
-        depth = percent(-falls[worst], signed=False)
-        notes.append(f"No liquidation is not no loss: {worst} was down {depth} on the way.")
-    for event in run.markets:
-        if event["event"] == "market_stale":
-            notes.append(f"{event['symbol']} had no fresh price from {instant(event['since_ns'])}.")
-    counts = {**summary["rejected"], **summary["refused"]}
-    if counts:
-        said = listed([f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items()])
-        notes.append(f"Rejected or refused: {said}.")
-    if summary["not_launched"]:
-        notes.append(f"Never launched, for want of a price: {listed(summary['not_launched'])}.")
-    return [note.replace("-", "\u2212") if note.startswith("-") else note for note in notes]
 
 
 def _footer(run: Run) -> Object:

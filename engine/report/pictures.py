@@ -20,6 +20,7 @@ Object = dict[str, Any]
 
 _TRADES: Final = 900
 """Marked trades of all products together."""
+_MANY: Final = 40
 _STEPS: Final = 0xFFFFFFFE
 _UNDEFINED: Final = 0xFFFFFFFF
 _WHAT: Final = {
@@ -122,6 +123,7 @@ def _trades(run: Run, name: str) -> Object:
         "after": [e.get("leverage_after") or 0.0 for e in events],
         "color": ["sum" if e["event"] == "rebalanced" else "forced" for e in events],
         "marker": [_marker(e["event"]) for e in events],
+        "size": [_size(e["event"], len(events)) for e in events],
         "what": [_WHAT[e["event"]] for e in events],
         "reason": [e.get("reason") or e.get("error", "") for e in events],
         "mark": [number(e["mark_price"]) if "mark_price" in e else "" for e in events],
@@ -133,6 +135,11 @@ def _trades(run: Run, name: str) -> Object:
 
 def _marker(kind: str) -> str:
     return {"rebalanced": "circle", "deleveraged": "inverted_triangle"}.get(kind, "x")
+
+
+def _size(kind: str, count: int) -> int:
+    """Where many stand together the rare ones stay large."""
+    return 9 if kind != "rebalanced" or count <= _MANY else 5
 
 
 def _waterfall(product: Object) -> Object:

@@ -80,14 +80,16 @@ def thinned(curve: Curve, start_ns: int, end_ns: int, columns: int) -> Curve:
     if count <= 2:
         return curve
     width = max(end_ns - start_ns, 1)
-    place = (curve.ts_ns - start_ns) * columns // width
-    edges = np.flatnonzero(np.diff(place)) + 1
-    starts = [0, *edges.tolist()]
-    ends = [*edges.tolist(), count]
+    first, last = ((int(curve.ts_ns[i]) - start_ns) * columns // width for i in (0, -1))
+    # Column k begins at the first whole nanosecond not before start + k * width / columns.
+    begins = [start_ns - (-k * width // columns) for k in range(first + 1, last + 1)]
+    edges = np.unique(np.searchsorted(curve.ts_ns, np.array(begins, np.int64))).tolist()
+    starts, ends = [0, *edges], [*edges, count]
     keep = {0, count - 1}
     for values in curve.series.values():
-        low = np.where(np.isnan(values), np.inf, values)
-        high = np.where(np.isnan(values), -np.inf, values)
+        undefined = np.isnan(values)
+        low = np.where(undefined, np.inf, values) if undefined.any() else values
+        high = np.where(undefined, -np.inf, values) if undefined.any() else values
         for a, b in zip(starts, ends, strict=True):
             keep.add(a + int(low[a:b].argmin()))
             keep.add(a + int(high[a:b].argmax()))

@@ -1,4 +1,4 @@
-"""The attribution as steps from nothing to the result, each beginning where the one before ended."""
+"""The attribution as steps from nothing to the result, each beginning where the last one ended."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def bars_of(product: dict[str, Any]) -> list[Bar]:
     if abs(rest) >= _SHOWN:
         shown["other causes"] = rest
     bars += _steps(price, shown)
-    bars.append(Bar("sum", "total", 0.0, total))
+    result = "change of equity" if causes["flows"] else "you got"
+    bars.append(Bar(result, "total", 0.0, total))
     return bars
 
 

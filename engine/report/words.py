@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 __all__ = [
+    "DASH",
+    "MINUS",
     "asset_of",
     "change",
     "date_of",
