@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.account import Account
+from engine.errors import InvariantError
 from engine.events import (
     CreationRefused,
     CreationRequest,
@@ -234,6 +235,17 @@ class Dealing:
         self.pledged[user] -= units
         if not self.pledged[user]:
             del self.pledged[user]
+
+    def check(self) -> None:
+        """Users' units are what the ledger says users have.
+
+        Raises:
+            InvariantError: naming the product and both sums.
+        """
+        product = self.account.spec.id
+        kept, own = self.account.ledger.balance("user", f"{product}:units"), int(self.units.sum())
+        if kept != own or (len(self.units) and int(self.units.min()) < 0):
+            raise InvariantError(f"{product}: users hold {own} units, the ledger has {kept}")
 
     def shared_units(self) -> np.ndarray[Any, np.dtype[np.int64]]:
         """All users' units, for a record that keeps them: the next change makes a copy first."""

@@ -79,8 +79,14 @@ _DECODER: Final = msgspec.msgpack.Decoder(Snapshot)
 
 
 def snapshot(engine: Engine) -> bytes:
-    """The engine's state in canonical bytes; the ledger is scanned whole."""
+    """The engine's state in canonical bytes; the ledger is scanned whole, and holders against it.
+
+    Raises:
+        InvariantError: where an asset does not sum to zero, or users' units are not those of the ledger.
+    """
     engine.ledger.check()
+    for handler in engine.handlers:
+        handler.dealing.check()
     return _ENCODER.encode(
         Snapshot(
             schema=SCHEMA,
