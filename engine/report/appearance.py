@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from bokeh.models import CustomJSTickFormatter, DatetimeTickFormatter, HoverTool, Range1d
 from bokeh.models.annotations import Span
@@ -117,7 +117,7 @@ def dressed(plot: Any) -> None:
     plot.yaxis.axis_line_color = None
 
 
-def zero(dimension: str) -> Span:
+def zero(dimension: Literal["width", "height"]) -> Span:
     """The line of nothing gained and nothing lost."""
     return Span(location=0.0, dimension=dimension, line_color=light("zero"), line_width=1.0)
 

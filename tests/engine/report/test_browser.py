@@ -1,0 +1,146 @@
+"""The page in a browser: drawn, silent, and showing the summary's numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.api import RunResult
+from tests.engine.report.chromium import Chromium
+
+pytestmark = pytest.mark.browser
+
+FIGURES = ("value", "waterfall", "leverage", "underwater")
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    """One Chromium for the tests of this module."""
+    chromium = Chromium(tmp_path_factory.mktemp("profile"))
+    yield chromium
+    chromium.close()
+
+
+@pytest.fixture
+def page(browser: Chromium, report: Path) -> Chromium:
+    """The report, opened from its file."""
+    browser.logged.clear()
+    browser.asked.clear()
+    browser.prefer("light")
+    browser.open(report)
+    return browser
+
+
+def _columns(page: Chromium, product: str, source: str) -> dict[str, list[Any]]:
+    """What Bokeh holds of a source while a product is shown."""
+    page.run(f"levsim.show({product!r})")
+    columns: dict[str, list[Any]] = page.run(
+        f"""(() => {{
+            const found = {{}}, data = levsim.columns({source!r})
+            for (const name of Object.keys(data)) found[name] = Array.from(data[name])
+            return found
+        }})()"""
+    )
+    return columns
+
+
+def test_the_page_is_silent_and_alone(page: Chromium, sample_run: RunResult) -> None:
+    """No error or warning on the console, and not one request to anything but the file itself,
+    whatever product is looked at."""
+    for product in sample_run.summary["products"]:
+        page.run(f"levsim.show({product!r})")
+    page.run("new Promise((done) => setTimeout(done, 500))")
+    loud = [said for said in page.logged if said[0] in ("error", "warning", "assert")]
+    assert loud == []
+    assert [url for url in page.asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert sum(url.startswith("file:") for url in page.asked) == 1
+
+
+def test_every_figure_moves_and_ends_where_the_summary_does(
+    page: Chromium, sample_run: RunResult
+) -> None:
+    """End points are the summary's to 1e-9, for every product; no figure draws a constant."""
+    for name, product in sample_run.summary["products"].items():
+        value = _columns(page, name, "value")
+        assert value["got"][0] == value["myth"][0] == 0.0
+        assert value["got"][-1] == pytest.approx(product["return"], abs=1e-9)
+        assert value["myth"][-1] == pytest.approx(product["multiple_return"], abs=1e-9)
+        assert value["t"][0] == pytest.approx(product["launched_ns"] / 1e6, abs=1e-3)
+        assert value["t"][-1] == pytest.approx(sample_run.summary["end_ns"] / 1e6, abs=1e-3)
+        leverage = _columns(page, name, "leverage")
+        assert leverage["leverage"][-1] == pytest.approx(product["leverage"]["end"], abs=1e-9)
+        for edge, find in (("min", min), ("max", max)):
+            assert find(leverage["leverage"][:-1]) == pytest.approx(
+                product["leverage"][edge], abs=1e-9
+            )
+        under = _columns(page, name, "underwater")
+        assert min(under["product"]) == pytest.approx(product["max_drawdown"], abs=1e-9)
+        falls = _columns(page, name, "waterfall")
+        start = product["equity_start"]
+        assert falls["right"][-1] == pytest.approx(product["equity_end"] / start - 1.0, abs=1e-9)
+        price = falls["right"][falls["name"].index("Price moves")]
+        assert price == pytest.approx(product["attribution"]["price"] / start, abs=1e-9)
+        for drawn in (value["got"], value["myth"], leverage["leverage"], under["product"]):
+            assert len(set(drawn)) > 100
+        assert len(set(falls["right"])) > 2
+
+
+def test_every_rebalance_is_marked_with_its_reason(page: Chromium, sample_run: RunResult) -> None:
+    """What moved the leverage stands in the picture, in order, with before and after."""
+    for name, product in sample_run.summary["products"].items():
+        trades = _columns(page, name, "trades")
+        events = [
+            event
+            for event in sample_run.events()
+            if event["event"] in ("rebalanced", "deleveraged")
+            and event["product"] == name
+            and not event.get("opening")
+        ]
+        assert len(events) == product["rebalances"] + product["deleveragings"]
+        assert trades["reason"] == [event["reason"] for event in events]
+        assert trades["after"] == [event["leverage_after"] for event in events]
+
+
+def test_all_four_pictures_are_drawn_in_light_and_in_dark(page: Chromium, tmp_path: Path) -> None:
+    """Each figure has a canvas with ink on it, and the dark page is dark."""
+    pages = []
+    for scheme in ("light", "dark"):
+        page.prefer(scheme)
+        page.run("new Promise((done) => setTimeout(done, 800))")
+        sizes = page.run(
+            f"""{list(FIGURES)!r}.map((name) => {{
+                const box = document.getElementById(`figure-${{name}}`).getBoundingClientRect()
+                return [box.width, box.height]
+            }})"""
+        )
+        assert all(width > 300 and height >= 300 for width, height in sizes)
+        page.picture(tmp_path / f"{scheme}.png")
+        pages.append((tmp_path / f"{scheme}.png").read_bytes())
+        assert page.run("getComputedStyle(document.body).backgroundColor") == (
+            "rgb(245, 246, 248)" if scheme == "light" else "rgb(15, 20, 26)"
+        )
+    assert pages[0] != pages[1]
+    assert [said for said in page.logged if said[0] == "error"] == []
+
+
+def test_tabs_change_everything_that_belongs_to_a_product(page: Chromium) -> None:
+    """Titles, legends and numbers are those of the product that was chosen."""
+    page.run("document.querySelector('[data-show=BTC3S]').click()")
+    title = page.run("document.querySelector('#card-value header:not([hidden]) h2').textContent")
+    assert title.startswith("BTC3S ")
+    label = page.run("document.getElementById('figure-value').getAttribute('aria-label')")
+    assert label == title
+    shown = "[...document.querySelectorAll('details')].filter((one) => !one.hidden).length"
+    assert page.run(shown) == len(FIGURES)
+
+
+def test_the_verdict_and_both_first_pictures_stand_on_the_first_screen(page: Chromium) -> None:
+    """A reader sees the answer before he scrolls."""
+    bottoms = page.run(
+        """["h1", "#figure-value", "#figure-waterfall"].map(
+            (one) => document.querySelector(one).getBoundingClientRect().bottom)"""
+    )
+    assert max(bottoms) <= 900

@@ -1,0 +1,81 @@
+"""The run in a sentence."""
+
+from __future__ import annotations
+
+from engine.report import verdict_of
+from tests.engine.report.summaries import a_product, a_summary
+
+
+def test_the_market_and_the_products_are_said_in_words() -> None:
+    """Who gained and who lost is said; spot is not worth a word."""
+    products = {
+        "BTC3L": a_product(**{"return": -0.381, "underlying_return": -0.123}),
+        "BTC-SMART-L": a_product(**{"return": 0.012}),
+        "BTC-SPOT": a_product(kind="spot", target=1.0),
+    }
+    assert verdict_of(a_summary(products=products)) == (
+        "BTC ended 12.3 % lower. BTC3L lost 38.1 %, Smart Leverage long gained 1.2 %."
+    )
+
+
+def test_synthetic_data_are_called_synthetic() -> None:
+    """Nobody takes generated prices for a market's."""
+    assert verdict_of(a_summary(synthetic=True)).startswith("Synthetic data: BTC ended")
+
+
+def test_a_closed_product_is_said_to_be_closed() -> None:
+    """With its day, where the summary knows it."""
+    closed = a_product(**{"return": -1.0, "status": "closed"})
+    said = verdict_of(a_summary(products={"BTC3S": closed}))
+    assert "BTC3S was closed, having lost everything" in said
+    dated = {**closed, "closed_ns": 1_584_009_460_000_000_000}
+    assert "closed on 12 March 2020" in verdict_of(a_summary(products={"BTC3S": dated}))
+
+
+def test_what_bars_cannot_decide_is_said_with_both_results() -> None:
+    """An undecidable product gets no result of its own, but both."""
+    bars = {
+        "orders": {"ohlc": {"BTC3L": 1.5, "BTC3S": 0.9}, "olhc": {"BTC3L": 0.2, "BTC3S": 0.9}},
+        "ruined": {"ohlc": [], "olhc": ["BTC3L"]},
+        "decidable": {"BTC3L": False, "BTC3S": True},
+    }
+    products = {"BTC3L": a_product(), "BTC3S": a_product(target=-3.0)}
+    assert verdict_of(a_summary(bars=bars, products=products)) == (
+        "BTC ended 4.0 % lower. BTC3S lost 10.0 %. BTC3L is not decidable from bars: it gained "
+        "50.0 % if each bar's high came before its low and lost 80.0 % and was closed if each "
+        "bar's low came before its high."
+    )
+
+
+def test_faults_deficits_and_missing_products_are_said() -> None:
+    """What went wrong is in the verdict, not in a footnote."""
+    said = verdict_of(
+        a_summary(
+            products={"BTC3L": a_product(policy_faults=2)},
+            not_launched=["ETH3L"],
+            issuer={"products": {}, "profit": 0.0, "deficits_paid": 12.5},
+        )
+    )
+    assert "A policy of BTC3L faulted 2 times; safe mode took over." in said
+    assert "The issuer paid deficits of 12.50." in said
+    assert "ETH3L never launched: no price came." in said
+
+
+def test_nothing_launched_is_a_verdict_too() -> None:
+    """A run without any product says why."""
+    assert verdict_of(a_summary(products={}, not_launched=["BTC3L"])) == (
+        "Nothing was launched: no price came for any product."
+    )
+
+
+def test_of_many_products_the_best_and_the_worst_are_named() -> None:
+    """A sentence stays a sentence with a hundred products."""
+    products = {
+        f"C{i}3L": a_product(**{"return": i / 100 - 0.5, "symbol": f"C{i}USDT"}) for i in range(100)
+    }
+    said = verdict_of(a_summary(products=products))
+    assert "100 markets moved by −4.0 % to −4.0 %" in said
+    assert (
+        "49 of 100 products gained: the best was C993L (+49.0 %), the worst C03L (−50.0 %)" in said
+    )
+    assert len(said) < 300
