@@ -103,7 +103,8 @@ def _find(name: str) -> type:
     where, colon, wanted = name.rpartition(":")
     if where.endswith(".py") or name.endswith(".py"):
         file = where if colon and where.endswith(".py") else name
-        return _class_in(_run_file(file), wanted if file == where else "", file)
+        shown = _shown(file)
+        return _class_in(_run_file(shown), wanted if file == where else "", shown)
     if colon:
         return _class_in(_import(where), wanted, where)
     installed = {point.name: point for point in entry_points(group=_GROUP)}
@@ -114,6 +115,12 @@ def _find(name: str) -> type:
             raise PolicyError(f"plug-in {name}: {installed[name].value} is no class")
         return found
     raise PolicyError(_unknown(name, installed))
+
+
+def _shown(file: str) -> str:
+    """A file as people name it: from the working folder where it lies inside."""
+    path, here = Path(file), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else file
 
 
 def _unknown(name: str, installed: Iterable[str]) -> str:

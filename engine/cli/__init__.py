@@ -34,6 +34,7 @@ app = App(
     help_flags=["--help", "-h"],
     help_format="plaintext",  # markdown would take longer to import than everything else
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 _COMMANDS: Final = {
     "run": ("running:run", "Replay market data through the products of a configuration."),

@@ -7,19 +7,18 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
-from engine.cli.running import Json, Quiet
+from engine.cli.running import DataFiles, Json, Quiet, SymbolName
 
 __all__ = ["import_data", "inspect", "sample"]
 
 SAMPLE: Final = Path("sample.parquet")
 
 Out = Annotated[Path | None, Parameter(name=["--out", "-o"], help="Parquet file to write.")]
-Symbol = Annotated[str | None, Parameter(help="For files that do not name theirs.")]
 
 
 def inspect(
-    *data: Annotated[Path, Parameter(help="Files and folders; the sample without.")],
-    symbol: Symbol = None,
+    *data: DataFiles,
+    symbol: SymbolName = None,
     json: Json = False,
 ) -> int:
     """What files hold and where they are poor: rows, span, gaps, duplicates, late rows."""
@@ -51,7 +50,7 @@ def inspect(
 def import_data(
     *data: Annotated[Path, Parameter(help="Files and folders.")],
     out: Out = None,
-    symbol: Symbol = None,
+    symbol: SymbolName = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from engine.cli.running import Json, Quiet
+from engine.cli.running import (
+    ConfigFile,
+    DataFiles,
+    Json,
+    PolicyName,
+    Quiet,
+    Sets,
+    SymbolName,
+)
 
 if TYPE_CHECKING:
     from engine.config import RunConfig
@@ -23,13 +31,13 @@ Prefix = Annotated[str, Parameter(help="Of the topics' names.")]
 
 
 def publish(
-    *data: Annotated[Path, Parameter(help="Files and folders; the sample without.")],
+    *data: DataFiles,
     kafka: Brokers = "localhost:9092",
     prefix: Prefix = "",
     form: Annotated[
         Literal["block", "msgpack", "json"], Parameter(help="Blocks of rows, or a record a row.")
     ] = "block",
-    symbol: Annotated[str | None, Parameter(help="For files that do not name theirs.")] = None,
+    symbol: SymbolName = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -44,6 +52,7 @@ def publish(
     topics = Topics(prefix)
     if not quiet:
         showing.note(f"publishing to {topics.ticks} at {kafka}")
+    _log_to_stderr()
     rows = asyncio.run(_publish(opened, topics, kafka, form))
     if json:
         showing.emit_json({"topic": topics.ticks, "rows": rows})
@@ -76,24 +85,15 @@ def serve(
     shard: Annotated[
         int, Parameter(help="Number of this engine; part of every output's name.")
     ] = 0,
-    config: Annotated[
-        Path | None, Parameter(name=["--config", "-c"], help="TOML; its markets name the symbols.")
-    ] = None,
+    config: ConfigFile = None,
     like: Annotated[
         Path | None,
-        Parameter(help="Data whose symbols the ticks have, instead of markets in the file."),
+        Parameter(help="Data with the symbols of the ticks, instead of a file's markets."),
     ] = None,
-    sets: Annotated[
-        list[str] | None,
-        Parameter(name="--set", negative=(), help="KEY=VALUE changes the configuration."),
-    ] = None,
-    policy: Annotated[
-        str | None, Parameter(name=["--policy", "-p"], help="NAME or FILE.py:CLASS.")
-    ] = None,
+    sets: Sets = None,
+    policy: PolicyName = None,
     prefix: Prefix = "",
-    once: Annotated[
-        bool, Parameter(negative=(), help="Stop where the publisher said that it ended.")
-    ] = False,
+    once: Annotated[bool, Parameter(negative=(), help="Stop where the publisher ended.")] = False,
     json: Json = False,
 ) -> int:
     """The engine on Kafka: ticks and requests in, events and NAVs out, at least once.
@@ -199,6 +199,10 @@ def _info(config: RunConfig, number: int) -> SymbolInfo:
 
 
 def _log_to_stderr() -> None:
+    """Our log on stderr; the client's own complaints come as our errors."""
+    import logging
+
     import structlog
 
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))

@@ -7,7 +7,20 @@ from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 
-__all__ = ["LATEST", "Json", "Quiet", "explain", "report", "run", "verify"]
+__all__ = [
+    "LATEST",
+    "ConfigFile",
+    "DataFiles",
+    "Json",
+    "PolicyName",
+    "Quiet",
+    "Sets",
+    "SymbolName",
+    "explain",
+    "report",
+    "run",
+    "verify",
+]
 
 LATEST: Final = Path("runs/latest")
 MISMATCH: Final = 5
@@ -18,33 +31,38 @@ Quiet = Annotated[
     Parameter(name=["--quiet", "-q"], negative=(), help="No progress, and only what was asked."),
 ]
 RunDir = Annotated[Path, Parameter(help="A run directory; the latest without.")]
+DataFiles = Annotated[Path, Parameter(help="Files and folders; the synthetic sample without.")]
+ConfigFile = Annotated[
+    Path | None, Parameter(name=["--config", "-c"], help="TOML; the standard line-up without.")
+]
+PolicyName = Annotated[
+    str | None,
+    Parameter(
+        name=["--policy", "-p"],
+        help="Takes the place of the dynamic policies: NAME, FILE.py:CLASS.",
+    ),
+]
+Sets = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--set",
+        negative=(),
+        allow_leading_hyphen=True,
+        help="KEY=VALUE changes the configuration, e.g. products.0.latency_ms=250.",
+    ),
+]
+SymbolName = Annotated[str | None, Parameter(help="For files that do not name theirs.")]
 
 
 def run(
-    *data: Annotated[Path, Parameter(help="Files and folders; the synthetic sample without.")],
-    config: Annotated[
-        Path | None, Parameter(name=["--config", "-c"], help="TOML; the standard line-up without.")
-    ] = None,
-    policy: Annotated[
-        str | None,
-        Parameter(
-            name=["--policy", "-p"],
-            help="Takes the place of the dynamic policies: NAME, FILE.py:CLASS.",
-        ),
-    ] = None,
-    sets: Annotated[
-        list[str] | None,
-        Parameter(
-            name="--set",
-            negative=(),
-            allow_leading_hyphen=True,
-            help="KEY=VALUE changes the configuration, e.g. products.0.latency_ms=250.",
-        ),
-    ] = None,
+    *data: DataFiles,
+    config: ConfigFile = None,
+    policy: PolicyName = None,
+    sets: Sets = None,
     requests: Annotated[
         Path | None, Parameter(help="JSON lines of creations and redemptions.")
     ] = None,
-    symbol: Annotated[str | None, Parameter(help="For files that do not name theirs.")] = None,
+    symbol: SymbolName = None,
     bars: Annotated[
         Literal["close", "ohlc", "olhc", "bridge"] | None, Parameter(help="How bars become ticks.")
     ] = None,

@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from engine.report.words import number, percent
+
 __all__ = ["Told", "emit", "emit_json", "note", "progress", "run_screen", "show_rows"]
 
 Told = Callable[[int, int], None]
@@ -108,12 +110,15 @@ class _Lines:
 
 
 def _done(rows: int, ts_ns: int, seconds: float) -> str:
-    rate = rows / max(seconds, 1e-9)
-    shown = f"{rate / 1e6:.1f}M/s" if rate >= 1e6 else f"{rate / 1e3:.0f}k/s"
+    shown = _rate(rows / max(seconds, 1e-9))
     time_shown = (
         f"  {datetime.fromtimestamp(ts_ns // 10**9, UTC):%Y-%m-%d %H:%M:%SZ}" if ts_ns else ""
     )
     return f"{rows:,} ticks  {shown}{time_shown}"
+
+
+def _rate(rate: float) -> str:
+    return f"{rate / 1e6:.1f}M/s" if rate >= 1e6 else f"{rate / 1e3:.0f}k/s"
 
 
 # The first screen of a run ------------------------------------------------------------
@@ -136,8 +141,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=True, header_style="bold", padding=(0, 1))
     columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
         ("\n", lambda row: str(row["product"])),
-        ("multiple x price\n(the myth)", lambda row: f"{row['promise']} {_percent(row['myth'])}"),
-        ("you\ngot", lambda row: _percent(row["got"])),
+        ("multiple x price\n(the myth)", lambda row: f"{row['promise']} {percent(row['myth'])}"),
+        ("you\ngot", lambda row: percent(row["got"])),
         ("\ndirection", lambda row: _part(row, "direction")),
         ("compounding\n/ vol decay", lambda row: _part(row, "compounding")),
         ("leverage\nchange", lambda row: _part(row, "leverage_change")),
@@ -149,25 +154,18 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     if any(row["flows"] for row in rows):
         columns.append(("in and\nout", lambda row: _part(row, "flows")))
     columns += [
-        ("worst\ndrawdown", lambda row: _percent(row["max_drawdown"])),
+        ("worst\ndrawdown", lambda row: percent(row["max_drawdown"])),
         ("re-\nbalances", lambda row: str(row["rebalances"] + row["deleveragings"])),
     ]
-    for number, (name, _) in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    for place, (name, _) in enumerate(columns):
+        table.add_column(name, justify="right" if place else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(escape(show(row)) for _, show in columns))
     return table
 
 
 def _part(row: Mapping[str, Any], *parts: str) -> str:
-    value = sum(row[part] for part in parts) * 100.0
-    return f"{value + 0.0:+.2f}" if abs(value) >= 0.005 else "0.00"
-
-
-def _percent(share: float) -> str:
-    value = share * 100.0
-    text = f"{value:+,.1f}" if abs(value) >= 0.05 else "+0.0"
-    return f"{text} %"
+    return number(100.0 * sum(row[part] for part in parts), signed=True)
 
 
 def _remarks(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -175,20 +173,20 @@ def _remarks(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         if row["leverage_change"] and row["leverage_min"] is not None:
             low, high = sorted((row["leverage_min"], row["leverage_max"]), key=abs)
             yield (
-                f"{row['product']}: leverage ranged {low:.2f} to {high:.2f}, "
-                f"mean {row['leverage_mean']:.2f}. "
+                f"{row['product']}: leverage ranged {number(low)} to {number(high)}, "
+                f"mean {number(row['leverage_mean'])}. "
                 "You could not have known that in advance."
             )
     worst = min(rows, key=lambda row: row["max_drawdown"], default=None)
     if worst is not None and worst["max_drawdown"] < -0.01:
-        down = _percent(worst["max_drawdown"]).lstrip("-")
+        down = percent(-worst["max_drawdown"], signed=False)
         yield f"No liquidation is not no loss: {worst['product']} was down {down} on the way."
 
 
 def _counters(summary: Mapping[str, Any]) -> str:
     products = summary["products"].values()
     counts = [
-        ("ticks", f"{summary['ticks']:,}"),
+        ("ticks", f"{summary['ticks']:,} at {_rate(summary['ticks_per_second'])}"),
         ("rebalances", str(sum(p["rebalances"] for p in products))),
         ("deleveragings", str(sum(p["deleveragings"] for p in products))),
         *_counted("refused requests", summary["refused"]),
@@ -219,8 +217,8 @@ def _assumed(summary: Mapping[str, Any]) -> Iterator[str]:
 def show_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A plain table."""
     table = Table(box=None, header_style="bold", padding=(0, 1))
-    for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number == 0 else "right", overflow="fold")
+    for place, name in enumerate(header):
+        table.add_column(name, justify="left" if place == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     _console().print(table)

@@ -60,7 +60,7 @@ def load_config(
     try:
         config = _converted(source.settings())
         if path is not None:
-            config = _beside(config, Path(path).parent)
+            config = _located(config, Path(path).parent)
         if symbols:
             config = completed(config, symbols)
         if policy is not None:
@@ -69,6 +69,7 @@ def load_config(
             raise ConfigError(f"--set {own[0]}: policy.* belongs to --policy, which is not given")
         if others:
             config = _with_sets(config, others)
+        config = _located(config, Path())
         if symbols:
             config = completed(config, symbols)
             check(config, symbols)
@@ -227,8 +228,13 @@ def _with_policy(config: RunConfig, policy: str, own: Sequence[str]) -> RunConfi
     return with_policy(config, policy, settings)
 
 
-def _beside(config: RunConfig, folder: Path) -> RunConfig:
-    """Files that a configuration names are looked for beside it first."""
+def _located(config: RunConfig, folder: Path) -> RunConfig:
+    """Files that are named get their full path, so that a resolved configuration works from
+    anywhere.
+
+    They are looked for in ``folder`` first, then in the working folder; who is nowhere keeps the
+    name.
+    """
     settings = msgspec.to_builtins(config)
     for market in settings["markets"]:
         if market["funding"]["file"]:
@@ -242,5 +248,7 @@ def _beside(config: RunConfig, folder: Path) -> RunConfig:
 
 
 def _found(file: str, folder: Path) -> str:
-    beside = folder / file
-    return str(beside) if beside.exists() else file
+    for place in (folder / file, Path(file)):
+        if place.exists():
+            return str(place.resolve())
+    return file

@@ -59,7 +59,7 @@ def a_symbol(name: str = "BTCUSDT", **fields: object) -> SymbolInfo:
         "contract_size": 1.0,
         "kinds": (Kind.TRADE, Kind.BBO, Kind.MARK, Kind.INDEX, Kind.FUNDING),
     }
-    return SymbolInfo(symbol=name, **{**known, **fields})  # type: ignore[arg-type]  # valid defaults
+    return SymbolInfo(symbol=name, **{**known, **fields})  # type: ignore[arg-type]
 
 
 TICKS = (a_symbol(),)
@@ -313,7 +313,8 @@ def test_policy_takes_the_dynamic_place(tmp_path: Path) -> None:
     config = load_config(None, ["policy.review=10s"], symbols=TICKS, policy=f"{file}:Two")
     assert [p.id for p in config.products] == ["BTC3L", "BTC3S", "BTC-SMART-L", "BTC-SPOT"]
     mine, floor = config.products[2].policies
-    assert (mine.path, mine.review, floor) == (f"{file}:Two", "10s", MarginFloor())  # type: ignore[union-attr]
+    assert (mine.path, mine.review) == (f"{file}:Two", "10s")  # type: ignore[union-attr]
+    assert floor == MarginFloor()
     spec = spec_of(config, TICKS)
     assert spec.policies[2][0].review_ns == 10 * 10**9  # type: ignore[attr-defined]
     built_in = load_config(None, ["policy.target_vol=0.4"], symbols=TICKS, policy="trend-vol")
@@ -339,7 +340,10 @@ def test_files_beside_the_configuration(tmp_path: Path) -> None:
             '{ type = "user", path = "mine.py:Two", review = "30s" }',
         )
     )
-    spec = spec_of(load_config(path, symbols=TICKS), TICKS)
+    config = load_config(path, symbols=TICKS)
+    mine = config.products[0].policies[0]
+    assert mine.path == f"{tmp_path / 'mine.py'}:Two"  # type: ignore[union-attr]
+    spec = spec_of(config, TICKS)
     assert spec.markets[0].funding.instants == (
         (1_700_000_000 * 10**9, 0.0001),
         (1_700_035_200 * 10**9, -0.0002),

@@ -95,7 +95,7 @@ def replayed(spec: EngineSpec) -> tuple[list[Event], Engine]:
 
 def asked(policy: Policy, **market: float) -> SetLeverage:
     view = View(
-        MarketView(ts_ns=START_NS, mark=100.0, price=100.0, index=100.0, **market),  # type: ignore[arg-type]
+        MarketView(START_NS, 100.0, 100.0, 100.0, **market),  # type: ignore[arg-type]
         PositionView(nav=1.0, exposure=0.0, leverage=0.0, target=0.0),
         START_NS - 1,
     )
@@ -130,7 +130,8 @@ def test_review_of_the_class_and_of_the_configuration(tmp_path: Path) -> None:
     body = TWO.replace("class Mine:\n", 'class Mine:\n    review = "10s"\n')
     assert loaded(tmp_path, body).review_ns == 10 * SECOND_NS  # type: ignore[attr-defined]
     name = f"{a_file(tmp_path, body)}:Mine"
-    assert load_policy(name, {}, review_ns=SECOND_NS).review_ns == SECOND_NS  # type: ignore[attr-defined]
+    quick = load_policy(name, {}, review_ns=SECOND_NS)
+    assert quick.review_ns == SECOND_NS  # type: ignore[attr-defined]
     assert loaded(tmp_path, TWO).review_ns == 60 * SECOND_NS  # type: ignore[attr-defined]
     wrong = a_file(tmp_path, body.replace("10s", "often"), "p9.py")
     assert 'Mine.review must be a duration such as "10s"' in refusal(f"{wrong}:Mine")

@@ -1,0 +1,111 @@
+"""Tests of ``engine/conform.py``: the known answers, planted wrong ones, and how the errors
+fall."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.conform import GROUPS, band, conform, sec
+from engine.errors import InputError
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+PRODUCTS = json.loads((VECTORS / "products.json").read_text())
+BANDS = {"target": 3, "low": 2.25, "high": 4.125, "path": [100, 50, 100]}
+YEAR = {"target": 2, "index_return": 1, "volatility": 0.5}
+
+
+def a_file(folder: Path, group: str, number: int = 0, **changes: Any) -> Path:
+    """A file with one vector of ours, changed."""
+    (found,) = [each for each in PRODUCTS["groups"] if each["id"] == group]
+    vector = {**found["vectors"][number], **changes}
+    path = folder / "vectors.json"
+    path.write_text(json.dumps({"groups": [{"id": group, "vectors": [vector]}]}))
+    return path
+
+
+def test_known_answers() -> None:
+    """Every vector of the supported groups is met; the others are unsupported, none fails."""
+    answers = conform(VECTORS / "products.json")
+    of_status = {
+        status: [a for a in answers if a.status == status] for status in ("passed", "failed")
+    }
+    assert [(a.id, a.detail) for a in of_status["failed"]] == []
+    assert len(of_status["passed"]) == sum(
+        len(group["vectors"]) for group in PRODUCTS["groups"] if group["id"] in GROUPS
+    )
+    assert {a.group for a in of_status["passed"]} == set(GROUPS)
+    assert {a.status for a in answers if a.group not in GROUPS} == {"unsupported"}
+    assert {a.status for a in conform(VECTORS / "venue.json")} == {"unsupported"}
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_wrong_answer_fails(number: int, tmp_path: Path) -> None:
+    """An expected value that is off by two parts in 10^12 fails, and is named."""
+    (group,) = [each for each in PRODUCTS["groups"] if each["id"] == "LEV"]
+    expected = group["vectors"][number]["expected"]
+    for key, value in expected.items():
+        wrong = {**expected, key: value * (1.0 + 2e-12)}
+        (answer,) = conform(a_file(tmp_path, "LEV", number, expected=wrong))
+        assert answer.status == "failed"
+        assert answer.detail.startswith(f"{key}: ")
+
+
+def test_wrong_count_of_rebalances_fails(tmp_path: Path) -> None:
+    """One rebalance more than there are is a failure."""
+    (answer,) = conform(a_file(tmp_path, "BAND", expected={"rebalances": 9}))
+    assert answer.status == "failed"
+
+
+def test_values_without_answers(tmp_path: Path) -> None:
+    """A vector without expected values is computed."""
+    (answer,) = conform(a_file(tmp_path, "PATH", expected={}))
+    assert answer.status == "computed"
+    assert answer.values == {"nav_factor": pytest.approx(0.9454545454545455, rel=1e-12)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", r"vectors\.json:1: not JSON"),
+        ("{}", "no file of vectors"),
+        ('{"groups": [{"id": "LEV", "vectors": [{"id": "X"}]}]}', "vector X: KeyError: 'inputs'"),
+    ],
+)
+def test_no_vectors(text: str, expected: str, tmp_path: Path) -> None:
+    """What is no file of vectors is an error of the data."""
+    path = tmp_path / "vectors.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=expected):
+        conform(path)
+
+
+def falls_as_one_over_n(error: Callable[[int], float], *counts: int) -> bool:
+    """Ten times the points, a tenth of the error."""
+    found = [error(count) * count for count in counts]
+    return max(found) < 1.6 * min(found)
+
+
+def test_band_error_falls_as_one_over_n() -> None:
+    """Seen through more ticks, a band product comes nearer to continuous monitoring as 1 / n."""
+    exact = 0.5672422472193703
+
+    def error(ticks: int) -> float:
+        values = band(BANDS, ticks)
+        assert values["rebalances"] == 8
+        return abs(values["nav_factor"] - exact)
+
+    assert falls_as_one_over_n(error, 10**3, 10**4, 10**5)
+
+
+def test_closed_form_error_falls_as_one_over_n() -> None:
+    """With more rebalances a year's return comes nearer to the closed form as 1 / n."""
+    exact = (2.0**2 * math.exp(-0.25) - 1.0) * 100.0
+    assert falls_as_one_over_n(
+        lambda steps: abs(sec(YEAR, steps)["fund_return_pct"] - exact), 200, 2_000, 10_000
+    )
