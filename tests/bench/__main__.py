@@ -16,6 +16,7 @@ from tests.bench.table import Row, Scale, environment, show
 BENCHMARKS: Final[dict[str, Callable[[Scale], list[Row]]]] = {
     "w1": races.race_w1,
     "w2": races.race_w2,
+    "mixed": races.race_mixed,
     "rebalance": races.rebalance,
     "shipped": replays.shipped,
     "symbols": replays.symbols,

@@ -19,7 +19,7 @@ from engine.ledger import CAUSES
 from engine.nav import product_navs
 from engine.outputs import Outputs
 from engine.ticks import Step
-from tests.bench.tapes import Lineup, Tape, heart_spec
+from tests.bench.tapes import Lineup, MixedTape, Tape, heart_spec
 
 __all__ = ["Contestant", "Ours", "Score", "Tally", "equal", "play"]
 
@@ -92,7 +92,7 @@ class Ours:
         score.wakes, score.wakes_empty = engine.state.wakes, engine.state.wakes_empty
 
 
-def play(contestant: Contestant, lineup: Lineup, tape: Tape, block: int) -> Score:
+def play(contestant: Contestant, lineup: Lineup, tape: Tape | MixedTape, block: int) -> Score:
     """One run over the whole tape, cut into steps of ``block`` rows."""
     score = Score(tally=Tally(nav_sums=[0.0] * len(lineup)))
     sums = np.zeros(len(lineup))

@@ -15,10 +15,11 @@ def race(who: str, work: str, ticks: str, block: str) -> object:
     """One contestant, one run."""
     from tests.bench.contest import play
     from tests.bench.races import CONTESTANTS
-    from tests.bench.tapes import WORK, tape
+    from tests.bench.tapes import WORK, mixed_tape, tape
 
     lineup = WORK[work]
-    return play(CONTESTANTS[who](lineup), lineup, tape(int(ticks)), int(block))
+    replayed = mixed_tape(int(ticks)) if lineup.mixed else tape(int(ticks))
+    return play(CONTESTANTS[who](lineup), lineup, replayed, int(block))
 
 
 def shipped(rows: str) -> object:

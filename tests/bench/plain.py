@@ -9,10 +9,13 @@ events, the digests, the attribution of costs.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
+
 from engine.events import OrderFilled, OrderSent, Output, ProductLaunched, Rebalanced
-from engine.ticks import Marks, Step
+from engine.ticks import NOT_MARKET, Kind, Marks, Step
 from tests.bench.contest import Score
 from tests.bench.tapes import SAMPLE_NS, SEED_ATOMS, Lineup
 
@@ -21,6 +24,27 @@ __all__ = ["Plain"]
 FEE_OVER: Final = 4
 FEE_UNDER: Final = 10_000
 DRAW_IN: Final = 1e-12
+TRADE, BBO, MARK = int(Kind.TRADE), int(Kind.BBO), int(Kind.MARK)
+_VALUES: Final = {
+    Kind.TRADE: ("price", "size", "aggressor", "trade_id"),
+    Kind.BBO: ("bid", "ask", "bid_size", "ask_size"),
+    Kind.MARK: ("price", "price", "price", "price"),
+}
+
+
+def _merged(step: Step) -> Iterator[tuple[Any, ...]]:
+    """The rows of all tables in the order of the input: kind, time and four values."""
+    tables = step.tables
+    order = np.concatenate([table.sequence for table in tables]).argsort()
+    columns = [
+        np.concatenate([np.full(len(table), int(table.KIND)) for table in tables]),
+        np.concatenate([table.ts_ns for table in tables]),
+        *(
+            np.concatenate([getattr(table, _VALUES[table.KIND][place]) for table in tables])
+            for place in range(4)
+        ),
+    ]
+    return zip(*(column[order].tolist() for column in columns), strict=True)
 
 
 class Plain:
@@ -43,6 +67,10 @@ class Plain:
         self.sequence = 0
         self.rejected = self.rebalances = self.transfers = 0
         self.events: list[Output] = []
+        self.top = (0.0, 0.0)
+        self.last_id = -1
+        if lineup.mixed:
+            self.process = self.process_mixed  # type: ignore[method-assign]
 
     def process(self, step: Step) -> tuple[list[Output], list[float]]:
         """Events, and NAVs one after the other."""
@@ -67,8 +95,52 @@ class Plain:
             mark = price
             for number, low, high in edges:
                 if not low < price < high:
-                    self._rebalance(number, price, ts_ns, row)
+                    self._rebalance(number, price, price, price, ts_ns, row)
         self.mark, self.last_ns, self.next_ns = mark, last_ns, next_ns
+        return events, navs
+
+    def process_mixed(self, step: Step) -> tuple[list[Output], list[float]]:
+        """``process`` for steps of trades, book tops and marks: every row is judged."""
+        events: list[Output] = []
+        navs: list[float] = []
+        self.events = events
+        edges, mark, last_ns, next_ns = self.edges, self.mark, self.last_ns, self.next_ns
+        bid, ask = self.top
+        last_id = self.last_id
+        if next_ns < 0:
+            next_ns = -(-min(int(t.ts_ns[0]) for t in step.tables) // SAMPLE_NS) * SAMPLE_NS
+        for row, (kind, ts_ns, one, two, three, four) in enumerate(_merged(step), step.first):
+            if ts_ns < last_ns:
+                self.rejected += 1
+                continue
+            if kind == TRADE:
+                if not (0.0 < one < math.inf and two >= 0.0 and three < NOT_MARKET):
+                    self.rejected += 1
+                    continue
+                if four <= last_id:
+                    self.rejected += 1
+                    continue
+                last_id = four
+            elif kind == BBO:
+                if not (0.0 < one < two < math.inf and three >= 0.0 and four >= 0.0):
+                    self.rejected += 1
+                    continue
+            elif not 0.0 < one < math.inf:
+                self.rejected += 1
+                continue
+            last_ns = ts_ns
+            while next_ns < ts_ns:
+                self._value(navs, mark)
+                next_ns += SAMPLE_NS
+            if kind == BBO:
+                bid, ask = one, two
+            elif kind == MARK:
+                mark = one
+                for number, low, high in edges:
+                    if not low < mark < high:
+                        self._rebalance(number, mark, bid or mark, ask or mark, ts_ns, row)
+        self.mark, self.last_ns, self.next_ns = mark, last_ns, next_ns
+        self.top, self.last_id = (bid, ask), last_id
         return events, navs
 
     def finish(self) -> tuple[list[Output], list[float]]:
@@ -92,7 +164,10 @@ class Plain:
         balances[target] += amount
         self.transfers += 1
 
-    def _rebalance(self, number: int, price: float, ts_ns: int, sequence: int) -> None:
+    def _rebalance(
+        self, number: int, price: float, bid: float, ask: float, ts_ns: int, sequence: int
+    ) -> None:
+        """``price`` is the mark; the order meets the best bid or ask."""
         balances, say = self.balances, self.events.append
         name, target = f"P{number}", self.lineup.targets[number]
         cash_at, lots_at = 2 * number, 2 * number + 1
@@ -122,11 +197,14 @@ class Plain:
                 **place,
             )
         )
-        hedge = math.floor(-lots * price)
-        fee = -(-abs(hedge) * FEE_OVER // FEE_UNDER)
+        mid = (bid + ask) * 0.5
+        paid = mid * (1.0 + math.copysign((ask - bid) * 0.5 / mid, lots))
+        hedge = math.floor(-lots * mid)
+        impact = math.floor(-lots * paid) - hedge
+        fee = -(-abs(hedge + impact) * FEE_OVER // FEE_UNDER)
         self._post(self.book_lots, lots_at, lots)
         self._post(self.book_cash, cash_at, hedge)
-        self._post(self.book_cash, cash_at, 0)  # spread and impact, nothing in a flat book
+        self._post(self.book_cash, cash_at, impact)
         self._post(cash_at, self.fees, fee)
         say(
             OrderFilled(
@@ -135,11 +213,11 @@ class Plain:
                 order=order,
                 purpose=purpose,
                 lots=lots,
-                price=price,
-                mid_price=price,
+                price=paid,
+                mid_price=mid,
                 mark_price=price,
                 hedge_atoms=hedge,
-                spread_impact_atoms=0,
+                spread_impact_atoms=impact,
                 fee_atoms=fee,
                 **place,
             )
@@ -157,7 +235,7 @@ class Plain:
                 position_lots=held,
                 mark_price=price,
                 nav_atoms=cash + math.floor(held * price),
-                cost_atoms=fee,
+                cost_atoms=fee - impact,
                 decided_ns=ts_ns,
                 opening=opening,
                 **place,

@@ -24,7 +24,19 @@ from engine.venue.book import BookSpec
 from engine.venue.contract import ContractSpec
 from strategies import LeverageBand
 
-__all__ = ["SAMPLE_NS", "SEED_ATOMS", "TAKER_FEE", "WORK", "Lineup", "Tape", "heart_spec", "tape"]
+__all__ = [
+    "BLOCK_ROWS",
+    "SAMPLE_NS",
+    "SEED_ATOMS",
+    "TAKER_FEE",
+    "WORK",
+    "Lineup",
+    "MixedTape",
+    "Tape",
+    "heart_spec",
+    "mixed_tape",
+    "tape",
+]
 
 SEED_ATOMS: Final = 10**12
 """Quote atoms in each product at the start: a million."""
@@ -33,6 +45,9 @@ SAMPLE_NS: Final = SECOND_NS
 """Every product's NAV is sampled at every second."""
 BATCH_ROWS: Final = 100_000
 """Rows between two looks at the clock; outputs are drained there, beside the time that counts."""
+
+BLOCK_ROWS: Final = 65_536
+"""Rows of a step as a recording gives them."""
 
 _INTERVAL_NS: Final = 86_400_000
 _MOVE_BPS: Final = 0.5
@@ -43,11 +58,13 @@ than exact numbers do."""
 
 
 class Lineup(Struct, frozen=True):
-    """Products of a benchmark: signed targets, and the band's edges in absolute leverage."""
+    """Products of a benchmark: signed targets, and the band's edges in absolute leverage; ``mixed``
+    tapes hold trades and book tops beside the marks."""
 
     targets: tuple[float, ...]
     lows: tuple[float, ...]
     highs: tuple[float, ...]
+    mixed: bool = False
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -67,8 +84,13 @@ def _lineup(products: int, width: float) -> Lineup:
     )
 
 
-WORK: Final = {"w1": _lineup(1, 0.0366), "w2": _lineup(100, 0.02275)}
-"""About 65 rebalances on 1M ticks, and about 20,560."""
+WORK: Final = {
+    "w1": _lineup(1, 0.0366),
+    "w2": _lineup(100, 0.02275),
+    "mixed": Lineup((3.0, -3.0, 2.0), (2.9, 2.9, 1.96), (3.1, 3.1, 2.04), mixed=True),
+}
+"""About 65 rebalances on 1M ticks, and about 20,560; the third is like the standard line-up, with
+rebalances."""
 
 
 class Tape:
@@ -94,6 +116,45 @@ class Tape:
             sequence=self.sequence[rows], symbol=0, ts_ns=self.ts_ns[rows], price=self.price[rows]
         )
         return Step(first=first, end=end, tables=(marks,))
+
+
+class MixedTape:
+    """Trades, book tops and marks of one symbol, a hundred rows a second."""
+
+    def __init__(self, steps: list[Step]) -> None:
+        self.steps = steps
+
+    def __len__(self) -> int:
+        return self.steps[-1].end
+
+    def batches(self, block: int) -> Iterator[list[Step]]:
+        """The steps as they were generated; ``block`` is what they were generated with."""
+        assert block == BLOCK_ROWS
+        for step in self.steps:
+            yield [step]
+
+
+@cache
+def mixed_tape(rows: int) -> MixedTape:
+    """The mixed tape of that many rows; the same bits everywhere."""
+    from feeds.synthetic import generate_rows
+
+    return MixedTape([_off_grid(step) for step in generate_rows(rows, block_rows=BLOCK_ROWS)])
+
+
+def _off_grid(step: Step) -> Step:
+    tables = tuple(
+        table.replaced(
+            ingest_ns=None,
+            **{
+                name: column * _OFF_GRID
+                for name, column in table.values()
+                if name in ("price", "bid", "ask")
+            },
+        )
+        for table in step.tables
+    )
+    return Step(first=step.first, end=step.end, tables=tables)
 
 
 @cache
