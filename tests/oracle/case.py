@@ -1,0 +1,35 @@
+"""What oracle and engine are told alike: one product on one market, and the rows of a tape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+HOUR = 3_600_000_000_000
+Row = tuple[Any, ...]
+"""``("mark" | "trade", ts, price)``, ``("bbo", ts, bid, ask)``, ``("heartbeat", ts)``,
+``("funding", ts, rate, next_ns)``, ``("create" | "redeem", ts, id, user, quote | units)``."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One product on one market: money in quote atoms, times in ns, the rest as users write it."""
+
+    seed: int
+    holdings: tuple[tuple[str, int], ...] = ()
+    inverse: bool = False
+    source: str = "mark"  # the rows that value the position: "mark", "mid" (of bbo) or "trade"
+    lot_size: float = 0.001  # in base; inverse: in contracts
+    face: float = 1.0  # quote a contract; linear: base a contract
+    taker_fee: float = 0.0
+    half_spread_bps: float = 0.0
+    # ("band", target, low, high), ("floor", max, cut to), ("schedule", target, every ns)
+    policies: tuple[tuple[Any, ...], ...] = (("band", 3.0, 2.4, 3.6),)
+    latency: int = 0
+    queue: bool = False
+    management_fee: float = 0.0
+    fee_every: int = 24 * HOUR
+    rate_8h: float | None = None  # none: from rows of the tape
+    insurance: int = 0
+    reserve: int = 0
+    nav_every: int = 10**9
