@@ -147,14 +147,18 @@ class Rows:
         self.columns.append(column)
         self.by_kind[column.kind] = column
 
-    def seal(self) -> None:
-        """All columns are in: engine time at a row is the running maximum over all kinds and messages up to it."""
-        moved = [
+    def moved(self) -> list[tuple[int, int]]:
+        """``(sequence, ts_ns)`` of the messages that may move engine time."""
+        return [
             (sequence, message.ts_ns)
             for sequence, message in self.barriers
             if isinstance(message, CreationRequest | RedemptionRequest)
             and self.floor_ns < message.ts_ns
         ]
+
+    def seal(self) -> None:
+        """All columns are in: engine time at a row is the running maximum over all kinds and messages up to it."""
+        moved = self.moved()
         self.moments = moved
         if len(self.columns) > 1 or (self.columns and moved):
             clock = np.full(self.end - self.first, self.floor_ns)
@@ -220,15 +224,17 @@ class Intake:
             time_ns: engine time before the step.
         """
         rows = Rows(step, time_ns)
-        refused = False
-        for table in step.tables:
-            column = self._fast(table, time_ns)
-            if column is None:
-                refused = True
-                column = self._walk(table, time_ns, rows.barriers)
-            if column is not None:
-                rows.add(column)
-        if refused:
+        messages = len(rows.barriers)
+        if _leaps(step, time_ns):
+            columns = self._walk(step.tables, rows)
+        else:
+            columns = []
+            for table in step.tables:
+                column = self._fast(table, time_ns)
+                columns += self._walk((table,), rows) if column is None else [column]
+        for column in columns:
+            rows.add(column)
+        if len(rows.barriers) > messages:
             rows.barriers.sort(key=_place)
         rows.seal()
         return rows
@@ -244,7 +250,7 @@ class Intake:
             return None
         lane = self.lanes[table.KIND][symbol]
         first, last = int(ts[0]), int(ts[-1])
-        if first < lane.ts_ns or first < 0 or (time_ns and last - time_ns > _CLOCK_JUMP_NS):
+        if first < lane.ts_ns or first < 0 or last >= NEVER_NS:
             return None
         prices, low, high = _prices(table)
         if prices is not None:
@@ -270,7 +276,7 @@ class Intake:
         ts = table.ts_ns
         if symbols.min() < 0 or symbols.max() >= self.symbols or ts.min() < 0:
             return None
-        if time_ns and int(ts.max()) - time_ns > _CLOCK_JUMP_NS:
+        if int(ts.max()) >= NEVER_NS:
             return None
         order = symbols.astype(np.int16).argsort(kind="stable")
         whose, when = symbols[order], ts[order]
@@ -308,28 +314,35 @@ class Intake:
         run = np.maximum.accumulate(np.maximum(ts, time_ns))
         return Column(table, run, prices, low, high)
 
-    def _walk(self, table: Table, time_ns: int, barriers: list[tuple[int, Any]]) -> Column | None:
-        """Row by row: the rules as they are meant."""
-        keep = np.zeros(len(table), bool)
-        symbols, times = table.symbols().tolist(), table.ts_ns.tolist()
-        prices = _prices(table)[0]
-        priced = [0.0] * len(table) if prices is None else prices.tolist()
-        clock = time_ns
-        for row in range(len(table)):
-            symbol, ts = symbols[row], times[row]
-            reason = self._judge(table, row, symbol, ts, priced[row], clock)
+    def _walk(self, tables: tuple[Table, ...], rows: Rows) -> list[Column]:
+        """Row by row, in the order of the input: the rules as they are meant."""
+        keep = [np.zeros(len(table), bool) for table in tables]
+        symbols = [table.symbols().tolist() for table in tables]
+        prices = [_prices(table)[0] for table in tables]
+        moved = rows.moved()
+        clock = rows.floor_ns
+        order = sorted(
+            (sequence, number, row)
+            for number, table in enumerate(tables)
+            for row, sequence in enumerate(table.sequence.tolist())
+        )
+        for sequence, number, row in order:
+            while moved and moved[0][0] < sequence:
+                clock = max(clock, moved.pop(0)[1])
+            table, symbol, known = tables[number], symbols[number][row], prices[number]
+            ts, price = int(table.ts_ns[row]), 0.0 if known is None else float(known[row])
+            reason = self._judge(table, row, symbol, ts, price, clock)
             if reason is None:
-                keep[row] = True
+                keep[number][row] = True
                 clock = max(clock, ts)
             elif reason:
                 rejection = Rejection(reason, symbol, table.KIND, ts, _detail(table, row))
-                barriers.append((int(table.sequence[row]), rejection))
-        if not keep.any():
-            return None
-        kept = table if keep.all() else table.take(keep)
-        run = np.maximum.accumulate(np.maximum(kept.ts_ns, time_ns))
-        prices, low, high = _prices(kept)
-        return Column(kept, run, prices, low, high)
+                rows.barriers.append((sequence, rejection))
+        return [
+            _column(table if kept.all() else table.take(kept), rows.floor_ns)
+            for table, kept in zip(tables, keep, strict=True)
+            if kept.any()
+        ]
 
     def _judge(
         self, table: Table, row: int, symbol: int, ts: int, price: float, clock: int
@@ -373,6 +386,20 @@ class Intake:
         lane.suspects = lane.suspects + 1 if agrees else 1
         lane.suspect = price
         return lane.suspects >= _CONFIRMATIONS
+
+
+def _leaps(step: Step, time_ns: int) -> bool:
+    """Whether some row may be too far ahead of the clock: then all kinds are judged together, as
+    each moves the clock for the others."""
+    if not step.tables:
+        return False
+    since = time_ns or min(int(table.ts_ns.min()) for table in step.tables)
+    return max(int(table.ts_ns.max()) for table in step.tables) - since > _CLOCK_JUMP_NS
+
+
+def _column(table: Table, time_ns: int) -> Column:
+    run = np.maximum.accumulate(np.maximum(table.ts_ns, time_ns))
+    return Column(table, run, *_prices(table))
 
 
 def _place(barrier: tuple[int, Any]) -> int:
