@@ -129,17 +129,20 @@ def run_screen(verdict: str, rows: Sequence[Mapping[str, Any]], summary: Mapping
     console = _console()
     console.print(f"[bold]{escape(verdict)}[/bold]", soft_wrap=True)
     console.print()
-    console.print(_table(rows))
-    console.print()
+    for table in _tables(rows, console.width):
+        console.print(table)
+        console.print()
     for line in (*_remarks(rows), _counters(summary), *_assumed(summary)):
         console.print(f" {escape(line)}", soft_wrap=True)
     console.print()
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Shares of the equity at the start, in per cent; columns of nothing are left out."""
-    table = Table(box=None, pad_edge=True, header_style="bold", padding=(0, 1))
-    columns: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
+Column = tuple[str, Callable[[Mapping[str, Any]], str]]
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """Shares of the equity at the start, in per cent; a column of nothing is left out."""
+    columns: list[Column] = [
         ("\n", lambda row: str(row["product"])),
         ("multiple x price\n(the myth)", lambda row: f"{row['promise']} {percent(row['myth'])}"),
         ("you\ngot", lambda row: percent(row["got"])),
@@ -153,14 +156,39 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
     ]
     if any(row["flows"] for row in rows):
         columns.append(("in and\nout", lambda row: _part(row, "flows")))
-    columns += [
+    return [
+        *columns,
         ("worst\ndrawdown", lambda row: percent(row["max_drawdown"])),
         ("re-\nbalances", lambda row: str(row["rebalances"] + row["deleveragings"])),
     ]
-    for place, (name, _) in enumerate(columns):
-        table.add_column(name, justify="right" if place else "left", no_wrap=True)
+
+
+def _tables(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[Table]:
+    """A row a product; where the terminal is too narrow for it, a column a product, in parts."""
+    columns = _columns(rows)
+    heads = [head for head, _ in columns]
+    cells = [[show(row) for _, show in columns] for row in rows]
+    widths = [max(map(len, head.split("\n"))) for head in heads]
+    for row in cells:
+        widths = [max(known, len(cell)) for known, cell in zip(widths, row, strict=True)]
+    if sum(widths) + 2 * len(widths) <= width:
+        yield _table(heads, cells)
+        return
+    names = [head.replace("re-\n", "re").replace("\n", " ").strip() for head in heads]
+    wide = 2 + max(len(cell) for row in cells for cell in row)
+    each = max(1, (width - 2 - max(map(len, names))) // wide)
+    for first in range(0, len(cells), each):
+        part = cells[first : first + each]
+        turned = [list(line) for line in zip(names, *part, strict=True)]
+        yield _table(turned[0], turned[1:])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 1))
+    for place, head in enumerate(heads):
+        table.add_column(escape(head), justify="right" if place else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*(escape(show(row)) for _, show in columns))
+        table.add_row(*(escape(cell) for cell in row))
     return table
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from engine import api
-from engine.cli import main
+from engine.cli import main, showing
 from tests.brokers import kafka_brokers
 
 __all__ = ["kafka_brokers"]
@@ -84,6 +86,25 @@ def test_table_sums(folder: Path, typed: Any) -> None:
         numbers = [float(t.replace("−", "-")) for t in re.findall(r"[+−]?\d+\.\d+", line)]
         assert len(numbers) == 10, line
         assert sum(numbers[2:9]) == pytest.approx(numbers[1], abs=0.1)
+
+
+def test_narrow_terminal(folder: Path) -> None:
+    """Where a row does not fit, products become columns; no figure is cut."""
+    rows = api.run(DATA, write=False).table
+    (wide,) = list(showing._tables(rows, 200))
+    assert next(column.header for column in wide.columns) == "\n"
+    narrow = list(showing._tables(rows, 80))
+    assert [column.header for table in narrow for column in table.columns if column.header] == [
+        "BTC3L",
+        "BTC3S",
+        "BTC-SMART-L",
+        "BTC-SMART-S",
+        "BTC-SPOT",
+    ]
+    for table in narrow:
+        text = io.StringIO()
+        Console(file=text, width=80).print(table)
+        assert "…" not in text.getvalue()
 
 
 def test_json_is_the_summary(folder: Path, typed: Any) -> None:
