@@ -10,64 +10,68 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
-
-from cyclopts import App, CycloptsError
+from typing import TYPE_CHECKING, Final
 
 from engine.errors import LevsimError
 
-__all__ = ["app", "main"]
+if TYPE_CHECKING:
+    from cyclopts import App
+
+__all__ = ["main"]
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130
+VERSION: Final = "levsim 0.1.0"
 _DEBUG: Final = "--debug"
-
-app = App(
-    name="levsim",
-    help=(
-        "Replays recorded markets through leveraged tokens and Smart "
-        "Leverage products, and says where the "
-        "result came from. Without a command it replays the synthetic sample."
-    ),
-    help_epilogue="--debug with any command shows the traceback of an internal error.",
-    version="levsim 0.1.0",
-    help_flags=["--help", "-h"],
-    help_format="plaintext",  # markdown would take longer to import than everything else
-    result_action="return_value",
-    suppress_keyboard_interrupt=False,
+_HELP: Final = (
+    "Replays recorded markets through leveraged tokens and Smart Leverage products, and says\n"
+    "where the result came from. Without a command it replays the synthetic sample."
 )
 _COMMANDS: Final = {
     "run": ("running:run", "Replay market data through the products of a configuration."),
-    "verify": (
-        "running:verify",
-        "Run again from what a run directory holds, and compare every byte.",
-    ),
+    "verify": ("running:verify", "Run again from what a run directory holds; compare every byte."),
     "explain": ("running:explain", "Where the result of a run came from, in words."),
     "report": ("running:report", "Write report.html of a run again."),
+    "policy list": ("policies:list_policies", "Built-in policies and installed plug-ins."),
+    "data inspect": ("data:inspect", "What files hold and where they are poor."),
+    "data import": ("data:import_data", "Write files as one Parquet recording."),
+    "data sample": ("data:sample", "Write the synthetic sample as Parquet."),
     "publish": ("kafka:publish", "Write market data to Kafka."),
     "serve": ("kafka:serve", "The engine on Kafka: ticks and requests in, events and NAVs out."),
     "conform": ("conforming:conform", "Work out the known answers of a file of vectors."),
 }
-for _name, (_place, _help) in _COMMANDS.items():
-    app.command(f"engine.cli.{_place}", name=_name, help=_help)
-_policy = App(name="policy", help="Leverage policies.")
-_policy.command(
-    "engine.cli.policies:list_policies",
-    name="list",
-    help="Built-in policies and installed plug-ins.",
-)
-_data = App(name="data", help="Market data.")
-_data.command(
-    "engine.cli.data:inspect", name="inspect", help="What files hold and where they are poor."
-)
-_data.command(
-    "engine.cli.data:import_data", name="import", help="Write files as one Parquet recording."
-)
-_data.command(
-    "engine.cli.data:sample", name="sample", help="Write the synthetic sample as Parquet."
-)
-app.command(_policy)
-app.command(_data)
+_GROUPS: Final = {"policy": "Leverage policies.", "data": "Market data."}
+
+
+def _overview() -> str:
+    """The help of the whole, made here: the library that parses takes long to import."""
+    commands = "\n".join(f"  {name:14}{does}" for name, (_, does) in _COMMANDS.items())
+    return (
+        f"Usage: levsim COMMAND [ARGUMENTS]\n\n{_HELP}\n\nCommands:\n{commands}\n\n"
+        "levsim COMMAND --help shows a command's arguments, levsim --version the version.\n"
+        f"{_DEBUG} with any command shows the traceback of an internal error.\n"
+    )
+
+
+def _application() -> App:
+    from cyclopts import App
+
+    app = App(
+        name="levsim",
+        help=_HELP,
+        version=VERSION,
+        help_flags=["--help", "-h"],
+        help_format="plaintext",
+        result_action="return_value",
+        suppress_keyboard_interrupt=False,
+    )
+    groups = {name: App(name=name, help=said) for name, said in _GROUPS.items()}
+    for group in groups.values():
+        app.command(group)
+    for name, (place, said) in _COMMANDS.items():
+        above, _, own = name.rpartition(" ")
+        (groups[above] if above else app).command(f"engine.cli.{place}", name=own, help=said)
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,8 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.exit(main(sys.argv[1:]))
     given = [argument for argument in arguments if argument != _DEBUG]
     debug = len(given) < len(arguments)
+    if given in (["--help"], ["-h"]):
+        sys.stdout.write(_overview())
+        return 0
+    from cyclopts import CycloptsError
+
     try:
-        result = app(given or ["run"], exit_on_error=False, print_error=False)
+        result = _application()(given or ["run"], exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         return _refused(str(error), USAGE, " (levsim --help shows the commands)")

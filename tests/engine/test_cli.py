@@ -124,6 +124,13 @@ def test_command_and_api_agree(folder: Path, typed: Any) -> None:
     assert done.json["products"]["BTC3L"]["rebalances"] > 50
 
 
+def test_options_before_the_data(folder: Path, typed: Any) -> None:
+    """``--set`` takes one value, so that data may follow it."""
+    done = typed("run", "--set", "seed=3", "--set", "bars=close", DATA, "--json", "--no-report")
+    assert done.code == 0
+    assert (done.json["seed"], done.json["ticks"]) == (3, 120)
+
+
 def test_quiet(folder: Path, typed: Any) -> None:
     """``-q`` prints the verdict and the paths, and no progress."""
     done = typed("run", DATA, "-q", "--out", "one", "--no-report")
@@ -350,7 +357,7 @@ def levsim(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 
 
 def test_help_is_quick() -> None:
-    """``levsim --help`` takes less than 0.3 s of the processor, and imports no numpy."""
+    """``levsim --help`` takes less than 0.3 s of the processor, and names every command."""
     taken = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
