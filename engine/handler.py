@@ -200,6 +200,11 @@ class Handler:
         )
         return View(scene.view(self._uses_signals), position, scene.due_ns)
 
+    def _keep_high_water(self, scene: Scene) -> None:
+        """The line is about to change: what was reached on the old one counts."""
+        if self._uses_high_water and self.state.status == ACTIVE:
+            self._watch_high_water(scene, *self.account.line())
+
     def _watch_high_water(self, scene: Scene, intercept: float, slope: float) -> None:
         """Between wakes NAV was on one line, so its highest was at an extreme of the price."""
         low, high = scene.extremes(self.number)
@@ -318,6 +323,7 @@ class Handler:
 
     def fill(self, scene: Scene) -> None:
         """An alarm: orders that are due meet the book."""
+        self._keep_high_water(scene)
         state = self.desk.state
         orders = [*state.deals, *([state.plan] if state.plan else [])]
         due = [order for order in orders if order.arrives_ns <= scene.ts_ns]
@@ -408,6 +414,7 @@ class Handler:
         lots = account.lots
         if self.state.status in (PENDING, CLOSED) or lots == 0 or self.spec.kind == "spot":
             return
+        self._keep_high_water(scene)
         size = account.contract.notional(lots, scene.mark)
         paid = funding_payment(size, 1 if lots > 0 else -1, rate)
         account.pay_funding(paid, scene.mark)
@@ -425,6 +432,7 @@ class Handler:
 
     def charge_fee(self, scene: Scene) -> None:
         """An alarm: the management fee is due."""
+        self._keep_high_water(scene)
         state, terms = self.state, self.spec.terms
         state.fee_ns += terms.fee_every_ns
         nav = self.account.nav(scene.mark)
@@ -442,6 +450,7 @@ class Handler:
 
     def request(self, scene: Scene, request: CreationRequest | RedemptionRequest) -> None:
         """A user asks for units or gives some back."""
+        self._keep_high_water(scene)
         self.dealing.ask(scene, request, self._refusal(scene, request), self._wait())
         self.traded = True
         self._arm(scene)
