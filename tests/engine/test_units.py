@@ -1,0 +1,87 @@
+"""Tests of ``engine.units``."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from random import Random
+
+import pytest
+
+from engine.units import Rounding, asset_decimals, decimal, float_mul_floor, mul_div
+
+DRAWS = 2_000
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c", "down", "up"),
+    [
+        (7, 3, 2, 10, 11),
+        (-7, 3, 2, -11, -10),
+        (7, -3, 2, -11, -10),
+        (7, 3, -2, -11, -10),
+        (-7, 3, -2, 10, 11),
+        (6, 3, 2, 9, 9),
+        (-6, 3, 2, -9, -9),
+        (0, 3, 2, 0, 0),
+    ],
+)
+def test_rounding_is_towards_the_infinities_not_towards_zero(
+    a: int, b: int, c: int, down: int, up: int
+) -> None:
+    """DOWN never exceeds the quotient and UP is never below it, whatever the signs. Catches
+    truncation, by which a payer of a negative amount would pay less."""
+    assert mul_div(a, b, c, Rounding.DOWN) == down
+    assert mul_div(a, b, c, Rounding.UP) == up
+
+
+def test_integers_of_any_size_divide_exactly() -> None:
+    """mul_div agrees with fractions for numbers beyond 64 and beyond 53 bits. Catches a float or
+    an int64 on the way."""
+    random = Random(1)
+    for _ in range(DRAWS):
+        a, b = (random.randint(-(10**30), 10**30) for _ in range(2))
+        c = random.choice((-1, 1)) * random.randint(1, 10 ** random.randint(1, 30))
+        true = Fraction(a) * b / c
+        assert mul_div(a, b, c, Rounding.DOWN) == math.floor(true)
+        assert mul_div(a, b, c, Rounding.UP) == math.ceil(true)
+
+
+def test_dividing_by_zero_is_an_error() -> None:
+    """Catches a share of nothing that becomes a number."""
+    for rounding in Rounding:
+        with pytest.raises(ZeroDivisionError):
+            mul_div(1, 1, 0, rounding)
+
+
+def test_a_float_price_counts_as_the_fraction_it_is() -> None:
+    """3 at the float 0.1 is floor(0.3000000000000000166), and in units of 1e-17 that tail is seen.
+    Catches a product that is rounded to a float before the floor."""
+    assert float_mul_floor(3, 0.1, 1, 1) == 0
+    assert float_mul_floor(10, 0.1, 1, 1) == 1  # 0.1 is a little more than a tenth
+    assert float_mul_floor(10, 0.3, 1, 1) == 2  # 0.3 is a little less than three tenths
+    assert float_mul_floor(-10, 0.1, 1, 1) == -2
+    random = Random(2)
+    for _ in range(DRAWS):
+        lots, price = random.randint(-(10**15), 10**15), random.uniform(1e-6, 1e6)
+        true = Fraction(price) * lots * 10**6 / 10**8
+        assert float_mul_floor(lots, price, 10**6, 10**8) == math.floor(true)
+
+
+def test_quote_money_has_six_decimals_and_coins_eight() -> None:
+    """Catches satoshis counted as micros, a factor of a hundred; the case of the letters does not
+    matter."""
+    assert [asset_decimals(a) for a in ("USDT", "usd", "USDC", "EUR")] == [6, 6, 6, 6]
+    assert [asset_decimals(a) for a in ("BTC", "XBT", "ETH", "DOGE")] == [8, 8, 8, 8]
+
+
+def test_a_rate_is_the_decimal_that_was_written() -> None:
+    """0.0001 is one ten-thousandth. Catches the nearest float, whose excess rounds a payment of
+    exactly 100 up by one."""
+    assert decimal(0.0001) == Fraction(1, 10_000)
+    assert decimal(-0.00075) == Fraction(-75, 100_000)
+    assert decimal(1e-6) == Fraction(1, 10**6)
+    share = decimal(0.0001)
+    assert mul_div(10**6, share.numerator, share.denominator, Rounding.UP) == 100
+    exact = Fraction(0.0001)
+    assert mul_div(10**6, exact.numerator, exact.denominator, Rounding.UP) == 101
