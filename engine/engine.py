@@ -77,6 +77,7 @@ class EngineState(Struct):
 
     sequence: int = 0
     time_ns: int = 0
+    rung_ns: int = 0
     ticks: int = 0
     wakes: int = 0
     wakes_empty: int = 0
@@ -230,7 +231,8 @@ class Engine:
         if not market.launched and self.sampler.wakes_ns < ts_ns:
             self.sampler.pass_time(rows, ts_ns, breach.sequence)
         self._pass_time(rows, ts_ns, breach.sequence)
-        market.stage(breach.sequence + 1, ts_ns, ts_ns - 1, breach.price)
+        due_ns = max(ts_ns - 1, self.state.rung_ns)
+        market.stage(breach.sequence + 1, ts_ns, due_ns, breach.price)
         if market.stale:
             market.resume()
             self.agenda.set((Priority.VENUE, breach.market, _HANDLER), market.next_check_ns())
@@ -355,6 +357,10 @@ class Engine:
         if request or (isinstance(message, Announcement) and self._passes(message, ts_ns)):
             while self.agenda.next_ns() <= ts_ns:
                 self._ring(rows, self.agenda.next_ns(), sequence)
+            self.state.rung_ns = ts_ns
+            for market in self.markets:
+                market.stage(sequence, ts_ns, ts_ns)
+                market.pass_grid()
         self._pass_time(rows, ts_ns, sequence)
         if isinstance(message, Announcement):
             self._announced(sequence, message)

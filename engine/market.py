@@ -211,6 +211,11 @@ class Market:
             signals.state.price,
         )
 
+    def pass_grid(self) -> None:
+        """Alarms up to ``due_ns`` have rung: the grid is fed as far, whoever asks."""
+        if self.uses_signals:
+            self._fold_signals(self.due_ns)
+
     def extremes(self, handler: int) -> tuple[float, float]:
         """Lowest and highest mark since this handler last asked; the present one included."""
         self._fold_extremes(handler)
