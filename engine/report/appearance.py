@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from bokeh.models import CustomJSTickFormatter, DatetimeTickFormatter, HoverTool, Range1d
+from bokeh.models import (
+    BoxZoomTool,
+    CustomJSTickFormatter,
+    DatetimeTickFormatter,
+    HoverTool,
+    Range1d,
+)
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure
 
@@ -65,7 +71,7 @@ def light(role: str) -> str:
     return COLORS[role][0]
 
 
-def timed(name: str, times: Range1d, label: str) -> Any:
+def timed(name: str, times: Range1d) -> Any:
     """A figure over time, whose axis is shared."""
     plot: Any = figure(
         name=name,
@@ -78,6 +84,8 @@ def timed(name: str, times: Range1d, label: str) -> Any:
         toolbar_location=None,
     )
     dressed(plot)
+    chosen = plot.select_one(BoxZoomTool).overlay
+    chosen.fill_color, chosen.fill_alpha, chosen.line_color = light("own"), 0.12, None
     plot.xgrid.visible = False
     plot.xaxis.formatter = DatetimeTickFormatter(
         seconds="%H:%M:%S",
@@ -89,7 +97,6 @@ def timed(name: str, times: Range1d, label: str) -> Any:
         months="%b %Y",
         years="%Y",
     )
-    plot.xaxis.axis_label = label
     for axis in plot.xaxis:
         axis.ticker.desired_num_ticks = 6
     return plot

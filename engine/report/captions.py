@@ -7,7 +7,7 @@ from typing import Any
 from engine.report.explanation import MEANINGS, biggest_causes
 from engine.report.table import CAUSES, SPLIT
 from engine.report.verdict import promise
-from engine.report.words import asset_of, date_of, moved, number, percent, plural, points
+from engine.report.words import MINUS, asset_of, date_of, moved, number, percent, plural, points
 
 __all__ = ["leverage_title", "policy_words", "underwater_title", "value_title", "waterfall_title"]
 
@@ -72,18 +72,23 @@ def underwater_title(name: str, product: Object, underlying: float) -> str:
 
 
 def status_words(product: Object, events: list[Object]) -> str:
-    """``closed on 12 March 2020: nav_not_positive``; nothing for a product that runs."""
+    """``closed on 12 March 2020: nav not positive``; nothing for a product that runs."""
     for event in events:
         if event["event"] == "product_closed":
-            return f"closed on {date_of(event['ts_ns'])}: {event['reason']}"
+            return f"closed on {date_of(event['ts_ns'])}: {event['reason'].replace('_', ' ')}"
     return "" if product["status"] == "active" else str(product["status"])
 
 
 def policy_words(policy: Object) -> str:
     """A policy with its parameters: ``leverage_band (target 3, low 2.25, high 4.125)``."""
     parameters = [
-        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}"
+        f"{key} {_parameter(value)}"
         for key, value in policy.items()
-        if key != "type" and not isinstance(value, dict)
+        if key != "type" and not isinstance(value, dict | list)
     ]
     return f"{policy.get('type', 'policy')} ({', '.join(parameters)})"
+
+
+def _parameter(value: Any) -> str:
+    known = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{value:g}".replace("-", MINUS) if known else str(value)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.errors import InputError
-from engine.report.table import CAUSES, SPLIT, exact_parts
+from engine.report.table import CAUSES, SPLIT, exact_parts, split_of
 from engine.report.verdict import promise, undecided, verdict_of
 from engine.report.words import (
     asset_of,
@@ -33,7 +33,6 @@ MEANINGS: Final = {
     "gap": "moves beyond an edge before the product could act",
     "spread_impact": "bought above mid, sold below it",
     "basis": "the mark differed from the middle of the book where we traded",
-    "fees": "the venue's trading fees",
     "funding": "paid to, or received from, the other side of the perpetual",
     "management_fee": "the issuer's fee",
     "flows": "brought or taken by those who came and went",
@@ -146,11 +145,11 @@ def _sum(product: Object) -> Iterator[str]:
     causes = product["attribution"]
     shown = {"price": causes["price"]} | {n: causes[n] for n in CAUSES if causes[n]}
     cents = exact_parts(shown, end - start, _CENT)
-    split = exact_parts(product["price_split"], cents["price"] * _CENT, _CENT)
+    split = exact_parts(split_of(product), cents["price"] * _CENT, _CENT)
     yield _line("equity at the start", round(start / _CENT), None)
     yield _line("price moves", cents.pop("price"), start)
-    for part, words in SPLIT.items():
-        yield _line(f"  {words}", split[part], start, inner=True)
+    for part, amount in split.items():
+        yield _line(f"  {SPLIT[part]}", amount, start, inner=True)
     for cause, amount in cents.items():
         yield _line(CAUSES[cause], amount, start)
     yield _line("equity at the end", round(start / _CENT) + round((end - start) / _CENT), None)
@@ -167,8 +166,8 @@ def biggest_causes(product: Object) -> list[tuple[str, float]]:
     """What moved the result beyond direction, largest first: ``(name, share of the equity at the
     start)``."""
     start = product["equity_start"]
-    parts = {**product["price_split"], **product["attribution"]}
-    names = [name for name in (*SPLIT, *CAUSES) if name not in ("direction", "flows")]
+    parts = {**split_of(product), **product["attribution"]}
+    names = [name for name in parts if name not in ("price", "direction", "flows")]
     shares = {name: parts[name] / start for name in names}
     order = sorted(shares, key=lambda name: -abs(shares[name]))
     return [(name, shares[name]) for name in order if abs(shares[name]) >= _SMALL]

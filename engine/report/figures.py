@@ -54,22 +54,18 @@ def bokeh_script() -> str:
     return _ELSEWHERE.sub("about:blank#", bundle)
 
 
-def figures_json(time_label: str) -> dict[str, Any]:
-    """The document and where its roots go: ``{"document": ..., "roots": {id: element}}``.
-
-    Args:
-        time_label: stands under the time axes.
-    """
+def figures_json() -> dict[str, Any]:
+    """The document and where its roots go: ``{"document": ..., "roots": {id: element}}``."""
     sources = {
         name: ColumnDataSource({column: [] for column in columns}, name=f"{name} data")
         for name, columns in SOURCES.items()
     }
     times = Range1d(start=0.0, end=1.0, name="times")
     drawn = (
-        _value(sources["value"], times, time_label),
+        _value(sources["value"], times),
         _waterfall(sources["waterfall"]),
-        _leverage(sources, times, time_label),
-        _underwater(sources["underwater"], times, time_label),
+        _leverage(sources, times),
+        _underwater(sources["underwater"], times),
     )
     document = Document()
     for one in drawn:
@@ -81,8 +77,8 @@ def figures_json(time_label: str) -> dict[str, Any]:
     return {"document": numbered, "roots": roots}
 
 
-def _value(source: ColumnDataSource, times: Range1d, label: str) -> Any:
-    plot = timed("value", times, label)
+def _value(source: ColumnDataSource, times: Range1d) -> Any:
+    plot = timed("value", times)
     plot.yaxis.formatter = in_percent(signed=True)
     plot.add_layout(zero("width"))
     plot.varea("t", "got", "myth", source=source, fill_color=light("gap"), fill_alpha=0.28)
@@ -106,7 +102,6 @@ def _waterfall(source: ColumnDataSource) -> Any:
     plot.ygrid.visible = False
     plot.xgrid.grid_line_color = light("grid")
     plot.xaxis.formatter = in_percent(signed=True)
-    plot.xaxis.axis_label = "share of the equity at the start"
     plot.yaxis.major_tick_line_color = None
     plot.yaxis.axis_line_color = None
     plot.add_layout(zero("height"))
@@ -134,10 +129,10 @@ def _waterfall(source: ColumnDataSource) -> Any:
     return plot
 
 
-def _leverage(sources: dict[str, ColumnDataSource], times: Range1d, label: str) -> Any:
-    plot = timed("leverage", times, label)
+def _leverage(sources: dict[str, ColumnDataSource], times: Range1d) -> Any:
+    plot = timed("leverage", times)
     plot.yaxis.formatter = in_times()
-    plot.step(
+    promised = plot.step(
         "t",
         "target",
         source=sources["target"],
@@ -170,6 +165,8 @@ def _leverage(sources: dict[str, ColumnDataSource], times: Range1d, label: str) 
         line_color=None,
         fill_alpha=0.9,
     )
+    # What leverage was before a trade may be far off; the curve stays readable.
+    plot.y_range.renderers = [promised, held, marks]
     on_hover(plot, held, [("leverage", "@leverage{0.000}")])
     plot.add_tools(
         HoverTool(
@@ -189,8 +186,8 @@ def _leverage(sources: dict[str, ColumnDataSource], times: Range1d, label: str) 
     return plot
 
 
-def _underwater(source: ColumnDataSource, times: Range1d, label: str) -> Any:
-    plot = timed("underwater", times, label)
+def _underwater(source: ColumnDataSource, times: Range1d) -> Any:
+    plot = timed("underwater", times)
     plot.yaxis.formatter = in_percent(signed=False)
     plot.varea("t", "product", 0.0, source=source, fill_color=light("own"), fill_alpha=0.16)
     own = plot.line("t", "product", source=source, color=light("own"), line_width=1.8)

@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from engine.report.pictures import trades_of
 from engine.report.reading import Run
-from engine.report.table import CAUSES, SPLIT, exact_parts, table_of
-from engine.report.words import DASH, instant, money, number, percent
+from engine.report.table import CAUSES, SPLIT, exact_parts, split_of, table_of
+from engine.report.words import DASH, instant, number, percent
 
 __all__ = ["Table", "numbers_of", "overview_of"]
 
@@ -79,6 +79,8 @@ def overview_of(run: Run) -> Table:
 
 def _share(value: float) -> str:
     """Per cent without the sign of per cent: the table's head says so."""
+    if not math.isfinite(value):
+        return DASH
     if value == 0.0:
         return "0"
     return number(100.0 * value, 1 if abs(value) >= 0.0095 else 2, signed=True)
@@ -111,13 +113,13 @@ def _waterfall(name: str, run: Run) -> Table:
     start, end = product["equity_start"], product["equity_end"]
     causes = product["attribution"]
     cents = exact_parts(causes, end - start, _CENT)
-    split = exact_parts(product["price_split"], cents["price"] * _CENT, _CENT)
-    rows = [["equity at the start", money(start, currency), ""]]
-    rows += [_amount(f"price: {words}", split[part], start) for part, words in SPLIT.items()]
+    split = exact_parts(split_of(product), cents["price"] * _CENT, _CENT)
+    rows = [["equity at the start", number(start), ""]]
+    rows += [_amount(f"price: {SPLIT[part]}", amount, start) for part, amount in split.items()]
     rows.append(_amount("price moves, sum", cents["price"], start))
     rows += [_amount(words, cents[cause], start) for cause, words in CAUSES.items()]
     rows.append(_amount("change of equity", sum(cents.values()), start))
-    rows.append(["equity at the end", money(end, currency), ""])
+    rows.append(["equity at the end", number(end), ""])
     return Table(["cause", f"{currency or 'quote'}", "of the start"], rows)
 
 

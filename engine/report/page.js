@@ -5,6 +5,7 @@
   const ids = Object.keys(run.pictures.products);
   const SOURCES = ["value", "leverage", "underwater", "target", "trades", "waterfall"];
   const asked = decodeURIComponent(location.hash.slice(1));
+  const LABEL = 64;
   let shown = ids.includes(asked) ? asked : ids[0];
   let model = null;
 
@@ -37,7 +38,10 @@
     const picture = run.pictures.products[shown];
     const of = (name) => model.get_model_by_name(name);
     of("causes").factors = picture.causes;
-    of("amounts").setv({start: picture.amounts[0], end: picture.amounts[1]});
+    // To the right of every bar there is room for its number.
+    const [start, high] = picture.amounts;
+    const width = Math.max(160, document.getElementById("figure-waterfall").clientWidth - 170);
+    of("amounts").setv({start, end: high + (high - start) * LABEL / (width - LABEL)});
     for (const name of SOURCES) of(`${name} data`).data = columns(picture[name]);
   }
 

@@ -60,6 +60,7 @@ def _page(run: Run) -> str:
         synthetic=summary["synthetic"],
         market=_market(summary),
         period=_period(summary),
+        time_label=_time_label(summary),
         ticks=f"{summary['ticks']:,}",
         products=[_product(name, run) for name in run.curves],
         uncharted=[name for name in summary["products"] if name not in run.curves],
@@ -73,7 +74,7 @@ def _page(run: Run) -> str:
         data=_json(
             {
                 "colors": COLORS,
-                "figures": figures_json(_time_label(summary)),
+                "figures": figures_json(),
                 "pictures": pictures_of(run),
             }
         ),

@@ -161,5 +161,5 @@ def _waterfall(product: Object) -> Object:
             "text": [percent(bar.amount, 1 if abs(bar.amount) >= 0.0095 else 2) for bar in bars],
         },
         "causes": names[::-1],
-        "amounts": [low - 0.04 * width, high + 0.24 * width],
+        "amounts": [low - 0.04 * width, high],
     }

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from engine.report.words import asset_of, multiple
 
-__all__ = ["CAUSES", "SPLIT", "exact_parts", "table_of"]
+__all__ = ["CAUSES", "SPLIT", "exact_parts", "split_of", "table_of"]
 
 SPLIT: Final = {
     "direction": "direction",
@@ -37,18 +37,29 @@ CAUSES: Final = {
 _OWN_COLUMN: Final = ("spread_impact", "fees", "funding", "management_fee", "flows")
 
 
+def split_of(product: dict[str, Any]) -> dict[str, float]:
+    """The parts of the price part in quote; empty where one is undefined: then none is believed."""
+    split = {part: product["price_split"][part] for part in SPLIT}
+    return split if all(map(_is_known, split.values())) else {}
+
+
+def _is_known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
 def table_of(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows in the order of the products; all amounts as shares of the equity at the start.
 
     ``direction`` to ``other`` sum to the change of equity, which is ``got`` where nobody came or
-    went.
+    went. A split that is undefined is ``nan`` in all its parts.
     """
     return [_row(name, product) for name, product in summary["products"].items()]
 
 
 def _row(name: str, product: dict[str, Any]) -> dict[str, Any]:
     start = product["equity_start"]
-    causes, split = product["attribution"], product["price_split"]
+    causes = product["attribution"]
+    split = split_of(product) or dict.fromkeys(SPLIT, math.nan)
     rest = math.fsum(
         amount for cause, amount in causes.items() if cause not in (*_OWN_COLUMN, "price")
     )
@@ -77,6 +88,8 @@ def exact_parts(parts: dict[str, float], total: float, step: float) -> dict[str,
         parts: amounts that sum to ``total`` but for rounding.
         step: what is printed, a cent for instance.
     """
+    if not parts:
+        return {}
     floors = {name: math.floor(value / step) for name, value in parts.items()}
     missing = round(total / step) - sum(floors.values())
     order = sorted(parts, key=lambda name: floors[name] - parts[name] / step)

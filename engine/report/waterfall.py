@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from engine.report.table import CAUSES, SPLIT
+from engine.report.table import CAUSES, SPLIT, split_of
 
 __all__ = ["Bar", "bars_of"]
 
@@ -36,15 +36,15 @@ class Bar(Struct, frozen=True):
 
 
 def bars_of(product: dict[str, Any]) -> list[Bar]:
-    """The split of the price part, its sum, the other causes, the change of equity.
+    """The split of the price part where it is known, its sum, the other causes, and the result.
 
     The last bar ends at ``(equity_end - equity_start) / equity_start``.
     """
     start = product["equity_start"]
     causes = product["attribution"]
     total = (product["equity_end"] - start) / start
-    split = {name: product["price_split"][name] / start for name in SPLIT}
-    bars = _steps(0.0, {words: split[name] for name, words in SPLIT.items()})
+    split = split_of(product)
+    bars = _steps(0.0, {SPLIT[name]: amount / start for name, amount in split.items()})
     price = causes["price"] / start
     bars.append(Bar("price moves", "subtotal", 0.0, price))
     others = {words: causes[name] / start for name, words in CAUSES.items()}

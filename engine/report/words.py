@@ -73,7 +73,7 @@ def _share(value: float) -> str:
     """A magnitude in per cent: one digit, and no rounding up to everything."""
     size = abs(value)
     if 0.9995 <= size < 1.0:
-        return "99.9 %"
+        return "more than 99.9 %"
     return percent(size, 1, signed=False)
 
 

@@ -106,3 +106,15 @@ def test_a_product_that_did_as_promised_has_no_culprit() -> None:
     """Where nothing but direction moved it, nothing else is blamed."""
     product = a_product(**{"return": -0.12})
     assert "Nothing but the market's direction" in explain_of(a_summary(products={"P": product}))
+
+
+def test_an_undefined_split_is_not_believed_in_part() -> None:
+    """Where one part of the price split is undefined, the whole split is left out and said to be
+    unknown; everything else still sums."""
+    split = {"direction": -50.0, **dict.fromkeys(("compounding", "leverage_change"), math.nan)}
+    product = a_product(price_split={**split, "timing": 0.0, "gap": 0.0})
+    summary = a_summary(products={"P": product})
+    assert all(math.isnan(table_of(summary)[0][part]) for part in ("direction", "gap"))
+    assert [bar.kind for bar in bars_of(product)] == ["subtotal", "total"]
+    assert "direction  " not in explain_of(summary)
+    assert "price moves" in explain_of(summary)

@@ -33,7 +33,7 @@ def test_gain_and_loss_are_said() -> None:
     """Words tell gains from losses; nothing rounds up to a total loss."""
     assert moved(0.012) == "gained 1.2 %"
     assert moved(-0.381) == "lost 38.1 %"
-    assert moved(-0.99999) == "lost 99.9 %"
+    assert moved(-0.99999) == "lost more than 99.9 %"
     assert moved(-1.0) == moved(-1.2) == "lost everything"
     assert moved(0.0001) == "ended where it started"
     assert change(-0.123) == "12.3 % lower"
