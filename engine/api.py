@@ -224,7 +224,7 @@ def execute(
     summary = {"verdict": verdict_of(summary), **summary}
     if path is not None:
         journal = done.journal.encode(engine)
-        finish_directory(path, summary, text, data, requests, symbol, journal)
+        finish_directory(path, summary, config, data, requests, symbol, journal)
         if report:
             render(path)
     return RunResult(path, summary)

@@ -11,10 +11,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from engine.config import PROVENANCE, write_toml
+from engine.config import PROVENANCE, RunConfig, resolved_toml, write_toml
+from engine.config.settings import UserPolicyConfig
 from feeds.formats.files import sha256
 from feeds.recording import Recording
 from feeds.synthetic import Synthetic
+from strategies.user import policy_file
 
 __all__ = ["VERSION", "Data", "finish_directory"]
 
@@ -25,7 +27,7 @@ Data = Recording | Synthetic
 def finish_directory(
     path: Path,
     summary: dict[str, Any],
-    config: str,
+    config: RunConfig,
     data: Data,
     requests: str | Path | None,
     symbol: str | None,
@@ -35,7 +37,7 @@ def finish_directory(
     now on.
 
     Args:
-        config: the resolved configuration as TOML.
+        config: the resolved configuration.
         requests, symbol: as they were given to the run.
     """
     provenance: dict[str, Any] = {
@@ -51,10 +53,18 @@ def finish_directory(
     }
     if symbol is not None:
         provenance["symbol"] = symbol
+    policies = dict.fromkeys(
+        str(file)
+        for product in config.products
+        for policy in product.policies
+        if isinstance(policy, UserPolicyConfig) and (file := policy_file(policy.path))
+    )
+    if policies:
+        provenance["policies"] = [{"path": p, "sha256": sha256(p)} for p in policies]
     if requests is not None:
         name = str(requests)
         provenance["requests"] = {"path": _absolute(name), "sha256": sha256(name)}
-    text = f"{config.rstrip()}\n\n{write_toml({PROVENANCE: provenance})}"
+    text = f"{resolved_toml(config).rstrip()}\n\n{write_toml({PROVENANCE: provenance})}"
     (path / "run.toml").write_text(text, encoding="utf-8")
     (path / "journal.bin").write_bytes(journal)
     (path / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")

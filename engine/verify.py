@@ -45,6 +45,7 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
     provenance = whole.get(PROVENANCE, {})
     data = open_data(_unchanged(provenance.get("inputs", ())), provenance.get("symbol"))
     requests = _unchanged([provenance["requests"]])[0] if "requests" in provenance else None
+    _unchanged(provenance.get("policies", ()))
     try:
         config = load_config(directory / "run.toml", symbols=data.symbols)
     except LevsimError as error:
