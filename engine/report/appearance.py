@@ -129,7 +129,12 @@ def zero(dimension: Literal["width", "height"]) -> Span:
     return Span(location=0.0, dimension=dimension, line_color=light("zero"), line_width=1.0)
 
 
-def on_hover(plot: Any, renderer: Any, tooltips: list[tuple[str, str]]) -> None:
+def on_hover(
+    plot: Any,
+    renderer: Any,
+    tooltips: list[tuple[str, str]],
+    attachment: Literal["horizontal", "below"] = "horizontal",
+) -> None:
     """What is said where the mouse is: the time, then the values of the curve."""
     plot.add_tools(
         HoverTool(
@@ -137,5 +142,6 @@ def on_hover(plot: Any, renderer: Any, tooltips: list[tuple[str, str]]) -> None:
             tooltips=[("at", "@t{%d %b %H:%M:%S}"), *tooltips],
             formatters={"@t": "datetime"},
             mode="vline",
+            attachment=attachment,
         )
     )

@@ -167,23 +167,28 @@ def _leverage(sources: dict[str, ColumnDataSource], times: Range1d) -> Any:
     )
     # What leverage was before a trade may be far off; the curve stays readable.
     plot.y_range.renderers = [promised, held, marks]
-    on_hover(plot, held, [("leverage", "@leverage{0.000}")])
-    plot.add_tools(
-        HoverTool(
-            renderers=[marks],
-            tooltips=[
-                ("", "@what"),
-                ("why", "@reason"),
-                ("before", "@before{0.000}"),
-                ("after", "@after{0.000}"),
-                ("mark", "@mark"),
-                ("cost", "@cost"),
-                ("at", "@t{%d %b %H:%M:%S}"),
-            ],
-            formatters={"@t": "datetime"},
-        )
-    )
+    on_hover(plot, held, [("leverage", "@leverage{0.000}")], attachment="below")
+    plot.add_tools(_reasons(marks))
     return plot
+
+
+def _reasons(marks: Any) -> HoverTool:
+    """Why a trade was made, where the mouse points at it."""
+    told = {
+        "": "@what",
+        "why": "@reason",
+        "before": "@before{0.000}",
+        "after": "@after{0.000}",
+        "mark": "@mark",
+        "cost": "@cost",
+        "at": "@t{%d %b %H:%M:%S}",
+    }
+    return HoverTool(
+        renderers=[marks],
+        tooltips=list(told.items()),
+        attachment="above",
+        formatters={"@t": "datetime"},
+    )
 
 
 def _underwater(source: ColumnDataSource, times: Range1d) -> Any:
