@@ -59,6 +59,7 @@ class HandlerState(Struct):
     faulted: list[bool]
     status: str = PENDING
     launched_ns: int = 0
+    closed_ns: int = 0
     last_rebalance_ns: int = 0
     fee_ns: int = NEVER_NS
     high_water: float = 0.0
@@ -298,9 +299,9 @@ class Handler:
 
     def _edge(self, mark: float) -> float | None:
         low, high = self.edges
-        if mark < low:
+        if mark < low < math.inf:
             return low
-        return high if mark > high else None
+        return high if -math.inf < high < mark else None
 
     def _send(
         self, scene: Scene, purpose: str, lots: int, target: float, reason: str, leverage: float
@@ -390,6 +391,7 @@ class Handler:
         account, mark = self.account, scene.mark
         account.settle_closed(mark)
         self.state.status = CLOSED
+        self.state.closed_ns = scene.ts_ns
         deficit = max(0, -account.nav(mark))
         scene.tape.say(
             ProductClosed,

@@ -39,7 +39,7 @@ class Samples:
 
     def __init__(self, products: int) -> None:
         self.count = np.zeros(products, np.int64)
-        self.peak = np.zeros(products)
+        self.peak = np.ones(products)  # a unit starts at one quote
         self.drawdown = np.zeros(products)
         self.leverage_min = np.full(products, np.inf)
         self.leverage_max = np.full(products, -np.inf)

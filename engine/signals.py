@@ -50,8 +50,10 @@ class SignalState(Struct):
     observed_ns: int = 0
     variance: float = 0.0
     range_variance: float = 0.0
+    vol_weight: float = 0.0
     move: float = 0.0
     path: float = 0.0
+    trend_weight: float = 0.0
     returns: list[float] = []
     slot: int = 0
     highest: float = 0.0
@@ -90,9 +92,11 @@ class Signals:
         spread = log2(high / low) * _LN2
         range_variance = spread * spread / (4.0 * _LN2)
         state.range_variance = keep * state.range_variance + (1.0 - keep) * range_variance
+        state.vol_weight = keep * state.vol_weight + (1.0 - keep)
         keep = self._trend_keep
         state.move = keep * state.move + (1.0 - keep) * change
         state.path = keep * state.path + (1.0 - keep) * abs(change)
+        state.trend_weight = keep * state.trend_weight + (1.0 - keep)
         if len(state.returns) < self.spec.window:
             state.returns.append(change)
         else:
@@ -106,13 +110,18 @@ class Signals:
 
     @property
     def ewma_vol(self) -> float:
-        """A year's volatility, as a ratio."""
-        return sqrt(self.state.variance * self._per_year)
+        """A year's volatility, as a ratio; over the weight of what was seen, so that it does not
+        start from calm."""
+        return self._yearly(self.state.variance)
 
     @property
     def parkinson_vol(self) -> float:
         """The same from the extremes of the steps."""
-        return sqrt(self.state.range_variance * self._per_year)
+        return self._yearly(self.state.range_variance)
+
+    def _yearly(self, variance: float) -> float:
+        weight = self.state.vol_weight
+        return sqrt(variance / weight * self._per_year) if weight > 0.0 else 0.0
 
     @property
     def realised_vol(self) -> float:
@@ -127,8 +136,9 @@ class Signals:
 
     @property
     def trend(self) -> float:
-        """Signed efficiency in [-1, 1]; 0 before anything moved."""
-        return self.state.move / self.state.path if self.state.path > 0.0 else 0.0
+        """Signed efficiency in [-1, 1]; what was not seen yet counts as no trend."""
+        state = self.state
+        return state.move / state.path * state.trend_weight if state.path > 0.0 else 0.0
 
     def drawdown(self, mark: float) -> float:
         """Of ``mark`` from the highest price of the grid's steps, <= 0."""

@@ -80,6 +80,7 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
         "status": state.status,
         "target": target,
         "launched_ns": state.launched_ns,
+        "closed_ns": state.closed_ns or None,
         "nav_start": 1.0,
         "nav_end": per_unit,
         "units": units / UNIT_STEPS,
@@ -88,7 +89,7 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
         "return": per_unit - 1.0,
         "underlying_return": move,
         "multiple_return": target * move,
-        "max_drawdown": float(min(samples.drawdown[number], 0.0)),
+        "max_drawdown": _drawdown(writer, number, per_unit if units else None),
         "rebalances": state.rebalances,
         "deleveragings": state.deleveragings,
         "adl_events": 0,
@@ -104,6 +105,13 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
         "roundings": account.state.roundings,
         "policy_faults": sum(state.faulted),
     }
+
+
+def _drawdown(writer: RunWriter, number: int, end: float | None) -> float:
+    """Over the start, the samples and the end."""
+    samples = writer.samples
+    worst = float(samples.drawdown[number])
+    return worst if end is None else min(worst, end / float(samples.peak[number]) - 1.0)
 
 
 def _finite(value: Any) -> float | None:

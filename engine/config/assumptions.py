@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine.config.lineup import LONG_BAND, SHORT_BAND, completed
-from engine.config.settings import MarketConfig, RunConfig, duration_ns
+from engine.config.settings import MarketConfig, RunConfig
 from engine.ticks import Kind
 from engine.venue.book import DEPTH_AT_1PCT
 from feeds.recording import SymbolInfo
@@ -115,7 +115,8 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
             )
     if any(product.latency_ms == 0.0 for product in config.products):
         yield "no_latency: hedge orders reach the book at once"
-    if any(
-        duration_ns(p.terms.fee_every) and p.terms.management_fee == 0.0 for p in config.products
-    ):
+    free = [p.id for p in config.products if p.terms.management_fee == 0.0]
+    if len(free) == len(config.products):
         yield "no_management_fee: no management fee is charged"
+    elif free:
+        yield f"no_management_fee: no management fee is charged by {', '.join(free)}"

@@ -50,31 +50,40 @@ def test_the_recurrences_are_the_plain_sums(count: int) -> None:
     oldest return, and a year of another length."""
     closes = a_walk(count)
     changes, signals = returns(closes), fed(closes)
-    variance = ewma([c * c for c in changes], 10.0)
+    variance = ewma([c * c for c in changes], 10.0) / ewma([1.0] * len(changes), 10.0)
     assert signals.ewma_vol == pytest.approx(math.sqrt(variance * MINUTES_PER_YEAR))
     last = changes[-8:]
     mean = math.fsum(c * c for c in last) / len(last)
     assert signals.realised_vol == pytest.approx(math.sqrt(mean * MINUTES_PER_YEAR))
     move, path = ewma(changes, 20.0), ewma([abs(c) for c in changes], 20.0)
-    assert signals.trend == pytest.approx(move / path)
+    assert signals.trend == pytest.approx(move / path * ewma([1.0] * len(changes), 20.0))
 
 
 def test_after_a_half_life_half_of_a_new_volatility_is_seen() -> None:
-    """Ten returns of one size with a half-life of ten: variance r^2 / 2, by hand. Catches a
-    half-life that is a decay."""
-    closes = [100.0 * 1.001**n for n in range(11)]
+    """A thousand returns of 0.1 %, then ten of nothing with a half-life of ten: variance r^2 / 2,
+    by hand. Catches a half-life that is a decay."""
+    closes = [100.0 * 1.001**n for n in range(1_001)]
+    closes += [closes[-1]] * 10
     assert fed(closes).ewma_vol == pytest.approx(0.001 * math.sqrt(0.5 * MINUTES_PER_YEAR))
-    assert fed(closes).realised_vol == pytest.approx(0.001 * math.sqrt(MINUTES_PER_YEAR))
+
+
+def test_volatility_does_not_start_from_calm() -> None:
+    """Returns of one size are that volatility from the first on. Catches an average that still
+    weighs the zeros before the data began: a young market would look calm."""
+    for count in (2, 3, 30):
+        closes = [100.0 * 1.001**n for n in range(count)]
+        assert fed(closes).ewma_vol == pytest.approx(0.001 * math.sqrt(MINUTES_PER_YEAR))
+        assert fed(closes).realised_vol == pytest.approx(0.001 * math.sqrt(MINUTES_PER_YEAR))
 
 
 def test_parkinson_on_a_known_range() -> None:
-    """Steps whose high is 2 % over their low have ln(1.02)^2 / (4 ln 2) each; after a half-life
-    half of it. Catches a range in the wrong logarithm, off by ln 2."""
+    """Steps whose high is 2 % over their low have ln(1.02)^2 / (4 ln 2) each. Catches a range in
+    the wrong logarithm, off by ln 2."""
     signals = Signals(SPEC)
     for _ in range(11):
         signals.step(100.0, 101.0, 101.0 / 1.02, fresh=True)
     one = math.log(1.02) ** 2 / (4.0 * math.log(2.0))
-    assert signals.parkinson_vol == pytest.approx(math.sqrt(0.5 * one * MINUTES_PER_YEAR))
+    assert signals.parkinson_vol == pytest.approx(math.sqrt(one * MINUTES_PER_YEAR))
     assert signals.ewma_vol == 0.0
 
 
@@ -88,11 +97,13 @@ def test_the_year_is_counted_in_steps_of_the_grid() -> None:
 
 
 def test_the_trend_tells_straight_ways_from_detours() -> None:
-    """Straight up is 1, straight down -1, to and fro nearly 0, and 0 before anything moved.
-    Catches an unsigned trend."""
+    """Straight up goes to 1, straight down to -1, to and fro stays near 0, as does what has only
+    begun: after a half-life of 20 straight steps it is half. Catches an unsigned trend, and a
+    first tick that is taken for a clear one."""
     assert fed([]).trend == fed([100.0]).trend == fed([100.0] * 5).trend == 0.0
-    assert fed([100.0 + n for n in range(9)]).trend == pytest.approx(1.0)
-    assert fed([100.0 - n for n in range(9)]).trend == pytest.approx(-1.0)
+    assert fed([100.0 + n for n in range(21)]).trend == pytest.approx(0.5)
+    assert fed([100.0 * 1.001**n for n in range(500)]).trend == pytest.approx(1.0)
+    assert fed([100.0 * 0.999**n for n in range(500)]).trend == pytest.approx(-1.0)
     assert abs(fed([100.0, 101.0] * 100).trend) < 0.05
 
 
