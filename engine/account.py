@@ -231,9 +231,12 @@ class Account:
         post(Cause.HEDGE, self._book_cash, self._cash, at_mid)
         post(Cause.SPREAD_IMPACT, self._book_cash, self._cash, impact)
         post(Cause.TAKER_FEE, self._cash, self._fees, fee)
-        book, quote = state.attribution, contract.to_quote
-        basis = quote(at_mid - contract.trade_cash(lots, mark), mark) if mid != mark else 0
-        spread, paid = quote(impact, mark), quote(-fee, mark)
+        basis = at_mid - contract.trade_cash(lots, mark) if mid != mark else 0
+        spread, paid = impact, -fee
+        if contract.inverse:
+            quote = contract.to_quote
+            basis, spread, paid = quote(basis, mark), quote(spread, mark), quote(paid, mark)
+        book = state.attribution
         book[BASIS] += basis
         book[SPREAD_IMPACT] += spread
         book[FEES] += paid

@@ -47,6 +47,13 @@ class Agenda:
             if ts_ns != NEVER_NS:
                 heappush(self._heap, (ts_ns, key))
 
+    def set_each(self, keys: tuple[Key, ...], times: tuple[int, ...]) -> None:
+        """``set`` for several keys, most of which say what they said before."""
+        known = self._due
+        for key, ts_ns in zip(keys, times, strict=True):
+            if known.get(key, NEVER_NS) != ts_ns:
+                self.set(key, ts_ns)
+
     def next_ns(self) -> int:
         """When the next alarm rings."""
         heap = self._heap

@@ -108,6 +108,13 @@ class Engine:
         self.by_id: dict[str, tuple[int, int]] = {}
         for number, market in enumerate(spec.markets):
             self.markets.append(self._market(number, market))
+        self._alarms = [
+            [
+                ((Priority.FILL, n, p), (Priority.FEE, n, p), (Priority.POLICY, n, p))
+                for p in range(len(market.handlers))
+            ]
+            for n, market in enumerate(self.markets)
+        ]
         self.router = Router(self.markets, len(spec.symbols))
         self.sampler = Sampler(spec.sampling, self.markets)
         self.events_chain = Chain()
@@ -301,10 +308,7 @@ class Engine:
         handler = market.handlers[place]
         due = handler.next
         market.edges.arm(place, due.low, due.high)
-        agenda = self.agenda
-        agenda.set((Priority.POLICY, number, place), due.policy_ns)
-        agenda.set((Priority.FILL, number, place), due.fill_ns)
-        agenda.set((Priority.FEE, number, place), due.fee_ns)
+        self.agenda.set_each(self._alarms[number][place], (due.fill_ns, due.fee_ns, due.policy_ns))
         if handler.traded:
             market.lines.change(place, handler.account, self.sampler.sample_at(self.tape.ts_ns))
         if handler.dealing.changed or (handler.traded and self.spec.sampling.users_on_trade):
@@ -423,10 +427,9 @@ class Engine:
         nav, users = self.sampler.take()
         self.events_chain.lines(lines)
         for market in self.markets:
-            if market.lines.records:
-                records = market.lines.records
-                self.line_chains[market.spec.symbol].records(bytes(records), LINE_BYTES)
-                records.clear()
+            records = market.lines.records()
+            if records:
+                self.line_chains[market.spec.symbol].records(records, LINE_BYTES)
         for block in nav:
             samples = np.empty((len(block.ts_ns), 3), np.int64)
             samples[:, 0] = block.ts_ns

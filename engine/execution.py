@@ -98,22 +98,34 @@ class Desk:
         self.latency_ns = account.spec.hedge.latency_ns
         self.state = DeskState(deals=[])
 
-    def order(self, scene: Scene, purpose: str, lots: int, **decision: object) -> Order:
+    def order(
+        self,
+        scene: Scene,
+        purpose: str,
+        lots: int,
+        target: float = 0.0,
+        reason: str = "",
+        leverage_before: float = 0.0,
+        request: CreationRequest | RedemptionRequest | None = None,
+    ) -> Order:
         """A new order, sent now; it is for the caller to let it arrive when it is due."""
-        state, account = self.state, self.account
+        state, ts_ns = self.state, scene.ts_ns
         order = Order(
             state.sent,
             purpose,
             lots,
             lots,
-            scene.ts_ns,
-            scene.ts_ns + self.latency_ns,
-            **decision,  # type: ignore[arg-type]  # the decision's own fields, by name
+            ts_ns,
+            ts_ns + self.latency_ns,
+            target,
+            reason,
+            leverage_before,
+            request=request,
         )
         state.sent += 1
         scene.tape.say(
             OrderSent,
-            product=account.spec.id,
+            product=self.account.spec.id,
             order=order.number,
             lots=lots,
             purpose=purpose,

@@ -29,45 +29,61 @@ class Lines:
 
     Attributes:
         products: indices of the products, in declared order.
-        records: changes in canonical form, for the digest; whoever takes them empties it.
+        line, parts: as in ``NavBlock``, at the next block's first sample; blocks share them until
+            a line changes.
     """
 
-    __slots__ = ("_changes", "line", "parts", "products", "records")
+    __slots__ = ("_changes", "_records", "_shared", "line", "parts", "products")
 
     def __init__(self, products: tuple[int, ...]) -> None:
         self.products = products
         self.line: F64 = np.zeros((len(products), 3))
         self.parts: I64 = np.zeros((len(products), _PARTS), np.int64)
-        self.records = bytearray()
+        self._records = bytearray()
         self._changes: list[LineChange] = []
+        self._shared = False
 
     def change(self, place: int, account: Account, sample: int) -> None:
-        """A product traded: from ``sample`` on (counted from the next block's first) it is on another line."""
+        """A product traded: from ``sample`` on (counted from the next block's first) it is on
+        another line."""
         state = account.state
         line = (account.intercept, account.slope, state.since_mark)
         parts = (account.units, *state.attribution)
-        self.records += _RECORD.pack(self.products[place], *line, *parts)
-        if sample:
-            self._changes.append(LineChange(sample, place, line, parts))
-        else:
-            self._apply(LineChange(0, place, line, parts))
+        self._records += _RECORD.pack(self.products[place], *line, *parts)
+        self._changes.append(LineChange(sample, place, line, parts))
 
     def take(self, samples: int) -> tuple[tuple[int, ...], F64, I64, tuple[LineChange, ...]]:
         """What a block of so many samples needs; the next one begins where its changes lead."""
+        if not self._changes:
+            self._shared = True
+            return self.products, self.line, self.parts, ()
+        self.settle()
+        self._shared = True
         changes = tuple(c for c in self._changes if c.sample < samples)
-        later = self._changes[len(changes) :]
-        taken = (self.products, self.line.copy(), self.parts.copy(), changes)
-        self._changes = []
-        for change in changes:
-            self._apply(change)
-        for change in later:
-            if change.sample == samples:
-                self._apply(change)
-            else:
-                left = change.sample - samples
-                self._changes.append(LineChange(left, change.place, change.line, change.parts))
+        taken = (self.products, self.line, self.parts, changes)
+        self._changes = [
+            LineChange(max(c.sample - samples, 0), c.place, c.line, c.parts) for c in self._changes
+        ]
         return taken
 
-    def _apply(self, change: LineChange) -> None:
-        self.line[change.place] = change.line
-        self.parts[change.place] = change.parts
+    def records(self) -> bytes:
+        """The changes since the last call in canonical form, for the digest."""
+        if not self._records:
+            return b""
+        self.settle()
+        records = bytes(self._records)
+        self._records.clear()
+        return records
+
+    def settle(self) -> None:
+        """Bring ``line`` and ``parts`` up to date: changes that hold from the next sample on are
+        put in together, when somebody wants to see them."""
+        last = {change.place: change for change in self._changes if not change.sample}
+        if not last:
+            return
+        if self._shared:
+            self.line, self.parts, self._shared = self.line.copy(), self.parts.copy(), False
+        places = list(last)
+        self.line[places] = [change.line for change in last.values()]
+        self.parts[places] = [change.parts for change in last.values()]
+        self._changes = [change for change in self._changes if change.sample]

@@ -102,6 +102,7 @@ class Market:
         self.due_ns = 0
         self.mark = 0.0
         self.stale = False
+        self._plain_view: MarketView | None = None
         self._rows: Rows | None = None
         self._limit = 0
         self._cell_row = 0
@@ -131,6 +132,7 @@ class Market:
         self.due_ns = due_ns
         known = self.state.mark
         self.mark = self._value(self.kind, "prices", known) if mark is None else mark
+        self._plain_view = None
         self.stale = bool(self.state.stale)
 
     def close(self, time_ns: int) -> None:
@@ -188,7 +190,10 @@ class Market:
         """What policies see; the figures of the grid and the book only where they are used."""
         mark = self.mark
         if not uses_signals:
-            return MarketView(self.ts_ns, mark, mark, mark)
+            view = self._plain_view
+            if view is None:
+                view = self._plain_view = MarketView(self.ts_ns, mark, mark, mark)
+            return view
         self._fold_signals(self.due_ns)
         state, signals = self.state, self.signals
         index = self._value(Kind.INDEX, "prices", state.index) or mark

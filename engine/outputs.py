@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from msgspec import Struct
 
-from engine.events import Output, encode_event
+from engine.events import EVENT_ENCODER, Output
 
 __all__ = ["ATTRIBUTION", "LineChange", "NavBlock", "Outputs", "Tape", "UserNavBlock"]
 
@@ -129,14 +129,13 @@ class Tape:
     """Where everybody who handles one input writes what happened.
 
     ``sequence`` and ``ts_ns`` are set by the engine before it hands control to a handler; ordinals count up within a
-    sequence. ``lines`` hold the canonical bytes, made once, here.
+    sequence. The canonical bytes are made once, when what was said is taken.
     """
 
-    __slots__ = ("events", "lines", "ordinal", "sequence", "ts_ns")
+    __slots__ = ("events", "ordinal", "sequence", "ts_ns")
 
     def __init__(self) -> None:
         self.events: list[Output] = []
-        self.lines: list[bytes] = []
         self.sequence = -1
         self.ordinal = 0
         self.ts_ns = 0
@@ -153,10 +152,12 @@ class Tape:
         event = kind(sequence=self.sequence, ordinal=self.ordinal, ts_ns=self.ts_ns, **fields)
         self.ordinal += 1
         self.events.append(event)
-        self.lines.append(encode_event(event))
 
     def take(self) -> tuple[list[Output], list[bytes]]:
-        """What was said since the last call."""
-        said = self.events, self.lines
-        self.events, self.lines = [], []
-        return said
+        """What was said since the last call, and its canonical form."""
+        events = self.events
+        if not events:
+            return [], []
+        self.events = []
+        # A line end within a string is escaped, so lines part at events.
+        return events, EVENT_ENCODER.encode_lines(events).split(b"\n")[:-1]

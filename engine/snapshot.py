@@ -19,7 +19,8 @@ from engine.engine import Engine, EngineSpec, EngineState
 from engine.errors import SnapshotError
 from engine.events import CreationRequest, RedemptionRequest
 from engine.execution import DeskState
-from engine.handler import Handler, HandlerState, Next
+from engine.handler import Handler, Next
+from engine.hedging import HandlerState
 from engine.intake import Lane
 from engine.market import Market, MarketState
 from engine.sampler import SamplerState
@@ -145,6 +146,7 @@ def restore(spec: EngineSpec, data: bytes) -> Engine:
 
 
 def _market(market: Market) -> MarketSnapshot:
+    market.lines.settle()
     line, parts = market.lines.line, market.lines.parts
     return MarketSnapshot(
         market.state,

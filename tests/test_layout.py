@@ -41,6 +41,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.policy",),
     ("engine.execution", "engine.lines"),
     ("engine.dealing",),
+    ("engine.hedging",),
     ("engine.handler", "engine.nav", "engine.attribution"),
     ("engine.intake",),
     ("engine.market",),

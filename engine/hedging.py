@@ -1,0 +1,286 @@
+"""What a product does at the venue and in the ledger: launch, hedge, pay, close.
+
+A decision becomes a plan, one order at a time; a plan under way gives way only to one that ends with less. After the last
+fill the plan is stated as a fact. Whoever decides, and when, is the handler's business.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from msgspec import Struct
+
+from engine.account import Account
+from engine.dealing import Dealing
+from engine.events import (
+    CreationRequest,
+    DeficitPaid,
+    Deleveraged,
+    FundingSettled,
+    ManagementFeeCharged,
+    ProductClosed,
+    ProductLaunched,
+    Rebalanced,
+)
+from engine.execution import Desk, Order, Scene
+from engine.policy import Close, Decision, Deleverage, View
+from engine.units import NEVER_NS
+from engine.venue.funding import funding_payment
+
+__all__ = ["ACTIVE", "CLOSED", "CLOSING", "PENDING", "HandlerState", "Hedging"]
+
+PENDING: Final = "pending"
+ACTIVE: Final = "active"
+CLOSING: Final = "closing"
+CLOSED: Final = "closed"
+
+
+class HandlerState(Struct):
+    """What a handler remembers beside its account, its orders and its holders."""
+
+    policies: list[Any]
+    faulted: list[bool]
+    status: str = PENDING
+    launched_ns: int = 0
+    closed_ns: int = 0
+    last_rebalance_ns: int = 0
+    fee_ns: int = NEVER_NS
+    high_water: float = 0.0
+    rebalances: int = 0
+    deleveragings: int = 0
+    unhedged_ns: int = 0
+    opened: bool = False
+
+
+class Hedging:
+    """One product's trades and payments.
+
+    Attributes:
+        edges: between which marks the product had nothing to say; a move that jumped through one is booked apart.
+        traded: whether balances moved since the engine last looked.
+    """
+
+    __slots__ = ("account", "dealing", "desk", "edges", "spec", "state", "traded")
+
+    def __init__(self, account: Account, dealing: Dealing, state: HandlerState) -> None:
+        self.account = account
+        self.spec = account.spec
+        self.desk: Desk = dealing.desk
+        self.dealing = dealing
+        self.state = state
+        self.edges = (-math.inf, math.inf)
+        self.traded = False
+
+    def _launch(self, scene: Scene) -> None:
+        state = self.state
+        user_units, issuer_units, paid = self.dealing.issue()
+        self.account.launch(scene.mark, user_units, issuer_units, paid)
+        state.status = ACTIVE
+        state.launched_ns = scene.ts_ns
+        state.high_water = 1.0
+        terms = self.spec.terms
+        if terms.management_fee:
+            state.fee_ns = (scene.ts_ns // terms.fee_every_ns + 1) * terms.fee_every_ns
+        if self.spec.kind == "spot":
+            self.account.state.target = self.account.state.first_target = 1.0
+        self.traded = True
+        scene.tape.say(
+            ProductLaunched,
+            product=self.spec.id,
+            symbol=self.account.contract.spec.symbol,
+            mark_price=scene.mark,
+            equity_atoms=paid,
+            units=self.account.units,
+        )
+
+    # Plans --------------------------------------------------------------------------------------
+
+    def _act(self, scene: Scene, decision: Decision, view: View) -> None:
+        if isinstance(decision, Close):
+            self._close(scene, decision.reason)
+            return
+        account, desk, target = self.account, self.desk, float(decision.target)
+        mark, leverage = scene.mark, view.position.leverage
+        nav = account.nav(mark)
+        lots = account.contract.lots_for(target, nav, mark) - account.lots
+        if lots == 0 or (view.market.stale and not abs(target) < abs(leverage)):
+            return
+        if desk.state.plan is not None and not self._replace(scene, target, lots):
+            return
+        state, kept = self.state, account.state
+        if not state.opened:
+            kept.first_target = target
+        if target != kept.target or desk.latency_ns == 0:
+            account.close_segment(mark, self._edge(mark), nav)
+            kept.target = target
+        deleverage = isinstance(decision, Deleverage)
+        purpose = "deleverage" if deleverage else "rebalance" if state.opened else "opening"
+        state.opened = True
+        self._send(scene, purpose, lots, target, decision.reason, leverage)
+
+    def _replace(self, scene: Scene, target: float, lots: int) -> bool:
+        """Whether a decision may replace the plan under way: one that ends with less, or reduces
+        where the plan adds."""
+        plan = self.desk.state.plan
+        assert plan is not None
+        slope = self.account.slope
+        reverses = plan.left * slope > 0.0 > lots * slope
+        if abs(target) >= abs(plan.target) and not reverses:
+            return False
+        self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
+        self.desk.state.plan = None
+        return True
+
+    def _edge(self, mark: float) -> float | None:
+        low, high = self.edges
+        if mark < low < math.inf:
+            return low
+        return high if -math.inf < high < mark else None
+
+    def _send(
+        self, scene: Scene, purpose: str, lots: int, target: float, reason: str, leverage: float
+    ) -> None:
+        plan = self.desk.order(scene, purpose, lots, target, reason, leverage)
+        self.desk.state.plan = plan
+        if plan.arrives_ns <= scene.ts_ns:
+            self._arrive(scene, plan)
+
+    def _close(self, scene: Scene, reason: str) -> None:
+        if self.desk.state.plan is not None:
+            self.state.unhedged_ns += scene.ts_ns - self.desk.state.plan.decided_ns
+            self.desk.state.plan = None
+        self.state.status = CLOSING
+        if self.desk.latency_ns == 0:
+            self.account.close_segment(scene.mark, self._edge(scene.mark))
+        self._send(scene, "close", -self.account.lots, 0.0, reason, 0.0)
+
+    # Fills --------------------------------------------------------------------------------------
+
+    def _fill(self, scene: Scene) -> None:
+        """Orders that are due meet the book, in the order in which they were sent."""
+        state = self.desk.state
+        orders = [*state.deals, *([state.plan] if state.plan else [])]
+        due = [order for order in orders if order.arrives_ns <= scene.ts_ns]
+        for order in sorted(due, key=lambda order: order.number):
+            if order is state.plan:
+                self._arrive(scene, order)
+            elif order in state.deals:
+                state.deals.remove(order)
+                self._deal(scene, order)
+
+    def _deal(self, scene: Scene, deal: Order) -> None:
+        creates = isinstance(deal.request, CreationRequest)
+        if self.state.status == CLOSING or (self.state.status == CLOSED and creates):
+            assert deal.request is not None
+            self.dealing.drop(deal.request)
+            self.dealing.refuse(scene, deal.request, "closed")
+            return
+        self.dealing.arrive(scene, deal)
+        self.traded = True
+        if deal.held:
+            self.desk.state.deals.append(deal)
+
+    def _arrive(self, scene: Scene, plan: Order) -> None:
+        self.desk.arrive(scene, plan)
+        self.traded = True
+        if plan.left == 0 and not plan.held:
+            self.desk.state.plan = None
+            self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
+            if plan.purpose == "close":
+                self._closed(scene, plan.reason)
+            else:
+                self._done(scene, plan)
+
+    def _done(self, scene: Scene, plan: Order) -> None:
+        state, account, mark = self.state, self.account, scene.mark
+        exposure = account.slope * mark
+        nav = account.intercept + exposure
+        state.last_rebalance_ns = scene.ts_ns
+        kind: Any = Rebalanced
+        facts = {}
+        if plan.purpose == "deleverage":
+            state.deleveragings += 1
+            kind = Deleveraged
+        elif plan.purpose == "rebalance":
+            state.rebalances += 1
+        else:
+            facts = {"opening": True}
+        scene.tape.say(
+            kind,
+            product=self.spec.id,
+            reason=plan.reason,
+            target=plan.target,
+            leverage_before=plan.leverage_before,
+            leverage_after=exposure / nav if nav > 0.0 else None,
+            lots=plan.lots,
+            position_lots=account.lots,
+            mark_price=mark,
+            nav_atoms=account.nav_at(mark),
+            cost_atoms=plan.cost_atoms,
+            decided_ns=plan.decided_ns,
+            **facts,
+        )
+
+    def _closed(self, scene: Scene, reason: str) -> None:
+        """The last contract is gone: the deficit, if any, is known now, and is paid in order."""
+        account, mark = self.account, scene.mark
+        account.settle_closed(mark)
+        self.state.status = CLOSED
+        self.state.closed_ns = scene.ts_ns
+        deficit = max(0, -account.nav(mark))
+        scene.tape.say(
+            ProductClosed,
+            product=self.spec.id,
+            reason=reason,
+            mark_price=mark,
+            nav_atoms=account.nav(mark),
+            deficit_atoms=deficit,
+        )
+        for payer in ("insurance", "reserve", "issuer"):
+            paid = account.pay_deficit(payer, deficit) if deficit else 0
+            if paid:
+                deficit -= paid
+                scene.tape.say(DeficitPaid, product=self.spec.id, payer=payer, paid_atoms=paid)
+        for request in self.dealing.queue:
+            self.dealing.refuse(scene, request, "closed")
+        self.dealing.queue.clear()
+
+    # Payments -----------------------------------------------------------------------------------
+
+    def _pay_funding(self, scene: Scene, rate: float) -> bool:
+        """Funding on the position held; whether there was one to pay for."""
+        account = self.account
+        lots = account.lots
+        if self.state.status in (PENDING, CLOSED) or lots == 0 or self.spec.kind == "spot":
+            return False
+        size = account.contract.notional(lots, scene.mark)
+        paid = funding_payment(size, 1 if lots > 0 else -1, rate)
+        account.pay_funding(paid, scene.mark)
+        self.traded = True
+        scene.tape.say(
+            FundingSettled,
+            product=self.spec.id,
+            symbol=account.contract.spec.symbol,
+            rate=rate,
+            mark_price=scene.mark,
+            position_lots=lots,
+            paid_atoms=paid,
+        )
+        return True
+
+    def _pay_fee(self, scene: Scene) -> None:
+        """The management fee on the present NAV, and when the next one is due."""
+        state, terms = self.state, self.spec.terms
+        state.fee_ns += terms.fee_every_ns
+        nav = self.account.nav(scene.mark)
+        if state.status == ACTIVE and nav > 0:
+            paid = self.account.pay_management_fee(terms.management_fee, scene.mark)
+            self.traded = True
+            scene.tape.say(
+                ManagementFeeCharged,
+                product=self.spec.id,
+                rate=terms.management_fee,
+                nav_atoms=nav,
+                paid_atoms=paid,
+            )
