@@ -40,7 +40,7 @@ class HandlerSnapshot(Struct):
     desk: DeskState
     units: bytes
     queue: list[CreationRequest | RedemptionRequest]
-    pledged: dict[int, int]
+    pledged: list[tuple[int, int]]
     next: Next
     edges: tuple[float, float]
 
@@ -167,7 +167,7 @@ def _handler(handler: Handler) -> HandlerSnapshot:
         handler.desk.state,
         dealing.units.tobytes(),
         dealing.queue,
-        dealing.pledged,
+        sorted(dealing.pledged.items()),
         handler.next,
         handler.edges,
     )
@@ -202,4 +202,4 @@ def _restore_handler(handler: Handler, kept: HandlerSnapshot) -> None:
     dealing = handler.dealing
     dealing.units = np.frombuffer(kept.units, np.int64).copy()
     dealing.queue = kept.queue
-    dealing.pledged = kept.pledged
+    dealing.pledged = dict(kept.pledged)
