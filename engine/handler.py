@@ -261,7 +261,7 @@ class Handler(Hedging):
             if ruin > 0.0:
                 inner, outer = drawn_in(ruin, ruin)
                 low, high = (inner, high) if slope > 0.0 else (low, outer)
-        elif intercept <= 0.0 and account.units:
+        elif intercept <= 0.0:
             return ALWAYS.low, ALWAYS.high, NEVER_NS
         view = self._view(scene)
         state, planned = self.state, self.desk.state.plan is not None
