@@ -1,4 +1,4 @@
-"""``python -m tests.bench [--smoke] [--json FILE] [names...]``."""
+"""``python -m tests.bench [--smoke | --quick] [--json FILE] [names...]``."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--smoke", action="store_true", help="tiny sizes; only equality is asked for"
     )
+    parser.add_argument("--quick", action="store_true", help="no run of 10M ticks, fewer rounds")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     parser.add_argument("names", nargs="*", help=f"any of {', '.join(BENCHMARKS)}")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in BENCHMARKS and name != "wakes"]
     if unknown:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
-    scale = Scale.tiny() if options.smoke else Scale()
+    scale = Scale.tiny() if options.smoke else Scale.quick() if options.quick else Scale()
     names = options.names or [name for name in BENCHMARKS if name not in ON_REQUEST]
     rows: list[Row] = []
     for name in names:

@@ -26,6 +26,10 @@ class Scale(Struct, frozen=True):
     def tiny(cls) -> Scale:
         return cls(sizes=(20_000,), rounds=(1,), smoke=True)
 
+    @classmethod
+    def quick(cls) -> Scale:
+        return cls(sizes=(1_000_000,), rounds=(3,))
+
     def each(self) -> list[tuple[int, int]]:
         """``(ticks, rounds)``."""
         return list(zip(self.sizes, self.rounds, strict=True))
