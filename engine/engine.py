@@ -29,7 +29,7 @@ from engine.events import (
 )
 from engine.execution import Desk
 from engine.handler import Handler
-from engine.intake import Intake, Rejection, Rows
+from engine.intake import Intake, Rejection
 from engine.ledger import Ledger
 from engine.lines import LINE_BYTES
 from engine.live import Live
@@ -38,6 +38,7 @@ from engine.outputs import Outputs, Tape
 from engine.policy import Policy
 from engine.product import ProductSpec
 from engine.router import Breach, Router
+from engine.rows import Rows
 from engine.sampler import Sampler, Sampling
 from engine.ticks import Kind, Step, Tick
 from engine.users import Users

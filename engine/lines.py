@@ -1,7 +1,7 @@
 """The lines of a market's products, and how they change: what NAV samples are read off.
 
-A block of samples takes the lines as they were at its start, and the changes with the sample from which each holds. So
-a trade costs one entry, however many products the market has.
+A block of samples takes the lines as they were at its start, and the changes with the sample from
+which each holds. So a trade costs one entry, however many products the market has.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.intake import Column, Rows
 from engine.market import Market
+from engine.rows import Column, Rows
 from engine.ticks import Kind
 from engine.watch import first_breach, first_breach_by_symbol
 

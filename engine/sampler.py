@@ -11,9 +11,9 @@ from typing import Any, Final
 import numpy as np
 from msgspec import Struct
 
-from engine.intake import Rows
 from engine.market import Market
 from engine.outputs import NavBlock, UserNavBlock
+from engine.rows import Rows
 from engine.units import NEVER_NS
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]

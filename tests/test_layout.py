@@ -43,6 +43,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.dealing",),
     ("engine.hedging",),
     ("engine.handler", "engine.nav", "engine.attribution"),
+    ("engine.soundness", "engine.rows"),
     ("engine.intake",),
     ("engine.market",),
     ("engine.router", "engine.sampler", "engine.live"),

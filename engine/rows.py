@@ -1,0 +1,195 @@
+"""A step as the heart works on it: accepted columns, the clock at each row, and the barriers
+between.
+
+Rows of several kinds share one clock: engine time at a row is the running maximum of exchange time
+over all kinds and messages up to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from engine.events import CreationRequest, RedemptionRequest
+from engine.ticks import Kind, Step, Table
+
+__all__ = ["Column", "Rows"]
+
+I64 = np.ndarray[Any, np.dtype[np.int64]]
+F64 = np.ndarray[Any, np.dtype[np.float64]]
+
+_NO_ROWS: Final[I64] = np.empty(0, np.int64)
+_KINDS: Final = len(Kind)
+
+
+class Column:
+    """Accepted rows of one kind.
+
+    Attributes:
+        table: the rows.
+        first, last: their lowest and highest place in the input.
+        sequence, run: shape (n,), place in the input, and engine time there (the running maximum).
+        prices: shape (n,), what moves prices: price, or mid; ``None`` for kinds without.
+        low, high: extremes of ``prices``.
+    """
+
+    __slots__ = (
+        "_rows",
+        "first",
+        "high",
+        "kind",
+        "last",
+        "low",
+        "prices",
+        "run",
+        "sequence",
+        "symbol",
+        "table",
+    )
+
+    def __init__(self, table: Table, run: I64, prices: F64 | None, low: float, high: float) -> None:
+        self.table = table
+        self.kind = table.KIND
+        self.sequence = table.sequence
+        self.first = table.sequence.item(0)
+        self.last = table.sequence.item(-1)
+        self.symbol = table.symbol
+        self.run = run
+        self.prices = prices
+        self.low = low
+        self.high = high
+        self._rows: dict[int, I64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.sequence)
+
+    def row_at(self, sequence: int) -> int:
+        """Index of the first row at or after ``sequence``."""
+        first, last = self.first, self.last
+        if sequence <= first:
+            return 0
+        count = len(self.sequence)
+        if sequence > last:
+            return count
+        if last - first == count - 1:
+            return sequence - first
+        return int(self.sequence.searchsorted(sequence))
+
+    def rows_of(self, symbol: int) -> I64 | None:
+        """Indices of a symbol's rows; ``None`` where all rows are its own."""
+        if isinstance(self.symbol, int):
+            return None if self.symbol == symbol else _NO_ROWS
+        if self._rows is None:
+            self._rows = {}
+        rows = self._rows.get(symbol)
+        if rows is None:
+            rows = self._rows[symbol] = np.flatnonzero(self.symbol == symbol)
+        return rows
+
+    def last_of(self, symbol: int, before: int) -> int:
+        """Index of the symbol's last row with a sequence below ``before``; -1 if it has none
+        here."""
+        stop = self.row_at(before)
+        rows = self.rows_of(symbol)
+        if rows is None:
+            return stop - 1
+        place = int(rows.searchsorted(stop))
+        return int(rows[place - 1]) if place else -1
+
+
+class Rows:
+    """A step's accepted columns, and what stands between their rows.
+
+    Attributes:
+        by_kind: the columns, by kind.
+        barriers: ``(sequence, what)`` in order: messages, refused rows, announcements.
+        moments: ``(sequence, time)`` of messages that moved engine time.
+        floor_ns: engine time before the step.
+        time_ns: engine time after the last tick of the step; messages may be later.
+    """
+
+    __slots__ = (
+        "barriers",
+        "by_kind",
+        "columns",
+        "end",
+        "first",
+        "floor_ns",
+        "moments",
+        "time_ns",
+    )
+
+    def __init__(self, step: Step, time_ns: int) -> None:
+        self.first = step.first
+        self.end = step.end
+        self.columns: list[Column] = []
+        self.by_kind: list[Column | None] = [None] * _KINDS
+        self.barriers: list[tuple[int, Any]] = list(step.messages)
+        self.moments: list[tuple[int, int]] = []
+        self.floor_ns = time_ns
+        self.time_ns = time_ns
+
+    def add(self, column: Column) -> None:
+        """Take up the column of one kind."""
+        self.columns.append(column)
+        self.by_kind[column.kind] = column
+
+    def moved(self) -> list[tuple[int, int]]:
+        """``(sequence, ts_ns)`` of the messages that may move engine time."""
+        return [
+            (sequence, message.ts_ns)
+            for sequence, message in self.barriers
+            if isinstance(message, CreationRequest | RedemptionRequest)
+            and self.floor_ns < message.ts_ns
+        ]
+
+    def seal(self) -> None:
+        """All columns are in: set the clock."""
+        columns = self.columns
+        moved = self.moments = self.moved() if self.barriers else []
+        if len(columns) > 1 or (columns and moved):
+            clock = np.full(self.end - self.first, self.floor_ns)
+            for column in columns:
+                clock[column.sequence - self.first] = column.run
+            for sequence, ts_ns in moved:
+                clock[sequence - self.first] = ts_ns
+            np.maximum.accumulate(clock, out=clock)
+            for column in columns:
+                column.run = clock[column.sequence - self.first]
+        for column in columns:
+            self.time_ns = max(self.time_ns, column.run.item(-1))
+
+    def first_after(self, ts_ns: int) -> int:
+        """Sequence of the first tick later than ``ts_ns``; ``end`` if there is none."""
+        found = self.end
+        for column in self.columns:
+            run = column.run
+            if run.item(-1) > ts_ns:
+                found = min(found, column.sequence.item(run.searchsorted(ts_ns, "right")))
+        return found
+
+    def firsts_after(self, times: I64) -> I64:
+        """The first tick or message later than each of the ascending times."""
+        found: I64 | None = None
+        for column in self.columns:
+            places = column.run.searchsorted(times, "right")
+            if places.item(-1) == len(column):
+                sequence = np.append(column.sequence, self.end).take(places)
+            else:
+                sequence = column.sequence.take(places)
+            found = sequence if found is None else np.minimum(found, sequence)
+        if found is None:
+            found = np.full(len(times), self.end)
+        for message, ts_ns in self.moments:
+            before = found[: int(times.searchsorted(ts_ns))]
+            np.minimum(before, message, out=before)
+        return found
+
+    def time_at(self, sequence: int, floor: int) -> int:
+        """Engine time once the row ``sequence`` was seen."""
+        for column in self.columns:
+            place = column.row_at(sequence + 1)
+            if place:
+                floor = max(floor, column.run.item(place - 1))
+        return floor

@@ -1,0 +1,101 @@
+"""What a row's own numbers must be: finite, positive, a book that is not crossed.
+
+Tables are looked at whole; only a row of a doubtful table is asked by itself what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from engine.ticks import Bbo, Funding, Kind, Levels, Table, Trades
+
+__all__ = [
+    "PRICED",
+    "detail",
+    "flaw",
+    "highest",
+    "is_ascending",
+    "is_sound",
+    "lowest",
+    "prices_of",
+]
+
+F64 = np.ndarray[Any, np.dtype[np.float64]]
+
+PRICED: Final = (Kind.TRADE, Kind.BBO, Kind.MARK, Kind.INDEX)
+"""Kinds whose rows move a price."""
+
+
+def lowest(values: np.ndarray[Any, Any]) -> Any:
+    """The least of the values, or a NaN among them; on short arrays five times as fast as ``min``."""
+    return values.item(values.argmin())
+
+
+def highest(values: np.ndarray[Any, Any]) -> Any:
+    """The greatest of the values, or a NaN among them; on short arrays five times as fast as
+    ``max``."""
+    return values.item(values.argmax())
+
+
+def is_ascending(values: np.ndarray[Any, Any]) -> bool:
+    """Whether none of the values is less than the one before it."""
+    if len(values) == 1:
+        return True
+    falls = values[1:] < values[:-1]
+    return not falls.item(falls.argmax())
+
+
+def prices_of(table: Table) -> tuple[F64 | None, float, float]:
+    """Prices of the rows with their extremes; the low is -1 where a row of a book is crossed or has
+    a bad size. ``None`` for kinds without prices."""
+    if isinstance(table, Bbo):
+        with np.errstate(invalid="ignore", over="ignore"):
+            prices = (table.bid + table.ask) * 0.5
+        sound = bool((table.bid < table.ask).all()) and lowest(table.bid) > 0.0
+        sound = sound and lowest(table.bid_size) >= 0.0 and lowest(table.ask_size) >= 0.0
+    elif table.KIND in PRICED:
+        prices = table.price  # type: ignore[attr-defined]  # as the priced kinds have
+        sound = not isinstance(table, Trades) or lowest(table.size) >= 0.0
+    else:
+        return None, 0.0, 0.0
+    return prices, lowest(prices) if sound else -1.0, highest(prices)
+
+
+def is_sound(table: Table) -> bool:
+    """Whether the numbers of a kind without prices can be used."""
+    if isinstance(table, Levels):
+        priced = lowest(table.price) > 0.0 and highest(table.price) < np.inf
+        return bool(priced and lowest(table.size) >= 0.0)
+    if isinstance(table, Funding):
+        return bool(highest(np.abs(table.rate)) < 1.0)
+    return True
+
+
+def flaw(table: Table, row: int) -> str | None:
+    """Why a row's own numbers cannot be used."""
+    if isinstance(table, Funding):
+        return None if abs(float(table.rate[row])) < 1.0 else "not_finite"
+    if isinstance(table, Bbo):
+        bid, ask = float(table.bid[row]), float(table.ask[row])
+        if not (np.isfinite(bid) and np.isfinite(ask)):
+            return "not_finite"
+        if bid <= 0.0 or ask <= 0.0:
+            return "not_positive"
+        sizes = float(table.bid_size[row]) >= 0.0 and float(table.ask_size[row]) >= 0.0
+        return ("crossed" if bid >= ask else None) if sizes else "not_finite"
+    if table.KIND in PRICED or isinstance(table, Levels):
+        price = float(table.price[row])  # type: ignore[attr-defined]  # as these kinds have
+        if not np.isfinite(price):
+            return "not_finite"
+        if price <= 0.0:
+            return "not_positive"
+        if isinstance(table, Trades | Levels) and not float(table.size[row]) >= 0.0:
+            return "not_finite"
+    return None
+
+
+def detail(table: Table, row: int) -> str:
+    """The row's numbers, for the rejection."""
+    return " ".join(f"{name}={column[row].item()!r}" for name, column in table.values())
