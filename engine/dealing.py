@@ -175,10 +175,11 @@ class Dealing:
         units = units_for(paid - cost, account.units, nav) if nav > 0 else 0
         refusal = self._size(units)
         if refusal:
-            self.refuse(scene, request, "no_depth" if filled != order.lots else refusal)
-            if cost > 0:
-                account.create(cost, 0, scene.mark)
-            return
+            # The hedge is done: its cost is the requester's, as far as his money goes.
+            units, paid = 0, min(max(cost, 0), paid)
+            if not paid:
+                self.refuse(scene, request, "no_depth" if filled != order.lots else refusal)
+                return
         account.create(paid, units, scene.mark)
         user = self.users.admit(request.user)
         self._grow()

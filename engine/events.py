@@ -242,7 +242,7 @@ class ManagementFeeCharged(Output, frozen=True, gc=False, kw_only=True, tag="man
 
 
 class UnitsCreated(Output, frozen=True, gc=False, kw_only=True, tag="units_created"):
-    """A creation at its own hedge fills. ``quote_atoms`` paid, of which ``cost_atoms`` for spread, impact and fee;
+    """A creation at its own hedge fills; 0 units where these left nothing of the money to buy any with. ``quote_atoms`` paid, of which ``cost_atoms`` for spread, impact and fee;
     ``refund_atoms`` came back where the book took only a part."""
 
     product: str
