@@ -144,7 +144,7 @@ class Market:
         if column is not None and self.uses_signals:
             self._fold_signals(time_ns - 1)
         if column is not None:
-            last = column.last_of(self.spec.symbol, rows.end)
+            last = column.last(self.spec.symbol, rows.end)
             if last >= 0:
                 self._remember(column, last)
         for number in self.high_water:
@@ -231,7 +231,7 @@ class Market:
     def funding_rate(self) -> float:
         """The funding rate as last announced; the scheduled one where nothing is recorded."""
         column = self._column(Kind.FUNDING) if self.spec.funding.recorded else None
-        place = column.last_of(self.spec.symbol, self._limit) if column is not None else -1
+        place = column.last(self.spec.symbol, self._limit) if column is not None else -1
         if column is None or place < 0:
             return self.state.rate
         table = column.table
@@ -333,11 +333,11 @@ class Market:
         column = self._column(kind)
         if column is None:
             return known
-        place = column.last_of(self.spec.symbol, self._limit)
+        place = column.last(self.spec.symbol, self._limit)
         return float(getattr(column, values)[place]) if place >= 0 else known
 
     def _quotes(self, book: Column) -> tuple[float, float]:
-        place = book.last_of(self.spec.symbol, self._limit)
+        place = book.last(self.spec.symbol, self._limit)
         if place < 0:
             return self.state.bid, self.state.ask
         table = book.table
@@ -355,7 +355,7 @@ class Market:
 
     def _freshness(self) -> tuple[int, int]:
         column = self._column(self.kind)
-        place = column.last_of(self.spec.symbol, self._limit) if column is not None else -1
+        place = column.last(self.spec.symbol, self._limit) if column is not None else -1
         if column is None or place < 0:
             return self.state.seen_ns, self.state.changed_ns
         return int(column.table.ts_ns[place]), self._changed_ns(column, place)
@@ -406,7 +406,7 @@ class Market:
                 state.cell_high = max(state.cell_high, float(own.max()))
                 state.cell_fresh = True
             self._cell_row = max(self._cell_row, stop)
-            place = column.last_of(self.spec.symbol, int(column.sequence[stop - 1]) + 1) if stop else -1
+            place = column.last(self.spec.symbol, int(column.sequence[stop - 1]) + 1) if stop else -1
             if place >= 0:
                 assert column.prices is not None
                 close = float(column.prices[place])

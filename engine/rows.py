@@ -28,7 +28,7 @@ class Column:
 
     Attributes:
         table: the rows.
-        first, last: their lowest and highest place in the input.
+        first, end: their lowest place in the input, and one past the highest.
         sequence, run: shape (n,), place in the input, and engine time there (the running maximum).
         prices: shape (n,), what moves prices: price, or mid; ``None`` for kinds without.
         low, high: extremes of ``prices``.
@@ -36,10 +36,10 @@ class Column:
 
     __slots__ = (
         "_rows",
+        "end",
         "first",
         "high",
         "kind",
-        "last",
         "low",
         "prices",
         "run",
@@ -53,7 +53,7 @@ class Column:
         self.kind = table.KIND
         self.sequence = table.sequence
         self.first = table.sequence.item(0)
-        self.last = table.sequence.item(-1)
+        self.end = table.sequence.item(-1) + 1
         self.symbol = table.symbol
         self.run = run
         self.prices = prices
@@ -66,13 +66,12 @@ class Column:
 
     def row_at(self, sequence: int) -> int:
         """Index of the first row at or after ``sequence``."""
-        first, last = self.first, self.last
+        first, end, count = self.first, self.end, len(self.sequence)
         if sequence <= first:
             return 0
-        count = len(self.sequence)
-        if sequence > last:
+        if sequence >= end:
             return count
-        if last - first == count - 1:
+        if end - first == count:
             return sequence - first
         return int(self.sequence.searchsorted(sequence))
 
@@ -87,7 +86,7 @@ class Column:
             rows = self._rows[symbol] = np.flatnonzero(self.symbol == symbol)
         return rows
 
-    def last_of(self, symbol: int, before: int) -> int:
+    def last(self, symbol: int, before: int) -> int:
         """Index of the symbol's last row with a sequence below ``before``; -1 if it has none
         here."""
         stop = self.row_at(before)
