@@ -17,8 +17,12 @@ from typing import Any
 from tests.oracle.account import ATOMS, UNIT_STEPS, Account, decimal
 from tests.oracle.case import HOUR, Case, Row
 
-NEVER = 2**63 - 1
+NEVER, ORDERS_MAX = 2**63 - 1, 1000
 HAIR, ULPS = Fraction(1, 10**11), Fraction(1, 10**15)
+
+
+class RunawayError(Exception):
+    """With a mid far below the mark each purchase seems to earn money for the next, for ever."""
 
 
 @dataclass
@@ -107,7 +111,7 @@ class Oracle(Account):
         """When something is due of itself."""
         times = [self.funding_at, *self.rates, *(o.arrives for o in self._under_way())]
         if self.status == "active":
-            times += [self.fee_at, *([] if self.plan else self.grid.values())]
+            times += [self.fee_at, *([] if self.plan or self.nav <= 0 else self.grid.values())]
         return times
 
     def _under_way(self) -> list[Order]:
@@ -211,6 +215,8 @@ class Oracle(Account):
     def _send(self, purpose: str, lots: int, target: float = 0.0, request: Any = None) -> None:
         order = Order(self.orders, purpose, lots, self.now + self.case.latency, target, request)
         self.orders += 1
+        if self.orders > ORDERS_MAX:
+            raise RunawayError(f"{self.orders} orders by {self.now}")
         self.slack["price"] += 2  # a decision may end a segment
         if request:
             self.deals.append(order)
@@ -275,19 +281,20 @@ class Oracle(Account):
         if self.status == "closing" or (self.status, side) == ("closed", "create"):
             self.refused.append((name, "closed"))
             return
-        before, total, reason = floor(self.nav), self.units.total(), ""
+        before, total = floor(self.nav), self.units.total()
         self.trade(order.number, order.purpose, order.lots)
         cost = before - floor(self.nav)
         if side == "create":
             units = (quote - cost) * total // before
-            if reason := self._size(units):
-                self.refused.append((name, reason))
-                units, quote = 0, max(cost, 0)  # the hedge is not for the others to pay
+            if reason := self._size(units):  # the hedge is not for the others to pay
+                units, quote = 0, min(max(cost, 0), quote)
+                if not quote:
+                    self.refused.append((name, reason))
+                    return
         else:
             units, quote = -steps, -max(0, before * steps // total - cost)
         self.take(quote)
         self.book("flows", quote / self.per_atom)
         self.units[user] += units
-        if not reason:
-            self.dealt.append({"id": name, "ts": self.now, "units": abs(units), "cost": cost,
+        self.dealt.append({"id": name, "ts": self.now, "units": abs(units), "cost": cost,
                            "quote": abs(quote), "nav": floor(self.nav), "held": self.units[user]})
