@@ -205,4 +205,5 @@ def _log_to_stderr() -> None:
     import structlog
 
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    # The stream is looked up at each line, not kept: whoever called us may replace it.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
