@@ -1,0 +1,112 @@
+"""Cut the input anywhere: same output log, same samples, same digest. One tick at a time is a cut like any other."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.engine import Engine
+from engine.snapshot import state_digest
+from engine.ticks import Step, Tick
+from tests.builders import Run, a_malformed, a_tape, run
+from tests.properties.rich import SEEDS, happened, rich_run, rich_spec, rich_tape
+
+RANDOM_CUTS = 200
+
+
+def assert_same(said: Run, expected: Run) -> None:
+    """Lines, samples, holders' records, digest and state."""
+    assert said.lines == expected.lines
+    for name, column in said.nav.items():
+        np.testing.assert_array_equal(column, expected.nav[name], err_msg=name)
+    assert said.user_nav == expected.user_nav
+    assert said.engine.digest() == expected.engine.digest()
+    assert state_digest(said.engine) == state_digest(expected.engine)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 64])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_blocks_of_one_size(seed: int, size: int) -> None:
+    """Blocks of 1, 2, 7 or 64 rows say what one block of all rows says."""
+    tape = rich_tape(seed)
+    assert_same(run(rich_spec(), tape, range(0, tape.end, size)), rich_run(seed))
+
+
+def long_tape() -> Step:
+    """The rich tapes' rows over and over, later each time: more than one block of 1,000."""
+    tape, rows = rich_tape(), 0
+    steps = []
+    for turn in range(4):
+        part = tape.shifted(rows)
+        span = turn * 3_600 * 10**9
+        tables = tuple(t.replaced(ts_ns=t.ts_ns + span) for t in part.tables)
+        steps.append(Step(first=part.first, end=part.end, tables=tables, messages=part.messages))
+        rows = part.end
+    by_kind: dict[Any, list[Any]] = {}
+    for step in steps:
+        for table in step.tables:
+            by_kind.setdefault(table.KIND, []).append(table)
+    tables = tuple(type(found[0]).concatenated(found) for _, found in sorted(by_kind.items()))
+    messages = tuple(m for step in steps for m in step.messages)
+    return Step(first=0, end=rows, tables=tables, messages=messages)
+
+
+def test_blocks_of_a_thousand_and_random_cuts() -> None:
+    """Blocks of 1,000 and cuts at 200 random rows say what one block says."""
+    tape = long_tape()
+    whole = run(rich_spec(), tape)
+    assert_same(run(rich_spec(), tape, range(0, tape.end, 1_000)), whole)
+    cuts = Random(5).sample(range(tape.end), RANDOM_CUTS)
+    assert_same(run(rich_spec(), tape, cuts), whole)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_wakes_on_the_first_and_last_row_of_a_block(seed: int) -> None:
+    """A row that wakes somebody does so as the first row of a block and as the last one."""
+    whole = rich_run(seed)
+    speaking = sorted({event.sequence for event in whole.events})
+    assert len(speaking) > 100
+    for shift in (0, 1):
+        assert_same(run(rich_spec(), rich_tape(seed), [s + shift for s in speaking]), whole)
+    assert happened(whole)["wakes"] > 100
+
+
+def ticks_of(tape: Step) -> list[Any]:
+    """The rows of a step as single ticks, messages among them."""
+    rows: list[Any] = list(tape.messages)
+    for table in tape.tables:
+        symbols = table.symbols().tolist()
+        columns = [column.tolist() for _, column in table.values()]
+        for place, sequence in enumerate(table.sequence.tolist()):
+            values = tuple(column[place] for column in columns)
+            ts_ns = int(table.ts_ns[place])
+            rows.append((sequence, Tick(int(table.KIND), symbols[place], ts_ns, values)))
+    return [item for _, item in sorted(rows, key=lambda pair: pair[0])]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_single_live_ticks(seed: int) -> None:
+    """``process_tick``, row by row, says what ``process`` says of the block, and leaves the same state."""
+    engine = Engine(rich_spec())
+    said = Run(engine)
+    for item in ticks_of(rich_tape(seed)):
+        if isinstance(item, Tick):
+            said.take(engine.process_tick(item))
+        else:
+            step = a_tape([item]).shifted(engine.sequence)
+            said.take(engine.process(step))
+    said.take(engine.finish())
+    assert_same(said, rich_run(seed))
+
+
+def test_an_empty_step_says_nothing() -> None:
+    """A step without rows, before the first and between others, changes nothing."""
+    engine = Engine(rich_spec())
+    assert not engine.process(Step(first=0, end=0))
+    engine.process(a_tape([100.0, a_malformed()]))
+    before = state_digest(engine)
+    assert not engine.process(Step(first=2, end=2))
+    assert state_digest(engine) == before

@@ -1,0 +1,296 @@
+"""Orders of one product on their way to the book, and requests that deal at their own hedge fills."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from engine.events import (
+    CreationRefused,
+    CreationRequest,
+    OrderFilled,
+    OrderHeld,
+    OrderSent,
+    OrderUnfilled,
+    RedemptionRefused,
+    RequestQueued,
+    UnitsCreated,
+    UnitsRedeemed,
+)
+from engine.units import NEVER_NS, asset_decimals
+
+if TYPE_CHECKING:
+    from tests.reference.product import Product
+
+TRIES_MAX = 1_000
+MILLISECOND_NS = 10**6
+UNITS_MAX = 2**62
+
+
+@dataclass
+class Order:
+    """One order: what it wants, what is left, when it meets the book next."""
+
+    number: int
+    purpose: str
+    lots: int
+    left: int
+    decided_ns: int
+    arrives_ns: int
+    target: float = 0.0
+    reason: str = ""
+    before: float = 0.0
+    cost: int = 0
+    tries: int = 0
+    held: bool = False
+    request: Any = None
+
+
+def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
+    """An order leaves for the venue."""
+    market, latency = product.market, product.spec.hedge.latency_ns
+    order = Order(
+        product.sent, purpose, lots, lots, market.now_ns, market.now_ns + latency, **decision
+    )
+    product.sent += 1
+    product.say(
+        OrderSent,
+        order=order.number,
+        lots=lots,
+        purpose=purpose,
+        arrives_ns=order.arrives_ns,
+        mark_price=market.mark,
+    )
+    return order
+
+
+def meet_book(product: Product, order: Order) -> int:
+    """The order arrives; the lots that were filled."""
+    market = product.market
+    if market.stale and product.spec.hedge.when_stale == "hold":
+        order.held, order.arrives_ns = True, NEVER_NS
+        product.say(OrderHeld, order=order.number, lots=order.left)
+        return 0
+    if market.stale:
+        _try_again(product, order, "stale")
+        return 0
+    lots = filled = _bounded(product, order)
+    if lots:
+        mid, half_spread = market.top()
+        size = product.contract.quote_notional(lots, mid)
+        side = 1 if lots > 0 else -1
+        share, price = market.book.take(side, size, mid, half_spread, market.now_ns)
+        filled = lots if share == 1.0 else int(lots * share)
+        if filled:
+            _fill(product, order, filled, price, mid)
+    order.left = lots - filled
+    if order.left:
+        _try_again(product, order, "no_depth")
+    return filled
+
+
+def _bounded(product: Product, order: Order) -> int:
+    """No order flips the sign of the exposure; a creation follows the basket, and a close leaves the coins alone."""
+    held, lots, contract = product.holding.lots, order.left, product.contract
+    if order.purpose in ("creation", "opening"):
+        return lots
+    if contract.inverse and order.purpose == "close":
+        return lots
+    if contract.inverse:
+        held = contract.exposure_lots(product.holding.line()[1], product.market.mark)
+    if held * (held + lots) >= 0:
+        return lots
+    if order.request is not None:
+        order.lots = -held
+    return -held
+
+
+def _fill(product: Product, order: Order, lots: int, price: float, mid: float) -> None:
+    mark = product.market.mark
+    hedge, impact, fee = product.holding.execute(lots, price, mid, mark)
+    order.cost += fee - impact
+    product.say(
+        OrderFilled,
+        symbol=product.contract.spec.symbol,
+        order=order.number,
+        purpose=order.purpose,
+        lots=lots,
+        price=price,
+        mid_price=mid,
+        mark_price=mark,
+        hedge_atoms=hedge,
+        spread_impact_atoms=impact,
+        fee_atoms=fee,
+    )
+
+
+def _try_again(product: Product, order: Order, reason: str) -> None:
+    """What was not filled is sent again after a pause. A request's hedge has one attempt; a closing never gives up."""
+    order.tries += 1
+    over = order.request is not None or (order.tries >= TRIES_MAX and order.purpose != "close")
+    pause = max(product.spec.hedge.retry_ns, MILLISECOND_NS)
+    order.arrives_ns = NEVER_NS if over else product.market.now_ns + pause
+    product.say(
+        OrderUnfilled,
+        order=order.number,
+        lots=order.left,
+        retry_ns=0 if over else order.arrives_ns,
+        reason=reason,
+    )
+    if over:
+        order.left = 0
+
+
+def ask(product: Product, request: Any, refusal: str | None, wait: str | None) -> None:
+    """A request is refused, waits, or its hedge leaves."""
+    refusal = refusal or _refusal(product, request)
+    if refusal:
+        refuse(product, request, refusal)
+    elif wait:
+        product.queue.append(request)
+        product.say(RequestQueued, user=request.user, id=request.id, reason=wait)
+    else:
+        _send_hedge(product, request)
+
+
+def refuse(product: Product, request: Any, reason: str) -> None:
+    kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
+    product.say(kind, user=request.user, id=request.id, reason=reason)
+
+
+def quote_of(product: Product, request: Any) -> int:
+    """Quote atoms a creation pays."""
+    return int(Fraction(repr(request.quote)) * 10 ** asset_decimals(product.contract.quote_asset))
+
+
+def steps_of(request: Any) -> int:
+    """Unit steps a redemption gives back."""
+    return int(Fraction(repr(request.units)) * 10**8)
+
+
+def _refusal(product: Product, request: Any) -> str | None:
+    held = product.holding
+    if isinstance(request, CreationRequest):
+        units = quote_of(product, request) * held.units // held.nav(product.market.mark)
+        return _size(product, units)
+    user = product.users.index(request.user)
+    if user is None:
+        return "unknown_user"
+    owned = product.owned[user] if user < len(product.owned) else 0
+    if steps_of(request) <= 0:
+        return "too_small"
+    free = owned - product.pledged.get(user, 0)
+    return None if steps_of(request) <= free else "insufficient_units"
+
+
+def _size(product: Product, units: int) -> str | None:
+    if units <= 0:
+        return "too_small"
+    return "too_large" if product.holding.units + units > UNITS_MAX else None
+
+
+def _send_hedge(product: Product, request: Any) -> None:
+    market, held = product.market, product.holding
+    nav = held.nav(market.mark)
+    if isinstance(request, CreationRequest):
+        quote = quote_of(product, request)
+        lots = _towards_zero(held.lots * quote, nav + _basket_cost(product))
+        order = send(product, "creation", lots, request=request)
+    else:
+        user, units = product.users.index(request.user), steps_of(request)
+        product.pledged[user] = product.pledged.get(user, 0) + units
+        lots = -_towards_zero(held.lots * units, held.units)
+        order = send(product, "redemption", lots, request=request)
+    if order.arrives_ns <= market.now_ns:
+        deal(product, order)
+    if order.held or order.arrives_ns > market.now_ns:
+        product.deals.append(order)
+
+
+def _basket_cost(product: Product) -> int:
+    """What trading the whole present basket would cost in spread and fee, quote atoms."""
+    market, contract = product.market, product.contract
+    mid, half_spread = market.top()
+    if half_spread < 0.0:
+        half_spread = market.spec.book.half_spread_bps * 1e-4
+    cash = abs(contract.trade_cash(product.holding.lots, mid))
+    fee = math.ceil(cash * Fraction(repr(contract.spec.taker_fee)))
+    return contract.to_quote(fee + int(cash * half_spread), market.mark)
+
+
+def deal(product: Product, order: Order) -> None:
+    """The hedge of a request meets the book, and units are dealt at what it left."""
+    mark, request, held = product.market.mark, order.request, product.holding
+    nav = held.nav(mark)
+    filled = meet_book(product, order)
+    if order.held:
+        return
+    order.arrives_ns = product.market.now_ns
+    cost = nav - held.nav(mark)
+    whole = filled == order.lots
+    if isinstance(request, CreationRequest):
+        _create(product, request, nav, cost, Fraction(1) if whole else Fraction(filled, order.lots))
+    else:
+        _redeem(product, request, nav, cost, Fraction(1) if whole else Fraction(filled, order.lots))
+
+
+def _create(product: Product, request: Any, nav: int, cost: int, share: Fraction) -> None:
+    held, mark = product.holding, product.market.mark
+    asked = quote_of(product, request)
+    paid = int(asked * share)
+    units = (paid - cost) * held.units // nav if nav > 0 else 0
+    refusal = _size(product, units)
+    if refusal:
+        # The hedge is done: its cost is the requester's, as far as his money goes.
+        units, paid = 0, min(max(cost, 0), paid)
+        if not paid:
+            refuse(product, request, refusal if share == 1 else "no_depth")
+            return
+    held.create(paid, units, mark)
+    user = product.users.admit(request.user)
+    product.seat_users()
+    product.owned[user] += units
+    product.changed.append(user)
+    product.say(
+        UnitsCreated,
+        user=request.user,
+        id=request.id,
+        units=units,
+        quote_atoms=paid,
+        cost_atoms=cost,
+        refund_atoms=asked - paid,
+        nav_atoms=held.nav(mark),
+        units_total=held.units,
+        user_units=product.owned[user],
+    )
+
+
+def _redeem(product: Product, request: Any, nav: int, cost: int, share: Fraction) -> None:
+    held, mark = product.holding, product.market.mark
+    user = product.users.index(request.user)
+    product.pledged[user] -= steps_of(request)
+    units = int(steps_of(request) * share)
+    quote = max(0, nav * units // held.units - cost) if nav > 0 else 0
+    if units <= 0:
+        refuse(product, request, "no_depth")
+        return
+    held.redeem(quote, units, mark)
+    product.owned[user] -= units
+    product.changed.append(user)
+    product.say(
+        UnitsRedeemed,
+        user=request.user,
+        id=request.id,
+        units=units,
+        quote_atoms=quote,
+        cost_atoms=cost,
+        nav_atoms=held.nav(mark),
+        units_total=held.units,
+        user_units=product.owned[user],
+    )
+
+
+def _towards_zero(over: int, under: int) -> int:
+    return int(Fraction(over, under))

@@ -1,0 +1,309 @@
+"""The slow engine: row by row, alarm by alarm, everybody asked every time.
+
+At one instant: prices, then alarms (staleness, fills, funding, fees, policies), then requests, then samples. So an
+alarm at ``a`` rings before the first tick later than ``a``, and a sample at ``g`` is taken after the alarms at ``g``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from engine.events import (
+    CreationRefused,
+    CreationRequest,
+    InputRejected,
+    Malformed,
+    Output,
+    RedemptionRefused,
+    RedemptionRequest,
+    encode_event,
+)
+from engine.outputs import ATTRIBUTION
+from engine.ticks import Kind, Step
+from engine.units import NEVER_NS
+from engine.users import Users
+from tests.reference.judge import Judge, Row, rows_of
+from tests.reference.market import Market
+from tests.reference.product import Product
+
+if TYPE_CHECKING:
+    from engine.engine import EngineSpec
+
+VENUE, FILL, FUNDING, FEE, POLICY = range(5)
+
+
+class Log:
+    """The output log: events with their place, as objects and as canonical lines."""
+
+    def __init__(self) -> None:
+        self.events: list[Output] = []
+        self.lines: list[bytes] = []
+        self.sequence, self.ordinal, self.ts_ns = -1, 0, 0
+
+    def at(self, sequence: int, ts_ns: int) -> None:
+        if sequence != self.sequence:
+            self.sequence, self.ordinal = sequence, 0
+        self.ts_ns = ts_ns
+
+    def say(self, kind: Any, /, **fields: Any) -> None:
+        event = kind(sequence=self.sequence, ordinal=self.ordinal, ts_ns=self.ts_ns, **fields)
+        self.ordinal += 1
+        self.events.append(event)
+        self.lines.append(encode_event(event))
+
+
+class ReferenceEngine:
+    """Takes the spec and the steps of ``engine.engine.Engine``; ``log``, ``nav`` and ``user_nav`` hold what it said."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
+        self.log = Log()
+        self.nav: list[dict[str, float]] = []
+        self.user_nav: list[tuple[Any, ...]] = []
+        self.users = Users(spec.population, spec.users)
+        self.judge = Judge(len(spec.symbols))
+        self.markets = [Market(market, self.log) for market in spec.markets]
+        self.products: list[Product] = []
+        for number, product in enumerate(spec.products):
+            market = self.markets[product.market]
+            policies = spec.policies[number]
+            self.products.append(Product(number, product, policies, market, self.users))
+            market.products.append(self.products[-1])
+        self.sequence = 0
+        self.now_ns = self.rung_ns = 0
+        self.requests: set[str] = set()
+        self.sample_ns = self.user_sample_ns = NEVER_NS
+        self._nav_place, self._user_place = (-1, 0), (-1, 0)
+
+    # Input ----------------------------------------------------------------------------------------
+
+    def process(self, step: Step) -> None:
+        for sequence, item in rows_of(step):
+            if isinstance(item, Row):
+                self._row(item)
+            else:
+                self._message(sequence, item)
+        self.sequence = step.end
+
+    def finish(self) -> None:
+        """The input ended: its last instant passes."""
+        self._ring_up_to(self.now_ns, self.sequence)
+        self._sample_up_to(self.now_ns + 1, self.sequence)
+
+    def _row(self, row: Row) -> None:
+        fault = self.judge.fault(row, self.now_ns)
+        if fault:
+            known = 0 <= row.symbol < len(self.spec.symbols)
+            self._rejected(
+                row.sequence,
+                fault,
+                symbol=self.spec.symbols[row.symbol] if known else str(row.symbol),
+                kind=row.kind.name.lower(),
+                detail=str(row),
+            )
+        if fault is not None:
+            return
+        ts_ns = max(self.now_ns, row.ts_ns)
+        if self._supersedes(row, ts_ns):
+            self._pass_time(ts_ns, ts_ns, row.sequence)
+            self.rung_ns = ts_ns
+        self._pass_time(ts_ns - 1, ts_ns, row.sequence)
+        for market in self.markets:
+            if market.spec.symbol == row.symbol:
+                self._hear(market, row)
+
+    def _supersedes(self, row: Row, ts_ns: int) -> bool:
+        """A funding row stamped with the instant that names the next one: this one is settled first, at its own rate."""
+        return row.kind is Kind.FUNDING and any(
+            market.spec.symbol == row.symbol
+            and market.spec.funding.recorded
+            and market.funding_ns <= ts_ns < row.values["next_ns"]
+            for market in self.markets
+        )
+
+    def _hear(self, market: Market, row: Row) -> None:
+        self._stage(market, max(row.ts_ns, self.now_ns) - 1)
+        if not market.hear(row):
+            return
+        for product in market.products:
+            product.watch_high_water()
+        if market.resumes():
+            market.resume()
+        if not market.stale:
+            for product in market.products:
+                first = product.status == "pending"
+                product.look()
+                self._after(product)
+                if first:
+                    self._launched(market)
+
+    def _launched(self, market: Market) -> None:
+        """The first price: clocks start."""
+        every = self.spec.sampling
+        now = market.now_ns
+        if self.sample_ns == NEVER_NS and every.nav_every_ns:
+            self.sample_ns = -(-now // every.nav_every_ns) * every.nav_every_ns
+        if self.user_sample_ns == NEVER_NS and every.user_nav_every_ns:
+            self.user_sample_ns = -(-now // every.user_nav_every_ns) * every.user_nav_every_ns
+        if not market.spec.funding.recorded:
+            market.schedule_funding()
+
+    def _message(self, sequence: int, message: Any) -> None:
+        if isinstance(message, Malformed):
+            self._rejected(sequence, "malformed", detail=message.detail)
+            return
+        ts_ns = max(self.now_ns, message.ts_ns)
+        self._pass_time(ts_ns, ts_ns, sequence)
+        self.rung_ns = ts_ns
+        self._request(message)
+
+    def _rejected(self, sequence: int, reason: str, **fields: Any) -> None:
+        self.log.at(sequence, self.now_ns)
+        self.log.say(InputRejected, reason=reason, **fields)
+
+    def _request(self, request: CreationRequest | RedemptionRequest) -> None:
+        known = [p for p in self.products if p.spec.id == request.product]
+        repeated = request.id in self.requests
+        self.requests.add(request.id)
+        if repeated or not known:
+            creates = isinstance(request, CreationRequest)
+            self.log.say(
+                CreationRefused if creates else RedemptionRefused,
+                product=request.product,
+                user=request.user,
+                id=request.id,
+                reason="duplicate" if repeated else "unknown_product",
+            )
+            return
+        product = known[0]
+        self._stage(product.market, self.now_ns)
+        product.request(request)
+        self._after(product)
+
+    # Time -----------------------------------------------------------------------------------------
+
+    def _pass_time(self, ring_ns: int, ts_ns: int, sequence: int) -> None:
+        """Alarms up to ``ring_ns`` ring, samples before ``ts_ns`` are taken, and it is ``ts_ns``."""
+        self._ring_up_to(ring_ns, sequence)
+        self._sample_up_to(ts_ns, sequence)
+        self.now_ns = ts_ns
+        self.log.at(sequence, ts_ns)
+
+    def _alarms(self) -> list[tuple[int, int, int, int]]:
+        """``(time, priority, market, product)`` of all that may ring."""
+        alarms = []
+        for number, market in enumerate(self.markets):
+            alarms.append((market.next_check_ns(), VENUE, number, 0))
+            alarms.append((market.funding_ns, FUNDING, number, 0))
+            for place, product in enumerate(market.products):
+                alarms.append((product.next_fill_ns(), FILL, number, place))
+                alarms.append((product.next_fee_ns(), FEE, number, place))
+                alarms.append((product.policy_ns, POLICY, number, place))
+        return alarms
+
+    def _ring_up_to(self, ts_ns: int, sequence: int) -> None:
+        while True:
+            due, priority, number, place = min(self._alarms(), default=(NEVER_NS, 0, 0, 0))
+            self._feed_grids(min(due, ts_ns))
+            if due > ts_ns:
+                return
+            self._sample_up_to(due, sequence)
+            self.now_ns = max(self.now_ns, due)
+            self.log.at(sequence, self.now_ns)
+            market = self.markets[number]
+            self._stage(market, due)
+            if priority == VENUE:
+                market.go_stale()
+            elif priority == FUNDING:
+                market.settle_funding()
+                for product in market.products:
+                    self._after(product)
+            else:
+                product = market.products[place]
+                if priority == FILL:
+                    product.fill()
+                elif priority == FEE:
+                    product.charge_fee()
+                else:
+                    product.look()
+                self._after(product)
+
+    def _feed_grids(self, up_to_ns: int) -> None:
+        for market in self.markets:
+            while market.grid_ns <= up_to_ns:
+                market.feed_grid()
+
+    def _stage(self, market: Market, due_ns: int) -> None:
+        market.now_ns = self.now_ns
+        market.due_ns = max(due_ns, self.rung_ns)
+
+    # Samples --------------------------------------------------------------------------------------
+
+    def _after(self, product: Product) -> None:
+        """Holders whose units changed are valued at once; all of them when the product traded, if so configured."""
+        if product.changed:
+            self._value(product, self.now_ns, self.log.sequence, "holders", product.changed)
+        elif product.traded and self.spec.sampling.users_on_trade:
+            self._value(product, self.now_ns, self.log.sequence, "traded", None)
+        if product.traded:
+            product.segment = product.holding.since, product.holding.parts["price"]
+        product.changed = []
+        product.traded = False
+
+    def _sample_up_to(self, before_ns: int, sequence: int) -> None:
+        while self.sample_ns < before_ns:
+            for market in self.markets:
+                for product in market.products:
+                    if product.status != "pending":
+                        self._sample(product, sequence)
+            self.sample_ns += self.spec.sampling.nav_every_ns
+        while self.user_sample_ns < before_ns:
+            for market in self.markets:
+                for product in market.products:
+                    self._value(product, self.user_sample_ns, sequence, "cadence", None)
+            self.user_sample_ns += self.spec.sampling.user_nav_every_ns
+
+    def _sample(self, product: Product, sequence: int) -> None:
+        last, ordinal = self._nav_place
+        ordinal = ordinal if last == sequence else 0
+        self._nav_place = sequence, ordinal + 1
+        held, mark = product.holding, product.market.mark
+        intercept, slope = held.line()
+        exposure = slope * mark
+        nav = intercept + exposure
+        parts = {name: float(held.parts[name]) for name in ATTRIBUTION}
+        since, closed = product.segment
+        parts["price"] = closed + slope * (mark - since)
+        self.nav.append(
+            {
+                "ts_ns": self.sample_ns,
+                "product": product.number,
+                "sequence": sequence,
+                "ordinal": ordinal,
+                "nav_atoms": nav,
+                "nav_per_unit": nav * 10**8 / held.units if held.units > 0 else 0.0,
+                "units": held.units,
+                "leverage": exposure / nav if nav > 0.0 else math.nan,
+                "mark_price": mark,
+                **parts,
+            }
+        )
+
+    def _value(
+        self, product: Product, ts_ns: int, sequence: int, reason: str, whom: list[int] | None
+    ) -> None:
+        held = product.holding
+        if product.status == "pending" or not held.units or not product.owned:
+            return
+        last, ordinal = self._user_place
+        ordinal = ordinal if last == sequence else 0
+        nav = held.nav(product.market.mark)
+        users = range(len(product.owned)) if whom is None else whom
+        for user in users:
+            units = product.owned[user]
+            worth = max(0, units * nav // held.units)
+            place = (sequence, ordinal, ts_ns, product.number, reason)
+            self.user_nav.append((*place, user, units, worth))
+            ordinal += 1
+        self._user_place = sequence, ordinal

@@ -1,0 +1,407 @@
+"""One product, asked at every tick: it has no edges, it looks."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from engine.events import (
+    CreationRequest,
+    DeficitPaid,
+    Deleveraged,
+    FundingSettled,
+    ManagementFeeCharged,
+    PolicyFaulted,
+    ProductClosed,
+    ProductLaunched,
+    Rebalanced,
+)
+from engine.policy import Close, Deleverage, PolicyAnswerError, PositionView, SetLeverage, View
+from engine.units import NEVER_NS, asset_decimals
+from tests.reference import desk
+from tests.reference.holding import Holding
+
+if TYPE_CHECKING:
+    from engine.product import ProductSpec
+    from engine.users import Users
+    from tests.reference.market import Market
+
+
+class Product:
+    """A product with its orders and its holders."""
+
+    def __init__(
+        self, number: int, spec: ProductSpec, policies: Any, market: Market, users: Users
+    ) -> None:
+        self.number, self.spec, self.market, self.users = number, spec, market, users
+        self.contract = market.contract
+        self.holding = Holding(spec, market.contract)
+        self.policies = list(policies)
+        self.memories = [policy.initial_state() for policy in policies]
+        self.faulted = [False] * len(self.policies)
+        self.uses_signals = any(policy.uses_signals for policy in policies)
+        self.status = "pending"
+        self.launched_ns = 0
+        self.rebalanced_ns = 0
+        self.fee_ns = NEVER_NS
+        self.high_water = 0.0
+        self.target = 0.0
+        self.opened = False
+        self.plan: desk.Order | None = None
+        self.deals: list[desk.Order] = []
+        self.sent = 0
+        self.queue: list[Any] = []
+        self.pledged: dict[int | None, int] = {}
+        self.owned: list[int] = [0] * len(users)
+        self.changed: list[int] = []
+        self.traded = False
+        self.segment = (0.0, 0)  # where the last trade left the line, and the price part until then
+        self.policy_ns = NEVER_NS
+        self.quote = 10.0 ** -asset_decimals(self.contract.quote_asset)
+
+    def say(self, kind: Any, /, **fields: Any) -> None:
+        self.market.log.say(kind, product=self.spec.id, **fields)
+
+    def seat_users(self) -> None:
+        """Whoever arrived since has nothing yet."""
+        self.owned += [0] * (len(self.users) - len(self.owned))
+
+    # Looking --------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """A tick or an alarm: whatever there is to do now."""
+        if self.status == "pending":
+            self._launch()
+        if self.status == "active":
+            self._decide()
+        self._serve_queue()
+        self.policy_ns = self._next_alarm()
+
+    def _launch(self) -> None:
+        spec, mark, held = self.spec, self.market.mark, self.holding
+        self.seat_users()
+        step = 10**8 // 10 ** asset_decimals(self.contract.quote_asset)
+        paid = spec.seed_atoms
+        for user, quote in spec.holdings:
+            self.owned[user] += quote * step
+            paid += quote
+        held.launch(paid, paid * step, mark)
+        self.status, self.launched_ns, self.high_water = "active", self.market.now_ns, 1.0
+        every = spec.terms.fee_every_ns
+        if spec.terms.management_fee:
+            self.fee_ns = (self.market.now_ns // every + 1) * every
+        if spec.kind == "spot":
+            self.target = 1.0
+        self.traded = True
+        self.say(
+            ProductLaunched,
+            symbol=self.contract.spec.symbol,
+            mark_price=mark,
+            equity_atoms=paid,
+            units=held.units,
+        )
+
+    def _decide(self) -> None:
+        intercept, slope = self.holding.line()
+        if intercept + slope * self.market.mark <= 0.0:
+            self._close("nav_not_positive")
+            return
+        view = self.view()
+        if self.spec.kind == "spot" and not self.opened:
+            self._act(SetLeverage(1.0, "spot purchase"), view)
+            return
+        answers = []
+        for place, policy in enumerate(self.policies):
+            if self._asks(place):
+                try:
+                    decision, memory = policy.decide(view, self.memories[place])
+                    self._judge(decision)
+                except Exception as error:  # noqa: BLE001  # a user's policy may raise anything
+                    self._fault(place, error)
+                    continue
+                self.memories[place] = memory
+                if decision is not None:
+                    answers.append(decision)
+        first = min(answers, key=_rank, default=None)
+        if isinstance(first, Close):
+            self._close(first.reason)
+        elif first is not None:
+            self._act(first, view)
+
+    def _asks(self, place: int) -> bool:
+        return not self.faulted[place] and (self.plan is None or self.policies[place].de_risking)
+
+    def _judge(self, decision: Any) -> None:
+        if decision is None or isinstance(decision, Close):
+            return
+        target, limit = decision.target, self.spec.limit
+        if type(target) not in (float, int) or not math.isfinite(target):
+            raise PolicyAnswerError(f"answered {target!r}; it must be a finite leverage")
+        if abs(target) > limit:
+            raise PolicyAnswerError(
+                f"answered {target}, outside the product's limits [-{limit:g}, {limit:g}]"
+            )
+
+    def _fault(self, place: int, error: Exception) -> None:
+        self.faulted[place] = True
+        ours = isinstance(error, PolicyAnswerError)
+        policy = self.policies[place]
+        self.say(
+            PolicyFaulted,
+            policy=getattr(policy, "name", type(policy).__name__),
+            error=str(error) if ours else f"{type(error).__name__}: {error}",
+            safe_mode="hold",
+        )
+
+    def view(self) -> View:
+        """What policies see of this product and its market."""
+        self.watch_high_water()
+        market = self.market
+        intercept, slope = self.holding.line()
+        exposure = slope * market.mark
+        nav = intercept + exposure
+        per_unit = nav * self.quote * 10**8 / self.holding.units if self.holding.units else 0.0
+        below = 0.0 < per_unit < self.high_water
+        position = PositionView(
+            nav=nav * self.quote,
+            exposure=exposure * self.quote,
+            leverage=exposure / nav if nav > 0.0 else 0.0,
+            target=self.target,
+            entry_price=self.holding.first_mark,
+            high_water_mark=self.high_water,
+            drawdown=per_unit / self.high_water - 1.0 if below else 0.0,
+            age_ns=market.now_ns - self.launched_ns,
+            last_rebalance_ns=self.rebalanced_ns,
+        )
+        return View(market.view(self.uses_signals), position, market.due_ns)
+
+    def watch_high_water(self) -> None:
+        """At every price, and before and after whatever moves the line."""
+        if self.status == "active" and self.holding.units:
+            intercept, slope = self.holding.line()
+            nav = intercept + slope * self.market.mark
+            per_unit = nav * self.quote * 10**8 / self.holding.units
+            self.high_water = max(self.high_water, per_unit)
+
+    # Acting ---------------------------------------------------------------------------------------
+
+    def _act(self, decision: Any, view: View) -> None:
+        held, mark, target = self.holding, self.market.mark, float(decision.target)
+        lots = self.contract.lots_for(target, held.nav(mark), mark) - held.lots
+        reduces = abs(target) < abs(view.position.leverage)
+        if lots == 0 or (view.market.stale and not reduces):
+            return
+        if self.plan is not None and abs(target) >= abs(self.plan.target):
+            slope = held.line()[1]
+            if not (self.plan.left * slope > 0 > lots * slope):
+                return
+        if target != self.target or not self.opened:
+            held.close_segment(mark)
+            self.target = target
+        purpose = "rebalance" if self.opened else "opening"
+        if isinstance(decision, Deleverage):
+            purpose = "deleverage"
+        self.opened = True
+        self._send(purpose, lots, target, decision.reason, view.position.leverage)
+
+    def _close(self, reason: str) -> None:
+        self.status = "closing"
+        self._send("close", -self.holding.lots, 0.0, reason, 0.0)
+
+    def _send(self, purpose: str, lots: int, target: float, reason: str, before: float) -> None:
+        self.plan = desk.send(self, purpose, lots, target=target, reason=reason, before=before)
+        if self.plan.arrives_ns <= self.market.now_ns:
+            self.holding.close_segment(self.market.mark)
+            self._arrive(self.plan)
+
+    def _arrive(self, plan: desk.Order) -> None:
+        desk.meet_book(self, plan)
+        self.traded = True
+        if plan.left or plan.held:
+            return
+        self.plan = None
+        if plan.purpose == "close":
+            self._closed(plan.reason)
+        else:
+            self._done(plan)
+
+    def _done(self, plan: desk.Order) -> None:
+        mark, held = self.market.mark, self.holding
+        intercept, slope = held.line()
+        nav = intercept + slope * mark
+        self.rebalanced_ns = self.market.now_ns
+        forced = plan.purpose == "deleverage"
+        self.say(
+            Deleveraged if forced else Rebalanced,
+            reason=plan.reason,
+            target=plan.target,
+            leverage_before=plan.before,
+            leverage_after=slope * mark / nav if nav > 0.0 else None,
+            lots=plan.lots,
+            position_lots=held.lots,
+            mark_price=mark,
+            nav_atoms=held.nav(mark),
+            cost_atoms=plan.cost,
+            decided_ns=plan.decided_ns,
+            **({} if forced else {"opening": plan.purpose == "opening"}),
+        )
+
+    def _closed(self, reason: str) -> None:
+        mark, held = self.market.mark, self.holding
+        held.settle(mark)
+        self.status = "closed"
+        nav = held.nav(mark)
+        deficit = max(0, -nav)
+        self.say(
+            ProductClosed, reason=reason, mark_price=mark, nav_atoms=nav, deficit_atoms=deficit
+        )
+        for payer in ("insurance", "reserve", "issuer"):
+            paid = held.cover(payer, deficit) if deficit else 0
+            deficit -= paid
+            if paid:
+                self.say(DeficitPaid, payer=payer, paid_atoms=paid)
+        for request in self.queue:
+            desk.refuse(self, request, "closed")
+        self.queue.clear()
+
+    # What others bring ----------------------------------------------------------------------------
+
+    def fill(self) -> None:
+        """Orders that are due meet the book."""
+        self.watch_high_water()
+        now = self.market.now_ns
+        orders = [*self.deals, *([self.plan] if self.plan else [])]
+        due = [order for order in orders if order.arrives_ns <= now]
+        for order in sorted(due, key=lambda order: order.number):
+            if order is self.plan:
+                self._arrive(order)
+                continue
+            self.deals.remove(order)
+            redeems = not isinstance(order.request, CreationRequest)
+            if self.status == "closing" or (self.status == "closed" and not redeems):
+                if redeems:
+                    user = self.users.index(order.request.user)
+                    self.pledged[user] -= desk.steps_of(order.request)
+                desk.refuse(self, order.request, "closed")
+                continue
+            desk.deal(self, order)
+            self.traded = True
+            if order.held:
+                self.deals.append(order)
+        self._look_last()
+
+    def settle_funding(self, rate: float) -> None:
+        held, mark = self.holding, self.market.mark
+        alive = self.status in ("active", "closing")
+        if not alive or held.lots == 0 or self.spec.kind == "spot":
+            return
+        self.watch_high_water()
+        notional = self.contract.notional(held.lots, mark)
+        side = 1 if held.lots > 0 else -1
+        paid = math.ceil(notional * side * Fraction(repr(rate)))
+        held.pay("funding", paid, mark)
+        self.traded = True
+        self.say(
+            FundingSettled,
+            symbol=self.contract.spec.symbol,
+            rate=rate,
+            mark_price=mark,
+            position_lots=held.lots,
+            paid_atoms=paid,
+        )
+        self._look_last()
+
+    def charge_fee(self) -> None:
+        """The issuer's fee, a share of NAV, rounded up."""
+        self.watch_high_water()
+        mark, terms = self.market.mark, self.spec.terms
+        self.fee_ns += terms.fee_every_ns
+        nav = self.holding.nav(mark)
+        if self.status == "active" and nav > 0:
+            fee = math.ceil(nav * Fraction(repr(terms.management_fee)))
+            paid = self.holding.coins_up(fee, mark)
+            self.holding.pay("management_fee", paid, mark)
+            self.traded = True
+            self.say(
+                ManagementFeeCharged, rate=terms.management_fee, nav_atoms=nav, paid_atoms=paid
+            )
+        self._look_last()
+
+    def _look_last(self) -> None:
+        """At one instant policies come last, when all that is due is booked."""
+        self.watch_high_water()
+        self.policy_ns = self.market.now_ns
+
+    def request(self, request: Any) -> None:
+        """A user asks for units or gives some back."""
+        self.watch_high_water()
+        desk.ask(self, request, self._refusal(request), self._wait())
+        self.traded = True
+        self._serve_queue()
+        self.policy_ns = self._next_alarm()
+
+    def _refusal(self, request: Any) -> str | None:
+        if self.status == "pending":
+            return "not_launched"
+        if self.status == "closing":
+            return "closed"
+        if self.status == "closed" and isinstance(request, CreationRequest):
+            return "closed"
+        if self.market.stale:
+            return "stale"
+        nav = self.holding.nav(self.market.mark)
+        if self.holding.units <= 0 or (nav <= 0 and self.status != "closed"):
+            return "nav_not_positive"
+        if self._wait() and self.spec.terms.while_rebalancing == "refuse":
+            return "rebalancing"
+        return None
+
+    def _wait(self) -> str | None:
+        return "rebalancing" if self.plan is not None else None
+
+    def _serve_queue(self) -> None:
+        while self.queue and self.plan is None and self.status == "active":
+            request = self.queue.pop(0)
+            desk.ask(self, request, self._refusal(request), None)
+
+    # Times ----------------------------------------------------------------------------------------
+
+    def _next_alarm(self) -> int:
+        """The earliest time at which a policy wants to be asked; prices are no matter, it is asked at all of them."""
+        if self.status != "active":
+            return NEVER_NS
+        intercept, slope = self.holding.line()
+        if intercept + slope * self.market.mark <= 0.0:
+            return NEVER_NS
+        view, alarm = self.view(), NEVER_NS
+        for place, policy in enumerate(self.policies):
+            if self._asks(place):
+                try:
+                    watch = policy.watch(view, self.memories[place])
+                    if watch.alarm_ns <= view.due_ns:
+                        raise PolicyAnswerError(
+                            f"watch: alarm {watch.alarm_ns} is not after {view.due_ns}"
+                        )
+                except Exception as error:  # noqa: BLE001  # a user's policy may raise anything
+                    self._fault(place, error)
+                    continue
+                alarm = min(alarm, watch.alarm_ns)
+        return alarm
+
+    def next_fill_ns(self) -> int:
+        orders = [*([self.plan] if self.plan else []), *self.deals]
+        return min([order.arrives_ns for order in orders], default=NEVER_NS)
+
+    def next_fee_ns(self) -> int:
+        return self.fee_ns if self.status == "active" else NEVER_NS
+
+    def release(self, now_ns: int) -> None:
+        """The market is fresh again: what waited meets the book now."""
+        for order in [*self.deals, *([self.plan] if self.plan else [])]:
+            if order.held:
+                order.held, order.arrives_ns = False, now_ns
+
+
+def _rank(decision: Any) -> int:
+    return 0 if isinstance(decision, Close) else 1 if isinstance(decision, Deleverage) else 2
