@@ -204,7 +204,7 @@ class Handler(Hedging):
         """A user asks for units or gives some back."""
         self._keep_high_water(scene)
         self.dealing.ask(scene, request, self._refusal(scene, request), self._wait())
-        self.traded = True
+        self.traded = self.state.status != PENDING
         self._arm(scene)
 
     def _refusal(self, scene: Scene, request: CreationRequest | RedemptionRequest) -> str | None:
