@@ -61,6 +61,9 @@ class Dealing:
         step = UNIT_STEPS // 10 ** asset_decimals(self.account.contract.quote_asset)
         self._grow()
         paid = spec.seed_atoms
+        count, each = spec.population
+        self.units[:count] += each * step
+        paid += count * each
         for user, quote in spec.holdings:
             self.units[user] += quote * step
             paid += quote

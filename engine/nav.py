@@ -19,7 +19,8 @@ __all__ = ["nav_columns", "product_navs", "value_users"]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
-_CHUNK: Final = 16_384
+_CHUNK: Final = 32_768
+_DRAWN_DOWN: Final = 2.0**-51
 _FLOAT_EXACT: Final = 2**52
 _TOTAL_MAX: Final = 2**61
 
@@ -127,22 +128,25 @@ def value_users(units: I64, nav: int, units_total: int, out: I64 | None = None) 
     if nav >= _FLOAT_EXACT or units_total >= _TOTAL_MAX:
         answer[:] = [u * nav // units_total for u in units.tolist()]
         return answer
-    ratio = nav / units_total
+    # Rounding errs by at most 1.5 units in the last place: a ratio drawn down by 4 never guesses too
+    # high, and too low by less than 6 of them, which is less than one atom up to 2**50 atoms.
+    ratio = nav / units_total * (1.0 - _DRAWN_DOWN)
+    corrections = 1 + (6 * nav >> 53)
     quotient = np.empty(_CHUNK)
     remainder = np.empty(_CHUNK, np.int64)
     product = np.empty(_CHUNK, np.int64)
-    fits = np.empty(_CHUNK, bool)
+    short = np.empty(_CHUNK, bool)
     for start in range(0, len(units), _CHUNK):
         part = units[start : start + _CHUNK]
         size = len(part)
-        guess, left, taken, off = answer[start : start + size], remainder[:size], product[:size], fits[:size]
+        guess, left = answer[start : start + size], remainder[:size]
+        taken, off = product[:size], short[:size]
         np.multiply(part, ratio, out=quotient[:size])
         guess[:] = quotient[:size]
         np.multiply(part, nav, out=left)
-        np.multiply(guess, units_total, out=taken)
-        left -= taken
-        np.less(left, 0, out=off)
-        guess -= off
-        np.greater_equal(left, units_total, out=off)
-        guess += off
+        for _ in range(corrections):
+            np.multiply(guess, units_total, out=taken)
+            np.subtract(left, taken, out=taken)
+            np.greater_equal(taken, units_total, out=off)
+            guess += off
     return answer

@@ -52,7 +52,8 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
         market: index of its market.
         kind: ``fund`` follows its policies; ``spot`` buys once and holds, without funding.
         seed_atoms: the issuer's own units, quote atoms at the start.
-        holdings: ``(user index, quote atoms)`` spent at the start, in user order.
+        population: ``(count, quote atoms)``: the first so many users spend that at the start.
+        holdings: ``(user index, quote atoms)`` spent at the start beyond that, in user order.
         limit: largest |leverage| a policy may ask for.
     """
 
@@ -60,6 +61,7 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
     market: int
     kind: Literal["fund", "spot"] = "fund"
     seed_atoms: int
+    population: tuple[int, int] = (0, 0)
     holdings: tuple[tuple[int, int], ...] = ()
     terms: Terms = Terms()
     hedge: HedgeTerms = HedgeTerms()

@@ -58,10 +58,9 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
         _market(number, market, places[market.symbol])
         for number, market in enumerate(config.markets)
     )
-    holdings = _holdings(config, {m.contract.symbol: m.contract.quote for m in markets})
     numbers = {market.symbol: number for number, market in enumerate(config.markets)}
     products = tuple(
-        _product(product, numbers[product.symbol], markets, holdings[product.id])
+        _product(config, product, numbers[product.symbol], markets)
         for product in config.products
     )
     policies = tuple(_policies(product) for product in config.products)
@@ -127,10 +126,7 @@ def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
 
 
 def _product(
-    product: ProductConfig,
-    number: int,
-    markets: Sequence[MarketSpec],
-    holdings: tuple[tuple[int, int], ...],
+    config: RunConfig, product: ProductConfig, number: int, markets: Sequence[MarketSpec]
 ) -> ProductSpec:
     quote, terms, hedge = markets[number].contract.quote, product.terms, product.hedge
     return ProductSpec(
@@ -138,7 +134,8 @@ def _product(
         market=number,
         kind=product.kind,
         seed_atoms=_atoms(product.seed_capital, quote),
-        holdings=holdings,
+        population=_population(config, product, quote),
+        holdings=_holdings(config, product, quote),
         terms=Terms(
             pack=terms.pack,
             nav=terms.nav,
@@ -173,26 +170,21 @@ def _policies(product: ProductConfig) -> tuple[Policy, ...]:
     return tuple(loaded)
 
 
-def _holdings(config: RunConfig, quotes: dict[str, str]) -> dict[str, tuple[tuple[int, int], ...]]:
-    """By product: ``(user index, quote atoms)``. Equal populations share their rows."""
+def _population(config: RunConfig, product: ProductConfig, quote: str) -> tuple[int, int]:
+    """``(count, quote atoms)`` of the numbered users that hold a product."""
     population: PopulationConfig = config.population
-    shared: dict[int, tuple[tuple[int, int], ...]] = {}
-    found = {}
-    for product in config.products:
-        quote = quotes[product.symbol]
-        rows: tuple[tuple[int, int], ...] = ()
-        if population.count and (population.products is None or product.id in population.products):
-            atoms = _atoms(population.quote, quote)
-            if atoms not in shared:
-                shared[atoms] = tuple((user, atoms) for user in range(population.count))
-            rows = shared[atoms]
-        named = tuple(
-            (population.count + number, _atoms(user.holdings[product.id], quote))
-            for number, user in enumerate(config.users)
-            if product.id in user.holdings
-        )
-        found[product.id] = rows + named if named else rows
-    return found
+    if population.products is None or product.id in population.products:
+        return population.count, _atoms(population.quote, quote) if population.count else 0
+    return 0, 0
+
+
+def _holdings(config: RunConfig, product: ProductConfig, quote: str) -> tuple[tuple[int, int], ...]:
+    """``(user index, quote atoms)`` of the named users that hold a product."""
+    return tuple(
+        (config.population.count + number, _atoms(user.holdings[product.id], quote))
+        for number, user in enumerate(config.users)
+        if product.id in user.holdings
+    )
 
 
 def _sampling(output: OutputConfig, users: int) -> Sampling:

@@ -83,7 +83,8 @@ class Product:
         self.seat_users()
         step = 10**8 // 10 ** asset_decimals(self.contract.quote_asset)
         paid = spec.seed_atoms
-        for user, quote in spec.holdings:
+        count, each = spec.population
+        for user, quote in [*((user, each) for user in range(count)), *spec.holdings]:
             self.owned[user] += quote * step
             paid += quote
         held.launch(paid, paid * step, mark)
