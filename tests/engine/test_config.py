@@ -436,12 +436,12 @@ def test_assumptions_follow_the_settings() -> None:
     assert "funding_zero" not in names
 
 
-def test_population_shares_its_rows() -> None:
-    """A million numbered users cost one table, however many products they hold."""
+def test_a_population_is_one_line() -> None:
+    """A million numbered users cost no table. Catches rows made before the engine needs them."""
     config = load_config(None, ["population.count=1000", "population.quote=5"], symbols=TICKS)
     spec = spec_of(config, TICKS)
-    assert spec.products[0].holdings is spec.products[1].holdings
-    assert spec.products[0].holdings[999] == (999, 5_000_000)
+    assert spec.products[0].population == (1_000, 5_000_000)
+    assert spec.products[0].holdings == ()
     assert spec.population == 1_000
     assert spec.sampling.user_nav_every_ns == 60 * 10**9
     many = spec_of(replace(config, population=replace(config.population, count=10_001)), TICKS)
