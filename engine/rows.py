@@ -64,6 +64,11 @@ class Column:
     def __len__(self) -> int:
         return len(self.sequence)
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether no input lies between its rows."""
+        return self.end - self.first == len(self.sequence)
+
     def row_at(self, sequence: int) -> int:
         """Index of the first row at or after ``sequence``."""
         first, end, count = self.first, self.end, len(self.sequence)

@@ -45,6 +45,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.handler", "engine.nav", "engine.attribution"),
     ("engine.soundness", "engine.rows"),
     ("engine.intake",),
+    ("engine.folding",),
     ("engine.market",),
     ("engine.router", "engine.sampler", "engine.live"),
     ("engine.engine",),

@@ -1,0 +1,300 @@
+"""What a market remembers of rows that nobody visits: last values, extremes, the signals' grid.
+
+Rows between wakes are folded whole, when somebody asks or the step ends: comparisons only, so that
+it makes no difference where the input was cut.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, Literal
+
+import numpy as np
+from msgspec import Struct
+
+from engine.handler import Handler
+from engine.rows import Column, Rows
+from engine.signals import Signals, SignalSpec
+from engine.soundness import highest, lowest
+from engine.ticks import Bbo, Funding, Kind
+from engine.units import MINUTE_NS, NEVER_NS
+from engine.venue.book import BookSpec
+from engine.venue.contract import ContractSpec
+from engine.venue.funding import FundingSpec
+
+__all__ = ["Folding", "MarketSpec", "MarketState"]
+
+I64 = np.ndarray[Any, np.dtype[np.int64]]
+
+MarkSource = Literal["mark", "mid", "last"]
+_CHUNK: Final = 64
+_KIND_OF: Final = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE}
+
+
+class MarketSpec(Struct, frozen=True, kw_only=True):
+    """One symbol as the heart needs it.
+
+    Attributes:
+        symbol: index of the symbol in the input.
+        mark_source: which price values positions, fixed for a run: recorded mark, mid, or last
+            trade.
+        stale_after_ns: silence of the mark source after which the market is stale.
+        frozen_after_ns: repetition of one price after which it is.
+    """
+
+    symbol: int
+    contract: ContractSpec
+    book: BookSpec = BookSpec(model="flat")
+    funding: FundingSpec = FundingSpec()
+    signals: SignalSpec = SignalSpec()
+    mark_source: MarkSource = "mid"
+    stale_after_ns: int = MINUTE_NS
+    frozen_after_ns: int = 10 * MINUTE_NS
+
+
+class MarketState(Struct):
+    """What the market remembers between steps: last values, staleness, funding, and the open cell
+    of the grid."""
+
+    mark: float = 0.0
+    seen_ns: int = 0
+    changed_ns: int = 0
+    bid: float = 0.0
+    ask: float = 0.0
+    last: float = 0.0
+    index: float = 0.0
+    rate: float = 0.0
+    funding_ns: int = NEVER_NS
+    funded_ns: int = 0
+    following_ns: int = NEVER_NS
+    due_rate: float = 0.0
+    stale: str = ""
+    stale_since_ns: int = 0
+    grid_ns: int = NEVER_NS
+    cell_low: float = math.inf
+    cell_high: float = -math.inf
+    cell_fresh: bool = False
+    extremes: list[tuple[float, float]] = []
+
+
+class Folding:
+    """The rows of one symbol, seen up to some place of the step."""
+
+    def __init__(self, spec: MarketSpec, handlers: list[Handler]) -> None:
+        self.spec = spec
+        self.kind = _KIND_OF[spec.mark_source]
+        self.state = MarketState(extremes=[(math.inf, -math.inf)] * len(handlers))
+        self.signals = Signals(spec.signals)
+        self.uses_signals = any(h.uses_signals for h in handlers)
+        self.high_water = [n for n, h in enumerate(handlers) if h.uses_high_water]
+        self._rows: Rows | None = None
+        self._source: Column | None = None
+        self._limit = 0
+        self._cell_row = 0
+        self._extreme_rows = [0] * len(handlers)
+
+    # The step -----------------------------------------------------------------------------------
+
+    def open(self, rows: Rows) -> None:
+        """A new step begins."""
+        self._rows = rows
+        self._source = self._column(self.kind)
+        self._cell_row = 0
+        for number in self.high_water:
+            self._extreme_rows[number] = 0
+
+    def close(self, time_ns: int) -> None:
+        """The step ends: fold what its rows said and forget them."""
+        rows, state, column = self._rows, self.state, self._source
+        assert rows is not None
+        self._limit = rows.end
+        if column is not None:
+            if self.uses_signals:
+                self._fold_signals(time_ns - 1)
+            last = column.last(self.spec.symbol, rows.end)
+            if last >= 0:
+                self._remember(column, last)
+            for number in self.high_water:
+                self._fold_extremes(number)
+        by_kind = rows.by_kind
+        if by_kind[Kind.FUNDING] is not None:
+            state.rate = self.funding_rate()
+        if by_kind[Kind.TRADE] is not None:
+            state.last = self._price(Kind.TRADE, state.last)
+        if by_kind[Kind.INDEX] is not None:
+            state.index = self._price(Kind.INDEX, state.index)
+        book = by_kind[Kind.BBO]
+        if book is not None:
+            state.bid, state.ask = self._quotes(book)
+        self._rows = self._source = None
+
+    def _remember(self, column: Column, last: int) -> None:
+        state, prices = self.state, column.prices
+        assert prices is not None
+        state.changed_ns = self._changed_ns(column, last)
+        if self.uses_signals:
+            self._see_rows(column, last + 1)
+            if state.grid_ns == NEVER_NS:
+                state.grid_ns = self._next_grid(column.run.item(last))
+        state.mark, state.seen_ns = prices.item(last), column.table.ts_ns.item(last)
+
+    def see(self, price: float) -> None:
+        """A live tick: what the folding of a block would have made of it."""
+        state = self.state
+        if self.uses_signals:
+            state.cell_low = min(state.cell_low, price)
+            state.cell_high = max(state.cell_high, price)
+            state.cell_fresh = True
+        for number in self.high_water:
+            low, high = state.extremes[number]
+            state.extremes[number] = (min(low, price), max(high, price))
+
+    # Last values --------------------------------------------------------------------------------
+
+    def funding_rate(self) -> float:
+        """The funding rate as last announced; the scheduled one where nothing is recorded."""
+        column = self._column(Kind.FUNDING) if self.spec.funding.recorded else None
+        place = column.last(self.spec.symbol, self._limit) if column is not None else -1
+        if column is None or place < 0:
+            return self.state.rate
+        table = column.table
+        assert isinstance(table, Funding)
+        return table.rate.item(place)
+
+    def marks_at(self, sequences: I64) -> Any:
+        """Shape (n,): the mark just before each of the ascending sequences."""
+        column = self._source
+        if column is None:
+            return np.full(len(sequences), self.state.mark)
+        prices = column.prices
+        assert prices is not None
+        rows = column.rows_of(self.spec.symbol)
+        if rows is None and column.is_dense:
+            places = sequences - (column.first + 1)
+        elif rows is None:
+            places = column.sequence.searchsorted(sequences) - 1
+        else:
+            places = column.sequence[rows].searchsorted(sequences) - 1
+            prices = prices[rows]
+        if not len(prices):
+            return np.full(len(sequences), self.state.mark)
+        marks = prices.take(places, mode="clip")
+        if places.item(0) < 0:
+            marks = np.where(places < 0, self.state.mark, marks)
+        return marks
+
+    def _column(self, kind: Kind) -> Column | None:
+        rows = self._rows
+        column = rows.by_kind[kind] if rows is not None else None
+        if column is None:
+            return None
+        symbol = column.symbol
+        return None if isinstance(symbol, int) and symbol != self.spec.symbol else column
+
+    def _price(self, kind: Kind, known: float) -> float:
+        column = self._column(kind)
+        if column is None:
+            return known
+        place = column.last(self.spec.symbol, self._limit)
+        assert column.prices is not None
+        return column.prices.item(place) if place >= 0 else known
+
+    def _quotes(self, book: Column) -> tuple[float, float]:
+        place = book.last(self.spec.symbol, self._limit)
+        if place < 0:
+            return self.state.bid, self.state.ask
+        table = book.table
+        assert isinstance(table, Bbo)
+        return table.bid.item(place), table.ask.item(place)
+
+    def _own(self, column: Column, start: int, stop: int) -> Any:
+        """The symbol's prices among the rows ``[start, stop)`` of a column."""
+        prices = column.prices
+        assert prices is not None
+        rows = column.rows_of(self.spec.symbol)
+        if rows is None:
+            return prices[start:stop]
+        return prices[rows[int(rows.searchsorted(start)) : int(rows.searchsorted(stop))]]
+
+    def _changed_ns(self, column: Column, last: int) -> int:
+        """When the price at row ``last`` was first seen in an unbroken repetition."""
+        times, rows = column.table.ts_ns, column.rows_of(self.spec.symbol)
+        prices = column.prices
+        assert prices is not None
+        if rows is None:
+            own = prices
+        else:
+            own, times = prices[rows], times[rows]
+            last = int(rows.searchsorted(last))
+        price = own.item(last)
+        if last and own.item(last - 1) != price:
+            return times.item(last)
+        chunk, stop = _CHUNK, last + 1
+        while stop > 0:
+            start = max(0, stop - chunk)
+            other = np.flatnonzero(own[start:stop] != price)
+            if len(other):
+                return times.item(start + other.item(-1) + 1)
+            stop = start
+            chunk += chunk
+        return self.state.changed_ns if self.state.mark == price else times.item(0)
+
+    # Signals and extremes -----------------------------------------------------------------------
+
+    def _next_grid(self, ts_ns: int) -> int:
+        every = self.spec.signals.every_ns
+        return -(-ts_ns // every) * every
+
+    def _fold_signals(self, up_to_ns: int) -> None:
+        """Feed the grid points up to ``up_to_ns`` that are not fed yet."""
+        state = self.state
+        column = self._source
+        if state.grid_ns == NEVER_NS:
+            rows = column.rows_of(self.spec.symbol) if column is not None else None
+            if column is None or (rows is not None and not len(rows)):
+                return
+            state.grid_ns = self._next_grid(column.run.item(0 if rows is None else rows[0]))
+        every = self.spec.signals.every_ns
+        while state.grid_ns <= up_to_ns:
+            self._feed(column, state.grid_ns)
+            state.grid_ns += every
+
+    def _feed(self, column: Column | None, grid_ns: int) -> None:
+        state, close = self.state, self.state.mark
+        if column is not None:
+            stop = min(int(column.run.searchsorted(grid_ns, "right")), column.row_at(self._limit))
+            self._see_rows(column, stop)
+            seen = column.sequence.item(stop - 1) + 1 if stop else 0
+            place = column.last(self.spec.symbol, seen)
+            if place >= 0:
+                assert column.prices is not None
+                close = column.prices.item(place)
+        self.signals.step(close, state.cell_high, state.cell_low, state.cell_fresh)
+        state.cell_low, state.cell_high, state.cell_fresh = math.inf, -math.inf, False
+
+    def _see_rows(self, column: Column, stop: int) -> None:
+        """Take the rows below ``stop`` into the open cell of the grid."""
+        if stop <= self._cell_row:
+            return
+        state, own = self.state, self._own(column, self._cell_row, stop)
+        if len(own):
+            state.cell_low = min(state.cell_low, lowest(own))
+            state.cell_high = max(state.cell_high, highest(own))
+            state.cell_fresh = True
+        self._cell_row = stop
+
+    def _fold_extremes(self, handler: int) -> None:
+        column = self._source
+        if column is None:
+            return
+        stop = column.row_at(self._limit)
+        start = self._extreme_rows[handler]
+        if stop > start:
+            own = self._own(column, start, stop)
+            if len(own):
+                low, high = self.state.extremes[handler]
+                self.state.extremes[handler] = (
+                    min(low, lowest(own)),
+                    max(high, highest(own)),
+                )
+            self._extreme_rows[handler] = stop
