@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import engine.engine
+import engine.folding
 import engine.policy
 import engine.snapshot
 from engine.account import Account
@@ -176,7 +177,7 @@ def _grid_forgets_the_open_cell(patch: Patch) -> None:
     def feed(self: Any, close: float, high: float, low: float, fresh: bool) -> None:
         right_step(self, close, max(high, close), min(low, close), fresh)
 
-    signals = engine.market.Signals  # type: ignore[attr-defined]
+    signals = engine.folding.Signals  # type: ignore[attr-defined]
     right_step = signals.step
     patch.setattr(Market, "close", close)
     patch.setattr(signals, "step", feed)
