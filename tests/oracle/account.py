@@ -96,9 +96,10 @@ class Account:
     def trade(self, order: int, purpose: str, lots: int) -> None:
         """A market order meets the book, as much of it as does not flip the product's sign."""
         free = purpose in ("opening", "creation", "close")
-        if self.exposure(self.lots) * self.exposure(self.lots + lots) < 0 and not free:
-            unit = self.lot * ATOMS * (1 if self.case.inverse else Fraction(self.mark))
-            lots = -trunc(self.exposure(self.lots) / unit)
+        unit = self.lot * ATOMS * (1 if self.case.inverse else Fraction(self.mark))
+        held = trunc(self.exposure(self.lots) / unit)
+        if held * (held + lots) < 0 and not free:
+            lots = -held
         if not lots:
             return
         mid, half = self.top()

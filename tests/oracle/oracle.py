@@ -102,7 +102,8 @@ class Oracle(Account):
             for order in arrived:
                 self._arrive(order)
             charged = self.fee_at == due and self.status == "active"
-            if self._fund(due) | charged | bool(arrived) | (due in self.grid.values()):
+            timed = due in self.grid.values() and self.nav > 0
+            if self._fund(due) | charged | bool(arrived) | timed:
                 if charged:
                     self._charge()
                 self._ask(due)
@@ -145,9 +146,8 @@ class Oracle(Account):
             rate, self.funding_at = self.case.rate_8h, due + 8 * HOUR
         if rate is None or not self.lots:
             return False
-        side = 1 if self.lots > 0 else -1
         size = floor(abs(self.cash_for(self.lots, self.mark)))
-        self.pay("funding", ceil(size * side * decimal(rate)))
+        self.pay("funding", ceil((size if self.lots > 0 else -size) * decimal(rate)))
         return True
 
     def _charge(self) -> None:
