@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -54,20 +55,22 @@ def a_market(symbol: int = 0, **fields: Any) -> MarketSpec:
         "contract": a_contract(),
         "book": BookSpec(model="flat", half_spread_bps=1.0),
         "funding": FundingSpec(recorded=False),
-        "signals": SignalSpec(every_ns=10 * SECOND_NS, vol_half_life=6, trend_half_life=6, window=8),
+        "signals": SignalSpec(
+            every_ns=10 * SECOND_NS, vol_half_life=6, trend_half_life=6, window=8
+        ),
         "mark_source": "mark",
     }
     return MarketSpec(symbol=symbol, **{**defaults, **fields})
 
 
-def a_product(id: str = "BTC3L", market: int = 0, **fields: Any) -> ProductSpec:
-    """A product of a million; ``latency_ns``, ``reserve_atoms``, ``when_stale``, ``retry_ns`` go to its hedge,
-    ``management_fee``, ``fee_every_ns``, ``while_rebalancing`` to its terms."""
+def a_product(name: str = "BTC3L", market: int = 0, **fields: Any) -> ProductSpec:
+    """A product of a million; ``latency_ns``, ``reserve_atoms``, ``when_stale``, ``retry_ns`` go to
+    its hedge, ``management_fee``, ``fee_every_ns``, ``while_rebalancing`` to its terms."""
     hedge = {n: fields.pop(n) for n in list(fields) if n in HedgeTerms.__struct_fields__}
     terms = {n: fields.pop(n) for n in list(fields) if n in Terms.__struct_fields__}
     defaults: dict[str, Any] = {"seed_atoms": 10**12}
     own = {"hedge": HedgeTerms(**hedge), "terms": Terms(**terms)}
-    return ProductSpec(id=id, market=market, **{**defaults, **own, **fields})
+    return ProductSpec(id=name, market=market, **{**defaults, **own, **fields})
 
 
 def a_spec(
@@ -93,7 +96,8 @@ def a_row(kind: Kind, ts_ns: int, *values: float, symbol: int = 0) -> tuple[Any,
 
 
 def a_tape(rows: Iterable[Any]) -> Step:
-    """One step from rows (``a_row``), bare mark prices (one a second from ``T0``) and messages, numbered from 0."""
+    """One step from rows (``a_row``), bare mark prices (one a second from ``T0``) and messages,
+    numbered from 0."""
     columns: dict[Kind, list[tuple[Any, ...]]] = {kind: [] for kind in Kind}
     messages = []
     sequence = -1
@@ -124,7 +128,7 @@ def _table(cls: type[Table], rows: list[tuple[Any, ...]]) -> Table:
 def cut(tape: Step, places: Iterable[int]) -> list[Step]:
     """The tape in steps that begin at the given sequences."""
     bounds = sorted({0, tape.end, *(place for place in places if place < tape.end)})
-    return [tape.between(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [tape.between(a, b) for a, b in pairwise(bounds)]
 
 
 class Run:
@@ -134,7 +138,8 @@ class Run:
         engine: after the last step.
         events, lines: of the output log.
         nav: columns of the product samples, in order of ``(sequence, ordinal)``.
-        user_nav: ``(sequence, ordinal, ts_ns, product, reason, user, units, atoms)`` of every holder's record.
+        user_nav: ``(sequence, ordinal, ts_ns, product, reason, user, units, atoms)`` of every
+            holder's record.
     """
 
     def __init__(self, engine: Any) -> None:
@@ -175,9 +180,15 @@ class Run:
 
 
 def run(
-    spec: EngineSpec, tape: Step, places: Iterable[int] = (), *, check: bool = False, finish: bool = True
+    spec: EngineSpec,
+    tape: Step,
+    places: Iterable[int] = (),
+    *,
+    check: bool = False,
+    finish: bool = True,
 ) -> Run:
-    """The heart on a tape, cut at the given sequences; ``check`` scans the ledger after every step."""
+    """The heart on a tape, cut at the given sequences; ``check`` scans the ledger after every
+    step."""
     engine = Engine(spec)
     said = Run(engine)
     for step in cut(tape, places):

@@ -1,7 +1,7 @@
 """Bugs to plant in the heart, and the checks that must find them.
 
-Each is a fault that somebody could make in good faith. ``plant`` changes the running code through pytest's monkeypatch;
-``found_by`` names the check that must turn red.
+Each is a fault that somebody could make in good faith. ``plant`` changes the running code through
+pytest's monkeypatch; ``found_by`` names the check that must turn red.
 """
 
 from __future__ import annotations

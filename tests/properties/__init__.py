@@ -1,1 +1,2 @@
-"""What must hold for every tape: reference, partition, restart, conservation, causality, idle observers."""
+"""What must hold for every tape: reference, partition, restart, conservation, causality, idle
+observers."""

@@ -38,7 +38,9 @@ def difference(said: Run, slow: ReferenceEngine) -> str | None:
         same = (column == expected) | ((column != column) & (expected != expected))
         if not same.all():
             row = int(same.argmin())
-            place = {n: c[row].item() for n, c in nav.items() if n in ("sequence", "ordinal", "product")}
+            place = {
+                n: c[row].item() for n, c in nav.items() if n in ("sequence", "ordinal", "product")
+            }
             return f"NAV {place}: {name} is {column[row]!r}, the reference says {expected[row]!r}"
     return None
 

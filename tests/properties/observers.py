@@ -1,4 +1,5 @@
-"""Policies that only tests need: one that lives on the high-water mark, one that breaks, one that only looks."""
+"""Policies that only tests need: one that lives on the high-water mark, one that breaks, one that
+only looks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One fixed run in which everything happens: what partition, restart, causality and the planted bugs are tried on.
+"""One fixed run in which everything happens: what partition, restart, causality and the planted
+bugs are tried on.
 
 ``happened`` counts what must have happened, so that a calm tape cannot pass.
 """
@@ -29,7 +30,8 @@ MINUTE_NS = 60 * SECOND_NS
 
 @cache
 def rich_spec(**sampling: int) -> EngineSpec:
-    """Two markets, linear with a thin book and recorded funding, inverse with a constant rate; thirteen products."""
+    """Two markets, linear with a thin book and recorded funding, inverse with a constant rate;
+    thirteen products."""
     thin = BookSpec(model="depth", depth_at_1pct=2e5, half_life_s=5.0)
     linear = a_market(
         0,
@@ -58,11 +60,23 @@ def rich_spec(**sampling: int) -> EngineSpec:
         (a_product("BAND", 0, **small, **held), (band,)),
         (a_product("THIN", 0, seed_atoms=12 * 10**11, while_rebalancing="queue", **late), (band,)),
         (a_product("SHORT", 0, **small, **fees, **late), (short, MarginFloor(max_leverage=4.0))),
-        (a_product("FLOOR", 0, **small), (Schedule(target=3.0, every_s=300.0), MarginFloor(max_leverage=3.2))),
+        (
+            a_product("FLOOR", 0, **small),
+            (Schedule(target=3.0, every_s=300.0), MarginFloor(max_leverage=3.2)),
+        ),
         (a_product("SMART", 0, **small, latency_ns=5 * SECOND_NS), (quick,)),
-        (a_product("RUIN", 0, **small, reserve_atoms=10**6), (LeverageBand(target=9.0, low=2.0, high=500.0),)),
-        (a_product("REFUSE", 0, **small, when_stale="refuse"), (Schedule(target=-1.5, every_s=20.0),)),
-        (a_product("RUINS", 1, **small, **late, reserve_atoms=10**6), (LeverageBand(target=8.0, low=0.0, high=1e6),)),
+        (
+            a_product("RUIN", 0, **small, reserve_atoms=10**6),
+            (LeverageBand(target=9.0, low=2.0, high=500.0),),
+        ),
+        (
+            a_product("REFUSE", 0, **small, when_stale="refuse"),
+            (Schedule(target=-1.5, every_s=20.0),),
+        ),
+        (
+            a_product("RUINS", 1, **small, **late, reserve_atoms=10**6),
+            (LeverageBand(target=8.0, low=0.0, high=1e6),),
+        ),
         (a_product("COIN", 1, **small, **held, **fees), (band,)),
         (a_product("COINS", 1, **small, **late), (short,)),
         (a_product("SMARTS", 1, **small), (slow, MarginFloor(max_leverage=5.0, cut_to=1.5))),

@@ -1,7 +1,8 @@
-"""Tapes that look for trouble: prices a few ulps from the edges, times a nanosecond from the alarms, and bad rows.
+"""Tapes that look for trouble: prices a few ulps from the edges, times a nanosecond from the
+alarms, and bad rows.
 
-A tape is grown against a running heart, because only the heart knows where its edges are; the finished tape is plain data
-and is replayed through whatever is compared.
+A tape is grown against a running heart, because only the heart knows where its edges are; the
+finished tape is plain data and is replayed through whatever is compared.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from engine.venue.book import BookSpec
 from engine.venue.funding import FundingSpec
 from strategies import LeverageBand, MarginFloor, Schedule, TrendVol
 from tests.builders import T0, a_contract, a_malformed, a_market, a_product, a_row, a_spec, a_tape
-
 from tests.properties.observers import Fallible, Ratchet
 
 __all__ = ["a_random_spec", "a_random_tape", "aimed"]
@@ -32,13 +32,16 @@ _GAPS_NS = (0, 0, 1, 10**6, 10**8, SECOND_NS, SECOND_NS, 3 * SECOND_NS, 10 * SEC
 
 
 def a_random_spec(random: Random, *, symbols: int | None = None) -> EngineSpec:
-    """One or two markets and three to seven products of all kinds, with latencies, fees, thin books and funding."""
+    """One or two markets and three to seven products of all kinds, with latencies, fees, thin books
+    and funding."""
     count = symbols or random.choice((1, 1, 2))
     markets = tuple(_a_market(random, number) for number in range(count))
     products = []
     for number in range(random.randint(3, 7)):
         market = random.randrange(count)
-        products.append(_a_product(random, number, market, inverse=markets[market].contract.kind == "inverse"))
+        products.append(
+            _a_product(random, number, market, inverse=markets[market].contract.kind == "inverse")
+        )
     sampling = Sampling(
         nav_every_ns=random.choice((0, SECOND_NS, 7 * SECOND_NS)),
         user_nav_every_ns=random.choice((0, 0, 30 * SECOND_NS)),
@@ -85,7 +88,9 @@ def _a_product(random: Random, number: int, market: int, *, inverse: bool) -> An
     sign = -1.0 if kind in ("short", "trend_short") else 1.0
     width = random.choice((0.001, 0.02, 0.3))
     band = LeverageBand(target=3.0 * sign, low=3.0 - width, high=3.0 + width)
-    trend = TrendVol(direction=int(sign), review_s=random.choice((10.0, 30.0)), fast_move=0.01, step=0.05)
+    trend = TrendVol(
+        direction=int(sign), review_s=random.choice((10.0, 30.0)), fast_move=0.01, step=0.05
+    )
     policies: dict[str, tuple[Any, ...]] = {
         "band": (band,),
         "short": (band, MarginFloor(max_leverage=4.0)),
@@ -162,7 +167,11 @@ class _Grower:
         if abs(self.price[symbol] / self.book[symbol] - 1.0) > 0.01:
             # The book follows the mark, or fills at an old mid would pump money without end.
             return self._row(Kind.BBO, symbol, self.price[symbol])
-        price = self._price(symbol) if kind is source else self.price[symbol] * random.uniform(0.9995, 1.0005)
+        price = (
+            self._price(symbol)
+            if kind is source
+            else self.price[symbol] * random.uniform(0.9995, 1.0005)
+        )
         return self._row(kind, symbol, price)
 
     def _advance(self) -> None:
@@ -209,7 +218,15 @@ class _Grower:
             return a_row(kind, ts, price - half, 1.0, price + half, 2.0, symbol=symbol)
         if kind is Kind.TRADE:
             self.trade_id[symbol] += 1
-            return a_row(kind, ts, price, 0.5, random.choice((-1, 0, 1)), self.trade_id[symbol], symbol=symbol)
+            return a_row(
+                kind,
+                ts,
+                price,
+                0.5,
+                random.choice((-1, 0, 1)),
+                self.trade_id[symbol],
+                symbol=symbol,
+            )
         if kind is Kind.FUNDING:
             instant = ts + random.choice((-5, 0, 1, 40, 40)) * SECOND_NS
             instant -= random.choice((0, instant % MINUTE_NS))
@@ -224,14 +241,18 @@ class _Grower:
         random, ts = self.random, self.ts_ns
         symbol = random.randrange(len(self.spec.symbols))
         price = self.price[symbol]
-        wrong = random.choice((math.nan, math.inf, 0.0, -price, price * 1e6, price * 1e-6, price * 150.0))
+        wrong = random.choice(
+            (math.nan, math.inf, 0.0, -price, price * 1e6, price * 1e-6, price * 150.0)
+        )
         choice = random.randrange(9)
         if choice == 0:
             return a_row(random.choice((Kind.MARK, Kind.INDEX)), ts, wrong, symbol=symbol)
         if choice == 1:
             return a_row(Kind.BBO, ts, wrong, 1.0, wrong, 1.0, symbol=symbol)
         if choice == 2:
-            return a_row(Kind.BBO, ts, price * 1.01, 1.0, price, random.choice((1.0, -1.0)), symbol=symbol)
+            return a_row(
+                Kind.BBO, ts, price * 1.01, 1.0, price, random.choice((1.0, -1.0)), symbol=symbol
+            )
         if choice == 3:
             late = self._row(random.choice(list(Kind)), symbol, price * 0.97)
             return (*late[:2], ts - random.choice((1, SECOND_NS, 100 * SECOND_NS)), late[3])

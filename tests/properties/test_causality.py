@@ -37,8 +37,12 @@ def with_another_future(tape: Step, at: int) -> Step:
 
 def assert_same_until(said: Run, other: Run, at: int) -> None:
     """Everything said before input ``at`` is the same."""
-    ours = [line for line, event in zip(said.lines, said.events, strict=True) if event.sequence < at]
-    theirs = [line for line, event in zip(other.lines, other.events, strict=True) if event.sequence < at]
+    ours = [
+        line for line, event in zip(said.lines, said.events, strict=True) if event.sequence < at
+    ]
+    theirs = [
+        line for line, event in zip(other.lines, other.events, strict=True) if event.sequence < at
+    ]
     assert ours == theirs
     assert [r for r in said.user_nav if r[0] < at] == [r for r in other.user_nav if r[0] < at]
     one, two = said.nav, other.nav
@@ -93,14 +97,15 @@ def assert_unobserved(seed: int, policy: Any) -> None:
 @pytest.mark.parametrize("policy", [MarginFloor(), Looker()], ids=["untraded", "looking"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_idle_observer(seed: int, policy: Any) -> None:
-    """A product that never trades, even one that looks at every signal at every chance, changes no other's record but for
-    the ordinals, which count all that an input caused."""
+    """A product that never trades, even one that looks at every signal at every chance, changes no
+    other's record but for the ordinals, which count all that an input caused."""
     assert_unobserved(seed, policy)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_another_cadence(seed: int) -> None:
-    """Sampling products every 21 s instead of 7, and users never, changes no event, no state and no sample that both have."""
+    """Sampling products every 21 s instead of 7, and users never, changes no event, no state and no
+    sample that both have."""
     often = rich_run(seed)
     seldom_spec = msgspec.structs.replace(
         rich_spec(), sampling=Sampling(nav_every_ns=21 * SECOND_NS, users_on_trade=True)

@@ -1,4 +1,5 @@
-"""Nothing appears and nothing is lost: balances, units, and each product's cash from what it said it traded."""
+"""Nothing appears and nothing is lost: balances, units, and each product's cash from what it said
+it traded."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from tests.properties.rich import SEEDS, rich_run, rich_spec, rich_tape
 
 
 def check(engine: Engine) -> None:
-    """Every asset sums to zero; users' units are the ledger's; the causes of equity sum to its change."""
+    """Every asset sums to zero; users' units are the ledger's; the causes of equity sum to its
+    change."""
     engine.ledger.check()
     for handler in engine.handlers:
         account = handler.account
@@ -28,7 +30,8 @@ def check(engine: Engine) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_after_every_step(seed: int) -> None:
-    """After each row the ledger balances and the causes of equity sum to its change, to the atom."""
+    """After each row the ledger balances and the causes of equity sum to its change, to the
+    atom."""
     engine = Engine(rich_spec())
     for step in cut(rich_tape(seed), range(rich_tape(seed).end)):
         engine.process(step)
@@ -36,7 +39,8 @@ def test_after_every_step(seed: int) -> None:
 
 
 def cash_from_events(said: Run) -> dict[str, dict[str, int]]:
-    """Each product's cash, lots and units, rebuilt from its events alone (cash as if it were settled in quote)."""
+    """Each product's cash, lots and units, rebuilt from its events alone (cash as if it were
+    settled in quote)."""
     books: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for event in said.events:
         book, tag = books[getattr(event, "product", "")], event.__struct_config__.tag
@@ -72,15 +76,17 @@ def assert_rebuilt(said: Run) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_equity_rebuilt_from_events(seed: int) -> None:
-    """Cash, lots and units of every product follow from its events alone: no fee is taken twice, none is hidden."""
+    """Cash, lots and units of every product follow from its events alone: no fee is taken twice,
+    none is hidden."""
     assert_rebuilt(rich_run(seed))
 
 
 def assert_fair(said: Run) -> None:
-    """Nobody gets more than his share of the NAV before his request; what rounding leaves is the others'."""
+    """Nobody gets more than his share of the NAV before his request; what rounding leaves is the
+    others'."""
     inverse = {h.spec.id: h.account.contract.inverse for h in said.engine.handlers}
     for event in said.named("units_created", "units_redeemed"):
-        # NAV is rounded down, and coins that are paid in are rounded up: an atom, or what one coin's atom is worth.
+        # NAV is rounded down, and coins paid in are rounded up by at most one of their atoms.
         slack = 1_000 if inverse[event.product] else 1
         tag = event.__struct_config__.tag
         if tag == "units_created":
@@ -91,12 +97,15 @@ def assert_fair(said: Run) -> None:
         else:
             total = event.units_total + event.units
             nav = event.nav_atoms + event.quote_atoms + event.cost_atoms
-            assert (event.quote_atoms + min(0, event.cost_atoms)) * total <= event.units * (nav + slack), event
+            assert (event.quote_atoms + min(0, event.cost_atoms)) * total <= event.units * (
+                nav + slack
+            ), event
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_requests_are_dealt_at_nav(seed: int) -> None:
-    """A creation buys no more units, a redemption is paid no more money, than NAV before its hedge gives."""
+    """A creation buys no more units, a redemption is paid no more money, than NAV before its hedge
+    gives."""
     assert rich_run(seed).named("units_created")
     assert rich_run(seed).named("units_redeemed")
     assert_fair(rich_run(seed))

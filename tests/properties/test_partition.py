@@ -1,4 +1,5 @@
-"""Cut the input anywhere: same output log, same samples, same digest. One tick at a time is a cut like any other."""
+"""Cut the input anywhere: same output log, same samples, same digest. One tick at a time is a cut
+like any other."""
 
 from __future__ import annotations
 
@@ -89,7 +90,8 @@ def ticks_of(tape: Step) -> list[Any]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_single_live_ticks(seed: int) -> None:
-    """``process_tick``, row by row, says what ``process`` says of the block, and leaves the same state."""
+    """``process_tick``, row by row, says what ``process`` says of the block, and leaves the same
+    state."""
     engine = Engine(rich_spec())
     said = Run(engine)
     for item in ticks_of(rich_tape(seed)):

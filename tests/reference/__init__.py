@@ -1,1 +1,2 @@
-"""The slow engine: asks every product at every tick, in plain Python. It is the definition; keep it simple for ever."""
+"""The slow engine: asks every product at every tick, in plain Python. It is the definition; keep it
+simple for ever."""

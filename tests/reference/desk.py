@@ -1,4 +1,5 @@
-"""Orders of one product on their way to the book, and requests that deal at their own hedge fills."""
+"""Orders of one product on their way to the book, and requests that deal at their own hedge
+fills."""
 
 from __future__ import annotations
 
@@ -92,7 +93,8 @@ def meet_book(product: Product, order: Order) -> int:
 
 
 def _bounded(product: Product, order: Order) -> int:
-    """No order flips the sign of the exposure; a creation follows the basket, and a close leaves the coins alone."""
+    """No order flips the sign of the exposure; a creation follows the basket, and a close leaves
+    the coins alone."""
     held, lots, contract = product.holding.lots, order.left, product.contract
     if order.purpose in ("creation", "opening"):
         return lots
@@ -127,7 +129,8 @@ def _fill(product: Product, order: Order, lots: int, price: float, mid: float) -
 
 
 def _try_again(product: Product, order: Order, reason: str) -> None:
-    """What was not filled is sent again after a pause. A request's hedge has one attempt; a closing never gives up."""
+    """What was not filled is sent again after a pause. A request's hedge has one attempt; a closing
+    never gives up."""
     order.tries += 1
     over = order.request is not None or (order.tries >= TRIES_MAX and order.purpose != "close")
     pause = max(product.spec.hedge.retry_ns, MILLISECOND_NS)

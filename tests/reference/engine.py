@@ -1,7 +1,8 @@
 """The slow engine: row by row, alarm by alarm, everybody asked every time.
 
-At one instant: prices, then alarms (staleness, fills, funding, fees, policies), then requests, then samples. So an
-alarm at ``a`` rings before the first tick later than ``a``, and a sample at ``g`` is taken after the alarms at ``g``.
+At one instant: prices, then alarms (staleness, fills, funding, fees, policies), then requests, then
+samples. So an alarm at ``a`` rings before the first tick later than ``a``, and a sample at ``g`` is
+taken after the alarms at ``g``.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Log:
 
 
 class ReferenceEngine:
-    """Takes the spec and the steps of ``engine.engine.Engine``; ``log``, ``nav`` and ``user_nav`` hold what it said."""
+    """Takes the spec and the steps of ``engine.engine.Engine``; ``log``, ``nav`` and ``user_nav``
+    hold what it said."""
 
     def __init__(self, spec: EngineSpec) -> None:
         self.spec = spec
@@ -114,7 +116,8 @@ class ReferenceEngine:
                 self._hear(market, row)
 
     def _supersedes(self, row: Row, ts_ns: int) -> bool:
-        """A funding row stamped with the instant that names the next one: this one is settled first, at its own rate."""
+        """A funding row stamped with the instant that names the next one: this one is settled
+        first, at its own rate."""
         return row.kind is Kind.FUNDING and any(
             market.spec.symbol == row.symbol
             and market.spec.funding.recorded
@@ -184,7 +187,8 @@ class ReferenceEngine:
     # Time -----------------------------------------------------------------------------------------
 
     def _pass_time(self, ring_ns: int, ts_ns: int, sequence: int) -> None:
-        """Alarms up to ``ring_ns`` ring, samples before ``ts_ns`` are taken, and it is ``ts_ns``."""
+        """Alarms up to ``ring_ns`` ring, samples before ``ts_ns`` are taken, and it is
+        ``ts_ns``."""
         self._ring_up_to(ring_ns, sequence)
         self._sample_up_to(ts_ns, sequence)
         self.now_ns = ts_ns
@@ -241,7 +245,8 @@ class ReferenceEngine:
     # Samples --------------------------------------------------------------------------------------
 
     def _after(self, product: Product) -> None:
-        """Holders whose units changed are valued at once; all of them when the product traded, if so configured."""
+        """Holders whose units changed are valued at once; all of them when the product traded, if
+        so configured."""
         if product.changed:
             self._value(product, self.now_ns, self.log.sequence, "holders", product.changed)
         elif product.traded and self.spec.sampling.users_on_trade:

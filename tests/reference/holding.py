@@ -1,4 +1,5 @@
-"""What a product owns, and where its equity came from: a handful of integers and the rules that move them."""
+"""What a product owns, and where its equity came from: a handful of integers and the rules that
+move them."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from engine.venue.contract import Contract
 
 
 class Holding:
-    """Cash and lots of one product, its units, and the causes of its equity, all in atoms and steps."""
+    """Cash and lots of one product, its units, and the causes of its equity, all in atoms and
+    steps."""
 
     def __init__(self, spec: ProductSpec, contract: Contract) -> None:
         self.spec = spec
@@ -116,7 +118,8 @@ class Holding:
             self.parts["rounding"] += self.nav(mark) - before
 
     def cover(self, payer: str, deficit: int) -> int:
-        """What a payer puts in of a deficit: nobody feeds the insurance, the reserve has what it has, the issuer all."""
+        """What a payer puts in of a deficit: nobody feeds the insurance, the reserve has what it
+        has, the issuer all."""
         if payer == "insurance":
             return 0
         paid = min(deficit, self.reserve) if payer == "reserve" else deficit

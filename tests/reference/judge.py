@@ -65,13 +65,18 @@ class Judge:
         self.lanes: dict[tuple[int, int], Lane] = {}
 
     def fault(self, row: Row, now_ns: int) -> str | None:
-        """``None``: the row counts. ``""``: it counts for nothing, without an error. Else the reason of its refusal."""
+        """``None``: the row counts. ``""``: it counts for nothing, without an error. Else the
+        reason of its refusal."""
         if not 0 <= row.symbol < self.symbols:
             return "unknown_symbol"
         flaw = _flaw(row)
         if flaw:
             return flaw
-        if row.ts_ns < 0 or row.ts_ns >= 2**63 - 1 or (now_ns and row.ts_ns - now_ns > 400 * DAY_NS):
+        if (
+            row.ts_ns < 0
+            or row.ts_ns >= 2**63 - 1
+            or (now_ns and row.ts_ns - now_ns > 400 * DAY_NS)
+        ):
             return "clock_jump"
         lane = self.lanes.setdefault((row.kind, row.symbol), Lane())
         if row.kind is Kind.TRADE:
@@ -93,7 +98,8 @@ class Judge:
 
     @staticmethod
     def _believable(lane: Lane, price: float) -> bool:
-        """A price 100 times away from the last counts only when it is the third in a row that agree within a factor of 2."""
+        """A price 100 times away from the last counts only when it is the third in a row that agree
+        within a factor of 2."""
         if lane.price == 0.0 or _within(price, lane.price, 100.0):
             return True
         agrees = lane.suspects > 0 and _within(price, lane.suspect, 2.0)

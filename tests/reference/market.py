@@ -15,7 +15,6 @@ from engine.venue.book import Book
 from engine.venue.contract import Contract
 
 if TYPE_CHECKING:
-    from engine.market import MarketSpec
     from tests.reference.judge import Row
     from tests.reference.product import Product
 
@@ -24,9 +23,9 @@ EIGHT_HOURS_NS = 8 * 3_600 * 10**9
 
 
 class Market:
-    """The market as of the last row."""
+    """The market as of the last row; ``spec`` is a ``MarketSpec`` of ``engine.market``."""
 
-    def __init__(self, spec: MarketSpec, log: Any) -> None:
+    def __init__(self, spec: Any, log: Any) -> None:
         self.spec, self.log = spec, log
         self.contract = Contract(spec.contract)
         self.book = Book(spec.book)
@@ -63,7 +62,10 @@ class Market:
         if not self.repeated:
             self.changed_ns = row.ts_ns
         self.mark, self.seen_ns = row.price, row.ts_ns
-        self.cell_low, self.cell_high = min(self.cell_low, self.mark), max(self.cell_high, self.mark)
+        self.cell_low, self.cell_high = (
+            min(self.cell_low, self.mark),
+            max(self.cell_high, self.mark),
+        )
         self.cell_fresh = True
         if self.grid_ns == NEVER_NS:
             every = self.spec.signals.every_ns
@@ -144,7 +146,8 @@ class Market:
         self.grid_ns += self.spec.signals.every_ns
 
     def announce(self, next_ns: int) -> None:
-        """A row names an instant. One that is due now and not settled yet keeps the rate it had; the new one is next."""
+        """A row names an instant. One that is due now and not settled yet keeps the rate it had;
+        the new one is next."""
         if next_ns <= self.funded_ns:
             return
         if self.funding_ns <= self.now_ns and next_ns > self.funding_ns:
@@ -155,7 +158,8 @@ class Market:
             self.funding_ns = max(next_ns, self.now_ns)
 
     def settle_funding(self) -> None:
-        """The funding instant: everybody pays or receives at once, then the next instant is looked up."""
+        """The funding instant: everybody pays or receives at once, then the next instant is looked
+        up."""
         rate = self.rate if self.following_ns == NEVER_NS else self.due_rate
         for product in self.products:
             product.settle_funding(rate)

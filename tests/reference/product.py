@@ -369,7 +369,8 @@ class Product:
     # Times ----------------------------------------------------------------------------------------
 
     def _next_alarm(self) -> int:
-        """The earliest time at which a policy wants to be asked; prices are no matter, it is asked at all of them."""
+        """The earliest time at which a policy wants to be asked; prices are no matter, it is asked
+        at all of them."""
         if self.status != "active":
             return NEVER_NS
         intercept, slope = self.holding.line()
@@ -380,10 +381,7 @@ class Product:
             if self._asks(place):
                 try:
                     watch = policy.watch(view, self.memories[place])
-                    if watch.alarm_ns <= view.due_ns:
-                        raise PolicyAnswerError(
-                            f"watch: alarm {watch.alarm_ns} is not after {view.due_ns}"
-                        )
+                    _judge_alarm(watch.alarm_ns, view.due_ns)
                 except Exception as error:  # noqa: BLE001  # a user's policy may raise anything
                     self._fault(place, error)
                     continue
@@ -406,3 +404,8 @@ class Product:
 
 def _rank(decision: Any) -> int:
     return 0 if isinstance(decision, Close) else 1 if isinstance(decision, Deleverage) else 2
+
+
+def _judge_alarm(alarm_ns: int, due_ns: int) -> None:
+    if alarm_ns <= due_ns:
+        raise PolicyAnswerError(f"watch: alarm {alarm_ns} is not after {due_ns}")
