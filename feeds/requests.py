@@ -9,7 +9,7 @@ as ``2024-08-08T23:56:00Z`` (without a zone it is UTC).
 from __future__ import annotations
 
 import difflib
-import math
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,11 +18,15 @@ import msgspec
 
 from engine.errors import InputError
 from engine.events import CreationRequest, Message, RedemptionRequest
+from engine.units import NEVER_NS
 from feeds.formats.files import line_batches
 
 __all__ = ["load_requests"]
 
 _AMOUNTS: Final = {"create": "quote", "redeem": "units"}
+_AMOUNT_MAX: Final = sys.float_info.max
+_NS_MIN: Final = 10**16
+"""Below this lie only times of 1970: they were meant in seconds, ms or us."""
 _KEYS: Final = ("ts", "id", "user", "product", "side", "quote", "units")
 
 
@@ -82,13 +86,15 @@ def _text(key: str, value: Any) -> str:
 
 def _amount(key: str, value: Any) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value <= 0:
+    if not number or not 0 < value <= _AMOUNT_MAX:
         raise ValueError(f"{key} must be a finite number > 0, was {value!r}")
     return float(value)
 
 
 def _time(value: Any) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < NEVER_NS:
+        if value < _NS_MIN:
+            raise ValueError(f"ts is in ns since the epoch; {value} would be in 1970")
         return value
     if isinstance(value, str):
         try:
@@ -98,7 +104,10 @@ def _time(value: Any) -> int:
         since = (time if time.tzinfo else time.replace(tzinfo=UTC)) - datetime(
             1970, 1, 1, tzinfo=UTC
         )
-        return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1_000
+        ts_ns = (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1_000
+        if not 0 <= ts_ns < NEVER_NS:
+            raise ValueError(f"ts {value!r} is not between the years 1970 and 2262")
+        return ts_ns
     raise ValueError(
         f"ts must be ns since the epoch or a time such as 2024-08-08T23:56:00Z, was {value!r}"
     )
