@@ -185,9 +185,7 @@ class Account:
         state.attribution[ROUNDING] += self._moved(mark) - paid
         state.roundings += 1
 
-    def close_segment(
-        self, mark: float, edge: float | None = None, nav: int | None = None
-    ) -> int:
+    def close_segment(self, mark: float, edge: float | None = None, nav: int | None = None) -> int:
         """Book the price part since the last trade.
 
         Args:
@@ -292,7 +290,9 @@ class Account:
 
     def pay_deficit(self, payer: str, deficit: int) -> int:
         """Let a payer cover up to ``deficit`` quote atoms of a closed account; what it paid."""
-        source = {"insurance": self._insurance, "reserve": self._reserve, "issuer": self._issuer}[payer]
+        source = {"insurance": self._insurance, "reserve": self._reserve, "issuer": self._issuer}[
+            payer
+        ]
         paid = deficit if payer == "issuer" else max(0, min(deficit, self.balances[source]))
         insured = payer == "insurance"
         cause = Cause.INSURANCE if insured else Cause.ISSUER

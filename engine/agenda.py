@@ -1,7 +1,7 @@
 """Who is due next: alarms in time, and the tightest pair of prices of a market.
 
-Both are heaps whose entries go stale instead of being removed: an entry counts only while it says what its owner
-last said.
+Both are heaps whose entries go stale instead of being removed: an entry counts only while it says
+what its owner last said.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ __all__ = ["Agenda", "Edges", "Priority"]
 
 
 class Priority(IntEnum):
-    """The order of what happens at one instant; prices and their breaches come before all of it, requests and samples
-    after."""
+    """The order of what happens at one instant; prices and their breaches come before all of it,
+    requests and samples after."""
 
     VENUE = 0
     FILL = 1
@@ -62,7 +62,8 @@ class Agenda:
         return heap[0][0] if heap else NEVER_NS
 
     def due(self, ts_ns: int) -> Iterator[Key]:
-        """The keys that ring at ``ts_ns``, in order, each silenced as it is given; those set meanwhile included."""
+        """The keys that ring at ``ts_ns``, in order, each silenced as it is given; those set
+        meanwhile included."""
         while self.next_ns() == ts_ns:
             key = heappop(self._heap)[1]
             self._due[key] = NEVER_NS
@@ -99,7 +100,8 @@ class Edges:
         self._tighten()
 
     def breached(self, price: float) -> list[int]:
-        """Handlers whose edge ``price`` is at or beyond, in declared order; each must be armed again."""
+        """Handlers whose edge ``price`` is at or beyond, in declared order; each must be armed
+        again."""
         woken = set()
         while self.low >= price:
             woken.add(self.low_heap[0][1])

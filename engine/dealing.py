@@ -1,8 +1,8 @@
 """Creation and redemption: units against money, at the request's own hedge fills.
 
-Forward-priced: a request hedges its share of the present basket and deals at NAV after that hedge was filled, so the
-requester bears spread, impact and fee, and the other holders keep their NAV, their leverage and their next wake but for
-rounding, which favours them.
+Forward-priced: a request hedges its share of the present basket and deals at NAV after that hedge
+was filled, so the requester bears spread, impact and fee, and the other holders keep their NAV,
+their leverage and their next wake but for rounding, which favours them.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ class Dealing:
         return None if units <= free else "insufficient_units"
 
     def _size(self, units: int) -> str | None:
-        """Why so many units cannot be issued; near a NAV of zero a little money would buy more than can be counted."""
+        """Why so many units cannot be issued; near a NAV of zero a little money would buy more than
+        can be counted."""
         if units <= 0:
             return "too_small"
         return "too_large" if self.account.units + units > UNITS_MAX else None
@@ -145,8 +146,9 @@ class Dealing:
             self.desk.state.deals.append(order)
 
     def _basket_cost(self, scene: Scene) -> int:
-        """Quote atoms that trading the whole present basket would cost in spread and fee (not impact). A creation buys
-        the share of basket and cost that it pays for, so that lots per unit stay what they were."""
+        """Quote atoms that trading the whole present basket would cost in spread and fee (not
+        impact). A creation buys the share of basket and cost that it pays for, so that lots per
+        unit stay what they were."""
         contract = self.account.contract
         mid, half_spread = scene.top()
         if half_spread < 0.0:
@@ -202,7 +204,13 @@ class Dealing:
         )
 
     def _redeem(
-        self, scene: Scene, order: Order, request: RedemptionRequest, nav: int, filled: int, cost: int
+        self,
+        scene: Scene,
+        order: Order,
+        request: RedemptionRequest,
+        nav: int,
+        filled: int,
+        cost: int,
     ) -> None:
         account = self.account
         user, asked = self.users.index(request.user), _steps(request)

@@ -1,7 +1,7 @@
 """Chained digests: one number that says whether two output logs are the same, at any point of them.
 
-A chain takes items in order and makes a link of every 4,096: ``link = sha256(previous link + items)``. Its open tail is kept, so
-that it can be put into a snapshot and go on elsewhere.
+A chain takes items in order and makes a link of every 4,096: ``link = sha256(previous link +
+items)``. Its open tail is kept, so that it can be put into a snapshot and go on elsewhere.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The heart: ``process(step) -> outputs``, the same for a recording and for a live stream.
 
-No clock, no I/O, no tasks. Cut the input anywhere: the output log is the same. A step is walked from wake to wake: the
-earliest of the next alarm, the next message and the first row at which a product has something to say. At one
-instant prices come first, then alarms by priority, then requests, then samples: an alarm at ``a`` rings before the first
-tick later than ``a``.
+No clock, no I/O, no tasks. Cut the input anywhere: the output log is the same. A step is walked
+from wake to wake: the earliest of the next alarm, the next message and the first row at which a
+product has something to say. At one instant prices come first, then alarms by priority, then
+requests, then samples: an alarm at ``a`` rings before the first tick later than ``a``.
 """
 
 from __future__ import annotations
@@ -190,7 +190,8 @@ class Engine:
         return self._outputs()
 
     def process_tick(self, tick: Tick) -> Outputs:
-        """One live row as plain numbers, by the same rules; ticks that matter to nobody pass quietly."""
+        """One live row as plain numbers, by the same rules; ticks that matter to nobody pass
+        quietly."""
         state = self.state
         live = self._live
         if live is not None and tick.ts_ns <= self._quiet_ns and live.passes(tick):
@@ -304,7 +305,8 @@ class Engine:
         self.router.arm(market)
 
     def _after(self, number: int, place: int, sequence: int) -> None:
-        """A handler was attended: take over when it next cares, and value its holders if it traded."""
+        """A handler was attended: take over when it next cares, and value its holders if it
+        traded."""
         market = self.markets[number]
         handler = market.handlers[place]
         due = handler.next
@@ -314,9 +316,7 @@ class Engine:
             market.lines.change(place, handler.account, self.sampler.sample_at(self.tape.ts_ns))
         if handler.dealing.changed or (handler.traded and self.spec.sampling.users_on_trade):
             reason = "holders" if handler.dealing.changed else "traded"
-            self.sampler.value_users(
-                market, place, market.mark, self.tape.ts_ns, sequence, reason
-            )
+            self.sampler.value_users(market, place, market.mark, self.tape.ts_ns, sequence, reason)
             handler.dealing.changed.clear()
         handler.traded = False
 
@@ -377,7 +377,8 @@ class Engine:
             self._request(sequence, message)
 
     def _passes(self, message: Announcement, ts_ns: int) -> bool:
-        """A row stamped with the funding instant that names the next one: this one is settled first, at its own rate."""
+        """A row stamped with the funding instant that names the next one: this one is settled
+        first, at its own rate."""
         number = self.router.of_symbol[message.symbol]
         if number < 0 or not self.markets[number].spec.funding.recorded:
             return False

@@ -1,7 +1,7 @@
 """Every exception of ours.
 
-A refusal is an event, not an exception. What is raised here is for a person (configuration, data), for the
-service (the world is away) or for nobody (a broken promise).
+A refusal is an event, not an exception. What is raised here is for a person (configuration, data),
+for the service (the world is away) or for nobody (a broken promise).
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ class LevsimError(Exception):
 
 
 class ConfigError(LevsimError):
-    """A configuration, scenario or policy that cannot be used; the message says where and what to do."""
+    """A configuration, scenario or policy that cannot be used; the message says where and what to
+    do."""
 
     exit_code = 3
 
 
 class PolicyError(ConfigError):
-    """A policy that cannot be found, loaded or called; "not found" and "broken" have different messages."""
+    """A policy that cannot be found, loaded or called; "not found" and "broken" have different
+    messages."""
 
 
 class InputError(LevsimError):

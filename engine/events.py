@@ -1,8 +1,9 @@
 """What can arrive and what we can say: two unions, ``Message`` and ``Event``.
 
-Facts are past tense, requests are nouns, refusals are facts with a ``reason``. Each output carries ``sequence`` (the
-input that caused it) and ``ordinal`` (its place among that input's outputs): the two name it for ever, and a reader
-drops repeats by them. Tags are written out, so that a class can be renamed without changing the wire.
+Facts are past tense, requests are nouns, refusals are facts with a ``reason``. Each output carries
+``sequence`` (the input that caused it) and ``ordinal`` (its place among that input's outputs): the
+two name it for ever, and a reader drops repeats by them. Tags are written out, so that a class can
+be renamed without changing the wire.
 """
 
 from __future__ import annotations
@@ -82,14 +83,16 @@ class RedemptionRequest(Request, frozen=True, gc=False, kw_only=True, tag="redee
 
 
 class Malformed(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="malformed"):
-    """A row of the input that could not be read; it becomes an ``InputRejected``. ``ts_ns`` 0 where it is unknown."""
+    """A row of the input that could not be read; it becomes an ``InputRejected``. ``ts_ns`` 0 where
+    it is unknown."""
 
     ts_ns: int
     detail: str
 
 
 class Output(Struct, frozen=True, gc=False, kw_only=True, tag_field="event"):
-    """Base of all facts: which input caused it, its place among that input's outputs, and when it was."""
+    """Base of all facts: which input caused it, its place among that input's outputs, and when it
+    was."""
 
     sequence: int
     ordinal: int
@@ -99,8 +102,8 @@ class Output(Struct, frozen=True, gc=False, kw_only=True, tag_field="event"):
 class InputRejected(Output, frozen=True, gc=False, kw_only=True, tag="input_rejected"):
     """A row or message that was refused; it changed nothing.
 
-    Reasons: ``not_finite``, ``not_positive``, ``jump``, ``clock_jump``, ``late``, ``duplicate``, ``crossed``,
-    ``unknown_symbol``, ``malformed``.
+    Reasons: ``not_finite``, ``not_positive``, ``jump``, ``clock_jump``, ``late``, ``duplicate``,
+    ``crossed``, ``unknown_symbol``, ``malformed``.
     """
 
     reason: str
@@ -139,7 +142,8 @@ class ProductLaunched(Output, frozen=True, gc=False, kw_only=True, tag="product_
 
 
 class OrderSent(Output, frozen=True, gc=False, kw_only=True, tag="order_sent"):
-    """A hedge order left for the venue; it arrives at ``arrives_ns``. ``lots`` signed, buys positive."""
+    """A hedge order left for the venue; it arrives at ``arrives_ns``. ``lots`` signed, buys
+    positive."""
 
     product: str
     order: int
@@ -170,8 +174,8 @@ class OrderUnfilled(Output, frozen=True, gc=False, kw_only=True, tag="order_unfi
 class OrderFilled(Output, frozen=True, gc=False, kw_only=True, tag="order_filled"):
     """One execution. ``lots`` signed, buys positive; amounts in atoms of the settlement asset.
 
-    ``hedge_atoms`` is the value of the lots at ``mid_price``, ``spread_impact_atoms`` what the fill price cost beyond
-    it, ``fee_atoms`` the taker fee (paid positive).
+    ``hedge_atoms`` is the value of the lots at ``mid_price``, ``spread_impact_atoms`` what the fill
+    price cost beyond it, ``fee_atoms`` the taker fee (paid positive).
     """
 
     product: str
@@ -188,8 +192,9 @@ class OrderFilled(Output, frozen=True, gc=False, kw_only=True, tag="order_filled
 
 
 class Rebalanced(Output, frozen=True, gc=False, kw_only=True, tag="rebalanced"):
-    """A plan that returned leverage towards target is done. ``leverage_before`` at the decision, ``after`` at the mark
-    of the last fill; ``cost_atoms``: spread, impact and fee, in the settlement asset."""
+    """A plan that returned leverage towards target is done. ``leverage_before`` at the decision,
+    ``after`` at the mark of the last fill; ``cost_atoms``: spread, impact and fee, in the
+    settlement asset."""
 
     product: str
     reason: str
@@ -232,7 +237,9 @@ class FundingSettled(Output, frozen=True, gc=False, kw_only=True, tag="funding_s
     paid_atoms: int
 
 
-class ManagementFeeCharged(Output, frozen=True, gc=False, kw_only=True, tag="management_fee_charged"):
+class ManagementFeeCharged(
+    Output, frozen=True, gc=False, kw_only=True, tag="management_fee_charged"
+):
     """The issuer's fee at its instant, in the settlement asset."""
 
     product: str
@@ -242,8 +249,9 @@ class ManagementFeeCharged(Output, frozen=True, gc=False, kw_only=True, tag="man
 
 
 class UnitsCreated(Output, frozen=True, gc=False, kw_only=True, tag="units_created"):
-    """A creation at its own hedge fills; 0 units where these left nothing of the money to buy any with. ``quote_atoms`` paid, of which ``cost_atoms`` for spread, impact and fee;
-    ``refund_atoms`` came back where the book took only a part."""
+    """A creation at its own hedge fills; 0 units where these left nothing of the money to buy any
+    with. ``quote_atoms`` paid, of which ``cost_atoms`` for spread, impact and fee; ``refund_atoms``
+    came back where the book took only a part."""
 
     product: str
     user: str
@@ -281,8 +289,9 @@ class RequestQueued(Output, frozen=True, gc=False, kw_only=True, tag="request_qu
 
 
 class CreationRefused(Output, frozen=True, gc=False, kw_only=True, tag="creation_refused"):
-    """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``, ``rebalancing``,
-    ``nav_not_positive``, ``too_small``, ``too_large`` (more units than can be counted), ``no_depth``."""
+    """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``,
+    ``rebalancing``, ``nav_not_positive``, ``too_small``, ``too_large`` (more units than can be
+    counted), ``no_depth``."""
 
     product: str
     user: str
@@ -309,8 +318,8 @@ class PolicyFaulted(Output, frozen=True, gc=False, kw_only=True, tag="policy_fau
 
 
 class ProductClosed(Output, frozen=True, gc=False, kw_only=True, tag="product_closed"):
-    """The product holds no contracts any more and never will. ``deficit_atoms`` > 0 where the last fill left less
-    than nothing; those who pay it follow as ``DeficitPaid``."""
+    """The product holds no contracts any more and never will. ``deficit_atoms`` > 0 where the last
+    fill left less than nothing; those who pay it follow as ``DeficitPaid``."""
 
     product: str
     reason: str

@@ -1,8 +1,8 @@
 """From a decision to contracts: orders that take time, meet a book, and may come back half filled.
 
-A decision is fixed in lots when it is taken. Its order leaves at once and reaches the book after the latency, at the price
-of then; what the book cannot take is sent again after a pause. One rebalance is under way at a time; the
-hedges of creations and redemptions travel beside it.
+A decision is fixed in lots when it is taken. Its order leaves at once and reaches the book after
+the latency, at the price of then; what the book cannot take is sent again after a pause. One
+rebalance is under way at a time; the hedges of creations and redemptions travel beside it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from engine.venue.book import Book
 __all__ = ["Desk", "DeskState", "Order", "Scene"]
 
 TRIES_MAX: Final = 1_000
-"""After so many attempts a plan ends with what it has; at the default pause that is a quarter of an hour."""
+"""After so many attempts a plan ends with what it has; at the default pause that is a quarter of an
+hour."""
 
 
 class Scene(Protocol):
@@ -42,7 +43,8 @@ class Scene(Protocol):
     book: Book
 
     def top(self) -> tuple[float, float]:
-        """Mid, and half the recorded spread as a share of it (negative where no book is recorded)."""
+        """Mid, and half the recorded spread as a share of it (negative where no book is
+        recorded)."""
 
     def view(self, uses_signals: bool) -> MarketView:
         """What policies see; figures that need signals only where they are used."""
@@ -56,7 +58,8 @@ class Order(Struct):
 
     Attributes:
         number: counts the product's orders.
-        purpose: ``opening``, ``rebalance``, ``deleverage``, ``close``, ``creation`` or ``redemption``.
+        purpose: ``opening``, ``rebalance``, ``deleverage``, ``close``, ``creation`` or
+            ``redemption``.
         lots: signed size as decided; ``left`` is what is not filled yet.
         decided_ns, arrives_ns: when it was decided, when it meets the book next.
         target, reason, leverage_before: of the decision.
@@ -81,7 +84,8 @@ class Order(Struct):
 
 
 class DeskState(Struct):
-    """Orders of one product: the ``plan`` under way, the hedges of ``deals``, and how many were sent."""
+    """Orders of one product: the ``plan`` under way, the hedges of ``deals``, and how many were
+    sent."""
 
     plan: Order | None = None
     deals: list[Order] = []
@@ -135,8 +139,8 @@ class Desk:
         return order
 
     def arrive(self, scene: Scene, order: Order) -> int:
-        """Let an order meet the book now; the lots that were filled. What is left has a new ``arrives_ns``, or waits
-        (``held``) for the market to be fresh again."""
+        """Let an order meet the book now; the lots that were filled. What is left has a new
+        ``arrives_ns``, or waits (``held``) for the market to be fresh again."""
         if scene.stale:
             self._wait(scene, order)
             return 0
@@ -156,8 +160,8 @@ class Desk:
         return filled
 
     def _bounded(self, order: Order, mark: float) -> int:
-        """What an order may still trade: none flips the sign of the product's exposure. A close, though, leaves an inverse
-        account its own coins, whatever side the product was on."""
+        """What an order may still trade: none flips the sign of the product's exposure. A close,
+        though, leaves an inverse account its own coins, whatever side the product was on."""
         account, lots = self.account, order.left
         inverse = account.contract.inverse
         if order.purpose in ("creation", "opening") or (inverse and order.purpose == "close"):
@@ -166,7 +170,9 @@ class Desk:
         if held * (held + lots) >= 0:
             return lots
         if order.request is not None:
-            order.lots = -held  # what is no longer held needs no hedge: the request is dealt in full
+            order.lots = (
+                -held
+            )  # what is no longer held needs no hedge: the request is dealt in full
         return -held
 
     def _book(self, scene: Scene, order: Order, lots: int, price: float, mid: float) -> None:
@@ -194,9 +200,7 @@ class Desk:
             return
         order.held = True
         order.arrives_ns = NEVER_NS
-        scene.tape.say(
-            OrderHeld, product=self.account.spec.id, order=order.number, lots=order.left
-        )
+        scene.tape.say(OrderHeld, product=self.account.spec.id, order=order.number, lots=order.left)
 
     def _retry(self, scene: Scene, order: Order, reason: str) -> None:
         order.tries += 1

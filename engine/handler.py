@@ -1,8 +1,8 @@
 """One product: it is woken, asks its policies, has them carried out, and says when it next cares.
 
 Order at a wake: bankruptcy before any policy; then the policies, of whose decisions ``Close`` beats
-``Deleverage`` beats ``SetLeverage``, then the listed order. While a plan is under way only de-risking
-policies are asked, and only a decision that reduces further replaces it.
+``Deleverage`` beats ``SetLeverage``, then the listed order. While a plan is under way only
+de-risking policies are asked, and only a decision that reduces further replaces it.
 """
 
 from __future__ import annotations
@@ -153,9 +153,7 @@ class Handler(Hedging):
             if remembered is not known:
                 state.policies[place] = remembered
                 changed = True
-            if decision is not None and (
-                best is None or _RANK[type(decision)] < _RANK[type(best)]
-            ):
+            if decision is not None and (best is None or _RANK[type(decision)] < _RANK[type(best)]):
                 best = decision
         return best, changed
 

@@ -1,7 +1,8 @@
 """What a product does at the venue and in the ledger: launch, hedge, pay, close.
 
-A decision becomes a plan, one order at a time; a plan under way gives way only to one that ends with less. After the last
-fill the plan is stated as a fact. Whoever decides, and when, is the handler's business.
+A decision becomes a plan, one order at a time; a plan under way gives way only to one that ends
+with less. After the last fill the plan is stated as a fact. Whoever decides, and when, is the
+handler's business.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Hedging:
     """One product's trades and payments.
 
     Attributes:
-        edges: between which marks the product had nothing to say; a move that jumped through one is booked apart.
+        edges: between which marks the product had nothing to say; a move that jumped through one is
+            booked apart.
         traded: whether balances moved since the engine last looked.
     """
 

@@ -1,9 +1,11 @@
-"""One double-entry ledger in integers: everything owned is a balance, everything that happens a balanced transfer.
+"""One double-entry ledger in integers: everything owned is a balance, everything that happens a
+balanced transfer.
 
-An account is ``(owner, asset)``. Money, perp lots and product units are all assets, so a hedge is an exchange of cash
-against lots and a creation one of cash against units. A transfer moves one amount of one asset between two accounts
-and bears its cause; the sum over all accounts of an asset is zero after every transfer, because there is no other way
-to change a balance. ``check`` proves it by a full scan at snapshots.
+An account is ``(owner, asset)``. Money, perp lots and product units are all assets, so a hedge is
+an exchange of cash against lots and a creation one of cash against units. A transfer moves one
+amount of one asset between two accounts and bears its cause; the sum over all accounts of an asset
+is zero after every transfer, because there is no other way to change a balance. ``check`` proves it
+by a full scan at snapshots.
 """
 
 from __future__ import annotations
@@ -69,7 +71,8 @@ class Ledger:
         """Move ``amount`` from one account to another of the same asset; negative moves it back.
 
         Raises:
-            InvariantError: if the accounts are of different assets: money would appear from nowhere.
+            InvariantError: if the accounts are of different assets: money would appear from
+                nowhere.
         """
         if self.asset_of[source] != self.asset_of[target]:
             raise InvariantError(

@@ -1,7 +1,8 @@
 """The live path of a tick that matters to nobody: plain numbers, no arrays.
 
-A single tick is judged by the same rules as a block; if it is sound, wakes nobody and lets no alarm or sample pass, a few fields
-change and that is all. Every other tick goes the general way, as a step of one row.
+A single tick is judged by the same rules as a block; if it is sound, wakes nobody and lets no alarm
+or sample pass, a few fields change and that is all. Every other tick goes the general way, as a
+step of one row.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Gate:
         self.lane = lane
         self.market = market
         self.source = source
-        self.tracks = source and market is not None and (
-            market.uses_signals or bool(market.high_water)
+        self.tracks = (
+            source and market is not None and (market.uses_signals or bool(market.high_water))
         )
         self.low = -math.inf
         self.high = math.inf
@@ -60,7 +61,8 @@ class Live:
             self._gates.append(row)
 
     def refresh(self) -> int:
-        """Take over the markets' present edges; the first time at which one of their grids wants to be folded."""
+        """Take over the markets' present edges; the first time at which one of their grids wants to
+        be folded."""
         until = NEVER_NS
         for market, gate in self._sources:
             gate.low, gate.high = market.bounds()

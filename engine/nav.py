@@ -1,8 +1,9 @@
 """Valuing products and users in vectors.
 
 Product NAVs lie on lines, so rows are an outer product of lines and marks. A user's NAV is
-``floor(units * NAV / units_total)`` exactly: a float quotient is right to a few units, and the exact remainder in wrapping
-64-bit arithmetic says which; the sum of users plus the reported dust is the product's NAV.
+``floor(units * NAV / units_total)`` exactly: a float quotient is right to a few units, and the
+exact remainder in wrapping 64-bit arithmetic says which; the sum of users plus the reported dust is
+the product's NAV.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ _TOTAL_MAX: Final = 2**61
 
 
 def nav_columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
-    """Rows of product NAVs: one per sample and product, in the order of the samples, products in declared order.
+    """Rows of product NAVs: one per sample and product, in the order of the samples, products in
+    declared order.
 
     Returns:
-        ``ts_ns, product, sequence, ordinal, nav_atoms`` (float, quote atoms), ``nav_per_unit`` (quote atoms per unit),
-        ``units`` (steps), ``leverage`` (nan where NAV <= 0), ``mark_price`` and one column per cause, quote atoms.
+        ``ts_ns, product, sequence, ordinal, nav_atoms`` (float, quote atoms), ``nav_per_unit``
+        (quote atoms per unit), ``units`` (steps), ``leverage`` (nan where NAV <= 0), ``mark_price``
+        and one column per cause, quote atoms.
     """
     parts = [_rows(block) for block in blocks if len(block)]
     if not parts:
@@ -61,8 +64,8 @@ def product_navs(block: NavBlock) -> F64:
 
 
 def _versions(block: NavBlock) -> tuple[F64, I64, I64 | None]:
-    """All lines and parts of a block, those of its changes last, and which of them holds where: shape (samples, products),
-    ``None`` where each product has one."""
+    """All lines and parts of a block, those of its changes last, and which of them holds where:
+    shape (samples, products), ``None`` where each product has one."""
     if not block.changes:
         return block.line, block.parts, None
     count = len(block.products)

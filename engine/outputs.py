@@ -1,7 +1,8 @@
 """What one call of the heart gives back: events, product NAVs, user NAVs.
 
-Product NAVs between two wakes lie on known lines, so they leave the heart as *lines and sample times*
-(``NavBlock``) and become rows where somebody wants rows. Events come with their canonical bytes, encoded once.
+Product NAVs between two wakes lie on known lines, so they leave the heart as *lines and sample
+times* (``NavBlock``) and become rows where somebody wants rows. Events come with their canonical
+bytes, encoded once.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ ATTRIBUTION: Final = (
     "rounding",
     "flows",
 )
-"""Where an equity change came from, in quote atoms; the sum is the equity change. ``price`` comes first."""
+"""Where an equity change came from, in quote atoms; the sum is the equity change. ``price`` comes
+first."""
 
 
 class LineChange(Struct, frozen=True, gc=False):
-    """From ``sample`` on the product at ``place`` of a block is on another line; fields as in ``NavBlock``."""
+    """From ``sample`` on the product at ``place`` of a block is on another line; fields as in
+    ``NavBlock``."""
 
     sample: int
     place: int
@@ -56,10 +59,10 @@ class NavBlock(Struct, frozen=True, eq=False):
         ts_ns: shape (n,) sample times.
         mark: shape (n,) the last mark price at or before them.
         products: indices of the market's launched products, in declared order.
-        line: shape (m, 3): intercept and slope (``NAV(mark) = intercept + slope * mark``, quote atoms), and the mark at
-            which the running segment began.
-        parts: shape (m, 14): units outstanding, then the closed amounts in ``ATTRIBUTION`` order, quote atoms;
-            ``price`` without the running segment.
+        line: shape (m, 3): intercept and slope (``NAV(mark) = intercept + slope * mark``, quote
+            atoms), and the mark at which the running segment began.
+        parts: shape (m, 14): units outstanding, then the closed amounts in ``ATTRIBUTION`` order,
+            quote atoms; ``price`` without the running segment.
         changes: where a product's line becomes another one within the block, in order.
     """
 
@@ -79,9 +82,11 @@ class NavBlock(Struct, frozen=True, eq=False):
         return len(self.ts_ns) * len(self.products)
 
     def ordinals(self) -> I64:
-        """Shape (n,): place of each sample's first line among the NAVs of its input; line ``i`` is ``+ i``.
+        """Shape (n,): place of each sample's first line among the NAVs of its input; line ``i`` is
+        ``+ i``.
 
-        The samples that one input let pass count on; the first input of the block may have had some before.
+        The samples that one input let pass count on; the first input of the block may have had some
+        before.
         """
         sequence = self.sequence
         rank = np.arange(len(sequence)) - np.searchsorted(sequence, sequence)
@@ -89,7 +94,8 @@ class NavBlock(Struct, frozen=True, eq=False):
 
 
 class UserNavBlock(Struct, frozen=True, eq=False):
-    """Holders of one product at one instant, valued exactly: ``nav_atoms = floor(units * nav / units_total)``.
+    """Holders of one product at one instant, valued exactly: ``nav_atoms = floor(units * nav /
+    units_total)``.
 
     Attributes:
         reason: ``cadence``, ``holders`` (their units changed) or ``traded`` (the product did).
@@ -128,8 +134,8 @@ class Outputs(Struct, eq=False):
 class Tape:
     """Where everybody who handles one input writes what happened.
 
-    ``sequence`` and ``ts_ns`` are set by the engine before it hands control to a handler; ordinals count up within a
-    sequence. The canonical bytes are made once, when what was said is taken.
+    ``sequence`` and ``ts_ns`` are set by the engine before it hands control to a handler; ordinals
+    count up within a sequence. The canonical bytes are made once, when what was said is taken.
     """
 
     __slots__ = ("events", "ordinal", "sequence", "ts_ns")

@@ -1,7 +1,8 @@
 """What a leverage policy is: a frozen struct of parameters with two methods.
 
-``watch`` says when the policy next cares, ``decide`` what it wants now. A policy reads and never writes; what it must
-remember is an explicit state struct that the handler keeps for it and the snapshot holds.
+``watch`` says when the policy next cares, ``decide`` what it wants now. A policy reads and never
+writes; what it must remember is an explicit state struct that the handler keeps for it and the
+snapshot holds.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ __all__ = [
 
 
 class MarketView(Struct, frozen=True, gc=False):
-    """The market as of the tick that woke us. Prices quote per base; volatilities a year, as ratios.
+    """The market as of the tick that woke us. Prices quote per base; volatilities a year, as
+    ratios.
 
     Attributes:
         ts_ns: event time.
@@ -90,8 +92,8 @@ class PositionView(Struct, frozen=True, gc=False):
 
 
 class View(Struct, frozen=True, gc=False):
-    """What a policy sees. Alarms up to ``due_ns`` have rung: a timer compares with this, never with ``market.ts_ns``,
-    because at one instant prices come before alarms."""
+    """What a policy sees. Alarms up to ``due_ns`` have rung: a timer compares with this, never with
+    ``market.ts_ns``, because at one instant prices come before alarms."""
 
     market: MarketView
     position: PositionView
@@ -131,8 +133,9 @@ class PolicyAnswerError(Exception):
 
 @runtime_checkable
 class Policy(Protocol):
-    """A leverage policy. ``uses_signals``: it reads volatility, trend, drawdown or book figures; ``uses_high_water``: it reads
-    the product's high-water mark; ``de_risking``: it is asked, and its watch is armed, while a plan is under way."""
+    """A leverage policy. ``uses_signals``: it reads volatility, trend, drawdown or book figures;
+    ``uses_high_water``: it reads the product's high-water mark; ``de_risking``: it is asked, and
+        its watch is armed, while a plan is under way."""
 
     uses_signals: ClassVar[bool]
     uses_high_water: ClassVar[bool]
@@ -145,15 +148,17 @@ class Policy(Protocol):
         """When the policy next cares, seen from now."""
 
     def decide(self, view: View, state: Any) -> tuple[Decision | None, Any]:
-        """What the policy wants now, and what it remembers; the same state where it has nothing to say."""
+        """What the policy wants now, and what it remembers; the same state where it has nothing to
+        say."""
 
 
 def leverage_watch(view: View, low: float, high: float, sign: float) -> Watch:
     """The prices at which |leverage| reaches ``low`` or ``high`` on the product's present line.
 
-    |leverage| rises with the price where the intercept is positive and falls where it is negative: that, not sorting,
-    tells which edge lies where. An edge at or below zero means never; but leverage that lies outside already, as costs or
-    payments may leave it, matters at the very next price.
+    |leverage| rises with the price where the intercept is positive and falls where it is negative:
+    that, not sorting, tells which edge lies where. An edge at or below zero means never; but
+    leverage that lies outside already, as costs or payments may leave it, matters at the very next
+    price.
 
     Args:
         view: the present line is ``intercept = nav - exposure``, ``slope = exposure / mark``.

@@ -1,7 +1,8 @@
 """The two sides of the heart: where steps come from and where outputs go.
 
-``Source`` and ``Sink`` are what files, the in-memory log and Kafka look like to the service. The heart never sees
-them. A batch names the inputs it was made of, so that the order of inputs can be journalled with the outputs.
+``Source`` and ``Sink`` are what files, the in-memory log and Kafka look like to the service. The
+heart never sees them. A batch names the inputs it was made of, so that the order of inputs can be
+journalled with the outputs.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class DeadLetter(Struct, frozen=True, gc=False):
 
 
 class Batch(Struct, frozen=True):
-    """What a source hands over at once; bounded in rows. ``ranges`` are counted in the input's own offsets."""
+    """What a source hands over at once; bounded in rows. ``ranges`` are counted in the input's own
+    offsets."""
 
     step: Step
     ranges: tuple[Range, ...] = ()
@@ -45,7 +47,8 @@ class Source(Protocol):
     """Steps in order."""
 
     async def read(self, sequence: int) -> Batch | None:
-        """The next batch, its rows numbered from ``sequence``; ``None`` at the end of a finite input."""
+        """The next batch, its rows numbered from ``sequence``; ``None`` at the end of a finite
+        input."""
 
     async def close(self) -> None:
         """Let go of the input."""

@@ -1,7 +1,7 @@
 """A product's arithmetic: leverage on a line, the prices of its edges, units against money.
 
-Between trades a product's NAV is a straight line in the mark, ``NAV(p) = intercept + slope * p``; exposure is
-``slope * p``. Everything here follows from those two numbers.
+Between trades a product's NAV is a straight line in the mark, ``NAV(p) = intercept + slope * p``;
+exposure is ``slope * p``. Everything here follows from those two numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ from msgspec import Struct
 
 from engine.units import DAY_NS
 
-__all__ = ["HedgeTerms", "ProductSpec", "Terms", "bankruptcy_price", "price_at_leverage", "units_for"]
+__all__ = [
+    "HedgeTerms",
+    "ProductSpec",
+    "Terms",
+    "bankruptcy_price",
+    "price_at_leverage",
+    "units_for",
+]
 
 
 class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,9 +41,9 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class HedgeTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the hedge reaches the venue: ``latency_ns`` from decision to book, ``retry_ns`` before an unfilled rest is sent
-    again, ``reserve_atoms`` set aside by the issuer against a negative NAV, ``when_stale`` for orders that meet a
-    market without fresh prices."""
+    """How the hedge reaches the venue: ``latency_ns`` from decision to book, ``retry_ns`` before an
+    unfilled rest is sent again, ``reserve_atoms`` set aside by the issuer against a negative NAV,
+    ``when_stale`` for orders that meet a market without fresh prices."""
 
     latency_ns: int = 0
     retry_ns: int = 1_000_000_000
@@ -71,8 +78,8 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
 def bankruptcy_price(intercept: float, slope: float) -> float:
     """Mark price at which the product's NAV is zero.
 
-    ``NAV(p) = intercept + slope * p``, so ``p = -intercept / slope``. Holding 3 BTC bought at 100 with 100 of NAV
-    (intercept -200) the product is bankrupt at 66.67.
+    ``NAV(p) = intercept + slope * p``, so ``p = -intercept / slope``. Holding 3 BTC bought at 100
+    with 100 of NAV (intercept -200) the product is bankrupt at 66.67.
 
     Args:
         intercept: NAV at price zero, quote; negative when exposure exceeds NAV.
@@ -90,8 +97,9 @@ def bankruptcy_price(intercept: float, slope: float) -> float:
 def price_at_leverage(intercept: float, slope: float, leverage: float) -> float:
     """Mark price at which a product's leverage is ``leverage``; zero or less if there is none.
 
-    ``slope * p = leverage * (intercept + slope * p)``, so ``p = leverage * intercept / (slope * (1 - leverage))``. A product
-    with 300 of exposure on 100 of NAV at a price of 100 (intercept -200, slope 3) has leverage 4.125 at 88, and 2.25 at 120.
+    ``slope * p = leverage * (intercept + slope * p)``, so ``p = leverage * intercept / (slope * (1
+    - leverage))``. A product with 300 of exposure on 100 of NAV at a price of 100 (intercept -200,
+    slope 3) has leverage 4.125 at 88, and 2.25 at 120.
 
     Args:
         intercept: NAV at price zero, quote.

@@ -1,7 +1,7 @@
 """Whose wake comes first: the earliest breach among the rows of a step.
 
-Each column that some market values its positions with is scanned once, with the edges of the symbols in it; rows
-before the first breach are never visited again.
+Each column that some market values its positions with is scanned once, with the edges of the
+symbols in it; rows before the first breach are never visited again.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class Router:
         self._positions = [0] * len(self._columns)
 
     def next_breach(self, stop: int) -> Breach | None:
-        """The first row below sequence ``stop`` at which some market wakes; the scan goes on behind it."""
+        """The first row below sequence ``stop`` at which some market wakes; the scan goes on behind
+        it."""
         found: tuple[int, int, int] | None = None
         for number, column in enumerate(self._columns):
             start, end = self._positions[number], column.row_at(stop)
@@ -101,7 +102,8 @@ class Router:
             self._positions[number] = max(self._positions[number], column.row_at(stop))
 
     def again(self, breach: Breach) -> None:
-        """Look at the row of a breach once more: the market resumed there, with its products' own edges."""
+        """Look at the row of a breach once more: the market resumed there, with its products' own
+        edges."""
         for number, column in enumerate(self._columns):
             if column.kind is self.markets[breach.market].kind:
                 self._positions[number] = breach.row

@@ -1,7 +1,7 @@
 """NAV samples: between wakes NAVs lie on known lines, so a block of sample times is valued at once.
 
-A sample at ``g`` stands on the last price at or before ``g`` and is taken when engine time passes ``g``. Sampling reads and
-never writes: another cadence changes nobody's result.
+A sample at ``g`` stands on the last price at or before ``g`` and is taken when engine time passes
+``g``. Sampling reads and never writes: another cadence changes nobody's result.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _BLOCK_TIMES: Final = 65_536
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
-    """How often products and users are valued; 0 never. ``users_on_trade``: holders at once when their product traded."""
+    """How often products and users are valued; 0 never. ``users_on_trade``: holders at once when
+    their product traded."""
 
     nav_every_ns: int = 1_000_000_000
     user_nav_every_ns: int = 0
@@ -72,7 +73,8 @@ class Sampler:
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
 
     def sample_at(self, ts_ns: int) -> int:
-        """How many samples lie before ``ts_ns`` and are not taken yet: what changes now holds from there on."""
+        """How many samples lie before ``ts_ns`` and are not taken yet: what changes now holds from
+        there on."""
         next_ns = self.state.next_ns
         if ts_ns <= next_ns:
             return 0
@@ -96,7 +98,8 @@ class Sampler:
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
 
     def pass_users(self, rows: Rows, before_ns: int, sequence: int) -> None:
-        """Value all holders at the sample times earlier than ``before_ns``, on the lines as they are."""
+        """Value all holders at the sample times earlier than ``before_ns``, on the lines as they
+        are."""
         state = self.state
         while state.next_users_ns < before_ns:
             self._users(rows, state.next_users_ns, sequence)
@@ -114,9 +117,7 @@ class Sampler:
         for market in sampled:
             symbol, marks = market.spec.symbol, market.marks_at(passed)
             known = market.lines.take(len(times))
-            self.blocks.append(
-                NavBlock(symbol, passed, base, stride, offset, times, marks, *known)
-            )
+            self.blocks.append(NavBlock(symbol, passed, base, stride, offset, times, marks, *known))
             offset += len(market.handlers)
         last = int(passed[-1])
         same = len(passed) - int(passed.searchsorted(last))
@@ -133,7 +134,8 @@ class Sampler:
     def value_users(
         self, market: Market, number: int, mark: float, ts_ns: int, sequence: int, reason: str
     ) -> None:
-        """A record of one product's holders: all of them, or those whose units just changed (``holders``)."""
+        """A record of one product's holders: all of them, or those whose units just changed
+        (``holders``)."""
         handler = market.handlers[number]
         account, dealing = handler.account, handler.dealing
         if handler.state.status == "pending" or not account.units or not len(dealing.units):

@@ -1,12 +1,13 @@
 """Volatility and trend of one market, on an event-time grid.
 
-A step of the grid takes the last fresh price at or before its grid point. A step without a fresh tick does not update; after
-``stale_after`` such steps the signals are stale, and on reopening the jump is one observation. Recurrences only, so
-that the figures have the same bits however the stream was cut.
+A step of the grid takes the last fresh price at or before its grid point. A step without a fresh
+tick does not update; after ``stale_after`` such steps the signals are stale, and on reopening the
+jump is one observation. Recurrences only, so that the figures have the same bits however the stream
+was cut.
 
-Formulas: EWMA of squared simple returns (RiskMetrics form); realised volatility, root of the sum over a window; Parkinson
-(1980) from the extremes of each step; trend as the EWMA of returns over the EWMA of their magnitudes, a smoothed
-efficiency ratio (Kaufman 1995).
+Formulas: EWMA of squared simple returns (RiskMetrics form); realised volatility, root of the sum
+over a window; Parkinson (1980) from the extremes of each step; trend as the EWMA of returns over
+the EWMA of their magnitudes, a smoothed efficiency ratio (Kaufman 1995).
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ class Signals:
         self._realised: float | None = None
 
     def step(self, close: float, high: float, low: float, fresh: bool) -> None:
-        """One grid point: the last price, the extremes since the last step, and whether any tick came."""
+        """One grid point: the last price, the extremes since the last step, and whether any tick
+        came."""
         state = self.state
         if not fresh:
             state.missed += 1

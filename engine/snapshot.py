@@ -1,7 +1,9 @@
-"""All state at a sequence, in canonical bytes; restore, and the tail of the input gives the tail of the log.
+"""All state at a sequence, in canonical bytes; restore, and the tail of the input gives the tail of
+the log.
 
-A snapshot may be taken between any two steps: with an order on its way, a plan half filled, a request waiting. Restore and
-snapshot again gives the same bytes; another schema or another configuration is refused.
+A snapshot may be taken between any two steps: with an order on its way, a plan half filled, a
+request waiting. Restore and snapshot again gives the same bytes; another schema or another
+configuration is refused.
 """
 
 from __future__ import annotations
@@ -83,7 +85,8 @@ def snapshot(engine: Engine) -> bytes:
     """The engine's state in canonical bytes; the ledger is scanned whole, and holders against it.
 
     Raises:
-        InvariantError: where an asset does not sum to zero, or users' units are not those of the ledger.
+        InvariantError: where an asset does not sum to zero, or users' units are not those of the
+            ledger.
     """
     engine.ledger.check()
     for handler in engine.handlers:

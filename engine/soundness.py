@@ -29,7 +29,8 @@ PRICED: Final = (Kind.TRADE, Kind.BBO, Kind.MARK, Kind.INDEX)
 
 
 def lowest(values: np.ndarray[Any, Any]) -> Any:
-    """The least of the values, or a NaN among them; on short arrays five times as fast as ``min``."""
+    """The least of the values, or a NaN among them; on short arrays five times as fast as
+    ``min``."""
     return values.item(values.argmin())
 
 

@@ -1,8 +1,8 @@
 """Ticks: what a market said, as columns.
 
-A ``Step`` holds the rows of the input sequences ``[first, end)`` as one table per kind, symbols mixed, plus the
-messages among them. Tables are read-only; a row is named by its ``sequence``, which counts rows of the input.
-A ``Tick`` is one row as plain Python numbers, for the live path.
+A ``Step`` holds the rows of the input sequences ``[first, end)`` as one table per kind, symbols
+mixed, plus the messages among them. Tables are read-only; a row is named by its ``sequence``, which
+counts rows of the input. A ``Tick`` is one row as plain Python numbers, for the live path.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ I8 = np.ndarray[Any, np.dtype[np.int8]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 NOT_MARKET: Final = 2
-"""``aggressor`` of a print that is no market trade (insurance fund, ADL, settlement): it moves no price."""
+"""``aggressor`` of a print that is no market trade (insurance fund, ADL, settlement): it moves no
+price."""
 
 
 class Kind(IntEnum):
@@ -128,8 +129,9 @@ class Table(Struct, frozen=True, kw_only=True, eq=False, gc=False):
 
 
 class Trades(Table, frozen=True, kw_only=True, eq=False, gc=False):
-    """Prints. ``price`` quote per base, ``size`` in the venue's own unit (coin, or contracts where inverse),
-    ``aggressor`` +1 buyer, -1 seller, 0 unknown, ``NOT_MARKET`` for what moves no price; ``trade_id`` -1 if none."""
+    """Prints. ``price`` quote per base, ``size`` in the venue's own unit (coin, or contracts where
+    inverse), ``aggressor`` +1 buyer, -1 seller, 0 unknown, ``NOT_MARKET`` for what moves no price;
+    ``trade_id`` -1 if none."""
 
     KIND: ClassVar[Kind] = Kind.TRADE
     VALUES: ClassVar[dict[str, str]] = {
@@ -148,7 +150,12 @@ class Bbo(Table, frozen=True, kw_only=True, eq=False, gc=False):
     """Best bid and ask with their sizes."""
 
     KIND: ClassVar[Kind] = Kind.BBO
-    VALUES: ClassVar[dict[str, str]] = {"bid": "f8", "bid_size": "f8", "ask": "f8", "ask_size": "f8"}
+    VALUES: ClassVar[dict[str, str]] = {
+        "bid": "f8",
+        "bid_size": "f8",
+        "ask": "f8",
+        "ask_size": "f8",
+    }
     bid: F64
     bid_size: F64
     ask: F64
@@ -172,7 +179,8 @@ class Index(Table, frozen=True, kw_only=True, eq=False, gc=False):
 
 
 class Funding(Table, frozen=True, kw_only=True, eq=False, gc=False):
-    """``rate``: share of notional that longs pay shorts at ``next_ns``; the last row before then counts."""
+    """``rate``: share of notional that longs pay shorts at ``next_ns``; the last row before then
+    counts."""
 
     KIND: ClassVar[Kind] = Kind.FUNDING
     VALUES: ClassVar[dict[str, str]] = {"rate": "f8", "next_ns": "i8"}
@@ -181,8 +189,9 @@ class Funding(Table, frozen=True, kw_only=True, eq=False, gc=False):
 
 
 class Levels(Table, frozen=True, kw_only=True, eq=False, gc=False):
-    """Changes of the L2 book: ``side`` +1 bid, -1 ask; ``size`` is the new size at ``price``, 0 removes it;
-    ``snapshot`` 1 on the first row of a new image (the side's old levels are dropped), 2 on its further rows, else 0."""
+    """Changes of the L2 book: ``side`` +1 bid, -1 ask; ``size`` is the new size at ``price``, 0
+    removes it; ``snapshot`` 1 on the first row of a new image (the side's old levels are dropped),
+    2 on its further rows, else 0."""
 
     KIND: ClassVar[Kind] = Kind.LEVEL
     VALUES: ClassVar[dict[str, str]] = {"side": "i1", "price": "f8", "size": "f8", "snapshot": "i1"}
@@ -210,7 +219,8 @@ class Step(Struct, frozen=True, kw_only=True, eq=False):
         first: sequence of the first row.
         end: one past the last; ``end - first`` rows are in the tables and messages together.
         tables: at most one table per kind, in the order of ``Kind``; none is empty.
-        messages: ``(sequence, message)`` in sequence order: requests and other input that is not a tick.
+        messages: ``(sequence, message)`` in sequence order: requests and other input that is not a
+            tick.
     """
 
     first: int
@@ -264,7 +274,9 @@ class Tick(Struct, frozen=True, array_like=True, gc=False):
         """A step of this one row."""
         cls = TABLES[self.kind]
         if len(self.values) != len(cls.VALUES):
-            raise ValueError(f"a {Kind(self.kind).name} row has {len(cls.VALUES)} values, not {len(self.values)}")
+            raise ValueError(
+                f"a {Kind(self.kind).name} row has {len(cls.VALUES)} values, not {len(self.values)}"
+            )
         return Step(
             first=sequence,
             end=sequence + 1,
@@ -273,10 +285,14 @@ class Tick(Struct, frozen=True, array_like=True, gc=False):
                     sequence=np.array([sequence], np.int64),
                     symbol=self.symbol,
                     ts_ns=np.array([self.ts_ns], np.int64),
-                    ingest_ns=None if self.ingest_ns is None else np.array([self.ingest_ns], np.int64),
+                    ingest_ns=None
+                    if self.ingest_ns is None
+                    else np.array([self.ingest_ns], np.int64),
                     **{
                         name: np.array([value], dtype)
-                        for (name, dtype), value in zip(cls.VALUES.items(), self.values, strict=True)
+                        for (name, dtype), value in zip(
+                            cls.VALUES.items(), self.values, strict=True
+                        )
                     },
                 ),
             ),

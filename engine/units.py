@@ -1,7 +1,8 @@
 """Units of account: nanoseconds, atoms, lots, and the one function that rounds money.
 
-Money is ``int`` in the asset's smallest unit, lots and units are ``int`` of the smallest step, prices and ratios are
-``float``. Money is rounded where something becomes a transfer, and the caller says in whose favour.
+Money is ``int`` in the asset's smallest unit, lots and units are ``int`` of the smallest step,
+prices and ratios are ``float``. Money is rounded where something becomes a transfer, and the caller
+says in whose favour.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ class Rounding(IntEnum):
 def mul_div(a: int, b: int, c: int, rounding: Rounding) -> int:
     """``a * b / c`` in whole units, rounded as told; exact for integers of any size.
 
-    ``mul_div(7, 3, 2, DOWN) == 10`` and ``mul_div(7, 3, 2, UP) == 11``; for negative results ``DOWN`` is still
-    towards minus infinity, so that a payer of ``-x`` never pays less.
+    ``mul_div(7, 3, 2, DOWN) == 10`` and ``mul_div(7, 3, 2, UP) == 11``; for negative results
+    ``DOWN`` is still towards minus infinity, so that a payer of ``-x`` never pays less.
 
     Raises:
         ZeroDivisionError: if ``c`` is zero.
@@ -85,8 +86,8 @@ def mul_div(a: int, b: int, c: int, rounding: Rounding) -> int:
 def float_mul_floor(a: int, price: float, numerator: int, denominator: int) -> int:
     """``floor(a * price * numerator / denominator)`` with the float taken at its exact value.
 
-    A float is a fraction, so the product is exact and only the floor rounds: 3 lots at a price of 0.1 are worth
-    what 3 times that very float is, on every machine.
+    A float is a fraction, so the product is exact and only the floor rounds: 3 lots at a price of
+    0.1 are worth what 3 times that very float is, on every machine.
 
     Args:
         a: signed count.
@@ -98,11 +99,12 @@ def float_mul_floor(a: int, price: float, numerator: int, denominator: int) -> i
 
 
 def asset_decimals(asset: str) -> int:
-    """Decimals of an asset's smallest unit: 6 for quote money (``micros``), 8 for coins (satoshi)."""
+    """Decimals of an asset's smallest unit: 6 for quote money (``micros``), 8 for coins
+    (satoshi)."""
     return _QUOTE_DECIMALS if asset.upper() in _QUOTE_ASSETS else _COIN_DECIMALS
 
 
 def decimal(value: float) -> Fraction:
-    """The decimal number somebody wrote down: a rate of 0.0001 is one ten-thousandth, not the nearest float, which
-    would make a payment of exactly 100 round up to 100.000001."""
+    """The decimal number somebody wrote down: a rate of 0.0001 is one ten-thousandth, not the
+    nearest float, which would make a payment of exactly 100 round up to 100.000001."""
     return Fraction(repr(value))

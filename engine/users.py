@@ -1,7 +1,7 @@
 """Who holds units: names and their indices.
 
-A population is named by its number (``u1`` ... ``uN``) and costs no table; users named in the configuration, and those who
-arrive with a request, come after it.
+A population is named by its number (``u1`` ... ``uN``) and costs no table; users named in the
+configuration, and those who arrive with a request, come after it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """When somebody next cares: two prices and a time, and the search for the first row that matters.
 
-Between wakes everything a product could say is monotone in price, so it states its interest as a ``Watch``. One
-vectorised comparison over a block then finds the first row that matters; no other row is visited.
+Between wakes everything a product could say is monotone in price, so it states its interest as a
+``Watch``. One vectorised comparison over a block then finds the first row that matters; no other
+row is visited.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ ALWAYS: Final = Watch(low=math.inf, high=-math.inf)
 def drawn_in(low: float, high: float) -> tuple[float, float]:
     """A pair of computed edges, moved towards each other by a relative 1e-12.
 
-    Floats at the exact edge disagree with the decision they stand for; a wake that comes a hair early is empty, one
-    that comes late is wrong.
+    Floats at the exact edge disagree with the decision they stand for; a wake that comes a hair
+    early is empty, one that comes late is wrong.
     """
     return low * (1.0 + _DRAW_IN), high * (1.0 - _DRAW_IN)
 
@@ -65,7 +66,8 @@ def drawn_in(low: float, high: float) -> tuple[float, float]:
 def first_breach(
     prices: np.ndarray[Any, np.dtype[np.float64]], low: float, high: float, start: int, stop: int
 ) -> int:
-    """Index of the first price in ``[start, stop)`` at or beyond an edge; ``stop`` if there is none.
+    """Index of the first price in ``[start, stop)`` at or beyond an edge; ``stop`` if there is
+    none.
 
     Searched in chunks that double from 1,024, so that a near breach costs no look at the far rows.
     """
@@ -91,7 +93,8 @@ def first_breach_by_symbol(
     start: int,
     stop: int,
 ) -> int:
-    """``first_breach`` where each row has its own symbol's edges: ``lows[symbol]``, ``highs[symbol]``.
+    """``first_breach`` where each row has its own symbol's edges: ``lows[symbol]``,
+    ``highs[symbol]``.
 
     The edges are gathered per row, so a hundred interleaved symbols scan as fast as one.
     """

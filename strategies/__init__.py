@@ -1,4 +1,5 @@
-"""Leverage policies, one a module. The union is the registry: a configuration file decodes straight into it."""
+"""Leverage policies, one a module. The union is the registry: a configuration file decodes straight
+into it."""
 
 from __future__ import annotations
 

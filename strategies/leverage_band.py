@@ -14,18 +14,25 @@ __all__ = ["LeverageBand"]
 
 
 class LeverageBand(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="leverage_band", tag_field="type"
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag="leverage_band",
+    tag_field="type",
 ):
     """Trade back to ``target`` when leverage is at or beyond ``low`` or ``high``.
 
-    The rule of Gate's and Bybit's tokens. A 3x product with the band [2.25, 4.125] trades when the price has moved
+    The rule of Gate's and Bybit's tokens. A 3x product with the band [2.25, 4.125] trades when the
+    price has moved
     -12 % or +20 % since the last time (``products.md`` 0.3).
 
     Args:
         target: signed leverage; negative for a short product.
         low, high: edges in absolute leverage, ``low < |target| < high``.
 
-    It does badly in a market that crosses its edges back and forth: each time it buys high and sells low.
+    It does badly in a market that crosses its edges back and forth: each time it buys high and
+    sells low.
     """
 
     uses_signals: ClassVar[bool] = False
@@ -55,6 +62,12 @@ class LeverageBand(
         inside = self.low < held < self.high
         if inside and view.position.target:
             return None, state
-        where = "before the opening trade" if inside else "at or below" if held <= self.low else "at or above"
+        where = (
+            "before the opening trade"
+            if inside
+            else "at or below"
+            if held <= self.low
+            else "at or above"
+        )
         reason = f"leverage {held:.4g} {where}{'' if inside else ' the band'}"
         return SetLeverage(self.target, reason), state

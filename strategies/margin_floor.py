@@ -14,12 +14,18 @@ __all__ = ["MarginFloor"]
 
 
 class MarginFloor(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="margin_floor", tag_field="type"
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag="margin_floor",
+    tag_field="type",
 ):
     """Cut to ``cut_to`` when |leverage| reaches ``max_leverage``.
 
-    Leverage ``l`` leaves a margin of ``1 / l`` of the exposure: at 8x a move of 12.5 % wipes the product out. A 3x product
-    with ``max_leverage = 8`` is cut when the price has fallen 23.8 % since its last rebalance (``x = l (L - 1) / (L (l - 1))``).
+    Leverage ``l`` leaves a margin of ``1 / l`` of the exposure: at 8x a move of 12.5 % wipes the
+    product out. A 3x product with ``max_leverage = 8`` is cut when the price has fallen 23.8 %
+    since its last rebalance (``x = l (L - 1) / (L (l - 1))``).
 
     Args:
         max_leverage: magnitude at which to cut, > ``cut_to``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,6 +17,9 @@ __all__ = ["Schedule", "ScheduleState"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
 _DAYS_AHEAD: Final = 3
+_EVERY_S_MIN: Final = 0.001
+_EVERY_S_MAX: Final = 1e9
+"""About 32 years: a longer grid would leave the range of 64-bit times."""
 
 
 class ScheduleState(Struct, frozen=True):
@@ -27,14 +31,16 @@ class ScheduleState(Struct, frozen=True):
 class Schedule(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="schedule", tag_field="type"
 ):
-    """Trade back to ``target`` at each of ``times`` of the day in ``timezone``, or every ``every_s`` seconds.
+    """Trade back to ``target`` at each of ``times`` of the day in ``timezone``, or every
+    ``every_s`` seconds.
 
-    The rule of exchange-traded funds (the close) and of FTX's tokens (00:02 UTC). A 3x product that the day left at 2.7391x
-    after +5 % buys 0.30 per 1.00 of old NAV.
+    The rule of exchange-traded funds (the close) and of FTX's tokens (00:02 UTC). A 3x product that
+    the day left at 2.7391x after +5 % buys 0.30 per 1.00 of old NAV.
 
     Args:
         target: signed leverage.
-        times: ``HH:MM`` or ``HH:MM:SS``, in ``timezone``; a time that a clock change skips is passed over once.
+        times: ``HH:MM`` or ``HH:MM:SS``, in ``timezone``; a time that a clock change skips is
+            passed over once.
         timezone: IANA name.
         every_s: instead of ``times``: a grid counted from 1970-01-01 UTC.
 
@@ -53,12 +59,16 @@ class Schedule(
     def __post_init__(self) -> None:
         if bool(self.times) == bool(self.every_s):
             raise ValueError("schedule wants either times or every_s")
-        if self.every_s and round(self.every_s * SECOND_NS) < 1:
-            raise ValueError(f"schedule: every_s must be > 0, was {self.every_s}")
+        if not math.isfinite(self.target):
+            raise ValueError(f"schedule: target must be finite, was {self.target}")
+        if self.every_s and not _EVERY_S_MIN <= self.every_s <= _EVERY_S_MAX:
+            raise ValueError(f"schedule: every_s must be at least 1 ms, was {self.every_s}")
         try:
             ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError(f"schedule: no time zone {self.timezone!r}; IANA names such as Asia/Shanghai") from None
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones
+            raise ValueError(
+                f"schedule: no time zone {self.timezone!r}; IANA names such as Asia/Shanghai"
+            ) from None
         for time in self.times:
             _clock(time)
 

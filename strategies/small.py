@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 import numbers
 import pickle
+import re
 import traceback
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -25,6 +27,8 @@ from engine.watch import Watch
 __all__ = ["SmallPolicy", "SmallState", "place_of"]
 
 _SHOWN: Final = ("mark", "price", "ewma_vol", "trend", "funding_rate")
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
+"""Where an object lies in memory differs from run to run; the output log must not."""
 _OWN: Final = ("/strategies/small.py", "/strategies/user.py", "importlib")
 
 
@@ -95,19 +99,23 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
         then = f" at {_when(view.market.ts_ns)}"
         try:
             answer = self.model.target(view.market, view.position)
-        except Exception as error:
-            place = place_of(error)
-            said = f"{type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:
+            place = _file_line(error)
+            said = _ADDRESS.sub("", f"{type(error).__name__}: {error}")
             raise PolicyAnswerError(
                 f"{what} raised {said}{then}{place}. Market then: {_market(view.market)}"
             ) from error
         if type(answer) is bool or not isinstance(answer, numbers.Real):
+            shown = f" {answer!r}" if isinstance(answer, str | bool | None) else ""
             raise PolicyAnswerError(
-                f"{what} returned {type(answer).__name__} {answer!r}{then}; "
+                f"{what} returned {type(answer).__name__}{shown}{then}; "
                 "it must return a leverage "
                 "(a number, e.g. 2.5)"
             )
-        target = float(answer)
+        try:
+            target = float(answer)
+        except OverflowError:
+            target = math.inf
         if not math.isfinite(target):
             hint = " (a division by ewma_vol?)" if view.market.ewma_vol == 0.0 else ""
             raise PolicyAnswerError(
@@ -179,6 +187,13 @@ def place_of(error: BaseException) -> str:
     ]
     users = [frame for frame in frames if "site-packages" not in frame.filename] or frames
     return f" (at {users[-1].filename}:{users[-1].lineno})" if users else ""
+
+
+def _file_line(error: BaseException) -> str:
+    """``place_of`` with the file's name alone: a fault is part of the output log, which must not
+    know where the run was started."""
+    place = place_of(error).removeprefix(" (at ").removesuffix(")")
+    return f" (at {Path(place).name})" if place else ""
 
 
 def _when(ts_ns: int) -> str:

@@ -15,7 +15,8 @@ __all__ = ["TrendVol", "TrendVolState"]
 
 
 class TrendVolState(Struct, frozen=True):
-    """The next review, the mark at the last one, and the leverage in force; 0 before the first look."""
+    """The next review, the mark at the last one, and the leverage in force; 0 before the first
+    look."""
 
     next_ns: int = 0
     mark: float = 0.0
@@ -27,12 +28,14 @@ class TrendVol(
 ):
     """Leverage between ``low`` and ``high``: ``base + span * clear`` scaled down by volatility.
 
-    At each review ``clear`` is how far the signed trend (in our direction) lies above ``trend_floor``, in [0, 1];
-    ``want = (base + (high - base) * clear) * min(1, target_vol / ewma_vol)``, kept in ``[low, high]``. The product trades when
-    ``want`` differs from the leverage held by more than ``step``. A move of ``fast_move`` against it since the last review cuts
-    to ``low`` at once. While the signals are stale it only reduces.
+    At each review ``clear`` is how far the signed trend (in our direction) lies above
+    ``trend_floor``, in [0, 1]; ``want = (base + (high - base) * clear) * min(1, target_vol /
+    ewma_vol)``, kept in ``[low, high]``. The product trades when ``want`` differs from the leverage
+    held by more than ``step``. A move of ``fast_move`` against it since the last review cuts to
+    ``low`` at once. While the signals are stale it only reduces.
 
-    With the defaults, a trend of 0.5 and a volatility of 60 %: ``clear`` 0.4375, ``want`` 2.9; at 120 % it is 1.45.
+    With the defaults, a trend of 0.5 and a volatility of 60 %: ``clear`` 0.4375, ``want`` 2.9; at
+    120 % it is 1.45.
 
     Args:
         direction: +1 long, -1 short.
@@ -45,7 +48,8 @@ class TrendVol(
 
     It does badly where trends end in a whipsaw: it is largest just before.
 
-    Source: trend times volatility target, after Moskowitz, Ooi and Pedersen 2012 and Harvey et al. 2018; parameters ours.
+    Source: trend times volatility target, after Moskowitz, Ooi and Pedersen 2012 and Harvey et al.
+        2018; parameters ours.
     """
 
     uses_signals: ClassVar[bool] = True
@@ -84,7 +88,9 @@ class TrendVol(
         if state.next_ns == 0:
             want, why = self._want(view)
             return self._set(want, why), TrendVolState(self._after(view.due_ns), market.mark, want)
-        adverse = 1.0 - market.mark / state.mark if self.direction > 0 else market.mark / state.mark - 1.0
+        adverse = (
+            1.0 - market.mark / state.mark if self.direction > 0 else market.mark / state.mark - 1.0
+        )
         if adverse >= self.fast_move:
             moved = TrendVolState(self._after(view.due_ns), market.mark, self.low)
             if held <= self.low + self.step:

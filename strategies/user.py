@@ -209,7 +209,7 @@ def _broken(what: str) -> Iterator[None]:
         raise PolicyError(
             f"could not import {what}: {type(error).__name__}: {error.msg}{where}"
         ) from None
-    except Exception as error:  # noqa: BLE001  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's module may raise anything
         raise PolicyError(
             f"could not import {what}: {type(error).__name__}: {error}{place_line(error)}"
         ) from None

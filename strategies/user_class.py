@@ -55,7 +55,8 @@ def line_of(made: Any) -> str:
     except (OSError, TypeError):
         code = getattr(made, "__code__", None)
         if code is None:
-            code = next((f.__code__ for f in vars(made).values() if inspect.isfunction(f)), None)
+            own = getattr(made, "__dict__", {}).values()
+            code = next((f.__code__ for f in own if inspect.isfunction(f)), None)
         if code is None:
             return ""
         file, lines = code.co_filename, code.co_firstlineno
@@ -80,7 +81,7 @@ def check_target(cls: type) -> None:
         kind = "async" if inspect.iscoroutinefunction(function) else type(function).__name__
         raise PolicyError(
             f"{cls.__name__}.target must be a plain method target(market, "
-            f"position); it is {kind}{line_of(function)}"
+            f"position); it is {kind}{line_of(function) or line_of(cls)}"
         )
     bound = not isinstance(target, staticmethod | classmethod)
     parameters = list(inspect.signature(function).parameters.values())[1 if bound else 0 :]
@@ -122,7 +123,7 @@ def made(cls: type, params: Mapping[str, Any]) -> Any:
         )
     try:
         return cls(**given)
-    except Exception as error:  # noqa: BLE001  # a user's class may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's class may raise anything
         said = f"{type(error).__name__}: {error}"
         raise PolicyError(f"{cls.__name__} could not be made: {said}{place_line(error)}") from None
 

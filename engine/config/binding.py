@@ -60,8 +60,7 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
     )
     numbers = {market.symbol: number for number, market in enumerate(config.markets)}
     products = tuple(
-        _product(config, product, numbers[product.symbol], markets)
-        for product in config.products
+        _product(config, product, numbers[product.symbol], markets) for product in config.products
     )
     policies = tuple(_policies(product) for product in config.products)
     funding = [market.funding for market in markets]

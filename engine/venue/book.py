@@ -1,11 +1,12 @@
 """The book our orders meet: how much it takes, and at what price.
 
 ``flat`` fills any size at a half spread from mid. ``depth`` has a cumulative depth per side of
-``D(u) = A * (u / 1 %)^beta`` quote, ``u`` in per cent from mid, ``beta`` 0.67 inside 1 % and 1.13 outside; what we took is a
-negative overlay that recovers by a half-life, and nothing is extrapolated beyond the last distance: the rest is unfilled.
+``D(u) = A * (u / 1 %)^beta`` quote, ``u`` in per cent from mid, ``beta`` 0.67 inside 1 % and 1.13
+outside; what we took is a negative overlay that recovers by a half-life, and nothing is
+extrapolated beyond the last distance: the rest is unfilled.
 
-Source of the shape: reference venue notes, equation 1 (Binance perpetual depth 2023-2026); ``A`` per symbol in
-``DEPTH_AT_1PCT``, half-life assumed.
+Source of the shape: reference venue notes, equation 1 (Binance perpetual depth 2023-2026); ``A``
+per symbol in ``DEPTH_AT_1PCT``, half-life assumed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class BookSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         model: ``flat`` or ``depth``.
-        half_spread_bps: distance of the first level from mid where no best bid and ask are recorded.
+        half_spread_bps: distance of the first level from mid where no best bid and ask are
+            recorded.
         depth_at_1pct: quote per side within 1 % (``depth`` only).
         half_life_s: time in which half of what we took is back (``depth`` only; assumed).
     """
@@ -67,7 +69,9 @@ class Book:
         self.spec = spec
         self.state = BookState()
         self._near = spec.depth_at_1pct
-        self._edge = spec.depth_at_1pct * power(_EDGE_PCT, _BETA_FAR) if spec.model == "depth" else 0.0
+        self._edge = (
+            spec.depth_at_1pct * power(_EDGE_PCT, _BETA_FAR) if spec.model == "depth" else 0.0
+        )
 
     def take(
         self, side: int, notional: float, mid: float, half_spread: float, ts_ns: int
@@ -105,15 +109,16 @@ class Book:
         return (1.0 if size == notional else size / notional), price
 
     def depth(self, ts_ns: int) -> float:
-        """Quote per side within 1 % that is there now, of the thinner side; 0 where the model has no depth."""
+        """Quote per side within 1 % that is there now, of the thinner side; 0 where the model has
+        no depth."""
         if self.spec.model == "flat":
             return 0.0
         taken = max(self.state.taken_bid, self.state.taken_ask)
         return self._near - taken * self._left(ts_ns)
 
     def _left(self, ts_ns: int) -> float:
-        """Share of our takings that is not back yet: a closed form of the time since the last one, so that looking
-        at the book never changes it."""
+        """Share of our takings that is not back yet: a closed form of the time since the last one,
+        so that looking at the book never changes it."""
         state = self.state
         if ts_ns <= state.ts_ns or not (state.taken_bid or state.taken_ask):
             return 1.0

@@ -1,12 +1,13 @@
 """Contracts: what lots are worth, linear (settled in quote) and inverse (settled in coin).
 
-A product holds ``cash`` in the settlement asset and ``lots``. In quote money its NAV is a straight line in the mark for
-both kinds:
+A product holds ``cash`` in the settlement asset and ``lots``. In quote money its NAV is a straight
+line in the mark for both kinds:
 
 - linear: ``NAV = cash + lots * lot_size * mark``;
-- inverse: coins earn with the price and the contracts owe a fixed quote face, ``NAV = coins * mark - lots * face``, where
-  ``coins`` is what the account holds after each contract bought at ``p`` brought in ``face / p``. So its
-  leverage is ``1 + lots * face / NAV``: a flat inverse account is long its own coins.
+- inverse: coins earn with the price and the contracts owe a fixed quote face, ``NAV = coins * mark
+- lots * face``, where
+  ``coins`` is what the account holds after each contract bought at ``p`` brought in ``face / p``.
+  So its leverage is ``1 + lots * face / NAV``: a flat inverse account is long its own coins.
 
 Money is exact: a float price counts as the fraction it is, and only the last step rounds.
 """
@@ -91,9 +92,9 @@ class Contract:
     def exposure_value(self, lots: int, price: float) -> int:
         """Settlement atoms that ``lots`` add to an account at ``price``, rounded down.
 
-        Linear: ``lots * lot_size * price``. Inverse: ``-lots * face / price`` coins: contracts bought at ``p0`` brought
-        in ``face / p0`` each, so the pair earns ``face * (1 / p0 - 1 / p)``. The one function behind NAV, fills and
-        attribution.
+        Linear: ``lots * lot_size * price``. Inverse: ``-lots * face / price`` coins: contracts
+        bought at ``p0`` brought in ``face / p0`` each, so the pair earns ``face * (1 / p0 - 1 /
+        p)``. The one function behind NAV, fills and attribution.
         """
         over, under = price.as_integer_ratio()
         if self.inverse:
@@ -101,7 +102,8 @@ class Contract:
         return lots * self._over * over // (self._under * under)
 
     def trade_cash(self, lots: int, price: float) -> int:
-        """Change of the account's cash when it buys ``lots`` at ``price`` (sells where negative), settlement atoms.
+        """Change of the account's cash when it buys ``lots`` at ``price`` (sells where negative),
+        settlement atoms.
 
         Rounded down: the account pays up and receives down, the venue is never below it.
         """
@@ -121,7 +123,8 @@ class Contract:
         return -(-lots * self._face_over // self._face_under)
 
     def line(self, cash: int, lots: int) -> tuple[float, float]:
-        """``(intercept, slope)`` of NAV in the mark, in quote atoms: ``NAV = intercept + slope * mark``."""
+        """``(intercept, slope)`` of NAV in the mark, in quote atoms: ``NAV = intercept + slope *
+        mark``."""
         if self.inverse:
             return float(-self.face(lots)), cash * float(self._quote_per_coin)
         return float(cash), lots * self._per_lot
@@ -129,8 +132,8 @@ class Contract:
     def lots_for(self, leverage: float, nav: int, mark: float) -> int:
         """Position with that signed leverage at a NAV (quote atoms), rounded towards less exposure.
 
-        Linear: ``leverage * NAV / (lot value at mark)``. Inverse: ``(leverage - 1) * NAV / face``, since the coins
-        themselves are one times long.
+        Linear: ``leverage * NAV / (lot value at mark)``. Inverse: ``(leverage - 1) * NAV / face``,
+        since the coins themselves are one times long.
         """
         if self.inverse:
             raw = (leverage - 1.0) * nav / self._per_lot
@@ -141,11 +144,13 @@ class Contract:
         return int(leverage * nav / (self._per_lot * mark))
 
     def exposure_lots(self, slope: float, mark: float) -> int:
-        """Inverse lots whose face is the exposure ``slope * mark``, towards zero: selling them leaves none."""
+        """Inverse lots whose face is the exposure ``slope * mark``, towards zero: selling them
+        leaves none."""
         return int(slope * mark / self._per_lot)
 
     def notional(self, lots: int, price: float) -> int:
-        """The venue's size of a position for fees and funding: settlement atoms, unsigned, rounded down."""
+        """The venue's size of a position for fees and funding: settlement atoms, unsigned, rounded
+        down."""
         return self.exposure_value(-abs(lots) if self.inverse else abs(lots), price)
 
     def quote_notional(self, lots: int, price: float) -> float:
@@ -154,11 +159,13 @@ class Contract:
         return size if self.inverse else size * price
 
     def taker_fee(self, cash: int) -> int:
-        """Fee on an execution that moved ``cash`` settlement atoms, rounded up: the payer's side."""
+        """Fee on an execution that moved ``cash`` settlement atoms, rounded up: the payer's
+        side."""
         return mul_div(abs(cash), self._fee_over, self._fee_under, Rounding.UP)
 
     def to_quote(self, settlement: int, mark: float) -> int:
-        """Settlement atoms as quote atoms at ``mark``, rounded down; the same number where linear."""
+        """Settlement atoms as quote atoms at ``mark``, rounded down; the same number where
+        linear."""
         if not self.inverse:
             return settlement
         over, under = mark.as_integer_ratio()
@@ -166,7 +173,8 @@ class Contract:
         return settlement * over * ratio.numerator // (under * ratio.denominator)
 
     def to_settlement(self, quote: int, mark: float) -> int:
-        """Quote atoms as settlement atoms at ``mark``, rounded down; the same number where linear."""
+        """Quote atoms as settlement atoms at ``mark``, rounded down; the same number where
+        linear."""
         if not self.inverse:
             return quote
         over, under = mark.as_integer_ratio()

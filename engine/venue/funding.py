@@ -1,8 +1,8 @@
 """Funding: who pays whom, when, and at what rate.
 
-At its instant every position pays ``notional * rate``; positive rates are paid by longs to shorts. Rates come
-with the recording, from a table of instants, or are a constant per 8 hours; where there is none, funding is assumed to be 0
-and the run says so.
+At its instant every position pays ``notional * rate``; positive rates are paid by longs to shorts.
+Rates come with the recording, from a table of instants, or are a constant per 8 hours; where there
+is none, funding is assumed to be 0 and the run says so.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _INTERVAL_NS: Final = 8 * HOUR_NS
 
 
 class FundingSpec(Struct, frozen=True, kw_only=True):
-    """Where rates come from: ``recorded`` rows of the feed, else ``instants`` (ns, rate) in time order, else a constant
-    ``rate_8h`` at 00, 08 and 16 UTC, else nothing."""
+    """Where rates come from: ``recorded`` rows of the feed, else ``instants`` (ns, rate) in time
+    order, else a constant ``rate_8h`` at 00, 08 and 16 UTC, else nothing."""
 
     recorded: bool = True
     instants: tuple[tuple[int, float], ...] = ()
@@ -29,7 +29,8 @@ class FundingSpec(Struct, frozen=True, kw_only=True):
 
 
 def next_scheduled(spec: FundingSpec, after_ns: int) -> tuple[int, float]:
-    """The first funding instant later than ``after_ns`` that the configuration knows, with its rate.
+    """The first funding instant later than ``after_ns`` that the configuration knows, with its
+    rate.
 
     Recorded rates are not known here: ``(NEVER_NS, 0.0)``.
     """
@@ -42,8 +43,8 @@ def next_scheduled(spec: FundingSpec, after_ns: int) -> tuple[int, float]:
 
 
 def funding_payment(notional: int, side: int, rate: float) -> int:
-    """What a position pays, in settlement atoms; negative where it receives. Rounded up: the payer pays up, the
-    payee receives down.
+    """What a position pays, in settlement atoms; negative where it receives. Rounded up: the payer
+    pays up, the payee receives down.
 
     Args:
         notional: unsigned size in settlement atoms.

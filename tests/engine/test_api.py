@@ -53,7 +53,8 @@ def copy_of(finished: RunResult, tmp_path: Path) -> Callable[[], Path]:
 
 
 def test_a_run_trades_and_its_causes_sum(finished: RunResult) -> None:
-    """Catches a cause that is booked twice or forgotten, on a tape where the product really traded."""
+    """Catches a cause that is booked twice or forgotten, on a tape where the product really
+    traded."""
     product = finished.summary["products"]["BTC3L"]
     assert product["rebalances"] >= 10
     change = product["equity_end"] - product["equity_start"]
@@ -75,7 +76,8 @@ def test_causes_follow_from_the_fills_alone(finished: RunResult) -> None:
 
 
 def test_every_nav_record_is_the_account_rebuilt_from_its_fills(finished: RunResult) -> None:
-    """Catches a NAV read off a stale line: cash and lots of the fills so far, at the sample's mark, must give it."""
+    """Catches a NAV read off a stale line: cash and lots of the fills so far, at the sample's mark,
+    must give it."""
     nav = finished.nav.filter(pc.equal(finished.nav["product"], "BTC3L")).to_pylist()
     fills = [f for f in finished.fills.to_pylist() if f["product"] == "BTC3L"]
     cash, lots, place = 1e12, 0, 0
@@ -160,7 +162,8 @@ def test_a_finished_run_loads_as_it_was(finished: RunResult) -> None:
 
 
 def test_bars_that_cannot_decide_say_so(tmp_path: Path) -> None:
-    """Catches a bar-fed run that sells one order of the extremes as the truth: here the low comes first or last."""
+    """Catches a bar-fed run that sells one order of the extremes as the truth: here the low comes
+    first or last."""
     start = 1_700_000_000_000
     bars = [[start + i * 60_000, "100", "100.1", "99.9", "100", "5"] for i in range(5)]
     bars.append([start + 5 * 60_000, "100", "130", "72", "100", "5"])

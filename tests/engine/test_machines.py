@@ -61,5 +61,6 @@ def test_the_probe_is_no_calm_tape(plain: str) -> None:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_digest_does_not_know_the_machine(name: str, plain: str) -> None:
-    """Catches exp, log or pow in the heart, a set's order, and anything read from the environment."""
+    """Catches exp, log or pow in the heart, a set's order, and anything read from the
+    environment."""
     assert _probe(VARIANTS[name]) == plain

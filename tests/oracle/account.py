@@ -114,11 +114,20 @@ class Account:
         self.book("rounding", floor(at_price) - at_price, 4)
         self.cash += floor(at_price) - fee
         self.lots += lots
-        self.fills.append({
-            "order": order, "ts": self.now, "purpose": purpose, "lots": lots,
-            "price": price, "mid": float(mid), "mark": self.mark, "hedge": floor(at_mid),
-            "impact": floor(at_price) - floor(at_mid), "fee": fee,
-        })
+        self.fills.append(
+            {
+                "order": order,
+                "ts": self.now,
+                "purpose": purpose,
+                "lots": lots,
+                "price": price,
+                "mid": float(mid),
+                "mark": self.mark,
+                "hedge": floor(at_mid),
+                "impact": floor(at_price) - floor(at_mid),
+                "fee": fee,
+            }
+        )
 
     def wind_up(self) -> None:
         """The last contract is gone; who pays a deficit, in order."""

@@ -112,12 +112,14 @@ def step_of(tape: list[Row]) -> Step:
         if row[0] in ("create", "redeem"):
             _, ts, name, user, amount = row
             about = {"ts_ns": ts, "id": name, "user": user, "product": "P"}
-            messages.append((
-                place,
-                CreationRequest(quote=amount, **about)
-                if row[0] == "create"
-                else RedemptionRequest(units=amount, **about),
-            ))
+            messages.append(
+                (
+                    place,
+                    CreationRequest(quote=amount, **about)
+                    if row[0] == "create"
+                    else RedemptionRequest(units=amount, **about),
+                )
+            )
         else:
             by_kind.setdefault(row[0], []).append((place, row))
     tables: list[Table] = []

@@ -82,9 +82,7 @@ def test_random_products_do_what_a_stranger_computes() -> None:
 
 def hourly(multiple: float, seed: int, hours: int = 60) -> tuple[Case, list[Row], list[float]]:
     """A frictionless fixed multiple, rebalanced at every price of an hourly path."""
-    case = Case(
-        seed=10**14, lot_size=1e-8, policies=(("schedule", multiple, HOUR),), rate_8h=0.0
-    )
+    case = Case(seed=10**14, lot_size=1e-8, policies=(("schedule", multiple, HOUR),), rate_8h=0.0)
     chance, price, prices = random.Random(seed), 60_000.0, []
     for _ in range(hours):
         prices.append(price)
@@ -187,13 +185,15 @@ def _tape(case: Case, seed: int) -> list[Row]:
     chance = random.Random(seed)
     story: list[tuple[Any, tuple[Any, ...]]] = []
     for number in range(45):
-        move: tuple[Any, ...] = chance.choice([
-            ("edge", number % 3, chance.choice((-1, 1))),
-            ("step", chance.randint(-120, 120)),
-            ("quote", chance.randint(1, 80), chance.randint(-30, 30)),
-            ("create", "cyd", chance.randint(1, 40_000)),
-            ("redeem", "ann", chance.randint(1, 900)),
-        ])
+        move: tuple[Any, ...] = chance.choice(
+            [
+                ("edge", number % 3, chance.choice((-1, 1))),
+                ("step", chance.randint(-120, 120)),
+                ("quote", chance.randint(1, 80), chance.randint(-30, 30)),
+                ("create", "cyd", chance.randint(1, 40_000)),
+                ("redeem", "ann", chance.randint(1, 900)),
+            ]
+        )
         story.append((chance.choice((1, SECOND, 300 * SECOND, 3 * HOUR, "due")), move))
     ruin = ("jump", 80 if case.policies[0][1] < 0 else -45)
     return tell(case, [*story, (SECOND, ruin), (SECOND, ruin)], MIDNIGHT_NS - 90 * SECOND)
