@@ -62,7 +62,7 @@ class Schedule(
         if not math.isfinite(self.target):
             raise ValueError(f"schedule: target must be finite, was {self.target}")
         if self.every_s and not _EVERY_S_MIN <= self.every_s <= _EVERY_S_MAX:
-            raise ValueError(f"schedule: every_s must be at least 1 ms, was {self.every_s}")
+            raise ValueError(f"schedule: every_s must be from 0.001 to 1e9, was {self.every_s}")
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones

@@ -73,8 +73,8 @@ class TrendVol(
             raise ValueError("trend_vol wants 0 < low <= base <= high")
         if not (0.0 <= self.trend_floor < 1.0 and self.target_vol > 0.0 and self.step >= 0.0):
             raise ValueError("trend_vol wants 0 <= trend_floor < 1, target_vol > 0, step >= 0")
-        if not (0.0 < self.fast_move < 1.0 and self.review_s >= 1.0):
-            raise ValueError("trend_vol wants 0 < fast_move < 1 and review_s >= 1")
+        if not (0.0 < self.fast_move < 1.0 and 1.0 <= self.review_s <= 1e9):
+            raise ValueError("trend_vol wants 0 < fast_move < 1 and review_s from 1 to 1e9")
 
     def initial_state(self) -> TrendVolState:
         return TrendVolState()
