@@ -204,7 +204,7 @@ class Account:
         end = self.nav(mark) if nav is None else nav
         price_part = end - start
         state.attribution[PRICE] += price_part
-        # Leverage 1 on the way: up to the edge on the NAV of the start, beyond it on that of the edge.
+        # Leverage 1 on the way: up to the edge on the start's NAV, beyond it on the edge's.
         once, gap = start * (mark / since - 1.0), 0.0
         if edge is not None:
             beyond = (start + self.slope * (edge - since)) * (mark / edge - 1.0)

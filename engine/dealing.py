@@ -255,7 +255,10 @@ class Dealing:
             InvariantError: naming the product and both sums.
         """
         product = self.account.spec.id
-        kept, own = self.account.ledger.balance("user", f"{product}:units"), int(self.units.sum())
+        kept, own = (
+            self.account.ledger.balance("user", f"{product}:units"),
+            int(np.add.reduce(self.units)),
+        )
         if kept != own or (len(self.units) and int(self.units.min()) < 0):
             raise InvariantError(f"{product}: users hold {own} units, the ledger has {kept}")
 

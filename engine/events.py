@@ -9,7 +9,7 @@ be renamed without changing the wire.
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -359,7 +359,7 @@ Event = (
     | ProductClosed
     | DeficitPaid
 )
-EVENT_TYPES: Final[tuple[type[Output], ...]] = Event.__args__  # type: ignore[attr-defined]
+EVENT_TYPES: Final[tuple[type[Output], ...]] = get_args(Event)
 
 EVENT_ENCODER: Final = msgspec.json.Encoder()
 

@@ -13,7 +13,6 @@ from typing import Final
 from msgspec import Struct
 
 from engine.account import Account
-from engine.agenda import Priority
 from engine.dealing import Dealing
 from engine.events import CreationRequest, PolicyFaulted, RedemptionRequest
 from engine.execution import Scene
@@ -30,7 +29,7 @@ from engine.policy import (
 )
 from engine.product import bankruptcy_price
 from engine.units import NEVER_NS, UNIT_STEPS, asset_decimals
-from engine.watch import ALWAYS, drawn_in
+from engine.watch import ALWAYS, Watch, drawn_in
 
 __all__ = ["Handler", "Next"]
 
@@ -64,7 +63,7 @@ class Handler(Hedging):
         """Whether the market must keep signals for this product."""
         self.uses_high_water = any(p.uses_high_water for p in policies)
         """Whether the market must keep price extremes for this product."""
-        self._quote = 10.0 ** -asset_decimals(account.contract.quote_asset)
+        self._quote = 1.0 / 10 ** asset_decimals(account.contract.quote_asset)
         self.next = Next(ALWAYS.low, ALWAYS.high, NEVER_NS, NEVER_NS, NEVER_NS)
 
     def attend(self, scene: Scene) -> bool:
@@ -268,10 +267,7 @@ class Handler(Hedging):
                 continue
             try:
                 watch = policy.watch(view, state.policies[place])
-                if watch.alarm_ns <= scene.due_ns:
-                    raise PolicyAnswerError(
-                        f"watch: alarm {watch.alarm_ns} is not after {scene.due_ns}"
-                    )
+                _check_alarm(watch, scene.due_ns)
             except Exception as error:  # noqa: BLE001  # a user's policy may raise anything
                 self._fault(scene, place, error)
                 continue
@@ -279,3 +275,9 @@ class Handler(Hedging):
             high = watch.high if watch.high < high else high
             alarm = watch.alarm_ns if watch.alarm_ns < alarm else alarm
         return low, high, alarm
+
+
+def _check_alarm(watch: Watch, due_ns: int) -> None:
+    """An alarm that has rung already would ring for ever."""
+    if watch.alarm_ns <= due_ns:
+        raise PolicyAnswerError(f"watch: alarm {watch.alarm_ns} is not after {due_ns}")

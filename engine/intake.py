@@ -226,9 +226,9 @@ class Intake:
         if isinstance(table, Trades) and table.aggressor[row] == NOT_MARKET:
             lane.off_market += 1
             return ""
-        if kind in PRICED and lane.price and not _near(price, lane.price, JUMP_FACTOR):
-            if not self._confirmed(lane, price):
-                return "jump"
+        leaps = kind in PRICED and lane.price and not _near(price, lane.price, JUMP_FACTOR)
+        if leaps and not self._confirmed(lane, price):
+            return "jump"
         lane.suspects = 0
         lane.ts_ns = ts
         lane.rows += 1

@@ -21,7 +21,7 @@ F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 _CHUNK: Final = 32_768
-_DRAWN_DOWN: Final = 2.0**-51
+_DRAWN_DOWN: Final = 1.0 / 2**51
 _FLOAT_EXACT: Final = 2**52
 _TOTAL_MAX: Final = 2**61
 
@@ -131,8 +131,8 @@ def value_users(units: I64, nav: int, units_total: int, out: I64 | None = None) 
     if nav >= _FLOAT_EXACT or units_total >= _TOTAL_MAX:
         answer[:] = [u * nav // units_total for u in units.tolist()]
         return answer
-    # Rounding errs by at most 1.5 units in the last place: a ratio drawn down by 4 never guesses too
-    # high, and too low by less than 6 of them, which is less than one atom up to 2**50 atoms.
+    # Rounding errs by at most 1.5 units in the last place: a ratio drawn down by 4 of them never
+    # guesses too high, and too low by less than 6, which is less than one atom up to 2**50 atoms.
     ratio = nav / units_total * (1.0 - _DRAWN_DOWN)
     corrections = 1 + (6 * nav >> 53)
     quotient = np.empty(_CHUNK)

@@ -118,12 +118,12 @@ class Table(Struct, frozen=True, kw_only=True, eq=False, gc=False):
         one_symbol = isinstance(first, int) and all(
             isinstance(t.symbol, int) and t.symbol == first for t in tables
         )
-        stamped = all(t.ingest_ns is not None for t in tables)
+        stamps = [t.ingest_ns for t in tables if t.ingest_ns is not None]
         return cls(
             sequence=np.concatenate([t.sequence for t in tables]),
             symbol=first if one_symbol else np.concatenate([t.symbols() for t in tables]),
             ts_ns=np.concatenate([t.ts_ns for t in tables]),
-            ingest_ns=np.concatenate([t.ingest_ns for t in tables]) if stamped else None,  # type: ignore[misc]  # all are stamped
+            ingest_ns=np.concatenate(stamps) if len(stamps) == len(tables) else None,
             **{name: np.concatenate([getattr(t, name) for t in tables]) for name in cls.VALUES},
         )
 

@@ -46,8 +46,8 @@ class LeverageBand(
     def __post_init__(self) -> None:
         if not (0.0 <= self.low < abs(self.target) < self.high):
             raise ValueError(
-                f"leverage_band wants 0 <= low < |target| < high, was low {self.low}, target {self.target}, "
-                f"high {self.high}"
+                f"leverage_band wants 0 <= low < |target| < high, was low {self.low}, "
+                f"target {self.target}, high {self.high}"
             )
 
     def initial_state(self) -> Nothing:
@@ -57,7 +57,8 @@ class LeverageBand(
         return leverage_watch(view, self.low, self.high, math.copysign(1.0, self.target))
 
     def decide(self, view: View, state: Nothing) -> tuple[Decision | None, Nothing]:
-        # Signed: coins that an inverse account has not hedged yet are one times long, for a short product too.
+        # Signed: coins of an inverse account that are not hedged yet are one times long, for short
+        # products too.
         held = math.copysign(1.0, self.target) * view.position.leverage
         inside = self.low < held < self.high
         if inside and view.position.target:

@@ -44,7 +44,8 @@ class MarginFloor(
     def __post_init__(self) -> None:
         if not 0.0 < self.cut_to < self.max_leverage:
             raise ValueError(
-                f"margin_floor wants 0 < cut_to < max_leverage, was {self.cut_to} and {self.max_leverage}"
+                f"margin_floor wants 0 < cut_to < max_leverage, was {self.cut_to} and "
+                f"{self.max_leverage}"
             )
 
     def initial_state(self) -> Nothing:

@@ -7,9 +7,11 @@ Commands are imported when they are called, and import what they need then, so t
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import LevsimError
@@ -77,7 +79,12 @@ def _application() -> App:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit code. ``None`` takes the arguments of the process, and ends it."""
     if arguments is None:
-        sys.exit(main(sys.argv[1:]))
+        _settle_streams()
+        try:
+            code = main(sys.argv[1:])
+        except KeyboardInterrupt:
+            code = _refused("interrupted", INTERRUPTED)
+        sys.exit(code)
     given = [argument for argument in arguments if argument != _DEBUG]
     debug = len(given) < len(arguments)
     if given in (["--help"], ["-h"]):
@@ -100,12 +107,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone; the interpreter must not find out while it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug:
+            raise
+        named = f"{error.filename}: " if isinstance(error.filename, str) else ""
+        return _refused(f"{named}{error.strerror or error}", 1)
+    except MemoryError:
+        if debug:
+            raise
+        return _refused("not enough memory; fewer users, or samples further apart, take less", 1)
     except Exception as error:  # the last line of defence: a user never sees a traceback
         if debug:
             raise
         said = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
         return _refused(f"{said}; please report it, with --debug for the traceback", 1, prefix="")
     return result if isinstance(result, int) else 0
+
+
+def _settle_streams() -> None:
+    """A closed stream leads nowhere; what an encoding lacks (a minus sign) is escaped, not lost."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _refused(said: str, code: int, hint: str = "", prefix: str = "error: ") -> int:

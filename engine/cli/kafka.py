@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -115,7 +116,8 @@ def serve(
     spec = replace(spec, sampling=replace(spec.sampling, users_on_trade=True))
     engine = Engine(spec)
     _log_to_stderr()
-    done = asyncio.run(_serve(engine, kafka, prefix, shard, once=once))
+    with redirect_stdout(sys.stderr):
+        done = asyncio.run(_serve(engine, kafka, prefix, shard, once=once))
     told = {
         "shard": shard,
         "sequence": done.sequence,

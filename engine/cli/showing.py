@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -43,9 +43,16 @@ def note(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
+class _Console(Console):
+    """Leaves it to the command what a reader who has gone means."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def _console() -> Console:
     plain = not sys.stdout.isatty()
-    return Console(
+    return _Console(
         file=sys.stdout, width=_PLAIN_WIDTH if plain else None, highlight=False, soft_wrap=False
     )
 
@@ -55,16 +62,20 @@ def _console() -> Console:
 
 @contextmanager
 def progress(what: str, *, quiet: bool) -> Iterator[Told | None]:
-    """Shows how far a replay is: a bar in a terminal, a line now and then elsewhere."""
-    if quiet:
-        yield None
-    elif sys.stderr.isatty():
-        with _bar(what) as told:
-            yield told
-    else:
-        lines = _Lines(what)
-        yield lines.told
-        lines.close()
+    """Shows how far a replay is: a bar in a terminal, a line now and then elsewhere.
+
+    What a user's policy prints meanwhile goes to stderr: stdout is for the result.
+    """
+    with redirect_stdout(sys.stderr):
+        if quiet:
+            yield None
+        elif sys.stderr.isatty():
+            with _bar(what) as told:
+                yield told
+        else:
+            lines = _Lines(what)
+            yield lines.told
+            lines.close()
 
 
 @contextmanager

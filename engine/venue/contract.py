@@ -80,9 +80,11 @@ class Contract:
         coin_atoms = 10 ** asset_decimals(spec.base)
         # One lot at price 1, in settlement atoms: (quote face in coins) or (base in quote).
         scale = size * (coin_atoms if self.inverse else quote_atoms)
-        self._over, self._under = scale.numerator, scale.denominator
+        self._over: int = scale.numerator
+        self._under: int = scale.denominator
         face = size * quote_atoms
-        self._face_over, self._face_under = face.numerator, face.denominator
+        self._face_over: int = face.numerator
+        self._face_under: int = face.denominator
         self._per_lot = float(face)
         self._lot = float(size)
         self._quote_per_coin = Fraction(quote_atoms, coin_atoms)

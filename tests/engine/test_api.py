@@ -123,7 +123,9 @@ def test_a_changed_digit_of_an_event_is_found(copy_of: Callable[[], Path]) -> No
     """Catches a verification that compares digests it only copied."""
     path = copy_of() / "events.jsonl"
     text = path.read_text()
-    spoilt = re.sub(r'("price":\d+\.?\d*)(\d)', lambda m: m[1] + str((int(m[2]) + 1) % 10), text, 1)
+    spoilt = re.sub(
+        r'("price":\d+\.?\d*)(\d)', lambda m: m[1] + str((int(m[2]) + 1) % 10), text, count=1
+    )
     assert spoilt != text
     path.write_text(spoilt)
     assert verify(path.parent) == ["events.jsonl: differs"]

@@ -18,8 +18,8 @@ from engine.engine import Engine
 from feeds.synthetic import Synthetic
 
 data = Synthetic()
-config = load_config(None, [f"products.{n}.policies.0.{k}" for n, k in ((0, "low=2.9"), (1, "high=3.1"))],
-                     symbols=data.symbols)
+sets = ["products.0.policies.0.low=2.9", "products.1.policies.0.high=3.1"]
+config = load_config(None, sets, symbols=data.symbols)
 engine = Engine(spec_of(config, data.symbols))
 events = 0
 for step in islice(data.steps(), 0, 7):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 
 import msgspec
@@ -33,7 +34,7 @@ def a_walk(count: int, seed: int = 1) -> list[float]:
 
 
 def returns(closes: Sequence[float]) -> list[float]:
-    return [b / a - 1.0 for a, b in zip(closes, closes[1:], strict=False)]
+    return [b / a - 1.0 for a, b in pairwise(closes)]
 
 
 def ewma(values: Sequence[float], half_life: float) -> float:
