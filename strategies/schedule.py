@@ -40,7 +40,7 @@ class Schedule(
     Args:
         target: signed leverage.
         times: ``HH:MM`` or ``HH:MM:SS``, in ``timezone``. A time that a clock change skips comes
-            as much later as clocks go forward (02:30 at 03:30); one that it repeats, the first time.
+            as much later as clocks go forward (02:30 at 03:30); one it repeats, the first time.
         timezone: IANA name.
         every_s: instead of ``times``: a grid counted from 1970-01-01 UTC.
 
