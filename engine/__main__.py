@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from engine.cli import main
+import sys
 
 if __name__ == "__main__":
-    main()
+    try:
+        from engine.cli import main
+
+        main()
+    except KeyboardInterrupt:  # while modules were imported
+        sys.stderr.write("error: interrupted\n")
+        sys.exit(130)
