@@ -226,6 +226,7 @@ class Handler(Hedging):
         while queue and self.desk.state.plan is None and self.state.status == ACTIVE:
             request = queue.pop(0)
             self.dealing.ask(scene, request, self._refusal(scene, request), None)
+            self.traded = True
 
     def _arm(self, scene: Scene) -> None:
         """State when we next care, from how things stand now."""

@@ -46,7 +46,7 @@ class Live:
     __slots__ = ("_gates", "_sources")
 
     def __init__(self, intake: Intake, markets: list[Market]) -> None:
-        by_symbol = {m.spec.symbol: m for m in markets if m.handlers}
+        by_symbol = {m.spec.symbol: m for m in markets}
         self._gates: list[list[Gate]] = []
         self._sources: list[tuple[Market, Gate]] = []
         for kind in (_TRADE, _BBO, _MARK, _INDEX):
