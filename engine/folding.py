@@ -108,9 +108,9 @@ class Folding:
         rows, state, column = self._rows, self.state, self._source
         assert rows is not None
         self._limit = rows.end
+        if self.uses_signals:
+            self._fold_signals(time_ns - 1)
         if column is not None:
-            if self.uses_signals:
-                self._fold_signals(time_ns - 1)
             last = column.last(self.spec.symbol, rows.end)
             if last >= 0:
                 self._remember(column, last)
