@@ -71,6 +71,12 @@ class Account:
         self.slack[cause] += roundings * (1 + (self.per_atom if self.case.inverse else 0))
         self.slack["price"] += 2  # a booking ends a segment
 
+    def state(self) -> dict[str, Any]:
+        """What a sample says of the account."""
+        causes, slack = dict(self.causes), dict(self.slack)
+        line = {"nav": self.nav, "mark": self.mark, "slope": self.slope}
+        return {**line, "causes": causes, "slack": slack}
+
     def pay(self, cause: str, atoms: int) -> None:
         """Settlement atoms leave the account."""
         self.cash -= atoms

@@ -120,17 +120,8 @@ class Oracle(Account):
 
     def _sample(self, until: int) -> None:
         while self.sample_at <= until:
-            self.samples.append(
-                {
-                    "ts": self.sample_at,
-                    "nav": self.nav,
-                    "mark": self.mark,
-                    "slope": self.slope,
-                    "units": self.units.total(),
-                    "causes": dict(self.causes),
-                    "slack": dict(self.slack),
-                }
-            )
+            units = self.units.total()
+            self.samples.append({**self.state(), "ts": self.sample_at, "units": units})
             self.sample_at += self.case.nav_every
 
     def _launch(self) -> None:
@@ -303,14 +294,5 @@ class Oracle(Account):
         self.take(quote)
         self.book("flows", quote / self.per_atom)
         self.units[user] += units
-        self.dealt.append(
-            {
-                "id": name,
-                "ts": self.now,
-                "units": abs(units),
-                "cost": cost,
-                "quote": abs(quote),
-                "nav": floor(self.nav),
-                "held": self.units[user],
-            }
-        )
+        deal = {"id": name, "ts": self.now, "units": abs(units), "cost": cost, "quote": abs(quote)}
+        self.dealt.append({**deal, "nav": floor(self.nav), "held": self.units[user]})

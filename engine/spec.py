@@ -1,0 +1,48 @@
+"""What a run consists of, as the heart needs it, and what the engine itself remembers."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from engine.market import MarketSpec
+from engine.policy import Policy
+from engine.product import ProductSpec
+from engine.sampler import Sampling
+
+__all__ = ["EngineSpec", "EngineState"]
+
+
+class EngineSpec(Struct, frozen=True, kw_only=True):
+    """A run as the heart needs it; ``engine.config`` makes it from a configuration file.
+
+    Attributes:
+        symbols: names by symbol index.
+        markets: at most one per symbol.
+        products: with ``market`` as index into ``markets``.
+        policies: one tuple per product.
+        population, users: how many numbered users there are, and the named ones after them.
+        sampling: cadences.
+        config_hash: what a snapshot must agree with.
+    """
+
+    symbols: tuple[str, ...]
+    markets: tuple[MarketSpec, ...]
+    products: tuple[ProductSpec, ...]
+    policies: tuple[tuple[Policy, ...], ...]
+    population: int = 0
+    users: tuple[str, ...] = ()
+    sampling: Sampling = Sampling()
+    config_hash: str = ""
+
+
+class EngineState(Struct):
+    """What the engine itself remembers."""
+
+    sequence: int = 0
+    time_ns: int = 0
+    rung_ns: int = 0
+    ticks: int = 0
+    wakes: int = 0
+    wakes_empty: int = 0
+    rejected: dict[str, int] = {}
+    requests: dict[str, int] = {}
