@@ -106,7 +106,13 @@ class Hedging:
         mark, leverage = scene.mark, view.position.leverage
         nav = account.nav(mark)
         lots = account.contract.lots_for(target, nav, mark) - account.lots
-        if lots == 0 or (view.market.stale and not abs(target) < abs(leverage)):
+        if view.market.stale and not abs(target) < abs(leverage):
+            return
+        if lots == 0:
+            # Coins of an inverse account are one times long without a contract.
+            if not self.state.opened and target == leverage:
+                account.state.first_target = account.state.target = target
+                self.state.opened = True
             return
         if desk.state.plan is not None and not self._replace(scene, target, lots):
             return

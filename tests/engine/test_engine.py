@@ -6,16 +6,20 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 from engine.engine import Engine, EngineSpec
 from engine.errors import ConfigError, InvariantError
 from engine.events import CreationRequest, RedemptionRequest
+from engine.market import MarketSpec
 from engine.policy import Close, Decision, Deleverage, Nothing, SetLeverage, View
+from engine.product import ProductSpec
 from engine.sampler import Sampling
-from engine.ticks import Kind, Step, Tick
+from engine.ticks import Kind, Marks, Step, Tick
 from engine.units import HOUR_NS, MINUTE_NS, NEVER_NS, SECOND_NS, UNIT_STEPS
 from engine.venue.book import BookSpec
+from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
 from engine.watch import NEVER, Watch
 from strategies import LeverageBand, Schedule
@@ -576,3 +580,27 @@ def test_holders_are_valued_at_once_when_their_units_change() -> None:
     assert (sequence, ordinal, ts, product, reason, user) == (1, 0, T0, 0, "holders", 0)
     assert units == 100 * UNIT_STEPS
     assert atoms == 100 * USDT
+
+
+def test_one_times_long_in_coins_is_opened_without_a_contract() -> None:
+    """An inverse account at 1x holds its coins and trades nothing. Catches a product that never
+    counts as opened: its price part would all be timing, and its policy asked at every wake."""
+    contract = ContractSpec(
+        symbol="XBTUSD", kind="inverse", base="BTC", quote="USD", lot_size=1.0, taker_fee=0.0
+    )
+    spec = EngineSpec(
+        symbols=("XBTUSD",),
+        markets=(MarketSpec(symbol=0, contract=contract, mark_source="mark"),),
+        products=(ProductSpec(id="ONE", market=0, seed_atoms=10**12),),
+        policies=((LeverageBand(target=1.0, low=0.5, high=2.0),),),
+    )
+    engine = Engine(spec)
+    prices = np.array([100.0, 101.0, 120.0, 150.0])
+    times = 1_700_000_000 * 10**9 + np.arange(4) * 10**9
+    table = Marks(sequence=np.arange(4), symbol=0, ts_ns=times, price=prices)
+    engine.process(Step(first=0, end=4, tables=(table,)))
+    handler = engine.handlers[0]
+    assert handler.state.opened
+    assert handler.account.state.target == handler.account.state.first_target == 1.0
+    assert handler.account.lots == 0
+    assert handler.account.nav(150.0) == 1_500_000_000_000
