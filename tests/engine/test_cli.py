@@ -382,7 +382,7 @@ def test_exit_code_of_the_process(folder: Path) -> None:
     assert levsim("run", "none.csv").returncode == 4
     assert levsim("--version").stdout.strip() == "levsim 0.1.0"
     piped = subprocess.run(
-        ["sh", "-c", f"{sys.executable} -m engine policy list | head -1 >/dev/null"],
+        ["sh", "-c", f"'{sys.executable}' -m engine policy list | head -1 >/dev/null"],
         capture_output=True,
         text=True,
         check=False,
