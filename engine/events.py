@@ -174,8 +174,9 @@ class OrderUnfilled(Output, frozen=True, gc=False, kw_only=True, tag="order_unfi
 class OrderFilled(Output, frozen=True, gc=False, kw_only=True, tag="order_filled"):
     """One execution. ``lots`` signed, buys positive; amounts in atoms of the settlement asset.
 
-    ``hedge_atoms`` is the value of the lots at ``mid_price``, ``spread_impact_atoms`` what the fill
-    price cost beyond it, ``fee_atoms`` the taker fee (paid positive).
+    ``hedge_atoms`` is the change of the account's cash at ``mid_price`` (negative where a linear
+    contract is bought), ``spread_impact_atoms`` what the fill price changed it by beyond that
+    (negative is a cost), ``fee_atoms`` the taker fee (paid positive).
     """
 
     product: str

@@ -65,7 +65,6 @@ class Order(Struct):
         target, reason, leverage_before: of the decision.
         cost_atoms: spread, impact and fee so far, settlement asset.
         request: the user's request that it hedges.
-        nav_given: NAV in quote atoms that a redemption gives back, fixed when it is accepted.
     """
 
     number: int
