@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -25,9 +24,10 @@ from engine.bar_orders import OTHER_ORDER, compare_orders
 from engine.config import RunConfig, assumptions, load_config, resolved_toml, spec_of
 from engine.engine import Engine
 from engine.errors import InputError
-from engine.provenance import VERSION, Data, finish_directory
+from engine.provenance import VERSION, Data, finish_directory, output_directory, writing
 from engine.replay import replay
 from engine.report import render, table_of, verdict_of
+from engine.report.reading import summary_of
 from engine.rundir import RunWriter
 from engine.summary import summarise
 from engine.ticks import Step
@@ -197,51 +197,38 @@ def execute(
     hashed = sha256(text.encode()).hexdigest()
     spec = structs.replace(spec_of(config, data.symbols), config_hash=hashed)
     messages = load_requests(requests) if requests is not None else []
-    path = _fresh_directory(out) if write else None
+    path = output_directory(out) if write else None
     engine = Engine(spec)
-    writer = RunWriter(path, engine)
 
     def steps(order: str) -> Iterator[Step]:
         rows = data.steps(bars=order)
         return merge_requests(rows, messages) if messages else rows
 
-    done = replay(engine, steps(config.bars), writer.collect, progress)
-    writer.close()
-    other = OTHER_ORDER.get(config.bars) if data.bar_fed else None
-    bars = compare_orders(engine, config.bars, steps(other)) if other else None
-    summary = {
-        "levsim": VERSION,
-        "synthetic": data.synthetic,
-        "config_hash": hashed,
-        "seed": config.seed,
-        **summarise(engine, writer),
-        "assumed": assumptions(config, data.symbols),
-        "bars": bars,
-        "engine_seconds": done.engine_seconds,
-        "ticks_per_second": engine.state.ticks / max(done.engine_seconds, 1e-9),
-        "run_seconds": time.perf_counter() - began,
-    }
-    summary = {"verdict": verdict_of(summary), **summary}
-    if path is not None:
-        journal = done.journal.encode(engine)
-        finish_directory(path, summary, config, data, requests, symbol, journal)
-        if report:
-            render(path)
+    with writing(path):
+        writer = RunWriter(path, engine)
+        done = replay(engine, steps(config.bars), writer.collect, progress)
+        writer.close()
+        other = OTHER_ORDER.get(config.bars) if data.bar_fed else None
+        bars = compare_orders(engine, config.bars, steps(other)) if other else None
+        summary = {
+            "levsim": VERSION,
+            "synthetic": data.synthetic,
+            "config_hash": hashed,
+            "seed": config.seed,
+            **summarise(engine, writer),
+            "assumed": assumptions(config, data.symbols),
+            "bars": bars,
+            "engine_seconds": done.engine_seconds,
+            "ticks_per_second": engine.state.ticks / max(done.engine_seconds, 1e-9),
+            "run_seconds": time.perf_counter() - began,
+        }
+        summary = {"verdict": verdict_of(summary), **summary}
+        if path is not None:
+            journal = done.journal.encode(engine)
+            finish_directory(path, summary, config, data, requests, symbol, journal)
+            if report:
+                render(path)
     return RunResult(path, summary)
-
-
-def _fresh_directory(out: str | Path | None) -> Path:
-    if out is not None:
-        path = Path(out)
-        if path.exists() and any(path.iterdir()) and not (path / "run.toml").exists():
-            raise InputError(f"{path} is not empty and is no run directory; give another --out")
-        return path
-    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S")
-    path, number = Path("runs") / stamp, 1
-    while path.exists():
-        number += 1
-        path = Path("runs") / f"{stamp}-{number}"
-    return path
 
 
 def load(path: str | Path) -> RunResult:
@@ -251,10 +238,4 @@ def load(path: str | Path) -> RunResult:
         InputError: if it is none.
     """
     directory = Path(path)
-    try:
-        summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{directory} is no run directory: it has no summary.json") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{directory}/summary.json:{error.lineno}: {error.msg}") from None
-    return RunResult(directory, summary)
+    return RunResult(directory, summary_of(directory))

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,15 +16,92 @@ import pyarrow as pa
 
 from engine.config import PROVENANCE, RunConfig, resolved_toml, write_toml
 from engine.config.settings import UserPolicyConfig
+from engine.errors import InputError
 from feeds.formats.files import sha256
 from feeds.recording import Recording
 from feeds.synthetic import Synthetic
 from strategies.user import policy_file
 
-__all__ = ["VERSION", "Data", "finish_directory"]
+__all__ = [
+    "OUTPUTS",
+    "VERSION",
+    "Data",
+    "finish_directory",
+    "output_directory",
+    "summary_bytes",
+    "writing",
+]
 
 VERSION: Final = "0.1.0"
 Data = Recording | Synthetic
+
+OUTPUTS: Final = (
+    "events.jsonl",
+    "nav.parquet",
+    "user_nav.parquet",
+    "fills.parquet",
+    "journal.bin",
+    "run.toml",
+    "summary.json",
+    "report.html",
+)
+"""What a run directory holds."""
+
+
+def output_directory(out: str | Path | None) -> Path:
+    """Where a run writes: ``out``, or a new folder under ``runs``.
+
+    Raises:
+        InputError: if ``out`` is a file, or a folder with something in it that no run has written.
+    """
+    if out is not None:
+        path = Path(out)
+        if path.exists() and not path.is_dir():
+            raise InputError(f"{path} is a file, and a run writes a folder; give another --out")
+        found = {each.name for each in path.iterdir()} if path.is_dir() else set()
+        if "run.toml" not in found and not found <= set(OUTPUTS):
+            raise InputError(f"{path} is not empty and is no run directory; give another --out")
+        return path
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S")
+    path, number = Path("runs") / stamp, 1
+    while path.exists():
+        number += 1
+        path = Path("runs") / f"{stamp}-{number}"
+    return path
+
+
+@contextmanager
+def writing(path: Path | None) -> Iterator[None]:
+    """A run's directory while it is written: without the outputs of an earlier run, which would
+    stand beside new ones, and without half of a run's own where it fails.
+
+    Raises:
+        InputError: if nothing can be written there.
+    """
+    if path is None:
+        yield
+        return
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        # An earlier run.toml may be this run's configuration: it stays until it is replaced.
+        kept = {"run.toml"} if (path / "run.toml").exists() else set()
+        _clear(path, kept)
+    except OSError as error:
+        said = f"{path} cannot be written: {error.strerror}; give another --out"
+        raise InputError(said) from None
+    try:
+        yield
+    except BaseException:
+        _clear(path, kept)
+        with suppress(OSError):  # somebody else's files stay
+            path.rmdir()
+        raise
+
+
+def _clear(path: Path, kept: set[str]) -> None:
+    for name in OUTPUTS:
+        if name not in kept:
+            (path / name).unlink(missing_ok=True)
 
 
 def finish_directory(
@@ -67,12 +147,17 @@ def finish_directory(
     text = f"{resolved_toml(config).rstrip()}\n\n{write_toml({PROVENANCE: provenance})}"
     (path / "run.toml").write_text(text, encoding="utf-8")
     (path / "journal.bin").write_bytes(journal)
-    (path / "summary.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    (path / "summary.json").write_bytes(summary_bytes(summary))
     if path.parent.name == "runs":
         latest = path.parent / "latest"
         if latest.is_symlink() or not latest.exists():
             latest.unlink(missing_ok=True)
             latest.symlink_to(path.name)
+
+
+def summary_bytes(summary: dict[str, Any]) -> bytes:
+    """``summary.json`` as it is written."""
+    return f"{json.dumps(summary, indent=1)}\n".encode()
 
 
 def _absolute(path: str) -> str:

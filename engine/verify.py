@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct
 
 from engine.api import execute, load, open_data
 from engine.config import PROVENANCE, load_config
 from engine.errors import InputError, LevsimError
+from engine.provenance import summary_bytes
 from engine.report import render
 from feeds.formats.files import sha256
 
 __all__ = ["verify"]
 
 _TIMINGS: Final = ("engine_seconds", "ticks_per_second", "run_seconds")
+_VERSIONS: Final = re.compile(r"^(levsim|python|numpy|pyarrow) = .*\n", re.MULTILINE)
 _COMPARED: Final = (
     "events.jsonl",
     "nav.parquet",
@@ -26,6 +32,21 @@ _COMPARED: Final = (
     "fills.parquet",
     "journal.bin",
 )
+
+
+class _File(Struct):
+    path: str
+    sha256: str
+    format: str = ""
+
+
+class _Provenance(Struct):
+    """What of the provenance a repetition needs."""
+
+    inputs: Annotated[tuple[_File, ...], Meta(min_length=1)]
+    symbol: str | None = None
+    requests: _File | None = None
+    policies: tuple[_File, ...] = ()
 
 
 def verify(path: str | Path, progress: Callable[[int, int], None] | None = None) -> list[str]:
@@ -38,21 +59,23 @@ def verify(path: str | Path, progress: Callable[[int, int], None] | None = None)
     kept = load(directory).summary
     try:
         whole = tomllib.loads((directory / "run.toml").read_text(encoding="utf-8"))
+        provenance = msgspec.convert(whole.get(PROVENANCE), _Provenance)
     except FileNotFoundError:
         raise InputError(f"{directory} has no run.toml; it cannot be run again") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         return [f"run.toml: {error}"]
-    provenance = whole.get(PROVENANCE, {})
-    data = open_data(_unchanged(provenance.get("inputs", ())), provenance.get("symbol"))
-    requests = _unchanged([provenance["requests"]])[0] if "requests" in provenance else None
-    _unchanged(provenance.get("policies", ()))
+    except msgspec.ValidationError as error:
+        return [f"run.toml: {PROVENANCE}: {error}"]
+    symbol = provenance.symbol
+    data = open_data(_unchanged(provenance.inputs), symbol)
+    requests = _unchanged([provenance.requests])[0] if provenance.requests else None
+    _unchanged(provenance.policies)
     try:
         config = load_config(directory / "run.toml", symbols=data.symbols)
     except LevsimError as error:
         return [f"run.toml: {error}"]
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "run"
-        symbol = provenance.get("symbol")
         result = execute(
             data,
             config,
@@ -73,6 +96,10 @@ def _differences(
         for name in _COMPARED
         if not _same_bytes(directory / name, again / name)
     ]
+    if _configured(directory) != _configured(again):
+        found.append("run.toml: differs")
+    if (directory / "summary.json").read_bytes() != summary_bytes(kept):
+        found.append("summary.json: not as it was written")
     fresh = json.loads(json.dumps(summary))
     found += [
         f"summary.json: {key} was {_short(kept.get(key))}, is {_short(fresh.get(key))}"
@@ -88,6 +115,13 @@ def _differences(
     return found
 
 
+def _configured(directory: Path) -> str:
+    """The text of ``run.toml`` without the versions, which another machine may have others of."""
+    text = (directory / "run.toml").read_text(encoding="utf-8")
+    settings, table, provenance = text.partition(f"\n[{PROVENANCE}]\n")
+    return settings + table + _VERSIONS.sub("", provenance)
+
+
 def _same_bytes(one: Path, other: Path) -> bool:
     return one.exists() and one.read_bytes() == other.read_bytes()
 
@@ -97,16 +131,16 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _unchanged(inputs: Iterable[dict[str, Any]]) -> list[str]:
+def _unchanged(inputs: Iterable[_File]) -> list[str]:
     """The paths of the inputs, each checked against its hash."""
     paths = []
     for one in inputs:
-        path = Path(one["path"])
-        if one.get("format") == "synthetic":
+        path = Path(one.path)
+        if one.format == "synthetic":
             continue
         if not path.exists():
             raise InputError(f"{path} is gone; the run cannot be repeated without it")
-        if sha256(str(path)) != one["sha256"]:
+        if sha256(str(path)) != one.sha256:
             raise InputError(f"{path} is not the file of the run: its sha256 differs")
         paths.append(str(path))
     return paths

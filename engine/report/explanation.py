@@ -51,12 +51,15 @@ def explain(run_dir: Path, product: str | None = None, user: str | None = None) 
     Raises:
         InputError: if the directory is none of a run, or the run has no such product or user.
     """
-    from engine.report.reading import events_of, holdings_of, summary_of
+    from engine.report.reading import events_of, holdings_of, readable, summary_of
 
     summary = summary_of(run_dir)
-    events = events_of(run_dir) if user is not None else ()
-    holdings = holdings_of(run_dir, user) if user is not None else ()
-    return explain_of(summary, events, holdings, product=product, user=user)
+    if user is None:
+        with readable(run_dir):
+            return explain_of(summary, product=product)
+    with readable(run_dir, "events.jsonl", "user_nav.parquet"):
+        events, holdings = events_of(run_dir), holdings_of(run_dir, user)
+        return explain_of(summary, events, holdings, product=product, user=user)
 
 
 def explain_of(

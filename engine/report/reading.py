@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,9 +18,11 @@ from msgspec.structs import replace
 from engine.errors import InputError
 from engine.report.thinning import F64, Curve, thinned
 
-__all__ = ["CHARTED", "Run", "events_of", "holdings_of", "read_run", "summary_of"]
+__all__ = ["CHARTED", "Run", "events_of", "holdings_of", "read_run", "readable", "summary_of"]
 
 Object = dict[str, Any]
+
+_NEEDED: Final = ("digest", "end_ns", "markets", "products", "verdict")
 
 CHARTED: Final = 24
 """Products with pictures; the others are in the table."""
@@ -84,15 +87,40 @@ def summary_of(run_dir: Path) -> Object:
     """The object of ``summary.json``.
 
     Raises:
-        InputError: if there is none, or it is no JSON.
+        InputError: if there is none, or it is not what a run writes.
     """
     try:
-        found: Object = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        found = json.loads((run_dir / "summary.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{run_dir} is no run directory: it has no summary.json") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{run_dir}/summary.json:{error.lineno}: {error.msg}") from None
-    return found
+    except (UnicodeDecodeError, RecursionError):
+        raise InputError(f"{run_dir}/summary.json is no JSON text") from None
+    lacking = [name for name in _NEEDED if not isinstance(found, dict) or name not in found]
+    if lacking:
+        raise InputError(f"{run_dir}/summary.json is not of a run: it lacks {', '.join(lacking)}")
+    summary: Object = found
+    return summary
+
+
+@contextmanager
+def readable(run_dir: Path, *names: str) -> Iterator[None]:
+    """Outputs that are gone, or are not as a run writes them, become a sentence.
+
+    Args:
+        names: files that are needed.
+    """
+    gone = [name for name in names if not (run_dir / name).is_file()]
+    if gone:
+        raise InputError(f"{run_dir}: {' and '.join(gone)} missing; run again")
+    try:
+        yield
+    except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InputError(
+            f"{run_dir}: its outputs cannot be read ({said}); levsim verify shows what was changed"
+        ) from None
 
 
 def events_of(run_dir: Path) -> Iterator[Object]:
@@ -116,6 +144,11 @@ def read_run(run_dir: Path) -> Run:
         InputError: if the directory is none of a run.
     """
     summary = summary_of(run_dir)
+    with readable(run_dir, "events.jsonl", "nav.parquet"):
+        return _read(run_dir, summary)
+
+
+def _read(run_dir: Path, summary: Object) -> Run:
     config: Object = {}
     if (run_dir / "run.toml").exists():
         config = tomllib.loads((run_dir / "run.toml").read_text(encoding="utf-8"))
