@@ -78,7 +78,7 @@ class LineReader:
                     self._malformed(f"{path}:{number + offset}", line, error)
 
     def _malformed(self, where: str, line: bytes, error: Exception) -> None:
-        why = f"unknown event {error}" if isinstance(error, KeyError) else str(error)
+        why = f"unknown event or symbol {error}" if isinstance(error, KeyError) else str(error)
         shown = line[:_SHOWN].decode("ascii", "backslashreplace")
         detail = f"{where}: {why}: {shown}"
         self._messages.append((self.rows, Malformed(ts_ns=self._last_ns, detail=detail)))

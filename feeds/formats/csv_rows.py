@@ -74,9 +74,10 @@ def layout_of(
             ours[found] = name
             types[name] = kind
         elif needed:
+            there = " ".join(", ".join(names).split())[:200]
             raise InputError(
-                f"{path}:1: the column {' or '.join(known)} is missing; the header has "
-                f"{', '.join(names)[:200]}. Export the file again with that column"
+                f"{path}:1: the column {' or '.join(known)} is missing; the header has {there}. "
+                "Export the file again with that column"
             )
     return Layout(tuple(ours), types, header=True)
 

@@ -28,6 +28,7 @@ __all__ = [
 
 CHUNK_BYTES: Final = 1 << 20
 HEAD_BYTES: Final = 1 << 16
+_SMALL_BYTES: Final = 4_096
 LINE_BYTES_MAX: Final = 16 << 20
 
 _GZIP: Final = b"\x1f\x8b"
@@ -47,8 +48,11 @@ def open_bytes(path: str) -> IO[bytes]:
     """The file's decompressed bytes as a stream.
 
     Raises:
-        InputError: if it cannot be opened, or is a zip that does not hold exactly one file.
+        InputError: if it cannot be opened, is a zip that does not hold exactly one file, or has a
+            name that no run could note down.
     """
+    if not _is_text(path):
+        raise InputError(f"{path}: the name of the file is no UTF-8 text; rename it")
     try:
         with open(path, "rb") as file:
             magic = file.read(4)
@@ -59,6 +63,11 @@ def open_bytes(path: str) -> IO[bytes]:
         return open(path, "rb")
     except OSError as error:
         raise InputError(f"{path}: cannot be opened: {error.strerror or error}") from None
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; bytes that are none come as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _open_zip(path: str) -> IO[bytes]:
@@ -85,19 +94,29 @@ def broken(path: str, error: BaseException, line: int) -> InputError:
 
 def chunks(path: str) -> Iterator[bytes]:
     """The decompressed bytes, at most ``CHUNK_BYTES`` at a time."""
-    line = 1
     with open_bytes(path) as stream:
         while True:
             try:
                 chunk = stream.read(CHUNK_BYTES)
             except _BROKEN as error:
-                raise broken(path, error, line) from None
+                raise broken(path, error, _last_line(path)) from None
             except OSError as error:
                 raise InputError(f"{path}: cannot be read: {error}") from None
             if not chunk:
                 return
             yield chunk
-            line += chunk.count(b"\n")
+
+
+def _last_line(path: str) -> int:
+    """The line in which a broken file breaks off; small reads show what comes before the break."""
+    line = 1
+    with open_bytes(path) as stream:
+        try:
+            while part := stream.read(_SMALL_BYTES):
+                line += part.count(b"\n")
+        except _BROKEN:
+            pass
+    return line
 
 
 def head(path: str) -> bytes:
@@ -109,7 +128,7 @@ def head(path: str) -> bytes:
         wanted = HEAD_BYTES
         try:
             # Small reads: a broken file still shows what comes before the break.
-            while wanted and (part := stream.read(min(wanted, 4096))):
+            while wanted and (part := stream.read(min(wanted, _SMALL_BYTES))):
                 parts.append(part)
                 wanted -= len(part)
         except _BROKEN as error:
