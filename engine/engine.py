@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.digest import Chain
 from engine.errors import InvariantError
-from engine.intake import Intake
+from engine.intake import CLOCK_JUMP_NS, Intake
 from engine.lines import LINE_BYTES
 from engine.live import Live
 from engine.outputs import Outputs
@@ -106,7 +106,8 @@ class Engine(Walker):
         if self._live is None:
             self._live = Live(self.intake, self.markets)
         grid_ns = self._live.refresh()
-        self._quiet_ns = min(self.agenda.next_ns(), self.sampler.wakes_ns, grid_ns)
+        leap_ns = self.state.time_ns + CLOCK_JUMP_NS
+        self._quiet_ns = min(self.agenda.next_ns(), self.sampler.wakes_ns, grid_ns, leap_ns)
 
     def _outputs(self) -> Outputs:
         events, lines = self.tape.take()

@@ -71,6 +71,7 @@ class MarketState(Struct):
     stale: str = ""
     stale_since_ns: int = 0
     grid_ns: int = NEVER_NS
+    floor_ns: int = 0
     cell_low: float = math.inf
     cell_high: float = -math.inf
     cell_fresh: bool = False
@@ -134,8 +135,6 @@ class Folding:
         state.changed_ns = self._changed_ns(column, last)
         if self.uses_signals:
             self._see_rows(column, last + 1)
-            if state.grid_ns == NEVER_NS:
-                state.grid_ns = self._next_grid(column.run.item(last))
         state.mark, state.seen_ns = prices.item(last), column.table.ts_ns.item(last)
 
     def see(self, price: float) -> None:
@@ -250,10 +249,11 @@ class Folding:
         state = self.state
         column = self._source
         if state.grid_ns == NEVER_NS:
-            rows = column.rows_of(self.spec.symbol) if column is not None else None
-            if column is None or (rows is not None and not len(rows)):
+            if column is None or column.last(self.spec.symbol, self._limit) < 0:
                 return
-            state.grid_ns = self._next_grid(column.run.item(0 if rows is None else rows[0]))
+            rows = column.rows_of(self.spec.symbol)
+            first_ns = column.run.item(0 if rows is None else rows[0])
+            state.grid_ns = self._next_grid(max(first_ns, state.floor_ns + 1))
         every = self.spec.signals.every_ns
         while state.grid_ns <= up_to_ns:
             self._feed(column, state.grid_ns)

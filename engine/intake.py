@@ -30,7 +30,7 @@ from engine.soundness import (
 from engine.ticks import NOT_MARKET, Kind, Step, Table, Trades
 from engine.units import DAY_NS, NEVER_NS
 
-__all__ = ["JUMP_FACTOR", "Intake", "Lane", "Rejection"]
+__all__ = ["CLOCK_JUMP_NS", "JUMP_FACTOR", "Intake", "Lane", "Rejection"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -39,7 +39,7 @@ _CALM: Final = 10.0
 """Within a tenth and ten times the last price no two neighbours can be a jump apart."""
 _CONFIRMATIONS: Final = 3
 _AGREE: Final = 2.0
-_CLOCK_JUMP_NS: Final = 400 * DAY_NS
+CLOCK_JUMP_NS: Final = 400 * DAY_NS
 
 
 class Lane(Struct):
@@ -103,7 +103,7 @@ class Intake:
             return None
         lane = self.lanes[table.KIND][symbol]
         first, last = ts.item(0), ts.item(-1)
-        if first < lane.ts_ns or last >= NEVER_NS or last - (time_ns or first) > _CLOCK_JUMP_NS:
+        if first < lane.ts_ns or last >= NEVER_NS or last - (time_ns or first) > CLOCK_JUMP_NS:
             return None
         prices, low, high = prices_of(table)
         if prices is not None:
@@ -131,7 +131,7 @@ class Intake:
         if lowest(symbols) < 0 or highest(symbols) >= self.symbols:
             return None
         first, last = lowest(ts), highest(ts)
-        if first < 0 or last >= NEVER_NS or last - (time_ns or first) > _CLOCK_JUMP_NS:
+        if first < 0 or last >= NEVER_NS or last - (time_ns or first) > CLOCK_JUMP_NS:
             return None
         order = symbols.astype(np.int16).argsort(kind="stable")
         whose, when = symbols[order], ts[order]
@@ -211,7 +211,7 @@ class Intake:
         reason = flaw(table, row)
         if reason is not None:
             return reason
-        if ts < 0 or ts >= NEVER_NS or (clock and ts - clock > _CLOCK_JUMP_NS):
+        if ts < 0 or ts >= NEVER_NS or (clock and ts - clock > CLOCK_JUMP_NS):
             return "clock_jump"
         if isinstance(table, Trades):
             trade_id = int(table.trade_id[row])
@@ -248,7 +248,7 @@ def _leaps(step: Step, time_ns: int) -> bool:
     """Whether some row may be too far ahead of the clock: then all kinds are judged together, as
     each moves the clock for the others."""
     since = time_ns or min(lowest(table.ts_ns) for table in step.tables)
-    return bool(max(highest(table.ts_ns) for table in step.tables) - since > _CLOCK_JUMP_NS)
+    return bool(max(highest(table.ts_ns) for table in step.tables) - since > CLOCK_JUMP_NS)
 
 
 def _column(table: Table, time_ns: int) -> Column:

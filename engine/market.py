@@ -109,9 +109,12 @@ class Market(Folding):
         )
 
     def pass_grid(self) -> None:
-        """Alarms up to ``due_ns`` have rung: the grid is fed as far, whoever asks."""
+        """Alarms up to ``due_ns`` have rung: the grid is fed as far, whoever asks, and begins
+        later if there was no price yet."""
         if self.uses_signals:
             self._fold_signals(self.due_ns)
+            if self.state.grid_ns == NEVER_NS:
+                self.state.floor_ns = self.due_ns
 
     def extremes(self, handler: int) -> tuple[float, float]:
         """Lowest and highest mark since this handler last asked; the present one included."""

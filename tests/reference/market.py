@@ -69,7 +69,7 @@ class Market:
         self.cell_fresh = True
         if self.grid_ns == NEVER_NS:
             every = self.spec.signals.every_ns
-            self.grid_ns = -(-self.now_ns // every) * every
+            self.grid_ns = -(-(self.due_ns + 1) // every) * every
         return True
 
     def top(self) -> tuple[float, float]:

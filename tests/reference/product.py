@@ -365,6 +365,7 @@ class Product:
         while self.queue and self.plan is None and self.status == "active":
             request = self.queue.pop(0)
             desk.ask(self, request, self._refusal(request), None)
+            self.traded = True
 
     # Times ----------------------------------------------------------------------------------------
 
