@@ -23,7 +23,7 @@ from msgspec import structs
 from engine.bar_orders import OTHER_ORDER, compare_orders
 from engine.config import RunConfig, assumptions, load_config, resolved_toml, spec_of
 from engine.engine import Engine
-from engine.errors import InputError
+from engine.errors import ConfigError, InputError
 from engine.provenance import VERSION, Data, finish_directory, output_directory, writing
 from engine.replay import replay
 from engine.report import render, table_of, verdict_of
@@ -193,8 +193,11 @@ def execute(
 ) -> RunResult:
     """``run`` with the data opened and the configuration resolved."""
     began = time.perf_counter()
-    text = resolved_toml(config)
-    hashed = sha256(text.encode()).hexdigest()
+    try:
+        hashed = sha256(resolved_toml(config).encode()).hexdigest()
+    except UnicodeEncodeError:
+        said = "a file named in the configuration has a name that is no UTF-8 text; rename it"
+        raise ConfigError(said) from None
     spec = structs.replace(spec_of(config, data.symbols), config_hash=hashed)
     messages = load_requests(requests) if requests is not None else []
     path = output_directory(out) if write else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from engine.config.complaints import SettingError, nearest
 from engine.config.lineup import mark_sources
@@ -12,6 +12,7 @@ from engine.config.rates import funding_instants
 from engine.config.settings import (
     FundingConfig,
     MarketConfig,
+    OutputConfig,
     ProductConfig,
     RunConfig,
     UserPolicyConfig,
@@ -19,10 +20,17 @@ from engine.config.settings import (
 )
 from engine.errors import LevsimError
 from engine.ticks import Kind
-from engine.units import MILLISECOND_NS
+from engine.units import DAY_NS, MILLISECOND_NS, UNIT_STEPS, UNITS_MAX, asset_decimals
 from feeds.recording import SymbolInfo
 
 __all__ = ["check"]
+
+LOT_MIN: Final = 1e-12
+LOT_MAX: Final = 1e12
+LEVERAGE_MAX: Final = 1_000.0
+WAIT_MS_MAX: Final = 366 * 86_400_000.0
+DURATION_NS_MAX: Final = 3_660 * DAY_NS
+"""Beyond these a run would mean nothing, and its whole numbers would leave 64 bits."""
 
 
 def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
@@ -51,6 +59,9 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
         ids.add(product.id)
         _check_product(path, product)
     _check_users(config, [product.id for product in config.products])
+    for number, product in enumerate(config.products):
+        _check_money(config, ("products", number), product)
+    _check_output(config.output)
 
 
 def _no_symbol(symbol: str, known: dict[str, SymbolInfo]) -> str:
@@ -62,22 +73,34 @@ def _require(condition: bool, path: tuple[str | int, ...], wants: str, value: ob
         raise SettingError(path, f"{path[-1]} must be {wants}, was {value!r}")
 
 
-def _check_range(path: tuple[str | int, ...], owner: Any, names: Sequence[str], low: float) -> None:
-    """Each of these settings is finite and at least ``low``; above it where ``low`` is -0.0."""
+def _check_range(
+    path: tuple[str | int, ...],
+    owner: Any,
+    names: Sequence[str],
+    low: float,
+    high: float = math.inf,
+) -> None:
+    """Each of these settings is finite, at least ``low`` (above it where ``low`` is -0.0) and at
+    most ``high``."""
     strict = math.copysign(1.0, low) < 0.0
     for name in names:
         value = getattr(owner, name)
-        good = value is None or (math.isfinite(value) and (value > 0.0 if strict else value >= low))
-        _require(good, (*path, name), "> 0" if strict else f">= {low:g}", value)
+        if value is not None:
+            good = math.isfinite(value) and (value > 0.0 if strict else value >= low)
+            _require(good, (*path, name), "> 0" if strict else f">= {low:g}", value)
+            _require(value <= high, (*path, name), f"<= {high:g}", value)
 
 
 def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: SymbolInfo) -> None:
-    _check_range(
-        (*path, "contract"), market.contract, ("price_step", "lot_size", "contract_size"), -0.0
-    )
-    _check_range((*path, "contract"), market.contract, ("taker_fee", "maker_fee"), 0.0)
+    contract = (*path, "contract")
+    _check_range(contract, market.contract, ("price_step",), -0.0)
+    _check_range(contract, market.contract, ("lot_size", "contract_size"), LOT_MIN, LOT_MAX)
+    _check_range(contract, market.contract, ("taker_fee", "maker_fee"), 0.0, 1.0)
+    for name in ("base", "quote"):
+        asset = getattr(market.contract, name)
+        _require(bool(asset), (*contract, name), "the name of an asset", asset)
     _check_range((*path, "book"), market.book, ("half_life_s", "depth_at_1pct"), -0.0)
-    _check_range((*path, "book"), market.book, ("half_spread_bps",), 0.0)
+    _check_range((*path, "book"), market.book, ("half_spread_bps",), 0.0, 10_000.0)
     _check_range((*path, "signals"), market.signals, ("vol_half_life", "trend_half_life"), -0.0)
     _check_range((*path, "signals"), market.signals, ("window", "stale_after"), 1)
     for name in ("stale_after", "frozen_after"):
@@ -101,7 +124,15 @@ def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: Symbo
 
 
 def _longer(text: str | None, least_ns: int) -> bool:
-    return text is None or duration_ns(text) >= least_ns
+    return text is None or least_ns <= duration_ns(text) <= DURATION_NS_MAX
+
+
+def _check_output(output: OutputConfig) -> None:
+    for name in ("nav_every", "user_nav_every"):
+        every = getattr(output, name)
+        never = every is not None and not every.rstrip("nusmhd").strip("0.")
+        good = never or _longer(every, MILLISECOND_NS)
+        _require(good, ("output", name), "at least 1 ms, or 0s for never", every)
 
 
 def _check_funding(path: tuple[str | int, ...], funding: FundingConfig, info: SymbolInfo) -> None:
@@ -128,10 +159,11 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
         "a name without spaces or slashes",
         product.id,
     )
-    _check_range(path, product, ("seed_capital", "limit"), -0.0)
-    _check_range(path, product, ("latency_ms",), 0.0)
+    _check_range(path, product, ("seed_capital",), -0.0)
+    _check_range(path, product, ("limit",), -0.0, LEVERAGE_MAX)
+    _check_range(path, product, ("latency_ms",), 0.0, WAIT_MS_MAX)
     _check_range((*path, "hedge"), product.hedge, ("reserve",), 0.0)
-    _check_range((*path, "hedge"), product.hedge, ("retry_ms",), -0.0)
+    _check_range((*path, "hedge"), product.hedge, ("retry_ms",), 1.0, WAIT_MS_MAX)
     fee = product.terms.management_fee
     _require(0.0 <= fee < 1.0, (*path, "terms", "management_fee"), "a share from 0 to below 1", fee)
     every = product.terms.fee_every
@@ -182,6 +214,30 @@ def _check_users(config: RunConfig, products: list[str]) -> None:
             _require_product(place, product, products)
             good = math.isfinite(quote) and quote > 0.0
             _require(good, place, "quote > 0", quote)
+
+
+def _check_money(config: RunConfig, path: tuple[str | int, ...], product: ProductConfig) -> None:
+    """What is put in at the start can be counted: at least an atom each, and not too much."""
+    quote = {market.symbol: market.contract.quote for market in config.markets}[product.symbol]
+    least = 10.0 ** -asset_decimals(quote or "")
+    wants = f"at least {least:.{asset_decimals(quote or '')}f}, the smallest amount of {quote}"
+    put_in, population = product.seed_capital, config.population
+    _require(put_in >= least, (*path, "seed_capital"), wants, put_in)
+    if population.count and (population.products is None or product.id in population.products):
+        _require(population.quote >= least, ("population", "quote"), wants, population.quote)
+        put_in += population.count * population.quote
+    for number, user in enumerate(config.users):
+        amount = user.holdings.get(product.id)
+        if amount is not None:
+            _require(amount >= least, ("users", number, "holdings", product.id), wants, amount)
+            put_in += amount
+    most = UNITS_MAX / UNIT_STEPS
+    if put_in > most:
+        raise SettingError(
+            (*path, "seed_capital"),
+            f"{product.id}: {put_in:g} {quote} at the start (seed_capital and all holdings) are "
+            f"more than can be counted; at most {most:,.0f}",
+        )
 
 
 def _require_product(path: tuple[str | int, ...], product: str, products: list[str]) -> None:

@@ -161,14 +161,15 @@ def _market(market: MarketConfig, info: SymbolInfo) -> MarketConfig:
 
 def _contract(contract: ContractConfig, info: SymbolInfo) -> ContractConfig:
     kind = contract.kind or ("inverse" if info.contract == "inverse" else "linear")
-    return replace(
-        contract,
-        kind=kind,
-        lot_size=contract.lot_size or (1.0 if kind == "inverse" else 1e-6),
-        contract_size=contract.contract_size or (info.contract_size if kind == "inverse" else 1.0),
-        base=contract.base or info.base or info.symbol,
-        quote=contract.quote or info.quote or "USD",
-    )
+    inverse = kind == "inverse"
+    said = {
+        "lot_size": 1.0 if inverse else 1e-6,
+        "contract_size": info.contract_size if inverse else 1.0,
+        "base": info.base or info.symbol,
+        "quote": info.quote or "USD",
+    }
+    left_open = {name: each for name, each in said.items() if getattr(contract, name) is None}
+    return replace(contract, kind=kind, **left_open)
 
 
 def _book(book: BookConfig, base: str) -> BookConfig:

@@ -104,6 +104,8 @@ class _Source:
                     f"{self.path}:{line}: not TOML: {what} (at the end of the file)"
                 ) from None
             raise ConfigError(f"{self.path}:{line}: not TOML: {what} (column {column})") from None
+        except RecursionError:
+            raise ConfigError(f"{self.path}: lists within lists, too deep to be read") from None
         found.pop(PROVENANCE, None)
         return found
 
@@ -134,7 +136,7 @@ def _same(given: toml_text.Path, path: toml_text.Path) -> bool:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")  # editors on Windows begin a file with a mark
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
     except IsADirectoryError:

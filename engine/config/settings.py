@@ -211,7 +211,7 @@ class RunConfig(_Setting, frozen=True, kw_only=True):
     Markets that are not listed are as the data say; without products there is the line-up.
     """
 
-    seed: int = 7
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 7
     bars: Literal["close", "ohlc", "olhc", "bridge"] = "ohlc"
     markets: tuple[MarketConfig, ...] = ()
     products: tuple[ProductConfig, ...] = ()
