@@ -79,6 +79,8 @@ class RunWriter:
         self._quote = [self._scale(n) for n in range(len(self._ids))]
         self._blocks: list[NavBlock] = []
         self._pending = 0
+        self._user_rows: dict[str, list[Any]] = {name: [] for name in _USER_SCHEMA.names}
+        self._users_pending = 0
         self._fills: list[OrderFilled] = []
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
@@ -94,16 +96,18 @@ class RunWriter:
         """Take the outputs of one step."""
         for event in outputs.events:
             self._count(event)
-        self._blocks.extend(outputs.nav)
-        self._pending += sum(map(len, outputs.nav))
-        if self._pending >= _FLUSH_ROWS:
-            self._flush_nav()
+        for nav in outputs.nav:
+            self._blocks.append(nav)
+            self._pending += len(nav)
+            # A long gap brings its samples in one step: they are not all made rows at once.
+            if self._pending >= _FLUSH_ROWS:
+                self._flush_nav()
         if self.path is None:
             return
         if outputs.lines:
             self._events.write(b"\n".join(outputs.lines) + b"\n")
         for block in outputs.user_nav:
-            self._write_users(block)
+            self._take_users(block)
 
     def _count(self, event: Output) -> None:
         name = type(event).__struct_config__.tag
@@ -146,23 +150,34 @@ class RunWriter:
             )
         )
 
-    def _write_users(self, block: UserNavBlock) -> None:
+    def _take_users(self, block: UserNavBlock) -> None:
         holders = np.flatnonzero(block.units) if block.users is None else block.users
         units = block.units[holders] if block.users is None else block.units
-        self._users.write_table(
-            pa.table(
-                {
-                    "ts_ns": np.full(len(holders), block.ts_ns),
-                    "user": pa.array([self.engine.users.name(int(u)) for u in holders]),
-                    "product": pa.array([self._ids[block.product]] * len(holders)),
-                    "units": units,
-                    "nav_atoms": value_users(
-                        np.ascontiguousarray(units), block.product_nav_atoms, block.units_total
-                    ),
-                },
-                schema=_USER_SCHEMA,
-            )
+        name = self.engine.users.name
+        rows = self._user_rows
+        rows["ts_ns"].append(np.full(len(holders), block.ts_ns))
+        rows["user"].append(pa.array([name(user) for user in holders.tolist()], pa.string()))
+        rows["product"].append(pa.repeat(self._ids[block.product], len(holders)))
+        rows["units"].append(units)
+        rows["nav_atoms"].append(
+            value_users(np.ascontiguousarray(units), block.product_nav_atoms, block.units_total)
         )
+        self._users_pending += len(holders)
+        if self._users_pending >= _FLUSH_ROWS:
+            self._flush_users()
+
+    def _flush_users(self) -> None:
+        """Many small blocks become one group of rows; a group each took 90 % of a run's time."""
+        rows, self._user_rows = self._user_rows, {name: [] for name in _USER_SCHEMA.names}
+        if self._users_pending:
+            columns = [
+                pa.chunked_array(rows[field.name], field.type).combine_chunks()
+                if field.type == pa.string()
+                else np.concatenate(rows[field.name])
+                for field in _USER_SCHEMA
+            ]
+            self._users.write_table(pa.table(columns, schema=_USER_SCHEMA))
+        self._users_pending = 0
 
     def close(self) -> None:
         """The run is over: flush, and value every holder once more."""
@@ -176,11 +191,12 @@ class RunWriter:
                 if handler.state.status != "pending" and account.units and len(units):
                     nav = account.nav(market.state.mark)
                     at = engine.time_ns
-                    self._write_users(
+                    self._take_users(
                         UserNavBlock(
                             engine.sequence, 0, at, number, "end", None, units, nav, account.units
                         )
                     )
+        self._flush_users()
         self._events.close()
         self._nav.close()
         self._users.close()
