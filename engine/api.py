@@ -207,8 +207,7 @@ def execute(
         rows = data.steps(bars=order)
         return merge_requests(rows, messages) if messages else rows
 
-    with writing(path):
-        writer = RunWriter(path, engine)
+    with writing(path), RunWriter(path, engine) as writer:
         done = replay(engine, steps(config.bars), writer.collect, progress)
         writer.close()
         other = OTHER_ORDER.get(config.bars) if data.bar_fed else None

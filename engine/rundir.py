@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
@@ -87,6 +87,15 @@ class RunWriter:
             self._events = (path / "events.jsonl").open("wb")
             self._nav = _writer(path / "nav.parquet", _NAV_SCHEMA)
             self._users = _writer(path / "user_nav.parquet", _USER_SCHEMA)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """Let go of the files, finished or not."""
+        if self.path is not None:
+            for file in (self._events, self._nav, self._users):
+                file.close()
 
     def _scale(self, product: int) -> float:
         market = self.engine.spec.markets[self.engine.spec.products[product].market]
