@@ -1,0 +1,1 @@
+"""Bad input of every class: each has its documented result, and nobody sees a traceback."""

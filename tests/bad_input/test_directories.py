@@ -1,0 +1,165 @@
+"""Run directories that were changed, and streams that are closed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bad_input.tape import DATA
+
+ROOT = Path(__file__).parents[2]
+_FAULTY = "class P:\n    def target(self, market, position):\n        raise ValueError(object())\n"
+
+
+@pytest.fixture
+def finished(run: Callable[..., Any]) -> Path:
+    assert run(DATA).code == 0
+    return Path("out")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "events.jsonl",
+        "nav.parquet",
+        "user_nav.parquet",
+        "fills.parquet",
+        "journal.bin",
+        "summary.json",
+        "run.toml",
+    ],
+)
+def test_one_byte_more_is_a_mismatch(name: str, finished: Path, typed: Callable[..., Any]) -> None:
+    """A byte added to any output is exit 5 and named. Catches a file that is only parsed."""
+    assert typed("verify", finished).code == 0
+    with (finished / name).open("ab") as file:
+        file.write(b"\n")
+    told = typed("verify", finished, "--json")
+    assert told.code == 5
+    assert told.json["mismatches"][0].startswith(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [("[]", 4), ("5", 4), ("{}", 4), ("", 4), ('{"digest": ', 4), ("\udcff", 4)],
+)
+@pytest.mark.parametrize("command", ["verify", "explain", "report"])
+def test_a_summary_that_is_none(
+    command: str, text: str, code: int, finished: Path, typed: Callable[..., Any]
+) -> None:
+    """A summary of nothing is exit 4 and a sentence, for every command that reads one."""
+    (finished / "summary.json").write_bytes(text.encode(errors="surrogateescape"))
+    assert typed(command, finished).code == code
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "provenance = 5\n",
+        "[provenance]\ninputs = [5]\n",
+        "[provenance]\ninputs = []\n",
+        "a = [\n",
+    ],
+)
+def test_a_provenance_that_is_none(text: str, finished: Path, typed: Callable[..., Any]) -> None:
+    """Without its provenance a run is not verified. Catches the sample replayed instead."""
+    (finished / "run.toml").write_text(text)
+    told = typed("verify", finished, "--json")
+    assert told.code == 5
+    assert told.json["mismatches"][0].startswith("run.toml")
+
+
+def test_an_input_that_changed_or_went(finished: Path, typed: Callable[..., Any]) -> None:
+    """Another input, and none, are exit 4 and named."""
+    with Path(DATA).open("a") as file:
+        file.write("\n")
+    assert "its sha256 differs" in typed("verify", finished).err
+    Path(DATA).unlink()
+    told = typed("verify", finished)
+    assert told.code == 4
+    assert f"{DATA} is gone" in told.err
+
+
+@pytest.mark.parametrize("command", ["verify", "explain", "report"])
+def test_no_run_at_all(command: str, typed: Callable[..., Any], folder: Path) -> None:
+    """A folder of something else, a file and nothing are told to be no run directory."""
+    (folder / "other").mkdir()
+    for path in ("other", DATA, "nowhere"):
+        told = typed(command, path)
+        assert told.code == 4
+        assert "is no run directory" in told.err
+
+
+def test_a_missing_output_is_told(finished: Path, typed: Callable[..., Any]) -> None:
+    """A report of a run without its NAVs is exit 4 and names them."""
+    (finished / "nav.parquet").unlink()
+    told = typed("report", finished)
+    assert told.code == 4
+    assert "nav.parquet missing" in told.err
+
+
+def test_a_fault_verifies_from_anywhere(
+    run: Callable[..., Any], typed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run of a faulty policy verifies in another folder. Catches its path, or where an object
+    lay in memory, in the output log."""
+    Path("p.py").write_text(_FAULTY)
+    assert run(DATA, "--policy", "p.py:P").code == 1
+    finished = Path("out").resolve()
+    monkeypatch.chdir("/")
+    assert typed("verify", finished).code == 0
+
+
+def shell(line: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """A line of shell in which ``levsim`` is ours."""
+    ours = f'levsim() {{ "{sys.executable}" -m engine "$@"; }}; set -o pipefail; {line}'
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | more
+    return subprocess.run(  # our own command
+        ["/bin/bash", "-c", ours], capture_output=True, text=True, env=environment, check=False
+    )
+
+
+@pytest.mark.parametrize("end", [">&-", "2>&-", ">&- 2>&-", "| head -1", "| true"])
+def test_a_reader_who_has_gone(end: str, folder: Path) -> None:
+    """Closed streams and pipes change neither exit code nor run, and show no traceback."""
+    done = shell(f"levsim run {DATA} --out out --no-report {end}")
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+    assert (folder / "out" / "summary.json").exists()
+
+
+def test_an_encoding_without_a_minus_sign(folder: Path) -> None:
+    """Where the terminal lacks a sign it is escaped. Catches a loss shown without its minus."""
+    assert folder.is_dir()
+    done = shell(f"levsim run {DATA} --out out --no-report", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert "\\u2212" in done.stdout
+
+
+def test_ctrl_c(folder: Path) -> None:
+    """SIGINT is one line, exit 130, and no half of a run."""
+    run = subprocess.Popen(  # our own command
+        [sys.executable, "-m", "engine", "run", "--out", "out"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(200):
+        if (folder / "out" / "nav.parquet").exists():
+            break
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    said = run.communicate(timeout=20)[1]
+    assert run.returncode == 130
+    assert said.splitlines()[-1] == "error: interrupted"
+    assert "Traceback" not in said
+    assert not (folder / "out").exists()
