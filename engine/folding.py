@@ -36,8 +36,8 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
 
     Attributes:
         symbol: index of the symbol in the input.
-        mark_source: which price values positions, fixed for a run: recorded mark, mid, or last
-            trade.
+        mark_source: which price values positions: recorded mark, mid or last trade.
+        insurance_atoms: what the venue's insurance fund begins with, quote atoms.
         stale_after_ns: silence of the mark source after which the market is stale.
         frozen_after_ns: repetition of one price after which it is.
     """
@@ -48,13 +48,13 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     funding: FundingSpec = FundingSpec()
     signals: SignalSpec = SignalSpec()
     mark_source: MarkSource = "mid"
+    insurance_atoms: int = 0
     stale_after_ns: int = MINUTE_NS
     frozen_after_ns: int = 10 * MINUTE_NS
 
 
 class MarketState(Struct):
-    """What the market remembers between steps: last values, staleness, funding, and the open cell
-    of the grid."""
+    """What is remembered between steps: last values, staleness, funding, the grid's open cell."""
 
     mark: float = 0.0
     seen_ns: int = 0

@@ -213,22 +213,24 @@ class Intake:
             return reason
         if ts < 0 or ts >= NEVER_NS or (clock and ts - clock > CLOCK_JUMP_NS):
             return "clock_jump"
-        if isinstance(table, Trades):
-            trade_id = int(table.trade_id[row])
-            if 0 <= trade_id <= lane.trade_id:
-                return "duplicate"
-            lane.trade_id = max(lane.trade_id, trade_id)
-        if ts < lane.ts_ns:
-            if kind is Kind.TRADE:
-                lane.late_trades += 1
-                return ""
+        trade_id = int(table.trade_id[row]) if isinstance(table, Trades) else -1
+        if 0 <= trade_id <= lane.trade_id:
+            return "duplicate"
+        late = ts < lane.ts_ns
+        if late and kind is not Kind.TRADE:
             return "late"
-        if isinstance(table, Trades) and table.aggressor[row] == NOT_MARKET:
+        counts = not late and not (isinstance(table, Trades) and table.aggressor[row] == NOT_MARKET)
+        leaps = kind in PRICED and lane.price and not _near(price, lane.price, JUMP_FACTOR)
+        if counts and leaps and not self._confirmed(lane, price):
+            return "jump"
+        # Only now: the id of a refused row must not make its neighbours duplicates.
+        lane.trade_id = max(lane.trade_id, trade_id)
+        if late:
+            lane.late_trades += 1
+            return ""
+        if not counts:
             lane.off_market += 1
             return ""
-        leaps = kind in PRICED and lane.price and not _near(price, lane.price, JUMP_FACTOR)
-        if leaps and not self._confirmed(lane, price):
-            return "jump"
         lane.suspects = 0
         lane.ts_ns = ts
         lane.rows += 1

@@ -18,6 +18,7 @@ from engine.units import NEVER_NS
 __all__ = ["Live"]
 
 _CALM: Final = 10.0
+_INF: Final = math.inf
 _TRADE: Final = int(Kind.TRADE)
 _BBO: Final = int(Kind.BBO)
 _MARK: Final = int(Kind.MARK)
@@ -83,11 +84,11 @@ class Live:
         if kind == _BBO:
             bid, bid_size, ask, ask_size = values
             price = (bid + ask) * 0.5
-            if not (0.0 < bid < ask and bid_size >= 0.0 and ask_size >= 0.0):
+            if not (0.0 < bid < ask and 0.0 <= bid_size < _INF and 0.0 <= ask_size < _INF):
                 return False
         elif kind == _TRADE:
             price, size, aggressor, trade_id = values
-            if not (size >= 0.0 and aggressor < NOT_MARKET and trade_id > lane.trade_id):
+            if not (0.0 <= size < _INF and aggressor < NOT_MARKET and trade_id > lane.trade_id):
                 return False
         else:
             price = values[0]

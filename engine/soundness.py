@@ -55,10 +55,10 @@ def prices_of(table: Table) -> tuple[F64 | None, float, float]:
         with np.errstate(invalid="ignore", over="ignore"):
             prices = (table.bid + table.ask) * 0.5
         sound = bool((table.bid < table.ask).all()) and lowest(table.bid) > 0.0
-        sound = sound and lowest(table.bid_size) >= 0.0 and lowest(table.ask_size) >= 0.0
+        sound = sound and _are_sizes(table.bid_size) and _are_sizes(table.ask_size)
     elif table.KIND in PRICED:
         prices = table.price  # type: ignore[attr-defined]  # as the priced kinds have
-        sound = not isinstance(table, Trades) or lowest(table.size) >= 0.0
+        sound = not isinstance(table, Trades) or _are_sizes(table.size)
     else:
         return None, 0.0, 0.0
     return prices, lowest(prices) if sound else -1.0, highest(prices)
@@ -68,7 +68,7 @@ def is_sound(table: Table) -> bool:
     """Whether the numbers of a kind without prices can be used."""
     if isinstance(table, Levels):
         priced = lowest(table.price) > 0.0 and highest(table.price) < np.inf
-        return bool(priced and lowest(table.size) >= 0.0)
+        return bool(priced and _are_sizes(table.size))
     if isinstance(table, Funding):
         return bool(highest(np.abs(table.rate)) < 1.0)
     return True
@@ -84,7 +84,7 @@ def flaw(table: Table, row: int) -> str | None:
             return "not_finite"
         if bid <= 0.0 or ask <= 0.0:
             return "not_positive"
-        sizes = float(table.bid_size[row]) >= 0.0 and float(table.ask_size[row]) >= 0.0
+        sizes = _is_size(table.bid_size[row]) and _is_size(table.ask_size[row])
         return ("crossed" if bid >= ask else None) if sizes else "not_finite"
     if table.KIND in PRICED or isinstance(table, Levels):
         price = float(table.price[row])  # type: ignore[attr-defined]  # as these kinds have
@@ -92,9 +92,17 @@ def flaw(table: Table, row: int) -> str | None:
             return "not_finite"
         if price <= 0.0:
             return "not_positive"
-        if isinstance(table, Trades | Levels) and not float(table.size[row]) >= 0.0:
+        if isinstance(table, Trades | Levels) and not _is_size(table.size[row]):
             return "not_finite"
     return None
+
+
+def _are_sizes(sizes: F64) -> bool:
+    return bool(lowest(sizes) >= 0.0 and highest(sizes) < np.inf)
+
+
+def _is_size(size: Any) -> bool:
+    return bool(0.0 <= size < np.inf)
 
 
 def detail(table: Table, row: int) -> str:

@@ -1,4 +1,4 @@
-"""What a run consists of, as the heart needs it, and what the engine itself remembers."""
+"""What a run consists of, as the heart needs it, and what the engine itself remembers and notes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from engine.policy import Policy
 from engine.product import ProductSpec
 from engine.sampler import Sampling
 
-__all__ = ["EngineSpec", "EngineState"]
+__all__ = ["Announcement", "EngineSpec", "EngineState"]
 
 
 class EngineSpec(Struct, frozen=True, kw_only=True):
@@ -46,3 +46,10 @@ class EngineState(Struct):
     wakes_empty: int = 0
     rejected: dict[str, int] = {}
     requests: dict[str, int] = {}
+
+
+class Announcement(Struct, frozen=True, gc=False):
+    """A funding row named an instant: an alarm is to be set."""
+
+    symbol: int
+    next_ns: int

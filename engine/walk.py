@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from msgspec import Struct
-
 from engine.account import Account
 from engine.agenda import Agenda, Priority
 from engine.dealing import Dealing
@@ -26,13 +24,13 @@ from engine.events import (
 from engine.execution import Desk
 from engine.handler import Handler
 from engine.intake import Rejection
-from engine.ledger import Ledger
+from engine.ledger import Cause, Ledger
 from engine.market import Market, MarketSpec
 from engine.outputs import Tape
 from engine.router import Breach, Router
 from engine.rows import Rows
 from engine.sampler import Sampler
-from engine.spec import EngineSpec, EngineState
+from engine.spec import Announcement, EngineSpec, EngineState
 from engine.ticks import Kind
 from engine.users import Users
 from engine.venue.contract import Contract
@@ -40,13 +38,6 @@ from engine.venue.contract import Contract
 __all__ = ["Walker"]
 
 _HANDLER: Final = 0
-
-
-class Announcement(Struct, frozen=True, gc=False):
-    """A funding row named an instant: an alarm is to be set."""
-
-    symbol: int
-    next_ns: int
 
 
 class Walker:
@@ -75,14 +66,17 @@ class Walker:
         self.sampler = Sampler(spec.sampling, self.markets)
 
     def _market(self, number: int, spec: MarketSpec) -> Market:
-        contract = Contract(spec.contract)
+        contract, ledger = Contract(spec.contract), self.ledger
+        fund = ledger.open("insurance", spec.contract.quote)
+        payer = ledger.open("clearing", spec.contract.quote)
+        ledger.post(Cause.INSURANCE, payer, fund, spec.insurance_atoms)
         handlers: list[Handler] = []
         products = [n for n, p in enumerate(self.spec.products) if p.market == number]
         for place, product in enumerate(products):
             terms = self.spec.products[product]
             if terms.id in self.by_id:
                 raise ConfigError(f"product {terms.id} is configured twice")
-            account = Account(terms, contract, self.ledger)
+            account = Account(terms, contract, ledger)
             dealing = Dealing(account, Desk(account), self.users)
             handlers.append(Handler(place, account, self.spec.policies[product], dealing))
             self.by_id[terms.id] = (number, place)

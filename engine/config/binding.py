@@ -119,6 +119,7 @@ def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
             stale_after=signals.stale_after,
         ),
         mark_source=market.mark,
+        insurance_atoms=_atoms(market.venue.insurance_fund, _filled(contract.quote)),
         stale_after_ns=duration_ns(_filled(market.stale_after)),
         frozen_after_ns=duration_ns(_filled(market.frozen_after)),
     )

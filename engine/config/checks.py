@@ -101,6 +101,7 @@ def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: Symbo
         _require(bool(asset), (*contract, name), "the name of an asset", asset)
     _check_range((*path, "book"), market.book, ("half_life_s", "depth_at_1pct"), -0.0)
     _check_range((*path, "book"), market.book, ("half_spread_bps",), 0.0, 10_000.0)
+    _check_range((*path, "venue"), market.venue, ("insurance_fund",), 0.0, UNITS_MAX / UNIT_STEPS)
     _check_range((*path, "signals"), market.signals, ("vol_half_life", "trend_half_life"), -0.0)
     _check_range((*path, "signals"), market.signals, ("window", "stale_after"), 1)
     for name in ("stale_after", "frozen_after"):

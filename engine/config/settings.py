@@ -93,9 +93,13 @@ class BookConfig(_Setting, frozen=True, kw_only=True):
 
 
 class VenueConfig(_Setting, frozen=True, kw_only=True):
-    """The venue's rules; one preset is known."""
+    """The venue's rules; one preset is known.
+
+    ``insurance_fund``, in quote, pays first for a product whose last fill left less than nothing.
+    """
 
     preset: Literal["binance"] = "binance"
+    insurance_fund: float = 0.0
 
 
 class FundingConfig(_Setting, frozen=True, kw_only=True):

@@ -79,19 +79,20 @@ class Judge:
         ):
             return "clock_jump"
         lane = self.lanes.setdefault((row.kind, row.symbol), Lane())
-        if row.kind is Kind.TRADE:
-            trade_id = row.values["trade_id"]
-            if 0 <= trade_id <= lane.trade_id:
-                return "duplicate"
-            lane.trade_id = max(lane.trade_id, trade_id)
+        trade_id = row.values["trade_id"] if row.kind is Kind.TRADE else -1
+        if 0 <= trade_id <= lane.trade_id:
+            return "duplicate"
         if row.ts_ns < lane.ts_ns:
+            lane.trade_id = max(lane.trade_id, trade_id)
             return "" if row.kind is Kind.TRADE else "late"
         if row.kind is Kind.TRADE and row.values["aggressor"] == NOT_MARKET:
+            lane.trade_id = max(lane.trade_id, trade_id)
             return ""
         if row.kind in (Kind.TRADE, Kind.BBO, Kind.MARK, Kind.INDEX):
             if not self._believable(lane, row.price):
                 return "jump"
             lane.price = row.price
+        lane.trade_id = max(lane.trade_id, trade_id)
         lane.suspects = 0
         lane.ts_ns = row.ts_ns
         return None
@@ -124,7 +125,7 @@ def _flaw(row: Row) -> str | None:
         return "not_finite"
     if not all(price > 0.0 for price in prices):
         return "not_positive"
-    if not all(size >= 0.0 for size in sizes):
+    if not all(0.0 <= size < math.inf for size in sizes):
         return "not_finite"
     if row.kind is Kind.BBO and values["bid"] >= values["ask"]:
         return "crossed"
