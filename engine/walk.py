@@ -69,7 +69,8 @@ class Walker:
         contract, ledger = Contract(spec.contract), self.ledger
         fund = ledger.open("insurance", spec.contract.quote)
         payer = ledger.open("clearing", spec.contract.quote)
-        ledger.post(Cause.INSURANCE, payer, fund, spec.insurance_atoms)
+        if spec.insurance_atoms:
+            ledger.post(Cause.INSURANCE, payer, fund, spec.insurance_atoms)
         handlers: list[Handler] = []
         products = [n for n, p in enumerate(self.spec.products) if p.market == number]
         for place, product in enumerate(products):
