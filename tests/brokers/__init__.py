@@ -1,0 +1,10 @@
+"""Brokers that tests start themselves, on free ports of 127.0.0.1, ended by their pid.
+
+`noida` comes with the test extra and runs anywhere; `apache` is Apache Kafka itself and needs Java
+and Maven. A test module imports the fixtures it uses.
+"""
+
+from tests.brokers.apache import ApacheKafka, apache_brokers, apache_kafka
+from tests.brokers.noida import kafka_brokers, noida_db
+
+__all__ = ["ApacheKafka", "apache_brokers", "apache_kafka", "kafka_brokers", "noida_db"]
