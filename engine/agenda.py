@@ -61,6 +61,10 @@ class Agenda:
             heappop(heap)
         return heap[0][0] if heap else NEVER_NS
 
+    def next_key(self) -> Key:
+        """Whose alarm rings at ``next_ns``, which must have been asked for before."""
+        return self._heap[0][1]
+
     def due(self, ts_ns: int) -> Iterator[Key]:
         """The keys that ring at ``ts_ns``, in order, each silenced as it is given; those set
         meanwhile included."""

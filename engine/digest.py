@@ -7,12 +7,13 @@ items)``. Its open tail is kept, so that it can be put into a snapshot and go on
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+import numpy as np
 from msgspec import Struct
 
-__all__ = ["Chain", "ChainState"]
+__all__ = ["Chain", "ChainState", "SampleChain"]
 
 LINK_ITEMS: Final = 4_096
 
@@ -67,3 +68,39 @@ class Chain:
     def digest(self) -> bytes:
         """The digest of everything taken so far."""
         return sha256(self.state.link + self.state.tail).digest()
+
+
+class SampleChain(Chain):
+    """A chain over NAV samples: ``(ts_ns, mark, sequence)``, 24 bytes each.
+
+    Samples wait as they came until there are enough of them for a link, or somebody asks: a block
+    of few samples costs nothing but its place in the queue. ``settle`` before looking at ``state``.
+    """
+
+    __slots__ = ("_waiting", "_waiting_items")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[tuple[np.ndarray[Any, Any], ...]] = []
+        self._waiting_items = 0
+
+    def samples(self, *columns: np.ndarray[Any, Any]) -> None:
+        """Take samples, as three columns of 64 bits: times, marks, sequences."""
+        self._waiting.append(columns)
+        self._waiting_items += len(columns[0])
+        if self._waiting_items >= LINK_ITEMS:
+            self.settle()
+
+    def settle(self) -> None:
+        """Let no samples wait any longer."""
+        if self._waiting:
+            samples = np.empty((self._waiting_items, 3), np.int64)
+            for place, columns in enumerate(zip(*self._waiting, strict=True)):
+                samples[:, place] = np.concatenate(columns).view(np.int64)
+            self._waiting, self._waiting_items = [], 0
+            self.records(samples.tobytes(), 24)
+
+    def digest(self) -> bytes:
+        """The digest of everything taken so far."""
+        self.settle()
+        return super().digest()

@@ -1,6 +1,7 @@
 """The heart: ``process(step) -> outputs``, the same for a recording and for a live stream.
 
-No clock, no I/O, no tasks. Cut the input anywhere: the output log is the same.
+No clock, no I/O, no tasks. Cut the input anywhere: the output log is the same. A step is judged,
+walked from wake to wake, sampled, and forgotten; one that matters to nobody is not walked at all.
 """
 
 from __future__ import annotations
@@ -8,13 +9,12 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
-import numpy as np
-
-from engine.digest import Chain
+from engine.digest import Chain, SampleChain
 from engine.errors import InvariantError
 from engine.intake import CLOCK_JUMP_NS, Intake
 from engine.lines import LINE_BYTES
 from engine.live import Live
+from engine.market import Market
 from engine.outputs import Outputs
 from engine.rows import Rows
 from engine.spec import EngineSpec, EngineState
@@ -34,7 +34,7 @@ class Engine(Walker):
         self.intake = Intake(len(spec.symbols))
         self.events_chain = Chain()
         self.line_chains = [Chain() for _ in spec.symbols]
-        self.nav_chains = [Chain() for _ in spec.symbols]
+        self.nav_chains = [SampleChain() for _ in spec.symbols]
         self._live: Live | None = None
         self._quiet_ns = -1
 
@@ -59,19 +59,26 @@ class Engine(Walker):
             raise InvariantError(f"step begins at {step.first}, expected {state.sequence}")
         self._quiet_ns = -1
         rows = self.intake.accept(step, state.time_ns)
-        self._announce(rows)
-        for market in self.markets:
+        markets = self._concerned(rows)
+        for market in markets:
             market.open(rows)
-        self.router.open(rows)
-        self._walk(rows)
+        if not self._is_quiet(rows):
+            self._walk(rows)
         state.time_ns = max(state.time_ns, rows.time_ns)
         if self.sampler.wakes_ns < state.time_ns:
             self.sampler.pass_time(rows, state.time_ns, rows.end)
-        for market in self.markets:
+        for market in markets:
             market.close(state.time_ns)
         state.ticks += len(step) - len(step.messages)
         state.sequence = step.end
         return self._outputs()
+
+    def _concerned(self, rows: Rows) -> list[Market]:
+        """The markets that the step may be about; the time alone is about those with signals."""
+        symbol = rows.columns[0].symbol if len(rows.columns) == 1 else None
+        if not isinstance(symbol, int):
+            return self.markets
+        return [m for m in self.markets if m.spec.symbol == symbol or m.uses_signals]
 
     def finish(self) -> Outputs:
         """A finite input ended: let its last instant pass. Alarms and samples up to now are due."""
@@ -114,15 +121,11 @@ class Engine(Walker):
         nav, users = self.sampler.take()
         self.events_chain.lines(lines)
         for market in self.markets:
-            records = market.lines.records()
-            if records:
-                self.line_chains[market.spec.symbol].records(records, LINE_BYTES)
+            if market.lines.has_records:
+                chain = self.line_chains[market.spec.symbol]
+                chain.records(market.lines.records(), LINE_BYTES)
         for block in nav:
-            samples = np.empty((len(block.ts_ns), 3), np.int64)
-            samples[:, 0] = block.ts_ns
-            samples[:, 1] = block.mark.view(np.int64)
-            samples[:, 2] = block.sequence
-            self.nav_chains[block.market].records(samples.tobytes(), 24)
+            self.nav_chains[block.market].samples(block.ts_ns, block.mark, block.sequence)
         return Outputs(events, lines, nav, users)
 
     def digest(self) -> str:

@@ -33,13 +33,14 @@ class Lines:
             a line changes.
     """
 
-    __slots__ = ("_changes", "_records", "_shared", "line", "parts", "products")
+    __slots__ = ("_changes", "_records", "_shared", "has_records", "line", "parts", "products")
 
     def __init__(self, products: tuple[int, ...]) -> None:
         self.products = products
         self.line: F64 = np.zeros((len(products), 3))
         self.parts: I64 = np.zeros((len(products), _PARTS), np.int64)
         self._records = bytearray()
+        self.has_records = False
         self._changes: list[LineChange] = []
         self._shared = False
 
@@ -49,6 +50,7 @@ class Lines:
         state = account.state
         line = (account.intercept, account.slope, state.since_mark)
         parts = (account.units, *state.attribution)
+        self.has_records = True
         self._records += _RECORD.pack(self.products[place], *line, *parts)
         self._changes.append(LineChange(sample, place, line, parts))
 
@@ -68,9 +70,8 @@ class Lines:
 
     def records(self) -> bytes:
         """The changes since the last call in canonical form, for the digest."""
-        if not self._records:
-            return b""
         self.settle()
+        self.has_records = False
         records = bytes(self._records)
         self._records.clear()
         return records

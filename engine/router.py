@@ -31,9 +31,9 @@ class Breach:
         assert prices is not None
         self.market = market
         self.row = row
-        self.price = float(prices[row])
-        self.sequence = int(column.sequence[row])
-        self.run_ns = int(column.run[row])
+        self.price = prices.item(row)
+        self.sequence = column.sequence.item(row)
+        self.run_ns = column.run.item(row)
 
 
 class Router:
@@ -64,7 +64,7 @@ class Router:
         """Between which prices a row of that kind and symbol wakes nobody."""
         if kind not in self._lows:
             return -math.inf, math.inf
-        return float(self._lows[kind][symbol]), float(self._highs[kind][symbol])
+        return self._lows[kind].item(symbol), self._highs[kind].item(symbol)
 
     def open(self, rows: Rows) -> None:
         """A new step begins."""
@@ -81,7 +81,7 @@ class Router:
                 continue
             row = self._scan(column, start, end)
             if row < end:
-                sequence = int(column.sequence[row])
+                sequence = column.sequence.item(row)
                 if found is None or sequence < found[0]:
                     found = (sequence, number, row)
                     stop = sequence
@@ -93,7 +93,7 @@ class Router:
         column = self._columns[number]
         self._positions[number] = row + 1
         symbol = column.symbol
-        symbol = symbol if isinstance(symbol, int) else int(symbol[row])
+        symbol = symbol if isinstance(symbol, int) else symbol.item(row)
         return Breach(self.of_symbol[symbol], column, row)
 
     def skip(self, stop: int) -> None:
@@ -114,7 +114,7 @@ class Router:
         lows, highs = self._lows[column.kind], self._highs[column.kind]
         symbol = column.symbol
         if isinstance(symbol, int):
-            low, high = float(lows[symbol]), float(highs[symbol])
+            low, high = lows.item(symbol), highs.item(symbol)
             if low < column.low and column.high < high:
                 return end
             return first_breach(prices, low, high, start, end)

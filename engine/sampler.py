@@ -108,20 +108,21 @@ class Sampler:
     def _products(self, rows: Rows, times: I64, at: int) -> None:
         state = self.state
         passed = rows.firsts_after(times)
-        if int(passed[-1]) > at:
-            passed = np.minimum(passed, at)
+        last = passed.item(-1)
+        if last > at:
+            passed, last = np.minimum(passed, at), at
+        first = passed.item(0)
         sampled = [market for market in self.markets if market.launched]
         stride = sum(len(market.handlers) for market in sampled)
-        base = state.ordinal if int(passed[0]) == state.sequence else 0
+        base = state.ordinal if first == state.sequence else 0
         offset = 0
         for market in sampled:
             symbol, marks = market.spec.symbol, market.marks_at(passed)
             known = market.lines.take(len(times))
             self.blocks.append(NavBlock(symbol, passed, base, stride, offset, times, marks, *known))
             offset += len(market.handlers)
-        last = int(passed[-1])
         same = len(passed) - int(passed.searchsorted(last))
-        state.ordinal = same * stride + (base if int(passed[0]) == last else 0)
+        state.ordinal = same * stride + (base if first == last else 0)
         state.sequence = last
 
     def _users(self, rows: Rows, ts_ns: int, at: int) -> None:

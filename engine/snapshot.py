@@ -89,6 +89,8 @@ def snapshot(engine: Engine) -> bytes:
             ledger.
     """
     engine.ledger.check()
+    for samples in engine.nav_chains:
+        samples.settle()
     for handler in engine.handlers:
         handler.dealing.check()
     return _ENCODER.encode(

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from engine.account import Account
-from engine.agenda import Agenda, Priority
-from engine.dealing import Dealing
-from engine.errors import ConfigError
+from engine.agenda import Priority
 from engine.events import (
     CreationRefused,
     CreationRequest,
@@ -21,75 +18,50 @@ from engine.events import (
     RedemptionRefused,
     RedemptionRequest,
 )
-from engine.execution import Desk
-from engine.handler import Handler
 from engine.intake import Rejection
-from engine.ledger import Cause, Ledger
-from engine.market import Market, MarketSpec
-from engine.outputs import Tape
-from engine.router import Breach, Router
+from engine.parts import Parts
+from engine.router import Breach
 from engine.rows import Rows
-from engine.sampler import Sampler
-from engine.spec import Announcement, EngineSpec, EngineState
+from engine.spec import Announcement
 from engine.ticks import Kind
-from engine.users import Users
-from engine.venue.contract import Contract
 
 __all__ = ["Walker"]
 
 _HANDLER: Final = 0
 
 
-class Walker:
-    """Markets, products and users, and the way through a step."""
+class Walker(Parts):
+    """The way through a step: visits what matters to somebody, in order."""
 
-    def __init__(self, spec: EngineSpec) -> None:
-        self.spec = spec
-        self.state = EngineState(rejected={}, requests={})
-        self.ledger = Ledger()
-        self.users = Users(spec.population, spec.users)
-        self.tape = Tape()
-        self.agenda = Agenda()
-        self.markets: list[Market] = []
-        self.handlers: list[Handler] = []
-        self.by_id: dict[str, tuple[int, int]] = {}
-        for number, market in enumerate(spec.markets):
-            self.markets.append(self._market(number, market))
-        self._alarms = [
-            [
-                ((Priority.FILL, n, p), (Priority.FEE, n, p), (Priority.POLICY, n, p))
-                for p in range(len(market.handlers))
-            ]
-            for n, market in enumerate(self.markets)
-        ]
-        self.router = Router(self.markets, len(spec.symbols))
-        self.sampler = Sampler(spec.sampling, self.markets)
-
-    def _market(self, number: int, spec: MarketSpec) -> Market:
-        contract, ledger = Contract(spec.contract), self.ledger
-        fund = ledger.open("insurance", spec.contract.quote)
-        payer = ledger.open("clearing", spec.contract.quote)
-        if spec.insurance_atoms:
-            ledger.post(Cause.INSURANCE, payer, fund, spec.insurance_atoms)
-        handlers: list[Handler] = []
-        products = [n for n, p in enumerate(self.spec.products) if p.market == number]
-        for place, product in enumerate(products):
-            terms = self.spec.products[product]
-            if terms.id in self.by_id:
-                raise ConfigError(f"product {terms.id} is configured twice")
-            account = Account(terms, contract, ledger)
-            dealing = Dealing(account, Desk(account), self.users)
-            handlers.append(Handler(place, account, self.spec.policies[product], dealing))
-            self.by_id[terms.id] = (number, place)
-        self.handlers.extend(handlers)
-        return Market(spec, handlers, products, self.tape)
+    def _is_quiet(self, rows: Rows) -> bool:
+        """Whether the step matters to nobody: prices of one symbol between its edges, and no alarm
+        but the check that finds a market fresh."""
+        if rows.barriers or len(rows.columns) != 1:
+            return False
+        column, agenda = rows.columns[0], self.agenda
+        symbol = column.symbol
+        if not isinstance(symbol, int) or column.kind is Kind.FUNDING:
+            return False
+        low, high = self.router.edges(column.kind, symbol)
+        if not low < column.low or not column.high < high:
+            return False
+        while (due := agenda.next_ns()) < rows.time_ns:
+            priority, number, _ = agenda.next_key()
+            if priority != Priority.VENUE or not self._is_fresh(number, rows.first_after(due), due):
+                return False
+        return True
 
     def _walk(self, rows: Rows) -> None:
+        self._announce(rows)
+        self.router.open(rows)
         agenda, router, barriers = self.agenda, self.router, rows.barriers
-        passed = 0
+        passed, looked_up, limit_of_due = 0, -1, 0
         while True:
             due = agenda.next_ns()
-            limit = rows.first_after(due) if due < rows.time_ns else rows.end
+            if due != looked_up:
+                looked_up = due
+                limit_of_due = rows.first_after(due) if due < rows.time_ns else rows.end
+            limit = limit_of_due
             barrier = passed < len(barriers) and barriers[passed][0] < limit
             if barrier:
                 limit = barriers[passed][0]
@@ -146,11 +118,12 @@ class Walker:
         booked: set[tuple[int, int]] = set()
         for priority, number, place in self.agenda.due(due):
             market = self.markets[number]
+            if priority == Priority.VENUE and self._is_fresh(number, before, due):
+                continue
             market.stage(before, due, due)
             if priority == Priority.VENUE:
-                self._check_stale(number, market)
-                continue
-            if priority == Priority.FUNDING:
+                market.check_stale()
+            elif priority == Priority.FUNDING:
                 self.agenda.set((Priority.FUNDING, number, _HANDLER), market.settle_funding())
                 for each in range(len(market.handlers)):
                     booked.add((number, each))
@@ -169,11 +142,13 @@ class Walker:
                 self._after(number, place, before)
             self.router.arm(market)
 
-    def _check_stale(self, number: int, market: Market) -> None:
-        market.check_stale()
-        if not market.stale:
-            self.agenda.set((Priority.VENUE, number, _HANDLER), market.next_check_ns())
-        self.router.arm(market)
+    def _is_fresh(self, number: int, before: int, due: int) -> bool:
+        """Whether a market is fresh at its check; then the next check is set."""
+        next_ns = self.markets[number].check_ns(before, due)
+        if next_ns <= due:
+            return False
+        self.agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
+        return True
 
     def _after(self, number: int, place: int, sequence: int) -> None:
         """A handler was attended: take over when it next cares, and value its holders if it

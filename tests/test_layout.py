@@ -49,6 +49,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.market",),
     ("engine.router", "engine.sampler", "engine.live"),
     ("engine.spec",),
+    ("engine.parts",),
     ("engine.walk",),
     ("engine.engine",),
     ("engine.snapshot",),

@@ -6,9 +6,10 @@ from hashlib import sha256
 from random import Random
 
 import msgspec
+import numpy as np
 import pytest
 
-from engine.digest import LINK_ITEMS, Chain, ChainState
+from engine.digest import LINK_ITEMS, Chain, ChainState, SampleChain
 
 
 def lines(count: int) -> list[bytes]:
@@ -102,3 +103,20 @@ def test_a_chain_goes_on_from_a_snapshot() -> None:
         assert rest.digest() == first.digest()
         rest.lines(items[place:])
         assert rest.digest() == whole
+
+
+@pytest.mark.parametrize("every", [1, 7, 4_096, 5_000])
+def test_samples_may_wait_but_leave_no_trace_of_it(every: int) -> None:
+    """Catches samples that are chained in another order, lost, or left out of a look at the
+    chain."""
+    times, marks = np.arange(9_000) * 10, np.arange(9_000) + 0.5
+    packed = np.column_stack([times, marks.view(np.int64), times + 1]).tobytes()
+    items = [packed[at : at + 24] for at in range(0, len(packed), 24)]
+    chain = SampleChain()
+    for start in range(0, 9_000, every):
+        part = slice(start, start + every)
+        chain.samples(times[part], marks[part], times[part] + 1)
+    assert chain.digest() == plain(items)
+    chain.samples(times[:3], marks[:3], times[:3] + 1)
+    chain.settle()
+    assert chain.state.items == 9_003

@@ -1,0 +1,68 @@
+"""What an engine is made of: ledger, agenda of alarms, markets, products, users, and their wiring.
+
+Built from the specification alone; what changes later is the parts' own state.
+"""
+
+from __future__ import annotations
+
+from engine.account import Account
+from engine.agenda import Agenda, Priority
+from engine.dealing import Dealing
+from engine.errors import ConfigError
+from engine.execution import Desk
+from engine.handler import Handler
+from engine.ledger import Cause, Ledger
+from engine.market import Market, MarketSpec
+from engine.outputs import Tape
+from engine.router import Router
+from engine.sampler import Sampler
+from engine.spec import EngineSpec, EngineState
+from engine.users import Users
+from engine.venue.contract import Contract
+
+__all__ = ["Parts"]
+
+
+class Parts:
+    """Everything that one engine holds, wired together."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self.spec = spec
+        self.state = EngineState(rejected={}, requests={})
+        self.ledger = Ledger()
+        self.users = Users(spec.population, spec.users)
+        self.tape = Tape()
+        self.agenda = Agenda()
+        self.markets: list[Market] = []
+        self.handlers: list[Handler] = []
+        self.by_id: dict[str, tuple[int, int]] = {}
+        for number, market in enumerate(spec.markets):
+            self.markets.append(self._market(number, market))
+        self._alarms = [
+            [
+                ((Priority.FILL, n, p), (Priority.FEE, n, p), (Priority.POLICY, n, p))
+                for p in range(len(market.handlers))
+            ]
+            for n, market in enumerate(self.markets)
+        ]
+        self.router = Router(self.markets, len(spec.symbols))
+        self.sampler = Sampler(spec.sampling, self.markets)
+
+    def _market(self, number: int, spec: MarketSpec) -> Market:
+        contract, ledger = Contract(spec.contract), self.ledger
+        fund = ledger.open("insurance", spec.contract.quote)
+        payer = ledger.open("clearing", spec.contract.quote)
+        if spec.insurance_atoms:
+            ledger.post(Cause.INSURANCE, payer, fund, spec.insurance_atoms)
+        handlers: list[Handler] = []
+        products = [n for n, p in enumerate(self.spec.products) if p.market == number]
+        for place, product in enumerate(products):
+            terms = self.spec.products[product]
+            if terms.id in self.by_id:
+                raise ConfigError(f"product {terms.id} is configured twice")
+            account = Account(terms, contract, ledger)
+            dealing = Dealing(account, Desk(account), self.users)
+            handlers.append(Handler(place, account, self.spec.policies[product], dealing))
+            self.by_id[terms.id] = (number, place)
+        self.handlers.extend(handlers)
+        return Market(spec, handlers, products, self.tape)
