@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -30,13 +30,17 @@ from engine.report import render, table_of, verdict_of
 from engine.report.reading import summary_of
 from engine.rundir import RunWriter
 from engine.summary import summarise
-from engine.ticks import Step
 from feeds.merge import merge_requests
+from feeds.reading import Reading
 from feeds.recording import open_recording
 from feeds.requests import load_requests
 from feeds.synthetic import Synthetic
 
-__all__ = ["RunResult", "execute", "load", "open_data", "run"]
+__all__ = ["RunResult", "Told", "execute", "load", "open_data", "run"]
+
+Told = Callable[[int, int, float], None]
+"""Told ``(rows done, event time in ns, share of the run from 0.0 to 1.0)`` after each step. Where
+bars are run in both orders, each is half of the run."""
 
 
 class RunResult:
@@ -141,7 +145,7 @@ def run(
     symbol: str | None = None,
     bars: str | None = None,
     out: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Told | None = None,
     report: bool = True,
     write: bool = True,
 ) -> RunResult:
@@ -156,7 +160,7 @@ def run(
         symbol: for files that do not name theirs.
         bars: order of the extremes within a bar.
         out: run directory; made under ``runs/`` without.
-        progress: told ``(rows done, event time in ns)``.
+        progress: told how far the run is, see ``Told``.
         report: whether to write ``report.html``.
         write: ``False`` keeps everything in memory.
 
@@ -186,32 +190,31 @@ def execute(
     *,
     requests: str | Path | None = None,
     out: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Told | None = None,
     report: bool = True,
     write: bool = True,
     symbol: str | None = None,
 ) -> RunResult:
     """``run`` with the data opened and the configuration resolved."""
     began = time.perf_counter()
-    try:
-        hashed = sha256(resolved_toml(config).encode()).hexdigest()
-    except UnicodeEncodeError:
-        said = "a file named in the configuration has a name that is no UTF-8 text; rename it"
-        raise ConfigError(said) from None
+    hashed = _hash(config)
     spec = structs.replace(spec_of(config, data.symbols), config_hash=hashed)
     messages = load_requests(requests) if requests is not None else []
     path = output_directory(out) if write else None
     engine = Engine(spec)
-
-    def steps(order: str) -> Iterator[Step]:
-        rows = data.steps(bars=order)
-        return merge_requests(rows, messages) if messages else rows
+    other = OTHER_ORDER.get(config.bars) if data.bar_fed else None
 
     with writing(path), RunWriter(path, engine) as writer:
-        done = replay(engine, steps(config.bars), writer.collect, progress)
+        reading = data.steps(bars=config.bars)
+        told = _telling(progress, reading, 0, 2 if other else 1)
+        done = replay(engine, merge_requests(reading, messages), writer.collect, told)
         writer.close()
-        other = OTHER_ORDER.get(config.bars) if data.bar_fed else None
-        bars = compare_orders(engine, config.bars, steps(other)) if other else None
+        bars = None
+        if other:
+            reading = data.steps(bars=other)
+            told = _telling(progress, reading, engine.sequence, 2)
+            steps = merge_requests(reading, messages)
+            bars = compare_orders(engine, config.bars, steps, told)
         summary = {
             "levsim": VERSION,
             "synthetic": data.synthetic,
@@ -231,6 +234,29 @@ def execute(
             if report:
                 render(path)
     return RunResult(path, summary)
+
+
+def _hash(config: RunConfig) -> str:
+    try:
+        return sha256(resolved_toml(config).encode()).hexdigest()
+    except UnicodeEncodeError:
+        said = "a file named in the configuration has a name that is no UTF-8 text; rename it"
+        raise ConfigError(said) from None
+
+
+def _telling(
+    progress: Told | None, reading: Reading, before: int, passes: int
+) -> Callable[[int, int], None] | None:
+    """Tells how far the run is while one of its passes is read, after ``before`` rows of the pass
+    before."""
+    if progress is None:
+        return None
+
+    def told(rows: int, ts_ns: int) -> None:
+        share = (reading.progress + (before > 0)) / passes
+        progress(before + rows, ts_ns, share)
+
+    return told
 
 
 def load(path: str | Path) -> RunResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from engine.engine import Engine
@@ -16,7 +16,12 @@ OTHER_ORDER: Final = {"ohlc": "olhc", "olhc": "ohlc"}
 _UNDECIDED_SHARE: Final = 0.10
 
 
-def compare_orders(first: Engine, order: str, other_steps: Iterable[Step]) -> dict[str, Any]:
+def compare_orders(
+    first: Engine,
+    order: str,
+    other_steps: Iterable[Step],
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
     """The end of every product under both orders, and whether the bars decide it.
 
     A product is not decidable where the two differ by more than a tenth of its NAV, or in who was
@@ -25,9 +30,10 @@ def compare_orders(first: Engine, order: str, other_steps: Iterable[Step]) -> di
     Args:
         first: the finished run, its bars told in ``order``.
         other_steps: the same input with the bars told the other way round.
+        progress: told ``(rows done, event time)`` after each step.
     """
     second = Engine(first.spec)
-    replay(second, other_steps, _forget)
+    replay(second, other_steps, _forget, progress)
     one, two, other = _ends(first), _ends(second), OTHER_ORDER[order]
     decidable = {
         name: abs(one[name][0] - two[name][0]) <= _UNDECIDED_SHARE * max(one[name][0], two[name][0])

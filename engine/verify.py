@@ -7,14 +7,14 @@ import re
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
-from engine.api import execute, load, open_data
+from engine.api import Told, execute, load, open_data
 from engine.config import PROVENANCE, load_config
 from engine.errors import InputError, LevsimError
 from engine.provenance import summary_bytes
@@ -49,7 +49,7 @@ class _Provenance(Struct):
     policies: tuple[_File, ...] = ()
 
 
-def verify(path: str | Path, progress: Callable[[int, int], None] | None = None) -> list[str]:
+def verify(path: str | Path, progress: Told | None = None) -> list[str]:
     """Run again from what the directory holds; what differs, nothing where all bytes agree.
 
     Raises:

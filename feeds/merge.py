@@ -31,10 +31,12 @@ class MergeSource(Struct, frozen=True):
     Attributes:
         first_ns: no key of it is smaller; earlier times count as this.
         steps: opens it and yields its rows in blocks, each numbered from 0.
+        taken: told how many of its rows went into a step of the merge.
     """
 
     first_ns: int
     steps: Callable[[], Iterator[Step]]
+    taken: Callable[[int], None] = lambda _rows: None
 
 
 class _Open:
@@ -42,6 +44,7 @@ class _Open:
 
     def __init__(self, source: MergeSource) -> None:
         self._steps = source.steps()
+        self._taken = source.taken
         self._reached = source.first_ns
         self.step = Step(first=0, end=0)
         self.keys: I64 = np.empty(0, np.int64)
@@ -64,6 +67,7 @@ class _Open:
 
     def take(self, count: int) -> tuple[Step, I64]:
         """The next ``count`` waiting rows, numbered from 0."""
+        self._taken(count)
         taken = self.step.between(0, count)
         rest = self.step.between(count, len(self.step)).shifted(-count)
         keys, self.keys = self.keys[:count], self.keys[count:]
@@ -88,7 +92,10 @@ def merge(sources: Sequence[MergeSource]) -> Iterator[Step]:
     Steps are as long as it happens; ``rechunked`` makes them even and numbers them.
     """
     if len(sources) == 1:
-        yield from (step for step in sources[0].steps() if len(step))
+        for step in sources[0].steps():
+            if len(step):
+                sources[0].taken(len(step))
+                yield step
         return
     waiting = sorted(range(len(sources)), key=lambda i: (sources[i].first_ns, i), reverse=True)
     reading: dict[int, _Open] = {}

@@ -16,6 +16,7 @@ from engine.events import Malformed
 from engine.ticks import TABLES, Kind, Step, Table
 from feeds.bars import Bars
 from feeds.formats.format import Block, Content, malformed_block
+from feeds.gauge import Gauge
 from feeds.parquet_schema import (
     BAR,
     BAR_COLUMNS,
@@ -71,19 +72,23 @@ class LevsimParquet:
             for section in metadata.sections
         ]
 
-    def blocks(self, chain: Sequence[Content], rows: int, /) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], rows: int, gauge: Gauge, /) -> Iterator[Block]:
         """The section's rows in order."""
         (content,) = chain
         section: SectionInfo = content.detail
+        groups = range(*section.row_groups)
         places = {market.symbol: place for place, market in enumerate(section.markets)}
         try:
             with pq.ParquetFile(content.path, read_dictionary=["kind", "symbol"]) as file:
                 columns = _columns_of(section.names)
+                done, total = 0, sum(file.metadata.row_group(g).num_rows for g in groups)
                 # A row group is small by construction; ``iter_batches`` starts a thread for each
                 # core.
-                for group in range(*section.row_groups):
+                for group in groups:
                     table = file.read_row_group(group, columns, use_threads=False)
                     for batch in table.to_batches(max_chunksize=rows):
+                        done += len(batch)
+                        gauge.reach_part(content.path, done, total)
                         yield from _decoded(batch, places)
         except (pa.ArrowInvalid, OSError) as error:
             raise InputError(

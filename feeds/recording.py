@@ -24,11 +24,13 @@ from feeds.formats.files import head as head_of
 from feeds.formats.files import sha256
 from feeds.formats.format import Block, Content, Format, Market
 from feeds.formats.registry import ACCEPTED, format_of, guess
+from feeds.gauge import Gauge, share_passed
 from feeds.inspection import Inspection
 from feeds.inspector import Inspector
-from feeds.merge import MergeSource, merge, rechunked
+from feeds.merge import MergeSource, merge
 from feeds.parquet_schema import ROW_GROUP_ROWS
 from feeds.parquet_writer import Section, write_sections
+from feeds.reading import Reading
 from feeds.symbols import SymbolInfo, chained, stamped_in_part, symbols_of
 
 __all__ = ["InputFile", "Recording", "SymbolInfo", "open_recording", "write_parquet"]
@@ -58,11 +60,15 @@ class _Input(Struct, frozen=True):
     def content(self) -> Content:
         return self.chain[0]
 
-    def blocks(self, rows: int) -> Iterator[Block]:
+    def gauge(self) -> Gauge:
+        """A new gauge of the files."""
+        return Gauge([content.path for content in self.chain])
+
+    def blocks(self, rows: int, gauge: Gauge) -> Iterator[Block]:
         """Blocks with the recording's symbols, times of receipt only where all inputs of the kind
         have them."""
         places = np.array(self.places, np.int32)
-        for block in self.format.blocks(self.chain, rows):
+        for block in self.format.blocks(self.chain, rows, gauge):
             if isinstance(block, Bars):
                 yield _rebars(block, self.places[block.symbol])
             else:
@@ -79,9 +85,16 @@ class _Input(Struct, frozen=True):
             tables.append(table.replaced(**columns))
         return Step(first=step.first, end=step.end, tables=tuple(tables), messages=step.messages)
 
-    def ticks(self, rows: int, order: str, inspector: Inspector | None) -> Iterator[Step]:
+    def ticks(
+        self, rows: int, gauge: Gauge, order: str, inspector: Inspector | None
+    ) -> Iterator[Step]:
         """Blocks with the bars made ticks."""
-        for block in self.blocks(rows):
+        return gauge.watch(self._ticks(rows, gauge, order, inspector))
+
+    def _ticks(
+        self, rows: int, gauge: Gauge, order: str, inspector: Inspector | None
+    ) -> Iterator[Step]:
+        for block in self.blocks(rows, gauge):
             if isinstance(block, Bars):
                 if inspector is not None:
                     inspector.bars_without_trades += int((block.trades == 0).sum())
@@ -120,8 +133,9 @@ class Recording:
         self.synthetic = any(source.content.synthetic for source in sources)
         self._sources = sources
 
-    def steps(self, *, bars: str = "ohlc", block_rows: int = BLOCK_ROWS) -> Iterator[Step]:
-        """All rows in steps of ``block_rows`` (the last one shorter), sequences from 0.
+    def steps(self, *, bars: str = "ohlc", block_rows: int = BLOCK_ROWS) -> Reading:
+        """All rows in steps of ``block_rows`` (the last one shorter) from sequence 0, and how far
+        they are.
 
         Args:
             bars: one of ``BAR_ORDERS``: how bars become ticks.
@@ -131,14 +145,19 @@ class Recording:
         """
         return self._steps(bars, block_rows, None)
 
-    def _steps(self, bars: str, rows: int, inspector: Inspector | None) -> Iterator[Step]:
+    def _steps(self, bars: str, rows: int, inspector: Inspector | None) -> Reading:
         if bars not in BAR_ORDERS:
             raise ValueError(f"bars must be one of {', '.join(BAR_ORDERS)}, was {bars!r}")
+        gauges = [source.gauge() for source in self._sources]
         sources = [
-            MergeSource(source.content.first_ns, partial(source.ticks, rows, bars, inspector))
-            for source in self._sources
+            MergeSource(
+                source.content.first_ns,
+                partial(source.ticks, rows, gauge, bars, inspector),
+                gauge.let_go,
+            )
+            for source, gauge in zip(self._sources, gauges, strict=True)
         ]
-        return rechunked(merge(sources), rows)
+        return Reading(((step, share_passed(gauges)) for step in merge(sources)), rows)
 
     def inspect(self) -> Inspection:
         """What the recording holds and where it is poor; reads all of it."""
@@ -176,7 +195,7 @@ class Recording:
             first_ns=source.content.first_ns,
             priority=source.content.priority,
             stamped=source.content.stamped,
-            blocks=lambda: local.blocks(ROW_GROUP_ROWS),
+            blocks=lambda: local.blocks(ROW_GROUP_ROWS, local.gauge()),
         )
 
     def _markets(

@@ -22,8 +22,9 @@ from feeds.inspection import Inspection
 from feeds.inspector import Inspector
 from feeds.merge import rechunked
 from feeds.parquet_writer import Section
+from feeds.reading import Reading
 from feeds.recording import BLOCK_ROWS, InputFile, SymbolInfo
-from feeds.synthetic_day import LOTS, PRICE_STEPS, START_NS, day
+from feeds.synthetic_day import DAY_STEPS, LOTS, PRICE_STEPS, START_NS, day
 
 __all__ = ["SEED", "Synthetic", "generate", "generate_rows"]
 
@@ -63,10 +64,11 @@ class Synthetic:
                 size += len(column)
         return (InputFile(f"synthetic:{self.seed}", digest.hexdigest(), size, "synthetic"),)
 
-    def steps(self, *, bars: str = "ohlc", block_rows: int = BLOCK_ROWS) -> Iterator[Step]:
+    def steps(self, *, bars: str = "ohlc", block_rows: int = BLOCK_ROWS) -> Reading:
         """All rows, sequences from 0; there are no bars to order."""
         del bars
-        return generate(self.seed, block_rows=block_rows)
+        shares = (made / DAY_STEPS for made in range(1, DAY_STEPS + 1))
+        return Reading(zip(day(self.seed), shares, strict=True), block_rows)
 
     def inspect(self) -> Inspection:
         """What the day holds."""

@@ -28,7 +28,7 @@ from feeds.synthetic_path import (
     rounded,
 )
 
-__all__ = ["LOTS", "PRICE_STEPS", "START_NS", "day"]
+__all__ = ["DAY_STEPS", "LOTS", "PRICE_STEPS", "START_NS", "day"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -42,6 +42,8 @@ LOTS: Final = 1_000
 """Size steps in one coin."""
 _CHUNK: Final = 30 * MINUTE
 """Cells made at a time."""
+DAY_STEPS: Final = CELLS // _CHUNK
+"""Steps that make the day."""
 _SLOTS: Final = 6
 """Places in a cell, in order of time: index, mark, funding, book, two trades."""
 
@@ -189,5 +191,5 @@ class _Chunk:
 def day(seed: int) -> Iterator[Step]:
     """The day's rows, half an hour of the market at a time; each step is numbered from 0."""
     path, carry = Path(seed), _Carry()
-    for chunk in range(CELLS // _CHUNK):
+    for chunk in range(DAY_STEPS):
         yield _Chunk(seed, path, chunk, carry).step()

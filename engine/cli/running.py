@@ -74,9 +74,10 @@ def run(
     """Replay market data through the products of a configuration."""
     from engine import api
     from engine.cli import showing
+    from engine.cli.progress import progress
 
     what = f"replaying {', '.join(str(path) for path in data) or 'the synthetic sample'}"
-    with showing.progress(what, quiet=quiet) as told:
+    with progress(what, quiet=quiet) as told:
         result = api.run(
             list(data),
             config=config,
@@ -119,9 +120,10 @@ def verify(run_dir: RunDir = LATEST, /, *, json: Json = False, quiet: Quiet = Fa
     """
     from engine import api
     from engine.cli import showing
+    from engine.cli.progress import progress
     from engine.verify import verify as verified
 
-    with showing.progress(f"verifying {run_dir}", quiet=quiet) as told:
+    with progress(f"verifying {run_dir}", quiet=quiet) as told:
         mismatches = verified(run_dir, told)
     if json:
         showing.emit_json(

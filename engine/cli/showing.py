@@ -1,29 +1,21 @@
-"""How results look in a terminal: progress, the table of a run, plain text where nobody looks."""
+"""How results look in a terminal: the table of a run, plain text where nobody looks."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from engine.cli.progress import rate
 from engine.report.words import number, percent
 
-__all__ = ["Told", "emit", "emit_json", "note", "progress", "run_screen", "show_rows"]
+__all__ = ["emit", "emit_json", "note", "run_screen", "show_rows"]
 
-Told = Callable[[int, int], None]
-"""Told ``(rows done, event time in ns)`` as a run goes on."""
-
-_EVERY_SECONDS: Final = 5.0
-"""Between two plain lines of progress."""
 _PLAIN_WIDTH: Final = 200
 """Columns where there is no terminal: lines are not broken for a file."""
 
@@ -55,81 +47,6 @@ def _console() -> Console:
     return _Console(
         file=sys.stdout, width=_PLAIN_WIDTH if plain else None, highlight=False, soft_wrap=False
     )
-
-
-# Progress -----------------------------------------------------------------------------
-
-
-@contextmanager
-def progress(what: str, *, quiet: bool) -> Iterator[Told | None]:
-    """Shows how far a replay is: a bar in a terminal, a line now and then elsewhere.
-
-    What a user's policy prints meanwhile goes to stderr: stdout is for the result.
-    """
-    with redirect_stdout(sys.stderr):
-        if quiet:
-            yield None
-        elif sys.stderr.isatty():
-            with _bar(what) as told:
-                yield told
-        else:
-            lines = _Lines(what)
-            yield lines.told
-            lines.close()
-
-
-@contextmanager
-def _bar(what: str) -> Iterator[Told]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[done]}"),
-        TimeElapsedColumn(),
-    )
-    bar = Progress(*columns, console=Console(stderr=True))
-    task = bar.add_task(escape(what), total=None, done="")
-    began = time.perf_counter()
-
-    def told(rows: int, ts_ns: int) -> None:
-        bar.update(task, done=_done(rows, ts_ns, time.perf_counter() - began))
-
-    with bar:
-        yield told
-        bar.update(task, total=1, completed=1)
-
-
-class _Lines:
-    """Progress as plain lines."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-        self.began = self.said = time.perf_counter()
-        self.last = ""
-        note(what)
-
-    def told(self, rows: int, ts_ns: int) -> None:
-        now = time.perf_counter()
-        self.last = _done(rows, ts_ns, now - self.began)
-        if now - self.said >= _EVERY_SECONDS:
-            self.said = now
-            note(f"  {self.last}")
-
-    def close(self) -> None:
-        """The last line, with the time taken."""
-        if self.last:
-            note(f"  {self.last}  done in {time.perf_counter() - self.began:.1f} s")
-
-
-def _done(rows: int, ts_ns: int, seconds: float) -> str:
-    shown = _rate(rows / max(seconds, 1e-9))
-    time_shown = (
-        f"  {datetime.fromtimestamp(ts_ns // 10**9, UTC):%Y-%m-%d %H:%M:%SZ}" if ts_ns else ""
-    )
-    return f"{rows:,} ticks  {shown}{time_shown}"
-
-
-def _rate(rate: float) -> str:
-    return f"{rate / 1e6:.1f}M/s" if rate >= 1e6 else f"{rate / 1e3:.0f}k/s"
 
 
 # The first screen of a run ------------------------------------------------------------
@@ -225,7 +142,7 @@ def _remarks(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _counters(summary: Mapping[str, Any]) -> str:
     products = summary["products"].values()
     counts = [
-        ("ticks", f"{summary['ticks']:,} at {_rate(summary['ticks_per_second'])}"),
+        ("ticks", f"{summary['ticks']:,} at {rate(summary['ticks_per_second'])}/s"),
         ("rebalances", str(sum(p["rebalances"] for p in products))),
         ("deleveragings", str(sum(p["deleveragings"] for p in products))),
         *_counted("refused requests", summary["refused"]),

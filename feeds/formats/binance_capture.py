@@ -21,6 +21,7 @@ from feeds.formats.binance_lines import LineReader
 from feeds.formats.files import line_batches
 from feeds.formats.format import Block, Content, Contract
 from feeds.formats.names import market
+from feeds.gauge import Gauge
 
 __all__ = ["BinanceCapture"]
 
@@ -77,7 +78,7 @@ class BinanceCapture:
         )
         return [content]
 
-    def blocks(self, chain: Sequence[Content], rows: int, /) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], rows: int, gauge: Gauge, /) -> Iterator[Block]:
         """The lines' rows in line order."""
         reader = LineReader(
             chain[0].markets,
@@ -85,7 +86,7 @@ class BinanceCapture:
             derive_bbo=not any(content.detail for content in chain),
         )
         for content in chain:
-            for number, lines in line_batches(content.path):
+            for number, lines in line_batches(content.path, gauge):
                 # Batches of a MiB hold some 5,000 lines; a line makes one row, but for levels.
                 for start in range(0, len(lines), rows):
                     reader.read(content.path, number + start, lines[start : start + rows])

@@ -21,6 +21,7 @@ from feeds.formats.files import head as head_of
 from feeds.formats.format import Block, Content, Contract, table_block
 from feeds.formats.names import file_contract, file_symbol, market
 from feeds.formats.numbers import times_to_ns
+from feeds.gauge import Gauge
 
 __all__ = ["BinanceTradesCsv"]
 
@@ -70,10 +71,10 @@ class BinanceTradesCsv:
         )
         return [content]
 
-    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, gauge: Gauge, /) -> Iterator[Block]:
         """The trades in file order."""
         (content,) = chain
-        yield from csv_blocks(content.path, content.detail, _trades, content.first_ns)
+        yield from csv_blocks(content.path, content.detail, _trades, content.first_ns, gauge)
 
 
 def _headless(head: bytes) -> Layout | None:

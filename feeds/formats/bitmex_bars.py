@@ -20,6 +20,7 @@ from feeds.bars import Bars
 from feeds.formats.files import line_batches
 from feeds.formats.format import Block, Content, malformed_block
 from feeds.formats.names import market
+from feeds.gauge import Gauge
 
 __all__ = ["BitmexBars"]
 
@@ -67,12 +68,12 @@ class BitmexBars:
             break
         raise InputError(f"{path}: none of the first lines is an array of BitMEX bars")
 
-    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, gauge: Gauge, /) -> Iterator[Block]:
         """The bars in file order; a line that cannot be read is one malformed row."""
         (content,) = chain
         found = content.markets[0]
         last_ns = content.first_ns
-        for number, lines in line_batches(content.path):
+        for number, lines in line_batches(content.path, gauge):
             for offset, line in enumerate(lines):
                 try:
                     bars = _bars(line, found.symbol, found.bar_ns or MINUTE_NS)

@@ -17,6 +17,7 @@ from pyarrow import csv
 from engine.errors import InputError
 from feeds.formats.files import line_batches
 from feeds.formats.format import Block, malformed_block
+from feeds.gauge import Gauge
 
 __all__ = ["Layout", "csv_blocks", "first_rows", "header_of", "layout_of", "no_trades", "rows_of"]
 
@@ -112,11 +113,15 @@ def rows_of(lines: Sequence[bytes], layout: Layout) -> Columns:
 
 
 def csv_blocks(
-    path: str, layout: Layout, convert: Callable[[Columns], Block], first_ns: int
+    path: str,
+    layout: Layout,
+    convert: Callable[[Columns], Block],
+    first_ns: int,
+    gauge: Gauge | None = None,
 ) -> Iterator[Block]:
     """The file's rows in order; ``convert`` may refuse columns with a ``ValueError``."""
     last_ns = first_ns
-    for number, lines in line_batches(path):
+    for number, lines in line_batches(path, gauge):
         skipped = 1 if number == 1 and layout.header else 0
         for block in _converted(path, number + skipped, lines[skipped:], layout, convert):
             if isinstance(block, str):

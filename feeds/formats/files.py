@@ -11,10 +11,12 @@ import hashlib
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final, cast
 
 from engine.errors import InputError
+from feeds.gauge import Gauge
 
 __all__ = [
     "HEAD_BYTES",
@@ -44,8 +46,10 @@ _BROKEN: Final = (
 )
 
 
-def open_bytes(path: str) -> IO[bytes]:
-    """The file's decompressed bytes as a stream.
+@contextmanager
+def open_bytes(path: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """The file's decompressed bytes as a stream, and the file itself, whose position tells how much
+    of it has been read.
 
     Raises:
         InputError: if it cannot be opened, is a zip that does not hold exactly one file, or has a
@@ -54,15 +58,22 @@ def open_bytes(path: str) -> IO[bytes]:
     if not _is_text(path):
         raise InputError(f"{path}: the name of the file is no UTF-8 text; rename it")
     try:
-        with open(path, "rb") as file:
-            magic = file.read(4)
-        if magic[:2] == _GZIP:
-            return cast(IO[bytes], gzip.open(path, "rb"))
-        if magic in (_ZIP, _ZIP_EMPTY):
-            return _open_zip(path)
-        return open(path, "rb")
+        file = open(path, "rb")  # noqa: SIM115  # it is closed below, once it could be opened
     except OSError as error:
         raise InputError(f"{path}: cannot be opened: {error.strerror or error}") from None
+    with file, _decompressed(path, file) as stream:
+        yield stream, file
+
+
+def _decompressed(path: str, file: IO[bytes]) -> IO[bytes]:
+    try:
+        magic = file.read(4)
+        file.seek(0)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened: {error.strerror or error}") from None
+    if magic[:2] == _GZIP:
+        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
+    return _open_zip(path, file) if magic in (_ZIP, _ZIP_EMPTY) else file
 
 
 def _is_text(name: str) -> bool:
@@ -70,9 +81,9 @@ def _is_text(name: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
-def _open_zip(path: str) -> IO[bytes]:
+def _open_zip(path: str, file: IO[bytes]) -> IO[bytes]:
     try:
-        archive = zipfile.ZipFile(path)
+        archive = zipfile.ZipFile(file)
         members = [m for m in archive.infolist() if not m.is_dir()]
         if len(members) != 1:
             raise InputError(
@@ -92,9 +103,10 @@ def broken(path: str, error: BaseException, line: int) -> InputError:
     )
 
 
-def chunks(path: str) -> Iterator[bytes]:
-    """The decompressed bytes, at most ``CHUNK_BYTES`` at a time."""
-    with open_bytes(path) as stream:
+def chunks(path: str, gauge: Gauge | None = None) -> Iterator[bytes]:
+    """The decompressed bytes, at most ``CHUNK_BYTES`` at a time; the gauge is told how far the file
+    has been read."""
+    with open_bytes(path) as (stream, file):
         while True:
             try:
                 chunk = stream.read(CHUNK_BYTES)
@@ -104,13 +116,15 @@ def chunks(path: str) -> Iterator[bytes]:
                 raise InputError(f"{path}: cannot be read: {error}") from None
             if not chunk:
                 return
+            if gauge is not None:
+                gauge.reach(path, file.tell())
             yield chunk
 
 
 def _last_line(path: str) -> int:
     """The line in which a broken file breaks off; small reads show what comes before the break."""
     line = 1
-    with open_bytes(path) as stream:
+    with open_bytes(path) as (stream, _):
         try:
             while part := stream.read(_SMALL_BYTES):
                 line += part.count(b"\n")
@@ -123,7 +137,7 @@ def head(path: str) -> bytes:
     """The first ``HEAD_BYTES`` decompressed bytes; fewer where the file is short or breaks off."""
     if Path(path).stat().st_size == 0:
         return b""
-    with open_bytes(path) as stream:
+    with open_bytes(path) as (stream, _):
         parts: list[bytes] = []
         wanted = HEAD_BYTES
         try:
@@ -137,7 +151,7 @@ def head(path: str) -> bytes:
         return b"".join(parts)
 
 
-def line_batches(path: str) -> Iterator[tuple[int, list[bytes]]]:
+def line_batches(path: str, gauge: Gauge | None = None) -> Iterator[tuple[int, list[bytes]]]:
     """Lines without their ends, in batches, with the number of the batch's first line (from 1).
 
     Raises:
@@ -146,7 +160,7 @@ def line_batches(path: str) -> Iterator[tuple[int, list[bytes]]]:
     number = 1
     rest: list[bytes] = []
     held = 0
-    for chunk in chunks(path):
+    for chunk in chunks(path, gauge):
         cut = chunk.rfind(b"\n")
         if cut < 0:
             rest.append(chunk)

@@ -16,6 +16,7 @@ from msgspec import Struct
 from engine.events import Malformed
 from engine.ticks import TABLES, Kind, Step, Table
 from feeds.bars import Bars
+from feeds.gauge import Gauge
 
 __all__ = [
     "FUNDING_PRIORITY",
@@ -105,8 +106,9 @@ class Format(Protocol):
             InputError: naming the file, what is wrong and what to do.
         """
 
-    def blocks(self, chain: Sequence[Content], rows: int, /) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], rows: int, gauge: Gauge, /) -> Iterator[Block]:
         """All rows in order, about ``rows`` at a time; ``chain`` has one element but for captures.
+        The gauge is told how far the files have been read.
 
         Raises:
             InputError: where the file ends early or cannot be decompressed.

@@ -28,6 +28,7 @@ from feeds.formats.format import (
     table_block,
 )
 from feeds.formats.names import file_contract, file_symbol, market
+from feeds.gauge import Gauge
 
 __all__ = ["Freqtrade"]
 
@@ -77,11 +78,11 @@ class Freqtrade:
             )
         ]
 
-    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, gauge: Gauge, /) -> Iterator[Block]:
         """The file's rows in order."""
         (content,) = chain
         detail: Detail = content.detail
-        for columns in _batches(content.path):
+        for columns in _batches(content.path, gauge):
             dates = columns["date"]
             if detail.what == "funding":
                 yield table_block(Kind.FUNDING, dates, rate=columns["open"], next_ns=dates)
@@ -112,7 +113,7 @@ def _contract(path: str, detail: Detail) -> Contract:
     return "linear" if detail.what != "bars" or "_USDT_USDT" in path else "spot"
 
 
-def _batches(path: str) -> Iterator[dict[str, Any]]:
+def _batches(path: str, gauge: Gauge | None = None) -> Iterator[dict[str, Any]]:
     try:
         with pa.memory_map(path) as source, ipc.open_file(source) as reader:
             missing = [name for name in _COLUMNS if name not in reader.schema.names]
@@ -128,6 +129,8 @@ def _batches(path: str) -> Iterator[dict[str, Any]]:
                     for name in _PRICES
                 }
                 dates = batch.column("date").cast(pa.timestamp("ns", "UTC")).cast(pa.int64())
+                if gauge is not None:
+                    gauge.reach_part(path, number + 1, reader.num_record_batches)
                 yield {"date": dates.to_numpy(zero_copy_only=False).copy(), **columns}
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
         raise InputError(f"{path}: is damaged or cut off ({error}); copy it again") from None

@@ -15,6 +15,7 @@ from feeds.formats.files import head as head_of
 from feeds.formats.format import FUNDING_PRIORITY, Block, Content
 from feeds.formats.names import file_contract, file_symbol, market
 from feeds.formats.numbers import times_to_ns
+from feeds.gauge import Gauge
 
 __all__ = ["FundingCsv"]
 
@@ -67,7 +68,7 @@ class FundingCsv:
             )
         ]
 
-    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, gauge: Gauge, /) -> Iterator[Block]:
         """The rates in file order; each is told at the instant at which it is paid."""
         (content,) = chain
         places = {found.symbol: place for place, found in enumerate(content.markets)}
@@ -88,4 +89,4 @@ class FundingCsv:
             )
             return Step(first=0, end=count, tables=(table,))
 
-        yield from csv_blocks(content.path, content.detail, convert, content.first_ns)
+        yield from csv_blocks(content.path, content.detail, convert, content.first_ns, gauge)

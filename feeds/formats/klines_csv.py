@@ -27,6 +27,7 @@ from feeds.formats.files import head as head_of
 from feeds.formats.format import Block, Content, Contract
 from feeds.formats.names import file_contract, file_symbol, market
 from feeds.formats.numbers import times_to_ns
+from feeds.gauge import Gauge
 
 __all__ = ["KlinesCsv", "bar_ends", "kline_contract"]
 
@@ -100,7 +101,7 @@ class KlinesCsv:
         )
         return [content]
 
-    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, gauge: Gauge, /) -> Iterator[Block]:
         """The bars in file order."""
         (content,) = chain
         detail: Detail = content.detail
@@ -108,7 +109,7 @@ class KlinesCsv:
         def convert(columns: dict[str, Any]) -> Block:
             return _bars(columns, detail.bar_ns)
 
-        yield from csv_blocks(content.path, detail.layout, convert, content.first_ns)
+        yield from csv_blocks(content.path, detail.layout, convert, content.first_ns, gauge)
 
 
 def kline_contract(path: str, symbol: str | None, *, spot: bool) -> Contract | None:

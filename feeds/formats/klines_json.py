@@ -24,6 +24,7 @@ from feeds.formats.format import Block, Content, malformed_block
 from feeds.formats.klines_csv import bar_ends, kline_contract
 from feeds.formats.names import file_symbol, market
 from feeds.formats.numbers import times_to_ns
+from feeds.gauge import Gauge
 
 __all__ = ["KlinesJson"]
 
@@ -73,11 +74,11 @@ class KlinesJson:
         )
         return [content]
 
-    def blocks(self, chain: Sequence[Content], _rows: int, /) -> Iterator[Block]:
+    def blocks(self, chain: Sequence[Content], _rows: int, gauge: Gauge, /) -> Iterator[Block]:
         """The bars in file order."""
         (content,) = chain
         path, last_ns, line = content.path, content.first_ns, 1
-        for piece in _pieces(path):
+        for piece in _pieces(path, gauge):
             try:
                 found: list[Block] = [_bars(piece)]
             except ValueError:
@@ -96,11 +97,11 @@ def _first(path: str) -> Bars:
     raise InputError(f"{path}: none of the first rows is a kline; is the file complete?")
 
 
-def _pieces(path: str) -> Iterator[bytes]:
+def _pieces(path: str, gauge: Gauge) -> Iterator[bytes]:
     """Whole rows, in pieces; line ends are kept for counting."""
     held = b""
     begun = False
-    for chunk in chunks(path):
+    for chunk in chunks(path, gauge):
         held += chunk
         if not begun:
             held = held.lstrip()[1:]
