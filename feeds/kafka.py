@@ -8,28 +8,21 @@ our own making, and a commit that no cancellation can interrupt half-way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
 
 from engine.errors import FeedError
-from feeds.log import (
-    RECORDS_MAX,
-    OffsetOutOfRangeError,
-    Outgoing,
-    Place,
-    Polled,
-    ProducerFencedError,
-    Record,
-    TopicSpec,
-    partition_of,
-)
+from feeds.kafka_clients import KafkaConsumer, KafkaProducer
+from feeds.log import BATCH_BYTES_MAX, Place, TopicSpec
+from feeds.wire import aiokafka, topic_partition, translated
 
 __all__ = ["KafkaLog"]
 
-BATCH_BYTES: Final = 1_000_000
-"""Bytes of one record batch; the broker's default limit is 1 MiB a request."""
 REQUEST_TIMEOUT_MS: Final = 15_000
+VISIBLE_TRIES_MAX: Final = 200
+VISIBLE_WAIT_SECONDS: Final = 0.05
+COMPACTION: Final = "cleanup.policy"
+RETENTION: Final = "retention.ms"
 TRANSACTION_TIMEOUT_MS: Final = 15_000
 """An open transaction of a dead engine hides its topics from readers for this long at most."""
 
@@ -40,6 +33,7 @@ class KafkaLog:
     Args:
         brokers: ``host:port``, several separated by commas.
         options: what every client gets (security), by aiokafka's names.
+        transaction_timeout_ms: when the broker aborts what a producer leaves open, and fences it.
         check_crcs: verify each record batch on reading. Half the cost of reading blocks, which
             carry a checksum of their own; the only check that single records have.
     """
@@ -49,6 +43,7 @@ class KafkaLog:
         brokers: str,
         *,
         options: Mapping[str, Any] | None = None,
+        transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
         check_crcs: bool = True,
     ) -> None:
         self._options = {
@@ -56,29 +51,29 @@ class KafkaLog:
             "request_timeout_ms": REQUEST_TIMEOUT_MS,
             **(options or {}),
         }
+        self._transaction_timeout_ms = transaction_timeout_ms
         self._check_crcs = check_crcs
         self._admin: Any = None
+        self._open: set[KafkaProducer | KafkaConsumer] = set()
 
     async def _client(self) -> Any:
-
         if self._admin is None:
-            admin = _aiokafka().admin.AIOKafkaAdminClient(**self._options)
-            with _translated("connect"):
-                await admin.start()
+            admin = aiokafka().admin.AIOKafkaAdminClient(**self._options)
+            await _started("connect", admin.start, admin.close)
             self._admin = admin
         return self._admin
 
     async def create(self, topics: Sequence[TopicSpec]) -> None:
-        """Create what is missing; replication is the broker's default."""
+        """Create what is missing."""
         admin = await self._client()
-        with _translated("create topics"):
+        with translated("create topics"):
             known = set(await admin.list_topics())
             missing = [
-                _aiokafka().admin.NewTopic(
+                aiokafka().admin.NewTopic(
                     spec.name,
                     spec.partitions,
-                    1,
-                    topic_configs={"cleanup.policy": "compact"} if spec.compacted else {},
+                    spec.replication,
+                    topic_configs=_settings(spec),
                 )
                 for spec in topics
                 if spec.name not in known
@@ -86,7 +81,7 @@ class KafkaLog:
             if missing:
                 _check_created(await admin.create_topics(missing))
         for spec in topics:
-            there = await self.partitions(spec.name)
+            there = await self._visible(spec.name)
             if there != spec.partitions:
                 raise FeedError(
                     f"topic {spec.name} has {there} partitions, expected {spec.partitions}",
@@ -95,19 +90,55 @@ class KafkaLog:
 
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has."""
+        return len(await self._partitions(topic))
+
+    async def _partitions(self, topic: str) -> list[Any]:
+        """All topics are asked for: a question about one creates it on many brokers."""
         admin = await self._client()
-        with _translated(f"describe {topic}"):
-            described = await admin.describe_topics([topic])
-        if not described or described[0]["error_code"] or not described[0]["partitions"]:
-            raise FeedError(f"topic {topic} does not exist", retriable=False)
-        return len(described[0]["partitions"])
+        with translated(f"describe {topic}"):
+            for described in await admin.describe_topics():
+                if described["topic"] == topic and described["partitions"]:
+                    return list(described["partitions"])
+        raise FeedError(f"topic {topic} does not exist", retriable=False)
+
+    async def _visible(self, topic: str) -> int:
+        """Partitions of a topic just created: a broker hears of it a little later than the
+        controller that created it."""
+        for _ in range(VISIBLE_TRIES_MAX):
+            try:
+                return await self.partitions(topic)
+            except FeedError as error:
+                if error.retriable:
+                    raise
+            await asyncio.sleep(VISIBLE_WAIT_SECONDS)
+        return await self.partitions(topic)
+
+    async def describe(self, topic: str) -> TopicSpec:
+        """How the topic is."""
+        partitions = await self._partitions(topic)
+        admin = await self._client()
+        wanted = {COMPACTION: None, RETENTION: None}
+        resources = aiokafka().admin.config_resource
+        with translated(f"describe {topic}"):
+            asked = resources.ConfigResource(resources.ConfigResourceType.TOPIC, topic, wanted)
+            ((response,),) = [answer.resources for answer in await admin.describe_configs([asked])]
+            if response[0]:
+                raise aiokafka().errors.for_code(response[0])(topic)
+        told = {name: value for name, value, *_ in response[4]}
+        return TopicSpec(
+            topic,
+            partitions=len(partitions),
+            compacted="compact" in told[COMPACTION],
+            retention_ms=int(told[RETENTION]),
+            replication=len(partitions[0]["replicas"]),
+        )
 
     async def bounds(self, place: Place) -> tuple[int, int]:
         """First offset kept, and the one that comes next."""
         consumer = await self._consumer(committed=False)
         try:
-            with _translated(f"bounds of {place}"):
-                where = _topic_partition(place)
+            with translated(f"bounds of {place}"):
+                where = topic_partition(place)
                 first = await consumer.beginning_offsets([where])
                 end = await consumer.end_offsets([where])
         finally:
@@ -117,27 +148,25 @@ class KafkaLog:
     async def truncate(self, place: Place, before: int) -> None:
         """Drop what lies below ``before``."""
         admin = await self._client()
-        with _translated(f"truncate {place}"):
+        with translated(f"truncate {place}"):
             await admin.delete_records(
-                {_topic_partition(place): _aiokafka().admin.RecordsToDelete(before)}
+                {topic_partition(place): aiokafka().admin.RecordsToDelete(before)}
             )
 
-    async def producer(self, transactional_id: str | None = None) -> _Producer:
+    async def producer(self, transactional_id: str | None = None) -> KafkaProducer:
         """An idempotent producer; one with an id fences its predecessors."""
-        producer = _aiokafka().AIOKafkaProducer(
+        producer = aiokafka().AIOKafkaProducer(
             **self._options,
             enable_idempotence=True,
-            max_batch_size=BATCH_BYTES,
+            max_batch_size=BATCH_BYTES_MAX,
             transactional_id=transactional_id,
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            transaction_timeout_ms=self._transaction_timeout_ms,
         )
-        with _translated("start the producer"):
-            await producer.start()
-        return _Producer(producer)
+        await _started("start the producer", producer.start, producer.stop)
+        return KafkaProducer(producer, self._open)
 
     async def _consumer(self, *, committed: bool) -> Any:
-
-        consumer = _aiokafka().AIOKafkaConsumer(
+        consumer = aiokafka().AIOKafkaConsumer(
             **self._options,
             group_id=None,
             enable_auto_commit=False,
@@ -145,156 +174,54 @@ class KafkaLog:
             isolation_level="read_committed" if committed else "read_uncommitted",
             check_crcs=self._check_crcs,
         )
-        with _translated("start the consumer"):
-            await consumer.start()
+        await _started("start the consumer", consumer.start, consumer.stop)
         return consumer
 
     async def consumer(
         self, positions: Mapping[Place, int], *, committed: bool = True
-    ) -> _Consumer:
+    ) -> KafkaConsumer:
         """A reader of these partitions from these offsets."""
         consumer = await self._consumer(committed=committed)
-        consumer.assign([_topic_partition(place) for place in sorted(positions)])
-        reader = _Consumer(consumer)
+        consumer.assign([topic_partition(place) for place in sorted(positions)])
+        reader = KafkaConsumer(consumer, self._open)
         for place, offset in positions.items():
             reader.seek(place, offset)
         return reader
 
     async def close(self) -> None:
-        """Close the connection used for questions; producers and consumers have their own."""
+        """Close the connection used for questions, and every client that is still open."""
+        for client in list(self._open):
+            await client.close()
         if self._admin is not None:
             await self._admin.close()
             self._admin = None
 
 
-class _Producer:
-    def __init__(self, producer: Any) -> None:
-        self._producer = producer
-        self._partitions: dict[str, int] = {}
-
-    async def send(self, records: Sequence[Outgoing]) -> list[int]:
-        """One batch a partition at a time: ``send`` of single records costs 17 times as much."""
-        with _translated("send"):
-            for topic in {record.topic for record in records} - self._partitions.keys():
-                self._partitions[topic] = len(await self._producer.partitions_for(topic))
-            places: dict[tuple[str, int], list[int]] = {}
-            for number, record in enumerate(records):
-                partition = record.partition
-                if partition is None:
-                    partition = partition_of(record.key, self._partitions[record.topic])
-                places.setdefault((record.topic, partition), []).append(number)
-            sent = []
-            for (topic, partition), numbers in places.items():
-                for batch, members in self._batches(records, numbers):
-                    future = await self._producer.send_batch(batch, topic, partition=partition)
-                    sent.append((future, members))
-            offsets = [-1] * len(records)
-            for future, members in sent:
-                first = (await future).offset
-                for place, number in enumerate(members):
-                    offsets[number] = first + place
-            return offsets
-
-    def _batches(
-        self, records: Sequence[Outgoing], numbers: Sequence[int]
-    ) -> Iterator[tuple[Any, list[int]]]:
-        batch, members = self._producer.create_batch(), list[int]()
-        for number in numbers:
-            while not _appended(batch, records[number]):
-                if not members:
-                    raise FeedError(
-                        f"a record of {len(records[number].value or b'')} bytes fits no batch",
-                        retriable=False,
-                    )
-                yield batch, members
-                batch, members = self._producer.create_batch(), []
-            members.append(number)
-        if members:
-            yield batch, members
-
-    async def begin(self) -> None:
-        with _translated("begin"):
-            await self._producer.begin_transaction()
-
-    async def commit(self) -> None:
-        """A cancelled commit still happens, so whoever waits may go, but the commit goes on."""
-        with _translated("commit"):
-            await asyncio.shield(asyncio.ensure_future(self._producer.commit_transaction()))
-
-    async def abort(self) -> None:
-        with _translated("abort"):
-            await asyncio.shield(asyncio.ensure_future(self._producer.abort_transaction()))
-
-    async def close(self) -> None:
-        with _translated("close"):
-            await self._producer.stop()
+async def _started(
+    what: str, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]
+) -> None:
+    """A client that fails to start, or is cancelled while it does, lets go of its connections."""
+    started = False
+    try:
+        with translated(what):
+            await start()
+        started = True
+    finally:
+        if not started:
+            await stop()
 
 
-class _Consumer:
-    def __init__(self, consumer: Any) -> None:
-        self._consumer = consumer
-
-    async def poll(self, *, records_max: int = RECORDS_MAX, timeout_ms: int = 0) -> Polled:
-        with _translated("poll"):
-            polled = await self._consumer.getmany(max_records=records_max, timeout_ms=timeout_ms)
-        return [
-            (Place(where.topic, where.partition), cast("Sequence[Record]", records))
-            for where, records in sorted(polled.items())
-        ]
-
-    def seek(self, place: Place, offset: int) -> None:
-        with _translated(f"seek {place}"):
-            self._consumer.seek(_topic_partition(place), offset)
-
-    def pause(self, places: Iterable[Place]) -> None:
-        self._consumer.pause(*map(_topic_partition, places))
-
-    def resume(self, places: Iterable[Place]) -> None:
-        self._consumer.resume(*map(_topic_partition, places))
-
-    async def close(self) -> None:
-        with _translated("close"):
-            await self._consumer.stop()
-
-
-def _aiokafka() -> Any:
-    import aiokafka.admin  # type: ignore[import-untyped]  # the package ships no types
-    import aiokafka.errors  # type: ignore[import-untyped]
-
-    return aiokafka
-
-
-def _topic_partition(place: Place) -> Any:
-    return _aiokafka().TopicPartition(place.topic, place.partition)
-
-
-def _appended(batch: Any, sent: Outgoing) -> bool:
-    fields = {"key": sent.key, "value": sent.value, "timestamp": sent.timestamp_ms}
-    return batch.append(**fields, headers=list(sent.headers)) is not None
+def _settings(spec: TopicSpec) -> dict[str, str]:
+    settings = dict(spec.settings)
+    if spec.compacted:
+        settings[COMPACTION] = "compact"
+    if spec.retention_ms is not None:
+        settings[RETENTION] = str(spec.retention_ms)
+    return settings
 
 
 def _check_created(response: Any) -> None:
-    errors = _aiokafka().errors
+    errors = aiokafka().errors
     for topic, code, *_ in response.topic_errors:
         if code and errors.for_code(code) is not errors.TopicAlreadyExistsError:
             raise errors.for_code(code)(topic)
-
-
-@contextmanager
-def _translated(what: str) -> Iterator[None]:
-    """Whatever the client raises is ours from here on."""
-    errors = _aiokafka().errors
-    try:
-        yield
-    except (errors.ProducerFenced, errors.InvalidProducerEpoch) as error:
-        raise ProducerFencedError(f"kafka {what}: a newer producer took over ({error})") from error
-    except errors.OffsetOutOfRangeError as error:
-        raise OffsetOutOfRangeError(f"kafka {what}: position not in the log ({error})") from error
-    except (errors.KafkaError, OSError, TimeoutError) as error:
-        retriable = getattr(error, "retriable", False) or not isinstance(error, errors.KafkaError)
-        retriable = retriable or isinstance(error, errors.KafkaTimeoutError)
-        raise FeedError(
-            f"kafka {what}: {type(error).__name__}: {error}", retriable=retriable
-        ) from error
-    except (errors.IllegalOperation, errors.IllegalStateError, AssertionError) as error:
-        raise FeedError(f"kafka {what}: {error}", retriable=False) from error

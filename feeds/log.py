@@ -17,6 +17,7 @@ from msgspec import Struct
 from engine.errors import FeedError
 
 __all__ = [
+    "BATCH_BYTES_MAX",
     "RECORDS_MAX",
     "Consumer",
     "Headers",
@@ -34,6 +35,8 @@ __all__ = [
 
 Headers = tuple[tuple[str, bytes], ...]
 
+BATCH_BYTES_MAX: Final = 1_000_000
+"""Bytes of one record with what surrounds it; brokers take 1 MiB where nobody set another limit."""
 RECORDS_MAX: Final = 500
 """Records of one poll. More of them cost more each: the garbage collector walks the long lists."""
 
@@ -63,11 +66,21 @@ class Place(Struct, frozen=True, order=True, gc=False):
 
 
 class TopicSpec(Struct, frozen=True):
-    """How a topic is created; a partition count is for ever, since keys would move."""
+    """How a topic is created; a partition count is for ever, since keys would move.
+
+    Attributes:
+        compacted: whether the broker may drop every record of a key but the last.
+        retention_ms: how long records are kept, -1 for ever; ``None`` is the broker's default.
+        replication: copies on different brokers.
+        settings: further ones by Kafka's names.
+    """
 
     name: str
     partitions: int = 1
     compacted: bool = False
+    retention_ms: int | None = None
+    replication: int = 1
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 class Record(Protocol):
@@ -180,11 +193,18 @@ class Log(Protocol):
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has."""
 
+    async def describe(self, topic: str) -> TopicSpec:
+        """How the topic is, ``settings`` left out; raises `FeedError` where there is none."""
+
     async def bounds(self, place: Place) -> tuple[int, int]:
         """First offset kept, and the offset that the next record will get at the earliest."""
 
     async def truncate(self, place: Place, before: int) -> None:
-        """Drop the records below that offset, as retention does."""
+        """Drop the records below that offset, as retention does.
+
+        Raises:
+            OffsetOutOfRangeError: if the log ends before it.
+        """
 
     async def producer(self, transactional_id: str | None = None) -> Producer:
         """A producer, ready to send.
@@ -202,7 +222,7 @@ class Log(Protocol):
         """
 
     async def close(self) -> None:
-        """Let go of the broker."""
+        """Let go of the broker, and of every producer and consumer that is still open."""
 
 
 def partition_of(key: bytes | None, partitions: int) -> int:

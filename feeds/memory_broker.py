@@ -10,9 +10,18 @@ import asyncio
 from enum import Enum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import FeedError
-from feeds.log import Headers, Outgoing, Place, TopicSpec, partition_of
+from feeds.log import (
+    BATCH_BYTES_MAX,
+    Headers,
+    OffsetOutOfRangeError,
+    Outgoing,
+    Place,
+    TopicSpec,
+    partition_of,
+)
 
 __all__ = ["Entry", "MemoryBroker", "MemoryRecord", "Owner", "Partition", "State", "Transaction"]
 
@@ -88,6 +97,7 @@ class MemoryBroker:
     def __init__(self) -> None:
         self.available = True
         self._topics: dict[str, list[Partition]] = {}
+        self._specs: dict[str, TopicSpec] = {}
         self._owners: dict[str, Owner] = {}
         self._changed = asyncio.Event()
 
@@ -110,15 +120,25 @@ class MemoryBroker:
     def create(self, spec: TopicSpec) -> None:
         """Create the topic, or find it with as many partitions."""
         there = self._topics.setdefault(spec.name, [Partition() for _ in range(spec.partitions)])
+        self._specs.setdefault(spec.name, spec)
         if len(there) != spec.partitions:
             raise FeedError(
                 f"topic {spec.name} has {len(there)} partitions, expected {spec.partitions}",
                 retriable=False,
             )
 
+    def describe(self, name: str) -> TopicSpec:
+        """How the topic was created; what was left to the broker is kept for ever."""
+        self.topic(name)
+        spec = self._specs[name]
+        kept_ms = -1 if spec.retention_ms is None else spec.retention_ms
+        return replace(spec, retention_ms=kept_ms, settings=())
+
     def append(self, sent: Outgoing, transaction: Transaction | None) -> int:
         """Write at the end of the partition; returns the offset."""
         partitions = self.topic(sent.topic)
+        if (size := len(sent.value or b"") + len(sent.key or b"")) > BATCH_BYTES_MAX:
+            raise FeedError(f"a record of {size} bytes fits no batch", retriable=False)
         number = sent.partition
         if number is None:
             number = partition_of(sent.key, len(partitions))
@@ -169,6 +189,10 @@ class MemoryBroker:
     def truncate(self, place: Place, before: int) -> None:
         """Forget what lies below ``before`` and is decided."""
         partition = self.partition(place)
+        if before > partition.end:
+            raise OffsetOutOfRangeError(
+                f"{place}: cannot drop to {before}, it ends {partition.end}"
+            )
         keep = min(max(before, partition.start), partition.stable_end())
         del partition.entries[: keep - partition.start]
         partition.start = keep

@@ -95,6 +95,11 @@ class MemoryLog:
         self.check()
         return len(self.broker.topic(topic))
 
+    async def describe(self, topic: str) -> TopicSpec:
+        """How the topic is."""
+        self.check()
+        return self.broker.describe(topic)
+
     async def bounds(self, place: Place) -> tuple[int, int]:
         """First offset kept, and the one that comes next."""
         self.check()

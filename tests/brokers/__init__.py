@@ -4,7 +4,14 @@
 and Maven. A test module imports the fixtures it uses.
 """
 
-from tests.brokers.apache import ApacheKafka, apache_brokers, apache_kafka
+from tests.brokers.apache import ApacheKafka, apache_brokers, apache_kafka, apache_quick
 from tests.brokers.noida import kafka_brokers, noida_db
 
-__all__ = ["ApacheKafka", "apache_brokers", "apache_kafka", "kafka_brokers", "noida_db"]
+__all__ = [
+    "ApacheKafka",
+    "apache_brokers",
+    "apache_kafka",
+    "apache_quick",
+    "kafka_brokers",
+    "noida_db",
+]

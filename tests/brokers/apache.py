@@ -19,7 +19,15 @@ from tests.brokers.distribution import Distribution, MissingError, distribution
 from tests.brokers.ports import free_ports, wait_until_it_listens
 from tests.brokers.settings import properties_of
 
-__all__ = ["REQUIRE_VARIABLE", "ApacheKafka", "apache_brokers", "apache_kafka"]
+__all__ = [
+    "REQUIRE_VARIABLE",
+    "ApacheKafka",
+    "apache",
+    "apache_brokers",
+    "apache_kafka",
+    "apache_quick",
+    "programs",
+]
 
 REQUIRE_VARIABLE = "LEVSIM_REQUIRE"
 """Words in it name what must be there: with ``apache-kafka`` its absence fails, and skips not."""
@@ -121,11 +129,15 @@ def apache_kafka(tmp_path: Path) -> Iterator[ApacheKafka]:
 
 
 @pytest.fixture(scope="session")
-def apache_brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``host:port`` of an Apache Kafka for the whole session; topics and ids have names of their
-    own."""
-    if there := os.environ.get(BOOTSTRAP_VARIABLE):
-        yield there
-    else:
-        with apache(tmp_path_factory.mktemp("apache-kafka")) as broker:
-            yield broker.brokers
+def apache_quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``host:port`` of an Apache Kafka of ours for the whole session, which compacts, expires and
+    aborts within a second; topics and ids have names of their own."""
+    with apache(tmp_path_factory.mktemp("apache-kafka")) as broker:
+        yield broker.brokers
+
+
+@pytest.fixture(scope="session")
+def apache_brokers(request: pytest.FixtureRequest) -> str:
+    """``host:port`` of any Apache Kafka: the one that the environment names, else the quick one."""
+    there = os.environ.get(BOOTSTRAP_VARIABLE)
+    return there or str(request.getfixturevalue("apache_quick"))

@@ -39,5 +39,6 @@ num.network.threads=2
 num.io.threads=2
 log.cleaner.backoff.ms=200
 log.cleaner.dedupe.buffer.size=8388608
+log.initial.task.delay.ms=200
 log.retention.check.interval.ms=500
 """

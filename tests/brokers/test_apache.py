@@ -62,6 +62,34 @@ async def test_what_was_committed_survives(apache_kafka: ApacheKafka, end: str) 
 
 
 @pytest.mark.kafka
+async def test_broker_dies_while_it_commits(apache_kafka: ApacheKafka) -> None:
+    """Whatever a commit had reached when the broker was killed, once it is back a successor finds
+    all of the transaction or nothing, alike in both topics, and it stays so."""
+    log = KafkaLog(apache_kafka.brokers)
+    await log.create([TopicSpec("events"), TopicSpec("journal")])
+    before: list[bytes | None] = []
+    for number in range(3):
+        producer = await log.producer("engine-0")
+        await producer.begin()
+        word = b"%d" % number
+        await producer.send([Outgoing("events", word), Outgoing("journal", word)])
+        committing = asyncio.ensure_future(producer.commit())
+        for _ in range(number * 4):
+            await asyncio.sleep(0)
+        apache_kafka.kill()
+        apache_kafka.start()
+        heir = await log.producer("engine-0")
+        decided = values(await read_all(log, "journal"))
+        assert decided in (before, [*before, word])
+        assert values(await read_all(log, "events")) == decided
+        await asyncio.gather(committing, return_exceptions=True)
+        assert values(await read_all(log, "journal")) == decided
+        before = decided
+        await heir.close()
+    await log.close()
+
+
+@pytest.mark.kafka
 async def test_paused_broker_answers_later(apache_kafka: ApacheKafka) -> None:
     """A paused broker says nothing; when it goes on, what waited is done, once."""
     log = KafkaLog(apache_kafka.brokers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -24,13 +25,20 @@ from feeds.log import (
 )
 from feeds.memory_log import MemoryLog
 
-__all__ = ["LogContract", "read_all", "values"]
+__all__ = ["LogContract", "a_topic", "read_all", "values"]
 
 POLLS_IDLE = 3
 IDLE_POLL_MS = 100
 POLLS_MAX = 500
 _names = (f"contract-{uuid4().hex[:8]}-{number}" for number in itertools.count())
 """Topics of tests: a broker that was there before may know those of earlier sessions."""
+
+
+async def a_topic(log: Log, *, partitions: int = 1, **settings: Any) -> str:
+    """A fresh topic; settings are those of `TopicSpec`."""
+    name = next(_names)
+    await log.create([TopicSpec(name, partitions=partitions, **settings)])
+    return name
 
 
 async def read_all(
@@ -66,9 +74,7 @@ class LogContract:
     @pytest.fixture
     async def topic(self, log: Log) -> str:
         """A fresh topic of one partition."""
-        name = next(_names)
-        await log.create([TopicSpec(name)])
-        return name
+        return await a_topic(log)
 
     async def test_roundtrip(self, log: Log, topic: str) -> None:
         """Key, value, headers and time come back; a tombstone is no empty value."""
@@ -98,8 +104,7 @@ class LogContract:
 
     async def test_keys_stay_together(self, log: Log) -> None:
         """A key is always in one partition, and it is the one that the rule says."""
-        name = next(_names)
-        await log.create([TopicSpec(name, partitions=3)])
+        name = await a_topic(log, partitions=3)
         producer = await log.producer()
         keys = [b"user-%d" % (number % 40) for number in range(200)]
         await producer.send([Outgoing(name, b"%d" % i, key) for i, key in enumerate(keys)])
@@ -174,8 +179,7 @@ class LogContract:
 
     async def test_transaction_spans_topics(self, log: Log, topic: str) -> None:
         """Output and journal are decided together, whatever topics they are in."""
-        second = next(_names)
-        await log.create([TopicSpec(second)])
+        second = await a_topic(log)
         producer = await log.producer(f"{topic}-writer")
         for end in (producer.abort, producer.commit):
             await producer.begin()
@@ -245,8 +249,7 @@ class LogContract:
 
     async def test_pause(self, log: Log) -> None:
         """A paused partition says nothing and loses nothing."""
-        name = next(_names)
-        await log.create([TopicSpec(name, partitions=2)])
+        name = await a_topic(log, partitions=2)
         left, right = Place(name, 0), Place(name, 1)
         producer = await log.producer()
         await producer.send([Outgoing(name, b"%d" % n, partition=n) for n in (0, 1)])

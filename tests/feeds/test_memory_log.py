@@ -10,10 +10,11 @@ from engine.errors import FeedError
 from feeds.log import Log, Outgoing, Place, ProducerFencedError, TopicSpec
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import KILL_POINTS, Killed, MemoryLog
+from tests.feeds.exactly_once_contract import ExactlyOnceContract
 from tests.feeds.log_contract import LogContract, read_all, values
 
 
-class TestContract(LogContract):
+class TestContract(LogContract, ExactlyOnceContract):
     """The contract, in memory."""
 
     @pytest.fixture
