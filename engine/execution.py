@@ -29,7 +29,8 @@ __all__ = ["Desk", "DeskState", "Order", "Scene"]
 
 TRIES_MAX: Final = 1_000
 """After so many attempts a plan ends with what it has; at the default pause that is a quarter of an
-hour."""
+hour. A close has no such end: contracts that are held are somebody's risk until they are gone, and
+its next attempt is an alarm."""
 
 
 class Scene(Protocol):
@@ -204,7 +205,7 @@ class Desk:
     def _retry(self, scene: Scene, order: Order, reason: str) -> None:
         order.tries += 1
         deal = order.request is not None
-        given_up = deal or order.tries >= TRIES_MAX
+        given_up = deal or (order.tries >= TRIES_MAX and order.purpose != "close")
         pause = max(self.account.spec.hedge.retry_ns, MILLISECOND_NS)
         order.arrives_ns = NEVER_NS if given_up else scene.ts_ns + pause
         scene.tape.say(

@@ -228,6 +228,21 @@ def test_trade_ids_are_those_of_a_symbol() -> None:
     assert refused(rows, two_symbols()) == [(4, "duplicate"), (5, "duplicate")]
 
 
+@pytest.mark.parametrize("symbols", [(0, 0, 0, 0, 0), (0, 1, 0, 1, 0), (1, 1, 0, 0, 1)])
+def test_one_far_price_makes_no_duplicates(symbols: tuple[int, ...]) -> None:
+    """A price that sends a block the slow way is refused alone: the ids of its neighbours are as
+    new as before.
+
+    Catches ids taken down by the quick look at a block, which then refuses all of its trades.
+    """
+    prices = (100.0, 101.0, 100.0, 1e9, 101.0)
+    rows = [
+        a_row(TRADE, T0 + n, price, 1.0, 1, 50 + n, symbol=symbol)
+        for n, (symbol, price) in enumerate(zip(symbols, prices, strict=True))
+    ]
+    assert refused(rows, two_symbols()) == [(3, "jump")]
+
+
 def on_trades() -> EngineSpec:
     """A product valued at the last trade."""
     return a_spec(markets=(a_market(mark_source="last"),))

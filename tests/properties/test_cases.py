@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from engine.engine import Engine
 from engine.events import CreationRequest, RedemptionRequest
+from engine.execution import TRIES_MAX
 from engine.sampler import Sampling
 from engine.signals import SignalSpec
 from engine.snapshot import restore, snapshot
 from engine.ticks import Kind
 from engine.units import SECOND_NS
+from engine.venue.book import BookSpec
 from strategies import LeverageBand, Schedule, TrendVol
 from tests.builders import (
     T0,
@@ -78,6 +80,50 @@ def test_orders_under_way_when_a_product_closes() -> None:
     )
     assert said.named("product_closed")
     assert said.named("creation_refused")
+
+
+RUIN = LeverageBand(target=9.0, low=0.0, high=1e6)
+"""Does nothing until NAV is gone."""
+
+
+def closed_at_last(said: Run, product: str) -> int:
+    """How often the close was tried; asserts that it ended with nothing held, and said so once."""
+    (closed,) = [e for e in said.named("product_closed") if e.product == product]
+    tries = [e for e in said.named("order_unfilled") if e.product == product]
+    fills = [e for e in said.named("order_filled") if e.product == product]
+    assert sum(fill.lots for fill in fills) == 0
+    assert closed.ts_ns == fills[-1].ts_ns
+    assert all(e.retry_ns > e.ts_ns for e in tries)
+    return len(tries)
+
+
+def test_a_close_goes_on_until_the_book_has_refilled() -> None:
+    """In a book that another product has emptied a close takes what comes back, try after try, and
+    the product is closed when its last contract is gone, not before.
+
+    Catches a close that gives up after a thousand tries with contracts still held.
+    """
+    book = BookSpec(model="depth", depth_at_1pct=1e4, half_life_s=600.0)
+    spec = a_spec(
+        (a_product("BTC9L", seed_atoms=600 * 10**6, retry_ns=15 * 10**6), (RUIN,)),
+        (
+            a_product("BTC1S", seed_atoms=134_000 * 10**6),
+            (Schedule(target=-1.0, every_s=1e6),),
+        ),
+        markets=[a_market(book=book)],
+    )
+    said = agree(spec, a_tape([100.0, 100.0, *[80.0] * 60]))
+    assert closed_at_last(said, "BTC9L") > TRIES_MAX
+
+
+def test_a_close_outlasts_a_stale_market() -> None:
+    """A close that is refused while its market is stale is sent again until the market is back."""
+    hedge = {"latency_ns": 90 * SECOND_NS, "retry_ns": 10**8, "when_stale": "refuse"}
+    spec = a_spec((a_product(**hedge), (RUIN,)))
+    rows = [a_row(Kind.MARK, T0 + n * SECOND_NS, 100.0) for n in range(0, 120, 30)]
+    rows += [a_row(Kind.MARK, T0 + n * SECOND_NS, 80.0) for n in (121, 400, 401, 402)]
+    said = agree(spec, a_tape(rows))
+    assert closed_at_last(said, "BTC3L") > TRIES_MAX
 
 
 def test_a_product_without_units_is_closed_at_the_next_price() -> None:
