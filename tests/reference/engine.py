@@ -65,7 +65,8 @@ class ReferenceEngine:
         self.user_nav: list[tuple[Any, ...]] = []
         self.users = Users(spec.population, spec.users)
         self.judge = Judge(len(spec.symbols))
-        self.markets = [Market(market, self.log) for market in spec.markets]
+        funds: dict[str, int] = {}
+        self.markets = [Market(market, self.log, funds) for market in spec.markets]
         self.products: list[Product] = []
         for number, product in enumerate(spec.products):
             market = self.markets[product.market]

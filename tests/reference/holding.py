@@ -15,9 +15,10 @@ class Holding:
     """Cash and lots of one product, its units, and the causes of its equity, all in atoms and
     steps."""
 
-    def __init__(self, spec: ProductSpec, contract: Contract) -> None:
+    def __init__(self, spec: ProductSpec, contract: Contract, funds: dict[str, int]) -> None:
         self.spec = spec
         self.contract = contract
+        self.funds = funds  # the venue's insurance by quote asset, common to all
         self.cash = 0
         self.quote = 0
         self.lots = 0
@@ -118,16 +119,18 @@ class Holding:
             self.parts["rounding"] += self.nav(mark) - before
 
     def cover(self, payer: str, deficit: int) -> int:
-        """What a payer puts in of a deficit: nobody feeds the insurance, the reserve has what it
-        has, the issuer all."""
+        """What a payer puts in of a deficit: the venue's fund and the reserve have what they have,
+        the issuer all."""
+        asset, paid = self.contract.quote_asset, deficit
         if payer == "insurance":
-            return 0
-        paid = min(deficit, self.reserve) if payer == "reserve" else deficit
-        if payer == "reserve":
+            paid = min(deficit, self.funds[asset])
+            self.funds[asset] -= paid
+        elif payer == "reserve":
+            paid = min(deficit, self.reserve)
             self.reserve -= paid
         if self.contract.inverse:
             self.quote += paid
         else:
             self.cash += paid
-        self.parts["issuer"] += paid
+        self.parts["insurance" if payer == "insurance" else "issuer"] += paid
         return paid

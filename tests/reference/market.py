@@ -25,9 +25,11 @@ EIGHT_HOURS_NS = 8 * 3_600 * 10**9
 class Market:
     """The market as of the last row; ``spec`` is a ``MarketSpec`` of ``engine.market``."""
 
-    def __init__(self, spec: Any, log: Any) -> None:
-        self.spec, self.log = spec, log
+    def __init__(self, spec: Any, log: Any, funds: dict[str, int]) -> None:
+        self.spec, self.log, self.funds = spec, log, funds
         self.contract = Contract(spec.contract)
+        asset = self.contract.quote_asset
+        funds[asset] = funds.get(asset, 0) + spec.insurance_atoms
         self.book = Book(spec.book)
         self.signals = Signals(spec.signals)
         self.products: list[Product] = []

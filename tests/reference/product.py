@@ -36,7 +36,7 @@ class Product:
     ) -> None:
         self.number, self.spec, self.market, self.users = number, spec, market, users
         self.contract = market.contract
-        self.holding = Holding(spec, market.contract)
+        self.holding = Holding(spec, market.contract, market.funds)
         self.policies = list(policies)
         self.memories = [policy.initial_state() for policy in policies]
         self.faulted = [False] * len(self.policies)
