@@ -153,7 +153,7 @@ def test_ctrl_c(folder: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     )
-    for _ in range(200):
+    for _ in range(1_200):
         if (folder / "out" / "nav.parquet").exists():
             break
         time.sleep(0.05)
