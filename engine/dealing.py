@@ -8,6 +8,7 @@ their leverage and their next wake but for rounding, which favours them.
 from __future__ import annotations
 
 from fractions import Fraction
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +44,10 @@ class Dealing:
         queue: requests that wait, oldest first.
     """
 
-    __slots__ = ("_shared", "account", "changed", "desk", "pledged", "queue", "units", "users")
+    __slots__ = (
+        *("_shared", "_units_digest", "account", "changed", "desk", "pledged", "queue"),
+        *("units", "users"),
+    )
 
     def __init__(self, account: Account, desk: Desk, users: Users) -> None:
         self.account = account
@@ -54,12 +58,14 @@ class Dealing:
         self.pledged: dict[int, int] = {}
         self.changed: list[int] = []
         self._shared = False
+        self._units_digest = b""
 
     def issue(self) -> tuple[int, int, int]:
         """The first units, one per quote: ``(users' units, issuer's units, quote atoms paid)``."""
         spec = self.account.spec
         step = UNIT_STEPS // 10 ** asset_decimals(self.account.contract.quote_asset)
         self._grow()
+        self._units_digest = b""
         paid = spec.seed_atoms
         count, each = spec.population
         self.units[:count] += each * step
@@ -267,7 +273,14 @@ class Dealing:
         self._shared = True
         return self.units
 
+    def units_digest(self) -> bytes:
+        """Hash of all users' units, worked out again only where they changed."""
+        if not self._units_digest:
+            self._units_digest = sha256(self.units.tobytes()).digest()
+        return self._units_digest
+
     def _change(self, user: int, units: int) -> None:
+        self._units_digest = b""
         if self._shared:
             self.units = self.units.copy()
             self._shared = False
@@ -277,6 +290,7 @@ class Dealing:
     def _grow(self) -> None:
         missing = len(self.users) - len(self.units)
         if missing > 0:
+            self._units_digest = b""
             self.units = np.concatenate([self.units, np.zeros(missing, np.int64)])
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "InvariantError",
     "LevsimError",
     "PolicyError",
+    "ReplayMismatchError",
     "SnapshotError",
 ]
 
@@ -56,6 +57,12 @@ class FeedError(LevsimError):
 
 class InvariantError(LevsimError):
     """A broken promise of ours, never caught in the heart: stop without committing."""
+
+
+class ReplayMismatchError(LevsimError):
+    """A replay of the journal came to another state than the one committed; nothing is repaired."""
+
+    exit_code = 5
 
 
 class SnapshotError(LevsimError):

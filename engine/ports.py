@@ -1,23 +1,41 @@
-"""The two sides of the heart: where steps come from and where outputs go.
+"""The two sides of the heart: where steps come from, where outputs go, and what is kept between.
 
-``Source`` and ``Sink`` are what files, the in-memory log and Kafka look like to the service. The
-heart never sees them. A batch names the inputs it was made of, so that the order of inputs can be
-journalled with the outputs.
+``Source`` and ``Sink`` are what the log in memory and Kafka look like to the service; the heart
+never sees them. A batch names the inputs it was made of, so that their order can be journalled in
+one transaction with the outputs. A ``Session`` is one engine's hold on its shard: whoever opens the
+next one takes over, and finds in it how far the last one came.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
+from engine.outputs import Outputs
 from engine.ticks import Step
 
-__all__ = ["Batch", "DeadLetter", "Range", "Sink", "Source"]
+__all__ = [
+    "CLOCK",
+    "Batch",
+    "DeadLetter",
+    "JournalledStep",
+    "Mark",
+    "Range",
+    "Recovered",
+    "Session",
+    "Sink",
+    "Source",
+    "Taken",
+]
+
+CLOCK = "clock"
+"""The input that is in no topic: beats of the service's own clock; its offsets are times."""
 
 
 class Range(Struct, frozen=True, array_like=True, gc=False):
-    """Rows ``[start, end)`` of one input, in processing order: a run-length of the journal."""
+    """Offsets ``[start, end)`` of one input, in processing order: a run-length of the journal."""
 
     input: str
     start: int
@@ -35,31 +53,118 @@ class DeadLetter(Struct, frozen=True, gc=False):
 
 class Batch(Struct, frozen=True):
     """What a source hands over at once; bounded in rows. ``ranges`` are counted in the input's own
-    offsets."""
+    offsets. A batch without ranges says that nothing came for a while; ``ended`` names the inputs
+    that will bring no more."""
 
     step: Step
     ranges: tuple[Range, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
+    ended: tuple[str, ...] = ()
 
 
-@runtime_checkable
+class Mark(Struct, frozen=True, array_like=True, gc=False):
+    """The engine after a step, as the journal tells it: a replay that differs is found out.
+
+    Attributes:
+        step: how many steps there were; 0 before the first.
+        sequence: of the next row.
+        clock_ns: engine time.
+        digest: of the engine's state, hexadecimal.
+        finished: whether a finite input came to its end with this step.
+    """
+
+    step: int = 0
+    sequence: int = 0
+    clock_ns: int = 0
+    digest: str = ""
+    finished: bool = False
+
+
+class JournalledStep(Struct, frozen=True):
+    """A committed step: which inputs it took, in which order, and the engine after it."""
+
+    mark: Mark
+    ranges: tuple[Range, ...]
+
+
+class Taken(Struct, frozen=True):
+    """What one transaction makes durable: a step of one or more batches, whole or not at all.
+
+    Attributes:
+        mark, ranges: what the journal says of it.
+        parts: each batch with what it caused.
+        user_name: a user's name by index, as the engine knows it.
+        snapshot: the engine's state at ``mark``, now and then.
+    """
+
+    mark: Mark
+    ranges: tuple[Range, ...]
+    parts: Sequence[tuple[Batch, Outputs]]
+    user_name: Callable[[int], str]
+    snapshot: bytes | None = None
+
+
+class Recovered(Struct, frozen=True):
+    """How far the shard came: a state, and the steps committed after it.
+
+    Attributes:
+        snapshot: the engine's state at ``mark``; ``None`` before the first snapshot.
+        mark: where ``steps`` go on.
+        steps: in order; those whose outputs are in the log already.
+    """
+
+    snapshot: bytes | None = None
+    mark: Mark = Mark()
+    steps: tuple[JournalledStep, ...] = ()
+
+
 class Source(Protocol):
     """Steps in order."""
 
     async def read(self, sequence: int) -> Batch | None:
         """The next batch, its rows numbered from ``sequence``; ``None`` at the end of a finite
-        input."""
+        input.
+
+        Raises:
+            FeedError: if the world is away.
+        """
+
+    def again(self, sequence: int, ranges: Sequence[Range]) -> AsyncIterator[Batch]:
+        """The rows of a journalled step once more, numbered from ``sequence``; ``read`` goes on
+        behind them."""
 
     async def close(self) -> None:
         """Let go of the input."""
 
 
-@runtime_checkable
 class Sink(Protocol):
-    """Outputs in order; what it accepted is durable or will be re-sent."""
+    """Steps made durable, in order."""
 
-    async def write(self, outputs: Any, batch: Batch) -> None:
-        """Take the outputs of one batch, with the batch that caused them."""
+    async def commit(self, taken: Taken) -> None:
+        """Returns when outputs and journal are in the log, all at once.
+
+        Raises:
+            FeedError: when it is not known whether they are; the next session will know.
+        """
 
     async def close(self) -> None:
-        """Flush and let go."""
+        """Let go, finishing nothing."""
+
+
+class Session(Protocol):
+    """One engine's hold on its shard."""
+
+    @property
+    def recovered(self) -> Recovered:
+        """How far the sessions before it came."""
+
+    @property
+    def source(self) -> Source:
+        """Where to read on."""
+
+    @property
+    def sink(self) -> Sink:
+        """Where to write on."""
+
+    async def close(self) -> None:
+        """Let go of both."""

@@ -1,8 +1,9 @@
-"""The asyncio skin: batches from a source, through the heart, to a sink, in one task group.
+"""The asyncio skin: batches from a source, through the heart, to a sink, exactly once.
 
-A reader runs ahead by a bounded queue; the heart computes between two awaits; the position moves
-only when the sink has accepted. A slow sink therefore slows the source, and nothing is held without
-a bound. Whether to try again is decided here alone.
+A reader runs ahead by a bounded queue; the heart computes between two awaits; one step is committed
+while the next one is computed, never two at a time. A slow sink therefore slows the source, and
+nothing is held without a bound. After any error of the world the state is dropped and comes back
+from the journal: whether a commit happened is never guessed.
 """
 
 from __future__ import annotations
@@ -12,212 +13,230 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from time import perf_counter
+from typing import Any, Final
 
 import structlog
 from msgspec import Struct, field
 
-from engine.errors import FeedError
+from engine.engine import Engine, EngineSpec
+from engine.errors import FeedError, ReplayMismatchError
 from engine.events import Deleveraged, Rebalanced
-from engine.outputs import Outputs
-from engine.ports import Batch, Sink, Source
-from engine.ticks import Step
+from engine.ports import Batch, Mark, Range, Session, Taken
+from engine.snapshot import restore, state_digest
+from engine.steps import End, Observer, Pace, Steps
 
 __all__ = [
-    "ATTEMPTS_MAX",
     "QUEUE_BATCHES_MAX",
-    "Heart",
     "Progress",
-    "run_service",
+    "serve",
     "stop_on_signals",
 ]
 
 QUEUE_BATCHES_MAX: Final = 4
 """Batches read ahead of the heart."""
-ATTEMPTS_MAX: Final = 6
-"""Times that a retriable error of the world is met before the service stops."""
-RETRY_SECONDS: Final = 0.1
-"""Pause before the second attempt; doubled before each further one."""
 
 log = structlog.get_logger("levsim.service")
-T = TypeVar("T")
-
-
-class Heart(Protocol):
-    """What the service needs of an engine."""
-
-    @property
-    def sequence(self) -> int:
-        """Of the next row."""
-
-    def process(self, step: Step) -> Outputs:
-        """Everything that the rows cause."""
-
-    def finish(self) -> Outputs:
-        """The input ended: let its last instant pass."""
 
 
 class Progress(Struct):
-    """How far the sink has accepted.
+    """How far the service came.
 
     Attributes:
-        sequence: of the next row.
+        mark: the last committed step.
         positions: next offset of each input.
-        steps, events: how many were accepted.
-        finished: whether the input came to its end.
+        events: how many were committed by this process.
+        replayed: steps whose outputs were suppressed, since they were in the log already.
+        sessions: how often the shard was taken over.
     """
 
-    sequence: int
+    mark: Mark = Mark()
     positions: dict[str, int] = field(default_factory=dict)
-    steps: int = 0
     events: int = 0
-    finished: bool = False
-
-    def accept(self, batch: Batch, outputs: Outputs) -> None:
-        """The sink has taken everything that the batch caused."""
-        self.sequence = batch.step.end
-        self.positions.update({run.input: run.end for run in batch.ranges})
-        self.steps += 1
-        self.events += len(outputs.events)
+    replayed: int = 0
+    sessions: int = 0
 
 
-async def run_service(
-    engine: Heart,
-    source: Source,
-    sink: Sink,
+async def serve(
+    spec: EngineSpec,
+    open_session: Callable[[], Awaitable[Session]],
     *,
+    pace: Pace | None = None,
     stop: asyncio.Event | None = None,
-    attempts_max: int = ATTEMPTS_MAX,
-    retry_seconds: float = RETRY_SECONDS,
-) -> Progress:
-    """Run until the source ends, ``stop`` is set or an error stops it; closes source and sink.
+    hung: Callable[[], None] | None = None,
+    observer: Observer | None = None,
+) -> tuple[Engine, Progress]:
+    """Run until the source ends, ``stop`` is set or an error stops it.
 
     Args:
-        engine: at the sequence where the source begins.
+        spec: what the engine consists of.
+        open_session: takes the shard over; called again after each error.
         stop: set to end after the step in hand.
-        attempts_max: attempts at one read or write while its error is retriable.
-        retry_seconds: first pause between attempts.
+        hung: called when a commit takes too long, to end the process: a client that hangs cannot be
+            closed either. Without it the service stops with an error.
+        observer: is told what happens.
 
     Returns:
-        How far the sink accepted.
+        The engine where it stopped, and how far the shard came.
 
     Raises:
         FeedError: the last one, when attempts are used up or it is not retriable.
+        ReplayMismatchError: if the journal and the engine disagree.
         InvariantError: from the heart; nothing of its step was written.
     """
-    stopping = stop or asyncio.Event()
-    service = _Service(engine, source, sink, stopping, attempts_max, retry_seconds)
-    log.info("service.started", sequence=engine.sequence)
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(sink.close)
-        stack.push_async_callback(source.close)
+    service = _Service(
+        spec, pace or Pace(), stop or asyncio.Event(), hung or _stop_hung, observer or Observer()
+    )
+    failures = 0
+    while True:
+        before = service.progress.mark.step
         try:
-            async with asyncio.TaskGroup() as tasks:
-                reader = tasks.create_task(service.read())
-                halt = tasks.create_task(stopping.wait())
-                await service.work(halt)
-                reader.cancel()
-                halt.cancel()
-        except BaseExceptionGroup as group:
-            raise _cause(group) from None
-        finally:
-            progress = service.progress
-            log.info("service.stopped", sequence=progress.sequence, steps=progress.steps)
-    return service.progress
+            return await service.run(open_session), service.progress
+        except FeedError as error:
+            service.observer.failed(error)
+            failures = 1 if service.progress.mark.step > before else failures + 1
+            if (
+                not error.retriable
+                or service.stop.is_set()
+                or failures >= service.pace.attempts_max
+            ):
+                raise
+            log.warning("service.recovers", attempt=failures, error=str(error))
+            with contextlib.suppress(TimeoutError):
+                pause = service.pace.retry_seconds * 2 ** (failures - 1)
+                await asyncio.wait_for(service.stop.wait(), pause)
+
+
+def _stop_hung() -> None:
+    raise FeedError("a commit hangs: is the broker there?", retriable=False)
 
 
 class _Service:
     def __init__(
         self,
-        engine: Heart,
-        source: Source,
-        sink: Sink,
+        spec: EngineSpec,
+        pace: Pace,
         stop: asyncio.Event,
-        attempts_max: int,
-        retry_seconds: float,
+        hung: Callable[[], None],
+        observer: Observer,
     ) -> None:
-        self._engine = engine
-        self._source = source
-        self._sink = sink
-        self._stop = stop
-        self._attempts_max = attempts_max
-        self._retry_seconds = retry_seconds
-        self._queue: asyncio.Queue[Batch | None] = asyncio.Queue(QUEUE_BATCHES_MAX)
-        self.progress = Progress(engine.sequence)
+        self._spec = spec
+        self.pace = pace
+        self.stop = stop
+        self._hung = hung
+        self.observer = observer
+        self.progress = Progress()
 
-    async def read(self) -> None:
-        """Read ahead until the end of the input."""
-        sequence = self._engine.sequence
-        while True:
-            try:
-                batch = await self._attempt("read", partial(self._source.read, sequence))
-            except FeedError:
-                if self._stop.is_set():
-                    return
-                raise
-            await self._queue.put(batch)
+    async def run(self, open_session: Callable[[], Awaitable[Session]]) -> Engine:
+        """One session, from taking over to the end or to an error."""
+        session = await open_session()
+        self.progress.sessions += 1
+        try:
+            engine = await self._recover(session)
+            if not self.progress.mark.finished:
+                await self._live(engine, session)
+        except BaseExceptionGroup as group:
+            raise _cause(group) from None
+        else:
+            return engine
+        finally:
+            await session.close()
+            log.info("service.stopped", **_told(self.progress.mark))
+
+    async def _recover(self, session: Session) -> Engine:
+        """The engine as it was after the last committed step, without saying anything twice."""
+        recovered = session.recovered
+        kept = recovered.snapshot
+        engine = Engine(self._spec) if kept is None else restore(self._spec, kept)
+        self.progress.mark = recovered.mark
+        self.observer.recovering(len(recovered.steps))
+        for step in recovered.steps:
+            async for batch in session.source.again(engine.sequence, step.ranges):
+                engine.process(batch.step)
+            if step.mark.finished:
+                engine.finish()
+            _compare(step.mark, engine)
+            self._accept(step.mark, step.ranges)
+            self.progress.replayed += 1
+            self.observer.replayed(step)
+            await asyncio.sleep(0)
+        log.info("service.started", replayed=len(recovered.steps), **_told(self.progress.mark))
+        return engine
+
+    async def _live(self, engine: Engine, session: Session) -> None:
+        queue: asyncio.Queue[Batch | End] = asyncio.Queue(QUEUE_BATCHES_MAX)
+        commit = partial(self._commit, session)
+        async with asyncio.TaskGroup() as tasks:
+            reader = tasks.create_task(self._read(engine.sequence, session, queue))
+            number = self.progress.mark.step
+            await Steps(engine, number, self.pace, self.observer, commit, tasks).run(queue)
+            reader.cancel()
+
+    async def _read(
+        self, sequence: int, session: Session, queue: asyncio.Queue[Batch | End]
+    ) -> None:
+        """Read ahead until the end of the input, or until told to stop."""
+        while not self.stop.is_set():
+            batch = await session.source.read(sequence)
             if batch is None:
+                await queue.put(End.FINISHED)
                 return
+            await queue.put(batch)
             sequence = batch.step.end
+        await queue.put(End.STOPPED)
 
-    async def work(self, halt: asyncio.Task[Any]) -> None:
-        """Process what was read, until its end or until ``halt`` is done."""
-        while not self._stop.is_set():
-            get = asyncio.ensure_future(self._queue.get())
-            try:
-                await asyncio.wait((get, halt), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                if not get.done():
-                    get.cancel()
-            if not get.done():
-                return
-            batch = get.result()
-            if batch is None:
-                await self._finish()
-                return
-            await self._write(self._engine.process(batch.step), batch)
+    async def _commit(self, session: Session, taken: Taken) -> None:
+        """Make a step durable, within bounded time."""
+        began = perf_counter()
+        commit = asyncio.ensure_future(session.sink.commit(taken))
+        done, _ = await asyncio.wait({commit}, timeout=self.pace.commit_seconds_max)
+        if not done:
+            log.critical("service.hangs", **_told(taken.mark))
+            self._hung()
+        await commit
+        self._accept(taken.mark, taken.ranges)
+        self.observer.committed(taken, perf_counter() - began)
+        self._tell(taken)
 
-    async def _finish(self) -> None:
-        sequence = self._engine.sequence
-        await self._write(self._engine.finish(), Batch(Step(first=sequence, end=sequence)))
-        self.progress.finished = True
+    def _accept(self, mark: Mark, ranges: tuple[Range, ...]) -> None:
+        self.progress.mark = mark
+        self.progress.positions.update({run.input: run.end for run in ranges})
 
-    async def _write(self, outputs: Outputs, batch: Batch) -> None:
-        await self._attempt("write", partial(self._sink.write, outputs, batch))
-        self.progress.accept(batch, outputs)
-        for event in outputs.events:
-            if isinstance(event, Rebalanced | Deleveraged):
-                log.info(
-                    "deleveraged" if isinstance(event, Deleveraged) else "rebalanced",
-                    product=event.product,
-                    reason=event.reason,
-                    leverage_before=event.leverage_before,
-                    leverage_after=event.leverage_after,
-                    sequence=event.sequence,
-                    ts_ns=event.ts_ns,
-                )
-        log.debug(
-            "step",
-            sequence=batch.step.first,
-            rows=len(batch.step),
-            events=len(outputs.events),
-            dead_letters=len(batch.dead_letters),
+    def _tell(self, taken: Taken) -> None:
+        for _, outputs in taken.parts:
+            self.progress.events += len(outputs.events)
+            for event in outputs.events:
+                if isinstance(event, Rebalanced | Deleveraged):
+                    _tell_event(event)
+        log.debug("step", parts=len(taken.parts), **_told(taken.mark))
+
+
+def _compare(mark: Mark, engine: Engine) -> None:
+    """A replay that is not what was committed is never repaired."""
+    found = Mark(mark.step, engine.sequence, engine.time_ns, state_digest(engine), mark.finished)
+    if found != mark:
+        raise ReplayMismatchError(
+            f"step {mark.step}: the journal says sequence {mark.sequence}, clock {mark.clock_ns}, "
+            f"state {mark.digest}; the replay came to sequence {found.sequence}, clock "
+            f"{found.clock_ns}, state {found.digest}. Another version of the code, another input, "
+            "or a damaged topic: nothing was written"
         )
 
-    async def _attempt(self, what: str, act: Callable[[], Awaitable[T]]) -> T:
-        """Try again while the world is away, a bounded number of times."""
-        pause = self._retry_seconds
-        for attempt in range(1, self._attempts_max):
-            try:
-                return await act()
-            except FeedError as error:
-                if not error.retriable or self._stop.is_set():
-                    raise
-                log.warning("service.retry", what=what, attempt=attempt, error=str(error))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), pause)
-            pause *= 2
-        return await act()
+
+def _told(mark: Mark) -> dict[str, Any]:
+    return {"step": mark.step, "sequence": mark.sequence, "clock_ns": mark.clock_ns}
+
+
+def _tell_event(event: Rebalanced | Deleveraged) -> None:
+    log.info(
+        "deleveraged" if isinstance(event, Deleveraged) else "rebalanced",
+        product=event.product,
+        reason=event.reason,
+        leverage_before=event.leverage_before,
+        leverage_after=event.leverage_after,
+        sequence=event.sequence,
+        ts_ns=event.ts_ns,
+    )
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -8,6 +8,7 @@ configuration is refused.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.account import AccountState
+from engine.dealing import Dealing
 from engine.digest import ChainState
 from engine.engine import Engine, EngineSpec, EngineState
 from engine.errors import SnapshotError
@@ -93,28 +95,31 @@ def snapshot(engine: Engine) -> bytes:
         samples.settle()
     for handler in engine.handlers:
         handler.dealing.check()
-    return _ENCODER.encode(
-        Snapshot(
-            schema=SCHEMA,
-            config_hash=engine.spec.config_hash,
-            engine=engine.state,
-            ledger=[(o, a, str(b)) for o, a, b in engine.ledger.accounts()],
-            transfers=engine.ledger.transfers,
-            users=engine.users.named(),
-            lanes=engine.intake.lanes,
-            agenda=engine.agenda.entries(),
-            sampler=engine.sampler.state,
-            events_chain=engine.events_chain.state,
-            line_chains=[chain.state for chain in engine.line_chains],
-            nav_chains=[chain.state for chain in engine.nav_chains],
-            markets=[_market(market) for market in engine.markets],
-        )
-    )
+    return _ENCODER.encode(_state(engine, lambda dealing: dealing.units.tobytes()))
 
 
 def state_digest(engine: Engine) -> str:
-    """Hash of the canonical state."""
-    return sha256(snapshot(engine)).hexdigest()
+    """Hash of the canonical state, in which the units of a product's users stand as their own
+    hash: a million holders cost nothing while none of them deals."""
+    return sha256(_ENCODER.encode(_state(engine, Dealing.units_digest))).hexdigest()
+
+
+def _state(engine: Engine, units: Callable[[Dealing], bytes]) -> Snapshot:
+    return Snapshot(
+        schema=SCHEMA,
+        config_hash=engine.spec.config_hash,
+        engine=engine.state,
+        ledger=[(o, a, str(b)) for o, a, b in engine.ledger.accounts()],
+        transfers=engine.ledger.transfers,
+        users=engine.users.named(),
+        lanes=engine.intake.lanes,
+        agenda=engine.agenda.entries(),
+        sampler=engine.sampler.state,
+        events_chain=engine.events_chain.state,
+        line_chains=[chain.state for chain in engine.line_chains],
+        nav_chains=[chain.state for chain in engine.nav_chains],
+        markets=[_market(market, units) for market in engine.markets],
+    )
 
 
 def restore(spec: EngineSpec, data: bytes) -> Engine:
@@ -150,7 +155,7 @@ def restore(spec: EngineSpec, data: bytes) -> Engine:
     return engine
 
 
-def _market(market: Market) -> MarketSnapshot:
+def _market(market: Market, units: Callable[[Dealing], bytes]) -> MarketSnapshot:
     market.lines.settle()
     line, parts = market.lines.line, market.lines.parts
     return MarketSnapshot(
@@ -160,17 +165,17 @@ def _market(market: Market) -> MarketSnapshot:
         [market.edges.of(place) for place in range(len(market.handlers))],
         line.tobytes(),
         parts.tobytes(),
-        [_handler(handler) for handler in market.handlers],
+        [_handler(handler, units) for handler in market.handlers],
     )
 
 
-def _handler(handler: Handler) -> HandlerSnapshot:
+def _handler(handler: Handler, units: Callable[[Dealing], bytes]) -> HandlerSnapshot:
     dealing = handler.dealing
     return HandlerSnapshot(
         handler.state,
         handler.account.state,
         handler.desk.state,
-        dealing.units.tobytes(),
+        units(dealing),
         dealing.queue,
         sorted(dealing.pledged.items()),
         handler.next,

@@ -2,196 +2,26 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from operator import attrgetter
+from typing import Final
 
-import numpy as np
+from engine.errors import FeedError, SnapshotError
+from engine.ports import Batch, Range
+from feeds.building import StepBuilder
+from feeds.codec import SingleCodec
+from feeds.log import RECORDS_MAX, Consumer, Log, Place, Polled, Record
 
-from engine.errors import FeedError
-from engine.events import Malformed
-from engine.ports import Batch, DeadLetter, Range
-from engine.ticks import TABLES, Kind, Step, Table
-from feeds import codec
-from feeds.blocks import BLOCK_ROWS_MAX, decode_block
-from feeds.codec import BadRecord, SingleCodec
-from feeds.log import RECORDS_MAX, Consumer, Log, Place, Record
-
-__all__ = ["LogSource", "StepBuilder", "Undecoded", "starts"]
+__all__ = ["LogSource"]
 
 POLL_TIMEOUT_MS: Final = 200
 """How long a poll waits for the first record; then it looks again."""
-STEP_ROWS_MAX: Final = BLOCK_ROWS_MAX
-"""A step is closed once it has this many rows; the last block may carry it beyond, once."""
-
-
-class Undecoded(DeadLetter, frozen=True, gc=False):
-    """A dead letter with the ``sequence`` of its first row and the ``schema`` of its header."""
-
-    sequence: int
-    schema: bytes
-
-
-class StepBuilder:
-    """Collects decoded records into one step.
-
-    A record that cannot be decoded becomes one `Malformed` row; one with symbols that we do not
-    know keeps its rows, which the heart refuses. Both are kept as dead letters.
-
-    Attributes:
-        end: sequence of the next row.
-        ended: names of the inputs whose publisher said that there is no more.
-    """
-
-    def __init__(self, symbols: SingleCodec, sequence: int) -> None:
-        self.end = sequence
-        self.ended: set[str] = set()
-        self.dead_letters: list[DeadLetter] = []
-        self._first = sequence
-        self._codec = symbols
-        self._messages: list[tuple[int, Any]] = []
-        self._tables: list[list[Table]] = [[] for _ in TABLES]
-        self._singles: dict[Kind, list[tuple[int, Any]]] = {}
-        self._decode: dict[bytes, Callable[[str, bytes], None]] = {
-            codec.TICK_BLOCK: lambda _, value: self._block(value),
-            codec.MALFORMED: lambda _, value: self._message(codec.decode_malformed(value)),
-            codec.REQUEST: lambda _, value: self._message(codec.decode_request(value)),
-            codec.END: self._ended,
-        }
-
-    def take(self, name: str, records: Sequence[Record]) -> int:
-        """Take records of the input ``name`` until the step is full; returns how many.
-
-        Never raises, whatever they hold.
-        """
-        headers: Any = None
-        schema, decode = b"", None
-        for number, record in enumerate(records):
-            if self.end - self._first >= STEP_ROWS_MAX:
-                return number
-            if record.headers != headers:
-                headers = record.headers
-                schema = codec.schema_of(headers)
-                decode = codec.SINGLES.get(schema)
-            value = record.value
-            if decode is None or value is None or len(value) > codec.RECORD_BYTES_MAX:
-                self._other(name, record, schema)
-                continue
-            try:
-                row = decode(value)
-            except codec.UNDECODABLE as error:
-                self._refuse(name, record, schema, str(error) or type(error).__name__)
-                continue
-            self._singles.setdefault(codec.KIND_OF[type(row)], []).append((self.end, row))
-            if row.symbol not in self._codec.index:
-                reason = f"unknown_symbol: {row.symbol[:40]!r}"
-                self._letter(name, record, schema, reason, self.end)
-            self.end += 1
-        return len(records)
-
-    def _other(self, name: str, record: Record, schema: bytes) -> None:
-        """A record that is no single tick."""
-        decode = self._decode.get(schema)
-        try:
-            if record.value is None:
-                raise BadRecord("tombstone, expected a value")  # noqa: TRY301 - one way to refuse
-            if decode is None:
-                raise BadRecord(_unusable(schema, record.value))  # noqa: TRY301
-            decode(name, record.value)
-        except BadRecord as error:
-            self._refuse(name, record, schema, str(error))
-        except _StrangersError as error:
-            self._letter(name, record, schema, f"unknown_symbol: {error}", error.sequence)
-
-    def _refuse(self, name: str, record: Record, schema: bytes, reason: str) -> None:
-        detail = reason[: codec.DETAIL_CHARACTERS_MAX]
-        self._letter(name, record, schema, f"malformed: {detail}", self.end)
-        self._message(Malformed(ts_ns=0, detail=detail))
-
-    def _letter(self, name: str, record: Record, schema: bytes, reason: str, sequence: int) -> None:
-        value = record.value or b""
-        letter = Undecoded(name, record.offset, value, reason, sequence=sequence, schema=schema)
-        self.dead_letters.append(letter)
-
-    def _message(self, message: Any) -> None:
-        self._messages.append((self.end, message))
-        self.end += 1
-
-    def _block(self, value: bytes) -> None:
-        tables = decode_block(value, self._codec.index, self.end)
-        self._flush()
-        first = self.end
-        for table in tables:
-            self._tables[table.KIND].append(table)
-            self.end += len(table)
-        if any(np.min(table.symbol) < 0 for table in tables):
-            raise _StrangersError("some rows of the block", first)
-
-    def _ended(self, name: str, value: bytes) -> None:
-        codec.decode_end(value)
-        self.ended.add(name)
-
-    def _flush(self) -> None:
-        """Make tables of the single rows collected so far, so that order is kept."""
-        for kind, singles in self._singles.items():
-            self._tables[kind].append(_table(TABLES[kind], singles, self._codec.index))
-        self._singles = {}
-
-    def step(self) -> Step:
-        """What was collected."""
-        self._flush()
-        tables = [type(part[0]).concatenated(part) for part in self._tables if part]
-        return Step(
-            first=self._first,
-            end=self.end,
-            tables=tuple(tables),
-            messages=tuple(self._messages),
-        )
-
-
-class _StrangersError(Exception):
-    """The rows are in the step, with symbols that we do not know."""
-
-    def __init__(self, symbols: str, sequence: int) -> None:
-        super().__init__(symbols)
-        self.sequence = sequence
-
-
-def _unusable(schema: bytes, value: bytes) -> str:
-    if schema in codec.SINGLES:
-        return f"record has {len(value)} bytes, expected at most {codec.RECORD_BYTES_MAX}"
-    known = ", ".join(name.decode() for name in (*codec.SINGLES, codec.TICK_BLOCK, codec.REQUEST))
-    return f"unknown schema {schema[:40]!r}, expected one of {known}" if schema else "no schema"
-
-
-def _table(cls: type[Table], singles: Sequence[tuple[int, Any]], index: Mapping[str, int]) -> Table:
-    records = [record for _, record in singles]
-    ids = [index.get(record.symbol, -1) for record in records]
-    one = ids.count(ids[0]) == len(ids)
-    stamped = all(record.ingest_ns is not None for record in records)
-    return cls(
-        sequence=np.array([sequence for sequence, _ in singles], np.int64),
-        symbol=ids[0] if one else np.array(ids, np.int32),
-        ts_ns=np.array([record.ts_ns for record in records], np.int64),
-        ingest_ns=np.array([r.ingest_ns for r in records], np.int64) if stamped else None,
-        **{
-            name: np.array([getattr(record, name) for record in records], dtype)
-            for name, dtype in cls.VALUES.items()
-        },
-    )
-
-
-def starts(positions: Mapping[str, int], prefix: str = "") -> dict[Place, int]:
-    """Where to read on, from positions by the names of the inputs (``ticks/0``).
-
-    Raises:
-        ValueError: if a name is not ``topic/partition``.
-    """
-    places = {}
-    for name, offset in positions.items():
-        topic, _, partition = name.rpartition("/")
-        places[Place(prefix + topic, int(partition))] = offset
-    return places
+WAITING_RECORDS_MAX: Final = 4 * RECORDS_MAX
+"""Records of one partition that may wait while the journal wants those of another."""
+EMPTY_POLLS_MAX: Final = 150
+"""Half a minute without a record that is known to be there."""
 
 
 class LogSource:
@@ -203,6 +33,8 @@ class LogSource:
         symbols: names by index; records name their symbols.
         prefix: of the topics; inputs are named without it (``ticks/0``).
         finite: stop when every partition of ticks has said that there is no more.
+        ended: those that had said so before ``positions``.
+        records_max: of one poll.
     """
 
     def __init__(
@@ -213,6 +45,8 @@ class LogSource:
         *,
         prefix: str = "",
         finite: bool = False,
+        ended: Collection[str] = (),
+        records_max: int = RECORDS_MAX,
     ) -> None:
         self._log = log
         self._positions = dict(positions)
@@ -221,36 +55,24 @@ class LogSource:
             place: str(Place(place.topic.removeprefix(prefix), place.partition))
             for place in positions
         }
-        self._running = {name for name in self._names.values() if name.startswith("ticks/")}
+        self._places = {name: place for place, name in self._names.items()}
+        self._running = {name for name in self._places if name.startswith("ticks/")} - set(ended)
         self._finite = finite
+        self._records_max = records_max
         self._consumer: Consumer | None = None
         self._pending: deque[tuple[Place, Sequence[Record]]] = deque()
+        self._paused: set[Place] = set()
 
     async def read(self, sequence: int) -> Batch | None:
-        """The next rows, numbered from ``sequence``.
+        """The next rows, numbered from ``sequence``; none where nothing came for a while.
 
         Raises:
-            FeedError: if the broker is away; the next call goes on where this one was.
+            FeedError: if the broker is away.
         """
-        while self._running or not self._finite:
-            if not self._pending:
-                await self._poll()
-            batch = self._build(sequence)
-            if batch is not None:
-                return batch
-        return None
-
-    async def _poll(self) -> None:
-        try:
-            if self._consumer is None:
-                self._consumer = await self._log.consumer(self._positions)
-            polled = await self._consumer.poll(records_max=RECORDS_MAX, timeout_ms=POLL_TIMEOUT_MS)
-        except FeedError:
-            await self.close()
-            raise
-        self._pending.extend(polled)
-
-    def _build(self, sequence: int) -> Batch | None:
+        if not self._running and self._finite:
+            return None
+        if not self._pending:
+            self._pending.extend(await self._poll())
         builder = StepBuilder(self._codec, sequence)
         ranges: list[Range] = []
         while self._pending:
@@ -263,15 +85,84 @@ class LogSource:
             if taken < len(records):
                 self._pending.appendleft((place, records[taken:]))
                 break
+        return self._batch(builder, tuple(ranges))
+
+    async def again(self, sequence: int, ranges: Sequence[Range]) -> AsyncIterator[Batch]:
+        """The rows of journalled ranges once more, in bounded batches without ranges.
+
+        Raises:
+            FeedError: if the broker is away, or a record of a range is in the log no more.
+        """
+        builder = StepBuilder(self._codec, sequence)
+        for run in ranges:
+            async for records in self._between(run):
+                rest = records
+                while rest:
+                    taken = builder.take(run.input, rest)
+                    rest = rest[taken:]
+                    if rest:
+                        yield self._batch(builder, ())
+                        builder = StepBuilder(self._codec, builder.end)
+        yield self._batch(builder, ())
+
+    async def _between(self, run: Range) -> AsyncIterator[Sequence[Record]]:
+        """The records of one range; of those that come with them from elsewhere, the order is not
+        ours to choose, so they wait."""
+        place = self._places.get(run.input)
+        if place is None:
+            raise SnapshotError(f"the journal names the input {run.input}, which is not ours")
+        empty = 0
+        while self._positions[place] < run.end:
+            found = next((part for part in self._pending if part[0] == place), None)
+            if found is None:
+                polled = await self._poll()
+                self._pending.extend(polled)
+                empty = 0 if polled else empty + 1
+                if empty > EMPTY_POLLS_MAX:
+                    raise FeedError(
+                        f"{place}: nothing comes up to offset {run.end}", retriable=True
+                    )
+                continue
+            self._pending.remove(found)
+            records = found[1]
+            within = bisect_left(records, run.end, key=attrgetter("offset"))
+            if within < len(records):
+                self._pending.appendleft((place, records[within:]))
+            if within == 0:
+                raise SnapshotError(
+                    f"{place}: the next record is {records[0].offset}, the journal took one below "
+                    f"{run.end}; it is no longer there"
+                )
+            self._positions[place] = records[within - 1].offset + 1
+            yield records[:within]
+
+    def _batch(self, builder: StepBuilder, ranges: tuple[Range, ...]) -> Batch:
         self._running -= builder.ended
-        if builder.end == sequence:
-            return None
         return Batch(
-            step=builder.step(), ranges=tuple(ranges), dead_letters=tuple(builder.dead_letters)
+            step=builder.step(),
+            ranges=ranges,
+            dead_letters=tuple(builder.dead_letters),
+            ended=tuple(sorted(builder.ended)),
         )
 
+    async def _poll(self) -> Polled:
+        if self._consumer is None:
+            self._consumer = await self._log.consumer(self._positions)
+        self._balance(self._consumer)
+        return await self._consumer.poll(records_max=self._records_max, timeout_ms=POLL_TIMEOUT_MS)
+
+    def _balance(self, consumer: Consumer) -> None:
+        """Read no further where enough records wait already, which happens in a replay only."""
+        waiting = Counter[Place]()
+        for place, records in self._pending:
+            waiting[place] += len(records)
+        full = {place for place, count in waiting.items() if count >= WAITING_RECORDS_MAX}
+        consumer.pause(full - self._paused)
+        consumer.resume(self._paused - full)
+        self._paused = full
+
     async def close(self) -> None:
-        """Let go of the consumer; a later read opens another one where this one was."""
+        """Let go of the consumer."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.close()

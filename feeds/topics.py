@@ -42,6 +42,11 @@ class Topics(Struct, frozen=True):
         return f"{self.prefix}requests"
 
     @property
+    def admin(self) -> str:
+        """In: what the operator says."""
+        return f"{self.prefix}admin"
+
+    @property
     def events(self) -> str:
         """Out: every event, keyed by shard, so that a shard's events are in order."""
         return f"{self.prefix}events"
@@ -61,19 +66,37 @@ class Topics(Struct, frozen=True):
         """Out: what was refused, as it came, keyed by shard."""
         return f"{self.prefix}dead-letters"
 
+    @property
+    def journal(self) -> str:
+        """The order of the inputs, a partition a shard."""
+        return f"{self.prefix}journal"
 
-async def ensure_topics(log: Log, topics: Topics, *, user_partitions: int = 1) -> None:
+    @property
+    def snapshots(self) -> str:
+        """The state of each shard, compacted, a partition a shard."""
+        return f"{self.prefix}snapshots"
+
+    def specs(self, *, shards: int = 1, user_partitions: int = 1) -> list[TopicSpec]:
+        """All of them, as they are to be created. What belongs to a shard has a partition each; of
+        users' NAVs choose many partitions once, keys move with them."""
+        names = (self.ticks, self.requests, self.admin, self.journal)
+        return [
+            *(TopicSpec(name, shards) for name in names),
+            *(TopicSpec(name) for name in (self.events, self.nav, self.dead_letters)),
+            TopicSpec(self.snapshots, shards, compacted=True),
+            TopicSpec(self.nav_users, user_partitions),
+        ]
+
+
+async def ensure_topics(
+    log: Log, topics: Topics, *, shards: int = 1, user_partitions: int = 1
+) -> None:
     """Create the topics that are missing.
-
-    Args:
-        user_partitions: of the topic of user NAVs; choose them once, keys move with them.
 
     Raises:
         FeedError: if one exists with another number of partitions.
     """
-    names = (topics.ticks, topics.requests, topics.events, topics.nav, topics.dead_letters)
-    specs = [TopicSpec(name) for name in names]
-    await log.create([*specs, TopicSpec(topics.nav_users, partitions=user_partitions)])
+    await log.create(topics.specs(shards=shards, user_partitions=user_partitions))
 
 
 async def publish(

@@ -53,6 +53,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.walk",),
     ("engine.engine",),
     ("engine.snapshot",),
+    ("engine.steps",),
     ("engine.service", "engine.replay"),
     ("engine.rundir",),
     ("engine.summary",),

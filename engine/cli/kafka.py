@@ -21,7 +21,7 @@ from engine.cli.running import (
 
 if TYPE_CHECKING:
     from engine.config import RunConfig
-    from engine.engine import Engine
+    from engine.engine import Engine, EngineSpec
     from engine.service import Progress
     from feeds.recording import SymbolInfo
 
@@ -108,56 +108,55 @@ def serve(
 
     from engine.cli import showing
     from engine.config import load_config, spec_of
-    from engine.engine import Engine
 
     symbols = _symbols(config, like)
     settings = load_config(config, sets or [], symbols=symbols, policy=policy)
     spec = spec_of(settings, symbols)
     spec = replace(spec, sampling=replace(spec.sampling, users_on_trade=True))
-    engine = Engine(spec)
     _log_to_stderr()
     with redirect_stdout(sys.stderr):
-        done = asyncio.run(_serve(engine, kafka, prefix, shard, once=once))
+        engine, done = asyncio.run(_serve(spec, kafka, prefix, shard, once=once))
     told = {
         "shard": shard,
-        "sequence": done.sequence,
+        "steps": done.mark.step,
+        "sequence": done.mark.sequence,
         "events": done.events,
-        "finished": done.finished,
+        "replayed": done.replayed,
+        "finished": done.mark.finished,
         "digest": engine.digest(),
     }
     if json:
         showing.emit_json(told)
     else:
         showing.emit(
-            f"shard {shard}: {done.sequence:,} rows, {done.events:,} "
-            f"events, digest {told['digest']}"
+            f"shard {shard}: {done.mark.sequence:,} rows in {done.mark.step:,} steps, "
+            f"{done.events:,} events, digest {told['digest']}"
         )
     return 0
 
 
-async def _serve(engine: Engine, brokers: str, prefix: str, shard: int, *, once: bool) -> Progress:
+async def _serve(
+    spec: EngineSpec, brokers: str, prefix: str, shard: int, *, once: bool
+) -> tuple[Engine, Progress]:
     import asyncio
 
     from engine.nav import nav_columns, value_users
-    from engine.service import run_service, stop_on_signals
+    from engine.service import serve as served
+    from engine.service import stop_on_signals
     from feeds.kafka import KafkaLog
-    from feeds.log import Place
-    from feeds.sink import LogSink, Valuation
-    from feeds.source import LogSource
+    from feeds.records import Valuation
+    from feeds.shard import LogShard, ShardSettings
     from feeds.topics import Topics, ensure_topics
 
-    spec, topics, log = engine.spec, Topics(prefix), KafkaLog(brokers)
+    topics, log = Topics(prefix), KafkaLog(brokers)
     try:
         await ensure_topics(log, topics)
-        places = [Place(topics.ticks, 0), Place(topics.requests, 0)]
-        positions = {place: (await log.bounds(place))[0] for place in places}
-        source = LogSource(log, positions, spec.symbols, prefix=prefix, finite=once)
         ids = [product.id for product in spec.products]
-        valuation = Valuation(nav_columns, value_users, engine.users.name, ids, spec.symbols)
-        sink = LogSink(await log.producer(), topics, valuation, shard=shard)
+        valuation = Valuation(nav_columns, value_users, ids, spec.symbols)
+        settings = ShardSettings(shard=shard, config_hash=spec.config_hash, finite=once)
         stop = asyncio.Event()
         with stop_on_signals(stop):
-            return await run_service(engine, source, sink, stop=stop)
+            return await served(spec, LogShard(log, topics, valuation, settings).open, stop=stop)
     finally:
         await log.close()
 

@@ -19,10 +19,10 @@ from engine.ports import Batch
 from engine.ticks import TABLES, Kind, Step, Table, Tick
 from feeds import codec
 from feeds.blocks import decode_block, encode_block
+from feeds.building import StepBuilder, Undecoded
 from feeds.codec import BadRecord, SingleCodec
 from feeds.log import Outgoing, Place
 from feeds.memory_broker import MemoryRecord
-from feeds.source import StepBuilder, Undecoded
 from feeds.topics import TickForm, Topics, tick_messages
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "XBTUSD")

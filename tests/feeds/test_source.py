@@ -11,10 +11,11 @@ from engine.errors import FeedError
 from engine.ports import Batch, Range, Source
 from engine.ticks import Marks, Step
 from feeds import codec
+from feeds.building import STEP_ROWS_MAX
 from feeds.log import Log, OffsetOutOfRangeError, Outgoing, Place, TopicSpec
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
-from feeds.source import STEP_ROWS_MAX, LogSource, starts
+from feeds.source import LogSource
 from feeds.topics import TickForm, Topics, ensure_topics, publish
 from tests.feeds.test_codec import SYMBOLS, a_step, same
 
@@ -158,11 +159,3 @@ async def test_end_is_nothing_to_a_live_reader() -> None:
     assert batch is not None
     assert len(batch.step) == 30
     assert batch.dead_letters == ()
-
-
-def test_starts() -> None:
-    """Positions by name find their partitions again, whatever the prefix."""
-    assert starts({"ticks/0": 7, "requests/12": 3}, "levsim.") == {
-        Place("levsim.ticks", 0): 7,
-        Place("levsim.requests", 12): 3,
-    }

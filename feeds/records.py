@@ -1,8 +1,8 @@
-"""Outputs to a log: events, product NAVs, user NAVs and dead letters, each with its name for ever.
+"""Outputs as records: events, NAVs of products and users, dead letters, each named for ever.
 
-``(shard, sequence, ordinal)`` name a record within its topic. A write that failed half-way is sent
-again as a whole, so a reader drops what it has seen by those three, and can prove that nothing is
-missing: ordinals of one sequence have no gaps.
+``(shard, sequence, ordinal)`` name a record within its topic. They are written in the transaction
+of their step; a reader who does not trust the broker drops repeats by those three, and can prove
+that nothing is missing: ordinals of one sequence have no gaps.
 """
 
 from __future__ import annotations
@@ -17,21 +17,19 @@ from msgspec import Struct
 
 from engine.events import InputRejected
 from engine.outputs import NavBlock, Outputs, UserNavBlock
-from engine.ports import Batch
+from engine.ports import Batch, Taken
 from engine.ticks import Step
 from engine.units import asset_decimals
 from feeds import codec
-from feeds.log import Headers, Outgoing, Producer
-from feeds.source import Undecoded
+from feeds.building import Undecoded
+from feeds.log import Headers, Outgoing
 from feeds.topics import Topics
 
-__all__ = ["EVENT", "PRODUCT_NAV", "USER_NAV", "LogSink", "ProductNav", "UserNav", "Valuation"]
+__all__ = ["EVENT", "PRODUCT_NAV", "USER_NAV", "ProductNav", "Recorder", "UserNav", "Valuation"]
 
 EVENT: Final = b"event/1"
 PRODUCT_NAV: Final = b"product-nav/1"
 USER_NAV: Final = b"user-nav/1"
-SEND_RECORDS_MAX: Final = 50_000
-"""Records handed to the client at once; bounds what a million users cost in memory."""
 _QUOTE_ATOMS: Final = 10 ** asset_decimals("USDT")
 _RAW: Final = frozenset({"malformed", "unknown_symbol"})
 """Reasons for which the record itself is in the batch; of other refused rows a copy is made."""
@@ -76,31 +74,25 @@ class Valuation(Struct, frozen=True):
     Attributes:
         nav_columns: rows of product NAVs from their blocks.
         value_users: NAV of each holder from ``(units, product NAV, units outstanding)``.
-        user_name: a user's name by index.
         products, symbols: names by index.
     """
 
     nav_columns: Callable[[list[NavBlock]], dict[str, np.ndarray[Any, Any]]]
     value_users: Callable[[Any, int, int], np.ndarray[Any, Any]]
-    user_name: Callable[[int], str]
     products: Sequence[str]
     symbols: Sequence[str]
 
 
-class LogSink:
-    """Writes the outputs of one shard; keeps `engine.ports.Sink`.
+class Recorder:
+    """Makes records of what one shard says.
 
     Args:
-        producer: closed with the sink.
         topics: where to.
         valuation: how blocks become records.
         shard: number of the engine; part of every record's name.
     """
 
-    def __init__(
-        self, producer: Producer, topics: Topics, valuation: Valuation, *, shard: int = 0
-    ) -> None:
-        self._producer = producer
+    def __init__(self, topics: Topics, valuation: Valuation, *, shard: int = 0) -> None:
         self._topics = topics
         self._valuation = valuation
         self._shard = shard
@@ -109,22 +101,20 @@ class LogSink:
         self._encode = msgspec.json.Encoder().encode
         self._event_headers: Headers = ((codec.SCHEMA, EVENT), ("shard", self._key))
 
-    async def write(self, outputs: Outputs, batch: Batch) -> None:
-        """Returns when the broker has acknowledged all of it.
+    def records(self, taken: Taken) -> Iterator[Outgoing]:
+        """Everything that a step caused, batch by batch, events first."""
+        for batch, outputs in taken.parts:
+            yield from self._part(batch, outputs, taken.user_name)
 
-        Raises:
-            FeedError: when it has not; some of it may be in the log, and is to be sent again.
-        """
-        for records in _portions(self._records(outputs, batch)):
-            await self._producer.send(records)
-
-    def _records(self, outputs: Outputs, batch: Batch) -> Iterator[Outgoing]:
+    def _part(
+        self, batch: Batch, outputs: Outputs, user_name: Callable[[int], str]
+    ) -> Iterator[Outgoing]:
         for line in outputs.lines:
             yield Outgoing(self._topics.events, line, self._key, self._event_headers)
         yield from self._letters(outputs, batch)
         yield from self._product_navs(outputs.nav)
         for block in outputs.user_nav:
-            yield from self._user_navs(block)
+            yield from self._user_navs(block, user_name)
 
     def _product_navs(self, blocks: list[NavBlock]) -> Iterator[Outgoing]:
         if not blocks:
@@ -144,14 +134,16 @@ class LogSink:
             )
             yield Outgoing(self._topics.nav, self._encode(record), product.encode(), headers)
 
-    def _user_navs(self, block: UserNavBlock) -> Iterator[Outgoing]:
+    def _user_navs(
+        self, block: UserNavBlock, user_name: Callable[[int], str]
+    ) -> Iterator[Outgoing]:
         valuation, headers = self._valuation, codec.schema_header(USER_NAV)
         navs = valuation.value_users(block.units, block.product_nav_atoms, block.units_total)
         users = range(len(block.units)) if block.users is None else block.users.tolist()
         product = valuation.products[block.product]
         rows = zip(users, block.units.tolist(), navs.tolist(), strict=True)
         for place, (user, units, nav) in enumerate(rows):
-            name = valuation.user_name(user)
+            name = user_name(user)
             ordinal = block.ordinal + place
             record = UserNav(
                 name, product, block.ts_ns, units, nav, block.sequence, ordinal, self._shard
@@ -199,18 +191,3 @@ class LogSink:
         if came is not None:
             headers += [("input", came[0].encode()), ("offset", b"%d" % came[1])]
         return Outgoing(self._topics.dead_letters, value, self._key, tuple(headers))
-
-    async def close(self) -> None:
-        """Let go of the producer; what ``write`` took is already acknowledged."""
-        await self._producer.close()
-
-
-def _portions(records: Iterator[Outgoing]) -> Iterator[list[Outgoing]]:
-    portion: list[Outgoing] = []
-    for record in records:
-        portion.append(record)
-        if len(portion) == SEND_RECORDS_MAX:
-            yield portion
-            portion = []
-    if portion:
-        yield portion

@@ -1,0 +1,191 @@
+"""Steps: what came is computed at once, and committed in portions, one at a time.
+
+A step is closed when its time is up, when it is full, or when something in it must be known at
+once. While one is being committed the next one is collected, and no more than that: a slow sink
+slows the source.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from enum import Enum, auto
+from time import perf_counter
+from typing import Any
+
+from msgspec import Struct
+
+from engine.engine import Engine
+from engine.errors import FeedError
+from engine.events import Deleveraged
+from engine.outputs import Outputs
+from engine.ports import Batch, JournalledStep, Mark, Range, Taken
+from engine.snapshot import snapshot, state_digest
+from engine.ticks import Step
+
+__all__ = ["End", "Observer", "Pace", "Steps"]
+
+
+class End(Enum):
+    """Why no more batches come."""
+
+    FINISHED = auto()
+    STOPPED = auto()
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How much goes into one step, and how long the world is waited for.
+
+    Attributes:
+        step_ms: a step is committed this long after its first row at the latest, unless the commit
+            before it is still under way.
+        rows_max: or as soon as it has this many rows; bounds what is in memory.
+        snapshot_steps: steps between two snapshots.
+        commit_seconds_max: a commit that takes longer hangs, and the process must end.
+        attempts_max: sessions that may fail in a row without committing a step.
+        retry_seconds: pause before the second attempt; doubled before each further one.
+    """
+
+    step_ms: float = 20.0
+    rows_max: int = 262_144
+    snapshot_steps: int = 500
+    commit_seconds_max: float = 30.0
+    attempts_max: int = 8
+    retry_seconds: float = 0.25
+
+
+class Observer:
+    """Is told what happens, for metrics; what it does must not block."""
+
+    def recovering(self, steps: int) -> None:
+        """So many steps are to be replayed."""
+
+    def replayed(self, step: JournalledStep) -> None:
+        """One of them was, and the digests agree."""
+
+    def processed(self, batch: Batch, outputs: Outputs, seconds: float) -> None:
+        """A batch went through the heart."""
+
+    def committed(self, taken: Taken, seconds: float) -> None:
+        """A step is in the log."""
+
+    def failed(self, error: FeedError) -> None:
+        """A session ended with an error of the world."""
+
+
+class _Open:
+    """The step that is being collected."""
+
+    def __init__(self) -> None:
+        self.parts: list[tuple[Batch, Outputs]] = []
+        self.ranges: list[Range] = []
+        self.rows = 0
+        self.urgent = False
+
+    def take(self, batch: Batch, outputs: Outputs) -> None:
+        self.parts.append((batch, outputs))
+        self.rows += len(batch.step)
+        self.urgent = self.urgent or any(isinstance(e, Deleveraged) for e in outputs.events)
+        for run in batch.ranges:
+            last = self.ranges[-1] if self.ranges else None
+            if last is not None and (last.input, last.end) == (run.input, run.start):
+                self.ranges[-1] = Range(run.input, last.start, run.end)
+            else:
+                self.ranges.append(run)
+
+
+class Steps:
+    """Collects batches into steps and commits them, one commit under way at a time.
+
+    Args:
+        engine: computes while a commit is under way.
+        number: of the last step.
+        pace: how much goes into a step.
+        observer: is told what happens.
+        commit: makes a step durable.
+        tasks: where the commit under way runs; its error ends the others.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        number: int,
+        pace: Pace,
+        observer: Observer,
+        commit: Callable[[Taken], Coroutine[Any, Any, None]],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._engine = engine
+        self._pace = pace
+        self._observer = observer
+        self._commit = commit
+        self._tasks = tasks
+        self._open = _Open()
+        self._due = float("inf")
+        self._number = number
+        self._committing: asyncio.Task[None] | None = None
+
+    async def run(self, queue: asyncio.Queue[Batch | End]) -> None:
+        """Take batches until their end; returns when all of them are committed."""
+        clock, pace = asyncio.get_running_loop().time, self._pace
+        while not isinstance(batch := await self._next(queue), End):
+            if batch.ranges:
+                if not self._open.parts:
+                    self._due = clock() + pace.step_ms / 1_000
+                self._process(batch)
+            full = self._open.rows >= pace.rows_max or self._open.urgent
+            if full or (clock() >= self._due and not self._busy()):
+                await self._close()
+        await self._close(finished=batch is End.FINISHED)
+        await self._settled()
+
+    async def _next(self, queue: asyncio.Queue[Batch | End]) -> Batch | End:
+        """The next batch, or one without rows when the open step may be committed before it."""
+        if not queue.empty():
+            return queue.get_nowait()
+        get = asyncio.ensure_future(queue.get())
+        awaited: set[asyncio.Future[Any]] = {get}
+        timeout = None
+        if self._open.parts and self._committing is not None and self._busy():
+            awaited.add(self._committing)
+        elif self._open.parts:
+            timeout = max(0.0, self._due - asyncio.get_running_loop().time())
+        try:
+            await asyncio.wait(awaited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not get.done():
+                get.cancel()
+        if get.done() and not get.cancelled():
+            return get.result()
+        return Batch(Step(first=self._engine.sequence, end=self._engine.sequence))
+
+    def _busy(self) -> bool:
+        return self._committing is not None and not self._committing.done()
+
+    def _process(self, batch: Batch) -> None:
+        began = perf_counter()
+        outputs = self._engine.process(batch.step)
+        self._observer.processed(batch, outputs, perf_counter() - began)
+        self._open.take(batch, outputs)
+
+    async def _close(self, *, finished: bool = False) -> None:
+        """Commit what was collected, once the commit before it is done."""
+        await self._settled()
+        if finished:
+            sequence = self._engine.sequence
+            self._open.take(Batch(Step(first=sequence, end=sequence)), self._engine.finish())
+        step, self._open = self._open, _Open()
+        if not step.parts:
+            return
+        self._number += 1
+        engine = self._engine
+        mark = Mark(self._number, engine.sequence, engine.time_ns, state_digest(engine), finished)
+        wanted = self._number % self._pace.snapshot_steps == 0
+        state = snapshot(engine) if wanted else None
+        taken = Taken(mark, tuple(step.ranges), step.parts, engine.users.name, state)
+        self._committing = self._tasks.create_task(self._commit(taken))
+
+    async def _settled(self) -> None:
+        if self._committing is not None:
+            await self._committing
+            self._committing = None

@@ -1,0 +1,177 @@
+"""Records into steps: each becomes rows in the order in which it came, or one refused row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from engine.events import Malformed
+from engine.ports import DeadLetter
+from engine.ticks import TABLES, Kind, Step, Table
+from feeds import codec
+from feeds.blocks import BLOCK_ROWS_MAX, decode_block
+from feeds.codec import BadRecord, SingleCodec
+from feeds.log import Record
+
+__all__ = ["STEP_ROWS_MAX", "StepBuilder", "Undecoded"]
+
+STEP_ROWS_MAX: Final = BLOCK_ROWS_MAX
+"""A step is closed once it has this many rows; the last block may carry it beyond, once."""
+
+
+class Undecoded(DeadLetter, frozen=True, gc=False):
+    """A dead letter with the ``sequence`` of its first row and the ``schema`` of its header."""
+
+    sequence: int
+    schema: bytes
+
+
+class StepBuilder:
+    """Collects decoded records into one step.
+
+    A record that cannot be decoded becomes one `Malformed` row; one with symbols that we do not
+    know keeps its rows, which the heart refuses. Both are kept as dead letters.
+
+    Attributes:
+        end: sequence of the next row.
+        ended: names of the inputs whose publisher said that there is no more.
+    """
+
+    def __init__(self, symbols: SingleCodec, sequence: int) -> None:
+        self.end = sequence
+        self.ended: set[str] = set()
+        self.dead_letters: list[DeadLetter] = []
+        self._first = sequence
+        self._codec = symbols
+        self._messages: list[tuple[int, Any]] = []
+        self._tables: list[list[Table]] = [[] for _ in TABLES]
+        self._singles: dict[Kind, list[tuple[int, Any]]] = {}
+        self._decode: dict[bytes, Callable[[str, bytes], None]] = {
+            codec.TICK_BLOCK: lambda _, value: self._block(value),
+            codec.MALFORMED: lambda _, value: self._message(codec.decode_malformed(value)),
+            codec.REQUEST: lambda _, value: self._message(codec.decode_request(value)),
+            codec.END: self._ended,
+        }
+
+    def take(self, name: str, records: Sequence[Record]) -> int:
+        """Take records of the input ``name`` until the step is full; returns how many.
+
+        Never raises, whatever they hold.
+        """
+        headers: Any = None
+        schema, decode = b"", None
+        for number, record in enumerate(records):
+            if self.end - self._first >= STEP_ROWS_MAX:
+                return number
+            if record.headers != headers:
+                headers = record.headers
+                schema = codec.schema_of(headers)
+                decode = codec.SINGLES.get(schema)
+            value = record.value
+            if decode is None or value is None or len(value) > codec.RECORD_BYTES_MAX:
+                self._other(name, record, schema)
+                continue
+            try:
+                row = decode(value)
+            except codec.UNDECODABLE as error:
+                self._refuse(name, record, schema, str(error) or type(error).__name__)
+                continue
+            self._singles.setdefault(codec.KIND_OF[type(row)], []).append((self.end, row))
+            if row.symbol not in self._codec.index:
+                reason = f"unknown_symbol: {row.symbol[:40]!r}"
+                self._letter(name, record, schema, reason, self.end)
+            self.end += 1
+        return len(records)
+
+    def _other(self, name: str, record: Record, schema: bytes) -> None:
+        """A record that is no single tick."""
+        decode = self._decode.get(schema)
+        try:
+            if record.value is None:
+                raise BadRecord("tombstone, expected a value")  # noqa: TRY301 - one way to refuse
+            if decode is None:
+                raise BadRecord(_unusable(schema, record.value))  # noqa: TRY301
+            decode(name, record.value)
+        except BadRecord as error:
+            self._refuse(name, record, schema, str(error))
+        except _StrangersError as error:
+            self._letter(name, record, schema, f"unknown_symbol: {error}", error.sequence)
+
+    def _refuse(self, name: str, record: Record, schema: bytes, reason: str) -> None:
+        detail = reason[: codec.DETAIL_CHARACTERS_MAX]
+        self._letter(name, record, schema, f"malformed: {detail}", self.end)
+        self._message(Malformed(ts_ns=0, detail=detail))
+
+    def _letter(self, name: str, record: Record, schema: bytes, reason: str, sequence: int) -> None:
+        value = record.value or b""
+        letter = Undecoded(name, record.offset, value, reason, sequence=sequence, schema=schema)
+        self.dead_letters.append(letter)
+
+    def _message(self, message: Any) -> None:
+        self._messages.append((self.end, message))
+        self.end += 1
+
+    def _block(self, value: bytes) -> None:
+        tables = decode_block(value, self._codec.index, self.end)
+        self._flush()
+        first = self.end
+        for table in tables:
+            self._tables[table.KIND].append(table)
+            self.end += len(table)
+        if any(np.min(table.symbol) < 0 for table in tables):
+            raise _StrangersError("some rows of the block", first)
+
+    def _ended(self, name: str, value: bytes) -> None:
+        codec.decode_end(value)
+        self.ended.add(name)
+
+    def _flush(self) -> None:
+        """Make tables of the single rows collected so far, so that order is kept."""
+        for kind, singles in self._singles.items():
+            self._tables[kind].append(_table(TABLES[kind], singles, self._codec.index))
+        self._singles = {}
+
+    def step(self) -> Step:
+        """What was collected."""
+        self._flush()
+        tables = [type(part[0]).concatenated(part) for part in self._tables if part]
+        return Step(
+            first=self._first,
+            end=self.end,
+            tables=tuple(tables),
+            messages=tuple(self._messages),
+        )
+
+
+class _StrangersError(Exception):
+    """The rows are in the step, with symbols that we do not know."""
+
+    def __init__(self, symbols: str, sequence: int) -> None:
+        super().__init__(symbols)
+        self.sequence = sequence
+
+
+def _unusable(schema: bytes, value: bytes) -> str:
+    if schema in codec.SINGLES:
+        return f"record has {len(value)} bytes, expected at most {codec.RECORD_BYTES_MAX}"
+    known = ", ".join(name.decode() for name in (*codec.SINGLES, codec.TICK_BLOCK, codec.REQUEST))
+    return f"unknown schema {schema[:40]!r}, expected one of {known}" if schema else "no schema"
+
+
+def _table(cls: type[Table], singles: Sequence[tuple[int, Any]], index: Mapping[str, int]) -> Table:
+    records = [record for _, record in singles]
+    ids = [index.get(record.symbol, -1) for record in records]
+    one = ids.count(ids[0]) == len(ids)
+    stamped = all(record.ingest_ns is not None for record in records)
+    return cls(
+        sequence=np.array([sequence for sequence, _ in singles], np.int64),
+        symbol=ids[0] if one else np.array(ids, np.int32),
+        ts_ns=np.array([record.ts_ns for record in records], np.int64),
+        ingest_ns=np.array([r.ingest_ns for r in records], np.int64) if stamped else None,
+        **{
+            name: np.array([getattr(record, name) for record in records], dtype)
+            for name, dtype in cls.VALUES.items()
+        },
+    )

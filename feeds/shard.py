@@ -1,0 +1,233 @@
+"""A shard on a log: taken over by the newest engine, each step of it one transaction.
+
+Opening fences whoever had it before, then commits a marker to the journal: what lies before the
+marker is all that will ever be of the past. From there the journal tells the last snapshot, the
+steps behind it, and where every input goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from itertools import islice
+from typing import Final
+
+from msgspec import Struct
+
+from engine.errors import SnapshotError
+from engine.ports import Mark, Recovered, Taken
+from feeds.journal import Journal, SessionBegan, SnapshotPlace, StepCommitted
+from feeds.log import RECORDS_MAX, Log, Outgoing, Place, Producer
+from feeds.records import Recorder, Valuation
+from feeds.snapshots import Kept, Snapshots
+from feeds.source import LogSource
+from feeds.topics import Topics
+
+__all__ = ["LogShard", "ShardSettings"]
+
+SEND_RECORDS_MAX: Final = 50_000
+"""Records handed to the client at once; bounds what a million users cost in memory."""
+
+
+class ShardSettings(Struct, frozen=True, kw_only=True):
+    """Which shard, and how it is served.
+
+    Attributes:
+        shard: its number; it owns the partitions of that number of ``ticks``, ``requests`` and
+            ``admin``, of the journal and of the snapshots.
+        config_hash: another configuration must not go on with the state of this one.
+        version: of the code, for whoever reads the journal.
+        finite: end where the publisher ended.
+        records_max: of one poll.
+    """
+
+    shard: int = 0
+    config_hash: str = ""
+    version: str = ""
+    finite: bool = False
+    records_max: int = RECORDS_MAX
+
+
+class LogShard:
+    """Opens sessions of one shard.
+
+    Args:
+        log: the broker.
+        topics: their names.
+        valuation: how blocks become records.
+        settings: which shard.
+    """
+
+    def __init__(
+        self, log: Log, topics: Topics, valuation: Valuation, settings: ShardSettings
+    ) -> None:
+        self._log = log
+        self._topics = topics
+        self._valuation = valuation
+        self._settings = settings
+        shard = settings.shard
+        self._journal = Journal(log, Place(topics.journal, shard), shard)
+        self._snapshots = Snapshots(log, Place(topics.snapshots, shard), shard)
+
+    async def open(self) -> LogSession:
+        """Take the shard over; whoever had it finds itself fenced.
+
+        Raises:
+            FeedError: if the broker is away.
+            SnapshotError: if the past cannot be read, or belongs to another configuration.
+        """
+        producer = await self._log.producer(f"{self._topics.prefix}levsim-{self._settings.shard}")
+        try:
+            marker = await self._mark(producer)
+            return await self._session(producer, marker)
+        except BaseException:
+            await producer.close()
+            raise
+
+    async def _mark(self, producer: Producer) -> int:
+        settings = self._settings
+        began = SessionBegan(settings.shard, settings.config_hash, settings.version)
+        await producer.begin()
+        (offset,) = await producer.send([self._journal.record(began)])
+        await producer.commit()
+        return offset
+
+    async def _session(self, producer: Producer, marker: int) -> LogSession:
+        settings = self._settings
+        last = await self._journal.last(marker)
+        recovered, kept = Recovered(), None
+        if last is not None:
+            if last.config_hash != settings.config_hash:
+                raise SnapshotError(
+                    f"shard {settings.shard} was begun under another configuration: go on with "
+                    "that one, or begin anew with another --prefix"
+                )
+            there = last.snapshot
+            kept = None if there is None else await self._snapshots.read(there)
+            base = Mark() if kept is None else kept.mark
+            first = None if there is None else there.journal
+            steps = await self._journal.steps(first, base, marker)
+            recovered = Recovered(None if kept is None else kept.state, base, tuple(steps))
+        source = await self._source(kept)
+        past = _Past(marker)
+        if last is not None:
+            past.ended, past.snapshot = set(last.ended), last.snapshot
+        past.positions = {} if kept is None else dict(kept.positions)
+        for step in recovered.steps:
+            past.positions.update({run.input: run.end for run in step.ranges})
+        recorder = Recorder(self._topics, self._valuation, shard=settings.shard)
+        sink = LogSink(producer, recorder, self._journal, self._snapshots, settings, past)
+        return LogSession(recovered, source, sink)
+
+    async def _source(self, kept: Kept | None) -> LogSource:
+        """Where the snapshot was taken, or at the beginning of what the topics hold."""
+        topics, shard = self._topics, self._settings.shard
+        known = {} if kept is None else kept.positions
+        positions = {}
+        for topic in (topics.ticks, topics.requests):
+            place = Place(topic, shard)
+            name = str(Place(topic.removeprefix(topics.prefix), shard))
+            start, end = await self._log.bounds(place)
+            positions[place] = known.get(name, start)
+            if not start <= positions[place] <= end:
+                raise SnapshotError(
+                    f"{place} holds offsets {start} to {end}, and the journal goes on at "
+                    f"{positions[place]}: the input was deleted before it was taken for good"
+                )
+        return LogSource(
+            self._log,
+            positions,
+            self._valuation.symbols,
+            prefix=topics.prefix,
+            finite=self._settings.finite,
+            ended=() if kept is None else kept.ended,
+            records_max=self._settings.records_max,
+        )
+
+
+class _Past:
+    """What the sink goes on from.
+
+    Attributes:
+        journal: offset of the last entry that we wrote.
+        positions: next offset of each input.
+        ended: inputs that brought their last record.
+        snapshot: the last one.
+    """
+
+    def __init__(self, journal: int) -> None:
+        self.journal = journal
+        self.positions: dict[str, int] = {}
+        self.ended: set[str] = set()
+        self.snapshot: SnapshotPlace | None = None
+
+
+class LogSink:
+    """Commits steps; keeps `engine.ports.Sink`."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        recorder: Recorder,
+        journal: Journal,
+        snapshots: Snapshots,
+        settings: ShardSettings,
+        past: _Past,
+    ) -> None:
+        self._producer = producer
+        self._recorder = recorder
+        self._journal = journal
+        self._snapshots = snapshots
+        self._settings = settings
+        self._past = past
+
+    async def commit(self, taken: Taken) -> None:
+        """Outputs, dead letters, a snapshot where there is one, and the journal: all or nothing."""
+        past = self._past
+        past.positions.update({run.input: run.end for run in taken.ranges})
+        past.ended.update(name for batch, _ in taken.parts for name in batch.ended)
+        ended = tuple(sorted(past.ended))
+        await self._producer.begin()
+        for portion in _portions(self._recorder.records(taken)):
+            await self._producer.send(portion)
+        snapshot = past.snapshot
+        if taken.snapshot is not None:
+            snapshot = await self._keep(taken.mark, taken.snapshot, ended)
+        entry = StepCommitted(taken.mark, taken.ranges, self._settings.config_hash, ended, snapshot)
+        (past.journal,) = await self._producer.send([self._journal.record(entry)])
+        await self._producer.commit()
+        if taken.snapshot is not None and past.snapshot is not None:
+            await self._snapshots.prune(past.snapshot.first)
+        past.snapshot = snapshot
+
+    async def _keep(self, mark: Mark, state: bytes, ended: tuple[str, ...]) -> SnapshotPlace:
+        past = self._past
+        number = 1 if past.snapshot is None else past.snapshot.number + 1
+        kept = Kept(mark, past.positions, ended, state, sha256(state).hexdigest())
+        offsets = await self._producer.send(self._snapshots.records(number, kept))
+        return SnapshotPlace(number, mark.step, offsets[0], offsets[-1], len(offsets), past.journal)
+
+    async def close(self) -> None:
+        """Let go of the producer; what is open is ended by the next session."""
+        await self._producer.close()
+
+
+class LogSession:
+    """One engine's hold on a shard; keeps `engine.ports.Session`."""
+
+    def __init__(self, recovered: Recovered, source: LogSource, sink: LogSink) -> None:
+        self.recovered = recovered
+        self.source = source
+        self.sink = sink
+
+    async def close(self) -> None:
+        """Let go of both."""
+        try:
+            await self.source.close()
+        finally:
+            await self.sink.close()
+
+
+def _portions(records: Iterator[Outgoing]) -> Iterator[list[Outgoing]]:
+    while portion := list(islice(records, SEND_RECORDS_MAX)):
+        yield portion
