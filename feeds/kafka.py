@@ -212,12 +212,10 @@ async def _started(
 
 
 def _settings(spec: TopicSpec) -> dict[str, str]:
-    settings = dict(spec.settings)
-    if spec.compacted:
-        settings[COMPACTION] = "compact"
+    settings = {COMPACTION: "compact"} if spec.compacted else {}
     if spec.retention_ms is not None:
         settings[RETENTION] = str(spec.retention_ms)
-    return settings
+    return settings | dict(spec.settings)
 
 
 def _check_created(response: Any) -> None:

@@ -20,6 +20,8 @@ TickForm = Literal["block", "msgpack", "json"]
 
 BLOCK_ROWS: Final = 5_000
 """Rows of a published block: 200 kB, small enough for every broker's default limits."""
+FOR_EVER: Final = -1
+"""Retention of what a recovery cannot do without."""
 SEND_RECORDS_MAX: Final = 10_000
 """Records handed to the client at once; bounds what is in memory."""
 
@@ -79,11 +81,19 @@ class Topics(Struct, frozen=True):
     def specs(self, *, shards: int = 1, user_partitions: int = 1) -> list[TopicSpec]:
         """All of them, as they are to be created. What belongs to a shard has a partition each; of
         users' NAVs choose many partitions once, keys move with them."""
-        names = (self.ticks, self.requests, self.admin, self.journal)
+        names = (self.ticks, self.requests, self.admin)
         return [
             *(TopicSpec(name, shards) for name in names),
+            TopicSpec(self.journal, shards, retention_ms=FOR_EVER),
             *(TopicSpec(name) for name in (self.events, self.nav, self.dead_letters)),
-            TopicSpec(self.snapshots, shards, compacted=True),
+            TopicSpec(
+                self.snapshots,
+                shards,
+                compacted=True,
+                retention_ms=FOR_EVER,
+                # Old snapshots are deleted by us, which a topic that is only compacted refuses.
+                settings=(("cleanup.policy", "compact,delete"),),
+            ),
             TopicSpec(self.nav_users, user_partitions),
         ]
 

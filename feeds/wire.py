@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from engine.errors import FeedError
 from feeds.log import OffsetOutOfRangeError, Place, ProducerFencedError
 
 __all__ = ["aiokafka", "topic_partition", "translated"]
+
+_HOPELESS: Final = frozenset(
+    {
+        *("AuthenticationFailedError", "SaslAuthenticationFailed", "UnsupportedSaslMechanismError"),
+        *("SecurityDisabled", "ClusterAuthorizationFailedError"),
+        *("TopicAuthorizationFailedError", "GroupAuthorizationFailedError"),
+        *("TransactionalIdAuthorizationFailed", "InvalidTopicError", "PolicyViolationError"),
+        *("IncompatibleBrokerVersion", "UnsupportedVersionError", "MessageSizeTooLargeError"),
+        *("InvalidTransactionTimeout", "UnknownTopicOrPartitionError"),
+    }
+)
 
 
 def aiokafka() -> Any:
@@ -36,11 +47,15 @@ def translated(what: str) -> Iterator[None]:
         raise ProducerFencedError(f"kafka {what}: a newer producer took over ({error})") from error
     except errors.OffsetOutOfRangeError as error:
         raise OffsetOutOfRangeError(f"kafka {what}: position not in the log ({error})") from error
-    except (errors.KafkaError, OSError, TimeoutError) as error:
-        retriable = getattr(error, "retriable", False) or not isinstance(error, errors.KafkaError)
-        retriable = retriable or isinstance(error, errors.KafkaTimeoutError)
+    except (errors.KafkaError, OSError, TimeoutError, AssertionError) as error:
         raise FeedError(
-            f"kafka {what}: {type(error).__name__}: {error}", retriable=retriable
+            f"kafka {what}: {type(error).__name__}: {error}", retriable=not _is_hopeless(error)
         ) from error
-    except (errors.IllegalOperation, errors.IllegalStateError, AssertionError) as error:
+    except (errors.IllegalOperation, errors.IllegalStateError) as error:
         raise FeedError(f"kafka {what}: {error}", retriable=False) from error
+
+
+def _is_hopeless(error: Exception) -> bool:
+    """Whether a client made anew would meet the same. Everything else is worth another session:
+    the client's own states after an error of the broker are many, and none of them lasts."""
+    return type(error).__name__ in _HOPELESS
