@@ -45,8 +45,7 @@ class Dealing:
     """
 
     __slots__ = (
-        *("_shared", "_units_digest", "account", "changed", "desk", "pledged", "queue"),
-        *("units", "users"),
+        *("_digest", "_shared", "account", "changed", "desk", "pledged", "queue", "units", "users"),
     )
 
     def __init__(self, account: Account, desk: Desk, users: Users) -> None:
@@ -58,14 +57,14 @@ class Dealing:
         self.pledged: dict[int, int] = {}
         self.changed: list[int] = []
         self._shared = False
-        self._units_digest = b""
+        self._digest = b""
 
     def issue(self) -> tuple[int, int, int]:
         """The first units, one per quote: ``(users' units, issuer's units, quote atoms paid)``."""
         spec = self.account.spec
         step = UNIT_STEPS // 10 ** asset_decimals(self.account.contract.quote_asset)
         self._grow()
-        self._units_digest = b""
+        self._digest = b""
         paid = spec.seed_atoms
         count, each = spec.population
         self.units[:count] += each * step
@@ -261,10 +260,8 @@ class Dealing:
             InvariantError: naming the product and both sums.
         """
         product = self.account.spec.id
-        kept, own = (
-            self.account.ledger.balance("user", f"{product}:units"),
-            int(np.add.reduce(self.units)),
-        )
+        kept = self.account.ledger.balance("user", f"{product}:units")
+        own = int(np.add.reduce(self.units))
         if kept != own or (len(self.units) and int(self.units.min()) < 0):
             raise InvariantError(f"{product}: users hold {own} units, the ledger has {kept}")
 
@@ -275,12 +272,12 @@ class Dealing:
 
     def units_digest(self) -> bytes:
         """Hash of all users' units, worked out again only where they changed."""
-        if not self._units_digest:
-            self._units_digest = sha256(self.units.tobytes()).digest()
-        return self._units_digest
+        if not self._digest:
+            self._digest = sha256(self.units.tobytes()).digest()
+        return self._digest
 
     def _change(self, user: int, units: int) -> None:
-        self._units_digest = b""
+        self._digest = b""
         if self._shared:
             self.units = self.units.copy()
             self._shared = False
@@ -290,7 +287,7 @@ class Dealing:
     def _grow(self) -> None:
         missing = len(self.users) - len(self.units)
         if missing > 0:
-            self._units_digest = b""
+            self._digest = b""
             self.units = np.concatenate([self.units, np.zeros(missing, np.int64)])
 
 
