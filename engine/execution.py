@@ -127,14 +127,19 @@ class Desk:
             request=request,
         )
         state.sent += 1
-        scene.tape.say(
-            OrderSent,
-            product=self.account.spec.id,
-            order=order.number,
-            lots=lots,
-            purpose=purpose,
-            arrives_ns=order.arrives_ns,
-            mark_price=scene.mark,
+        tape = scene.tape
+        tape.add(
+            OrderSent(
+                sequence=tape.sequence,
+                ordinal=tape.ordinal,
+                ts_ns=tape.ts_ns,
+                product=self.account.spec.id,
+                order=order.number,
+                lots=lots,
+                purpose=purpose,
+                arrives_ns=order.arrives_ns,
+                mark_price=scene.mark,
+            )
         )
         return order
 
@@ -176,22 +181,26 @@ class Desk:
         return -held
 
     def _book(self, scene: Scene, order: Order, lots: int, price: float, mid: float) -> None:
-        account = self.account
-        done = account.execute(lots, price, mid, scene.mark)
+        account, tape, mark = self.account, scene.tape, scene.mark
+        done = account.execute(lots, price, mid, mark)
         order.cost_atoms += done.fee - done.spread_impact
-        scene.tape.say(
-            OrderFilled,
-            product=account.spec.id,
-            symbol=account.contract.spec.symbol,
-            order=order.number,
-            purpose=order.purpose,
-            lots=lots,
-            price=price,
-            mid_price=mid,
-            mark_price=scene.mark,
-            hedge_atoms=done.hedge,
-            spread_impact_atoms=done.spread_impact,
-            fee_atoms=done.fee,
+        tape.add(
+            OrderFilled(
+                sequence=tape.sequence,
+                ordinal=tape.ordinal,
+                ts_ns=tape.ts_ns,
+                product=account.spec.id,
+                symbol=account.contract.spec.symbol,
+                order=order.number,
+                purpose=order.purpose,
+                lots=lots,
+                price=price,
+                mid_price=mid,
+                mark_price=mark,
+                hedge_atoms=done.hedge,
+                spread_impact_atoms=done.spread_impact,
+                fee_atoms=done.fee,
+            )
         )
 
     def _wait(self, scene: Scene, order: Order) -> None:

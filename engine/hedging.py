@@ -8,6 +8,7 @@ handler's business.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
@@ -35,6 +36,8 @@ PENDING: Final = "pending"
 ACTIVE: Final = "active"
 CLOSING: Final = "closing"
 CLOSED: Final = "closed"
+
+_Opened: Final = partial(Rebalanced, opening=True)
 
 
 class HandlerState(Struct):
@@ -201,33 +204,34 @@ class Hedging:
                 self._done(scene, plan)
 
     def _done(self, scene: Scene, plan: Order) -> None:
-        state, account, mark = self.state, self.account, scene.mark
+        state, account, tape, mark = self.state, self.account, scene.tape, scene.mark
         exposure = account.slope * mark
         nav = account.intercept + exposure
         state.last_rebalance_ns = scene.ts_ns
-        kind: Any = Rebalanced
-        facts = {}
         if plan.purpose == "deleverage":
             state.deleveragings += 1
-            kind = Deleveraged
-        elif plan.purpose == "rebalance":
-            state.rebalances += 1
+            kind: Any = Deleveraged
         else:
-            facts = {"opening": True}
-        scene.tape.say(
-            kind,
-            product=self.spec.id,
-            reason=plan.reason,
-            target=plan.target,
-            leverage_before=plan.leverage_before,
-            leverage_after=exposure / nav if nav > 0.0 else None,
-            lots=plan.lots,
-            position_lots=account.lots,
-            mark_price=mark,
-            nav_atoms=account.nav_at(mark),
-            cost_atoms=plan.cost_atoms,
-            decided_ns=plan.decided_ns,
-            **facts,
+            rebalance = plan.purpose == "rebalance"
+            kind = Rebalanced if rebalance else _Opened
+            state.rebalances += rebalance
+        tape.add(
+            kind(
+                sequence=tape.sequence,
+                ordinal=tape.ordinal,
+                ts_ns=tape.ts_ns,
+                product=self.spec.id,
+                reason=plan.reason,
+                target=plan.target,
+                leverage_before=plan.leverage_before,
+                leverage_after=exposure / nav if nav > 0.0 else None,
+                lots=plan.lots,
+                position_lots=account.lots,
+                mark_price=mark,
+                nav_atoms=account.nav_at(mark),
+                cost_atoms=plan.cost_atoms,
+                decided_ns=plan.decided_ns,
+            )
         )
 
     def _closed(self, scene: Scene, reason: str) -> None:
