@@ -69,12 +69,9 @@ class Account:
     """Balances, line and attribution of one product."""
 
     __slots__ = (
-        "_book_cash",
-        "_book_lots",
         "_cash",
         "_clearing",
         "_clearing_quote",
-        "_fees",
         "_funding",
         "_insurance",
         "_issuer",
@@ -84,6 +81,7 @@ class Account:
         "_mint",
         "_quote",
         "_reserve",
+        "_trade",
         "_users",
         "_users_units",
         "balances",
@@ -113,14 +111,15 @@ class Account:
         self._issuer = ledger.open("issuer", quote)
         self._issuer_settlement = ledger.open("issuer", settlement)
         self._issuer_units = ledger.open("issuer", units)
-        self._book_cash = ledger.open(f"book:{symbol}", settlement)
-        self._book_lots = ledger.open(f"book:{symbol}", lots)
-        self._fees = ledger.open("fees", settlement)
+        book_cash = ledger.open(f"book:{symbol}", settlement)
+        book_lots = ledger.open(f"book:{symbol}", lots)
+        fees = ledger.open("fees", settlement)
         self._funding = ledger.open(f"funding:{symbol}", settlement)
         self._clearing = ledger.open("clearing", settlement)
         self._clearing_quote = ledger.open("clearing", quote)
         self._insurance = ledger.open("insurance", quote)
         self._reserve = ledger.open(f"reserve:{spec.id}", quote)
+        self._trade = ledger.trade_way((book_lots, book_cash), (self._lots, self._cash), fees)
         self.intercept = 0.0
         self.slope = 0.0
 
@@ -220,15 +219,12 @@ class Account:
     def execute(self, lots: int, price: float, mid: float, mark: float) -> Execution:
         """Buy ``lots`` (sell where negative) at ``price`` when mid was ``mid`` and the mark
         ``mark``."""
-        contract, state, post = self.contract, self.state, self.ledger.post
-        before = self.close_segment(mark)
+        contract, state = self.contract, self.state
+        before = state.since_nav if mark == state.since_mark else self.close_segment(mark)
         at_mid = contract.trade_cash(lots, mid)
-        impact = (contract.trade_cash(lots, price) if price != mid else at_mid) - at_mid
+        impact = contract.trade_cash(lots, price) - at_mid if price != mid else 0
         fee = contract.taker_fee(at_mid + impact)
-        post(Cause.HEDGE, self._book_lots, self._lots, lots)
-        post(Cause.HEDGE, self._book_cash, self._cash, at_mid)
-        post(Cause.SPREAD_IMPACT, self._book_cash, self._cash, impact)
-        post(Cause.TAKER_FEE, self._cash, self._fees, fee)
+        self.ledger.trade(self._trade, lots, at_mid, impact, fee)
         basis = at_mid - contract.trade_cash(lots, mark) if mid != mark else 0
         spread, paid = impact, -fee
         if contract.inverse:

@@ -1,7 +1,8 @@
 """Who is due next: alarms in time, and the tightest pair of prices of a market.
 
-Both are heaps whose entries go stale instead of being removed: an entry counts only while it says
-what its owner last said.
+Alarms are a heap whose entries go stale instead of being removed: an entry counts only while it
+says what its owner last said. Edges are two columns, searched whole: a market has products by the
+hundred at most, and that many are looked through faster than a heap is kept.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import math
 from collections.abc import Iterator
 from enum import IntEnum
 from heapq import heappop, heappush
+
+import numpy as np
 
 from engine.units import NEVER_NS
 
@@ -81,52 +84,34 @@ class Agenda:
 class Edges:
     """The price edges of a market's products, and the tightest of them."""
 
-    __slots__ = ("_highs", "_lows", "high", "high_heap", "low", "low_heap")
+    __slots__ = ("_highs", "_lows")
 
     def __init__(self, count: int) -> None:
-        self._lows = [-math.inf] * count
-        self._highs = [math.inf] * count
-        self.low_heap: list[tuple[float, int]] = []
-        self.high_heap: list[tuple[float, int]] = []
-        self.low = -math.inf
-        self.high = math.inf
+        self._lows = np.full(count, -math.inf)
+        self._highs = np.full(count, math.inf)
+
+    @property
+    def low(self) -> float:
+        """The highest price at or below which somebody wakes."""
+        lows = self._lows
+        return lows.item(lows.argmax()) if len(lows) else -math.inf
+
+    @property
+    def high(self) -> float:
+        """The lowest price at or above which somebody wakes."""
+        highs = self._highs
+        return highs.item(highs.argmin()) if len(highs) else math.inf
 
     def arm(self, handler: int, low: float, high: float) -> None:
         """From now on the handler wakes at or below ``low`` and at or above ``high``."""
-        if low != self._lows[handler]:
-            self._lows[handler] = low
-            if low != -math.inf:
-                heappush(self.low_heap, (-low, handler))
-        if high != self._highs[handler]:
-            self._highs[handler] = high
-            if high != math.inf:
-                heappush(self.high_heap, (high, handler))
-        self._tighten()
+        self._lows[handler] = low
+        self._highs[handler] = high
 
     def breached(self, price: float) -> list[int]:
-        """Handlers whose edge ``price`` is at or beyond, in declared order; each must be armed
-        again."""
-        woken = set()
-        while self.low >= price:
-            woken.add(self.low_heap[0][1])
-            self._lows[heappop(self.low_heap)[1]] = -math.inf
-            self._tighten()
-        while self.high <= price:
-            woken.add(self.high_heap[0][1])
-            self._highs[heappop(self.high_heap)[1]] = math.inf
-            self._tighten()
-        return sorted(woken)
+        """Handlers whose edge ``price`` is at or beyond, in declared order."""
+        beyond: list[int] = ((self._lows >= price) | (self._highs <= price)).nonzero()[0].tolist()
+        return beyond
 
     def of(self, handler: int) -> tuple[float, float]:
         """The edges of one handler."""
-        return self._lows[handler], self._highs[handler]
-
-    def _tighten(self) -> None:
-        heap, lows = self.low_heap, self._lows
-        while heap and lows[heap[0][1]] != -heap[0][0]:
-            heappop(heap)
-        self.low = -heap[0][0] if heap else -math.inf
-        heap, highs = self.high_heap, self._highs
-        while heap and highs[heap[0][1]] != heap[0][0]:
-            heappop(heap)
-        self.high = heap[0][0] if heap else math.inf
+        return self._lows.item(handler), self._highs.item(handler)

@@ -29,10 +29,11 @@ from engine.policy import (
 )
 from engine.product import bankruptcy_price
 from engine.units import NEVER_NS, UNIT_STEPS, asset_decimals
-from engine.watch import ALWAYS, Watch, drawn_in
+from engine.watch import ALWAYS, NEVER, drawn_in
 
 __all__ = ["Handler", "Next"]
 
+_NUMBERS: Final = (float, int)
 _RANK: Final = {Close: 0, Deleverage: 1, SetLeverage: 2}
 
 
@@ -98,25 +99,29 @@ class Handler(Hedging):
 
     def _view(self, scene: Scene) -> View:
         account, state, quote = self.account, self.state, self._quote
-        mark, units = scene.mark, account.units
-        exposure = account.slope * mark
+        kept = account.state
+        exposure = account.slope * scene.mark
         nav = account.intercept + exposure
-        if self.uses_high_water:
-            self._watch_high_water(scene)
-        high_water = state.high_water
-        per_unit = nav * quote * UNIT_STEPS / units if units else 0.0
+        drawdown = self._drawdown(scene, nav) if self.uses_high_water else 0.0
         position = PositionView(
             nav * quote,
             exposure * quote,
             exposure / nav if nav > 0.0 else 0.0,
-            account.state.target,
-            account.state.first_mark,
-            high_water,
-            per_unit / high_water - 1.0 if 0.0 < per_unit < high_water else 0.0,
+            kept.target,
+            kept.first_mark,
+            state.high_water,
+            drawdown,
             scene.ts_ns - state.launched_ns,
             state.last_rebalance_ns,
         )
         return View(scene.view(self.uses_signals), position, scene.due_ns)
+
+    def _drawdown(self, scene: Scene, nav: float) -> float:
+        """Of ``nav`` per unit from the high-water mark, which is brought up to date."""
+        self._watch_high_water(scene)
+        units, high_water = self.account.units, self.state.high_water
+        per_unit = nav * self._quote * UNIT_STEPS / units if units else 0.0
+        return per_unit / high_water - 1.0 if 0.0 < per_unit < high_water else 0.0
 
     def _keep_high_water(self, scene: Scene) -> None:
         """The line is about to change: what was reached on the old one counts."""
@@ -135,7 +140,7 @@ class Handler(Hedging):
     def _ask(self, scene: Scene, view: View) -> tuple[Decision | None, bool]:
         """The decision that comes first, and whether any policy had something to remember."""
         state, best, changed = self.state, None, False
-        if self.spec.kind == "spot" and not state.opened:
+        if not state.opened and self.spec.kind == "spot":
             return SetLeverage(1.0, "spot purchase"), True
         planned = self.desk.state.plan is not None
         for place, policy in enumerate(self.policies):
@@ -160,7 +165,7 @@ class Handler(Hedging):
         if isinstance(decision, Close):
             return
         target, limit = decision.target, self.spec.limit
-        if type(target) not in (float, int) or not math.isfinite(target):
+        if type(target) not in _NUMBERS or not math.isfinite(target):
             raise PolicyAnswerError(f"answered {target!r}; it must be a finite leverage")
         if abs(target) > limit:
             raise PolicyAnswerError(
@@ -250,35 +255,35 @@ class Handler(Hedging):
         self.next = Next(low, high, scene.due_ns, self.desk.next_arrival_ns(), fee)
 
     def _watches(self, scene: Scene) -> tuple[float, float, int]:
-        account, low, high, alarm = self.account, -math.inf, math.inf, NEVER_NS
-        intercept, slope = account.intercept, account.slope
-        if slope != 0.0:
-            if intercept + slope * scene.mark <= 0.0:
-                return ALWAYS.low, ALWAYS.high, NEVER_NS
-            ruin = bankruptcy_price(intercept, slope)
-            if ruin > 0.0:
-                inner, outer = drawn_in(ruin, ruin)
-                low, high = (inner, high) if slope > 0.0 else (low, outer)
-        elif intercept <= 0.0:
-            return ALWAYS.low, ALWAYS.high, NEVER_NS
-        view = self._view(scene)
+        low, high = self._ruin(scene.mark)
+        if low > high:
+            return low, high, NEVER_NS
+        view, alarm, due_ns = self._view(scene), NEVER_NS, scene.due_ns
         state, planned = self.state, self.desk.state.plan is not None
         for place, policy in enumerate(self.policies):
             if state.faulted[place] or (planned and not policy.de_risking):
                 continue
             try:
                 watch = policy.watch(view, state.policies[place])
-                _check_alarm(watch, scene.due_ns)
+                rung = watch.alarm_ns <= due_ns
             except Exception as error:  # noqa: BLE001  # a user's policy may raise anything
                 self._fault(scene, place, error)
+                continue
+            if rung:  # and would ring for ever
+                said = f"watch: alarm {watch.alarm_ns} is not after {due_ns}"
+                self._fault(scene, place, PolicyAnswerError(said))
                 continue
             low = watch.low if watch.low > low else low
             high = watch.high if watch.high < high else high
             alarm = watch.alarm_ns if watch.alarm_ns < alarm else alarm
         return low, high, alarm
 
-
-def _check_alarm(watch: Watch, due_ns: int) -> None:
-    """An alarm that has rung already would ring for ever."""
-    if watch.alarm_ns <= due_ns:
-        raise PolicyAnswerError(f"watch: alarm {watch.alarm_ns} is not after {due_ns}")
+    def _ruin(self, mark: float) -> tuple[float, float]:
+        """Between which marks NAV is positive; at once where it is not so now."""
+        intercept, slope = self.account.intercept, self.account.slope
+        if intercept + slope * mark <= 0.0:
+            return ALWAYS.low, ALWAYS.high
+        ruin = bankruptcy_price(intercept, slope) if slope else 0.0
+        if ruin <= 0.0:
+            return NEVER.low, NEVER.high
+        return drawn_in(ruin, NEVER.high) if slope > 0.0 else drawn_in(NEVER.low, ruin)

@@ -15,7 +15,7 @@ from typing import Final
 
 from engine.errors import InvariantError
 
-__all__ = ["CAUSES", "Cause", "Ledger"]
+__all__ = ["CAUSES", "Cause", "Ledger", "TradeWay"]
 
 
 class Cause(IntEnum):
@@ -43,6 +43,14 @@ class Cause(IntEnum):
 
 
 CAUSES: Final = len(Cause)
+_HEDGE, _SPREAD_IMPACT, _TAKER_FEE = (
+    int(cause) for cause in (Cause.HEDGE, Cause.SPREAD_IMPACT, Cause.TAKER_FEE)
+)
+
+Way = tuple[int, int]
+"""The accounts of one side of a trade: lots, cash."""
+TradeWay = tuple[int, int, int, int, int]
+"""The other side's lots and cash, our own, and who has the fee."""
 
 
 class Ledger:
@@ -74,14 +82,43 @@ class Ledger:
             InvariantError: if the accounts are of different assets: money would appear from
                 nowhere.
         """
-        if self.asset_of[source] != self.asset_of[target]:
-            raise InvariantError(
-                f"{cause.name}: account {source} and account {target} are not of one asset"
-            )
+        self._check_assets(cause, source, target)
         balances = self.balances
         balances[source] -= amount
         balances[target] += amount
         self.transfers[cause] += 1
+
+    def trade_way(self, seller: Way, account: Way, fees: int) -> TradeWay:
+        """Between whom ``trade`` will move what: ``(lots, cash)`` of the other side and of our own.
+
+        Raises:
+            InvariantError: if their assets differ, as in ``post``.
+        """
+        self._check_assets(Cause.HEDGE, seller[0], account[0])
+        self._check_assets(Cause.HEDGE, seller[1], account[1])
+        self._check_assets(Cause.TAKER_FEE, account[1], fees)
+        return (*seller, *account, fees)
+
+    def trade(self, way: TradeWay, lots: int, hedge: int, impact: int, fee: int) -> None:
+        """The four transfers of a fill at once: ``lots`` and ``hedge`` (cash at mid) as hedge,
+        ``impact`` beyond it, all to our own side, and the ``fee`` paid from it."""
+        balances, transfers = self.balances, self.transfers
+        book_lots, book_cash, own_lots, own_cash, fees = way
+        cash = hedge + impact
+        balances[book_lots] -= lots
+        balances[own_lots] += lots
+        balances[book_cash] -= cash
+        balances[own_cash] += cash - fee
+        balances[fees] += fee
+        transfers[_HEDGE] += 2
+        transfers[_SPREAD_IMPACT] += 1
+        transfers[_TAKER_FEE] += 1
+
+    def _check_assets(self, cause: Cause, source: int, target: int) -> None:
+        if self.asset_of[source] != self.asset_of[target]:
+            raise InvariantError(
+                f"{cause.name}: account {source} and account {target} are not of one asset"
+            )
 
     def balance(self, owner: str, asset: str) -> int:
         """What an owner has of an asset; 0 where there is no account."""

@@ -7,7 +7,6 @@ snapshot holds.
 
 from __future__ import annotations
 
-import math
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -28,6 +27,9 @@ __all__ = [
     "View",
     "leverage_watch",
 ]
+
+
+_NO_LOW, _NO_HIGH = NEVER.low, NEVER.high
 
 
 class MarketView(Struct, frozen=True, gc=False):
@@ -75,7 +77,7 @@ class PositionView(Struct, frozen=True, gc=False):
         target: leverage last decided.
         entry_price: mark at the launch.
         high_water_mark: highest NAV per unit (quote) since the launch, as far as it was watched.
-        drawdown: of NAV per unit from its high-water mark, <= 0.
+        drawdown: of NAV per unit from its high-water mark, <= 0; 0 where nobody uses that mark.
         age_ns: since the launch.
         last_rebalance_ns: when the last plan was done; 0 before the first.
     """
@@ -166,22 +168,16 @@ def leverage_watch(view: View, low: float, high: float, sign: float) -> Watch:
         sign: +1 for a long product, -1 for a short one.
     """
     position = view.position
-    slope = position.exposure / view.market.mark
-    intercept = position.nav - position.exposure
     if not low < sign * position.leverage < high:
         return ALWAYS
+    slope = position.exposure / view.market.mark
+    intercept = position.nav - position.exposure
     if intercept == 0.0:
         return NEVER
-    at_high = _edge(intercept, slope, sign * high)
-    at_low = _edge(intercept, slope, sign * low)
+    low, high = sign * low, sign * high
+    # Leverage 1 is met at every price or none; of no leverage and of infinite leverage the price
+    # is zero or not a number, which is no edge either.
+    at_low = price_at_leverage(intercept, slope, low) if low != 1.0 else 0.0
+    at_high = price_at_leverage(intercept, slope, high) if high != 1.0 else 0.0
     below, above = (at_high, at_low) if intercept < 0.0 else (at_low, at_high)
-    floor, ceiling = drawn_in(
-        below if below > 0.0 else -math.inf, above if above > 0.0 else math.inf
-    )
-    return Watch(low=floor, high=ceiling)
-
-
-def _edge(intercept: float, slope: float, leverage: float) -> float:
-    if leverage in (0.0, 1.0) or math.isinf(leverage):
-        return 0.0
-    return price_at_leverage(intercept, slope, leverage)
+    return Watch(*drawn_in(below if below > 0.0 else _NO_LOW, above if above > 0.0 else _NO_HIGH))

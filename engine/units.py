@@ -69,6 +69,9 @@ class Rounding(IntEnum):
     """Towards plus infinity: what somebody pays."""
 
 
+_DOWN: Final = Rounding.DOWN
+
+
 def mul_div(a: int, b: int, c: int, rounding: Rounding) -> int:
     """``a * b / c`` in whole units, rounded as told; exact for integers of any size.
 
@@ -78,7 +81,7 @@ def mul_div(a: int, b: int, c: int, rounding: Rounding) -> int:
     Raises:
         ZeroDivisionError: if ``c`` is zero.
     """
-    if rounding is Rounding.DOWN:
+    if rounding is _DOWN:
         return a * b // c
     return -(a * b // -c)
 

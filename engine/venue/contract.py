@@ -15,7 +15,7 @@ Money is exact: a float price counts as the fraction it is, and only the last st
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -23,6 +23,9 @@ from engine.errors import ConfigError
 from engine.units import Rounding, asset_decimals, decimal, mul_div
 
 __all__ = ["Contract", "ContractSpec"]
+
+
+_UP: Final = Rounding.UP
 
 
 class ContractSpec(Struct, frozen=True, kw_only=True):
@@ -163,7 +166,7 @@ class Contract:
     def taker_fee(self, cash: int) -> int:
         """Fee on an execution that moved ``cash`` settlement atoms, rounded up: the payer's
         side."""
-        return mul_div(abs(cash), self._fee_over, self._fee_under, Rounding.UP)
+        return mul_div(abs(cash), self._fee_over, self._fee_under, _UP)
 
     def to_quote(self, settlement: int, mark: float) -> int:
         """Settlement atoms as quote atoms at ``mark``, rounded down; the same number where
