@@ -155,17 +155,20 @@ class Account:
         return self.intercept, self.slope
 
     def draw_line(self) -> None:
-        """Balances moved: the account is on another line."""
-        balances = self.balances
-        intercept, slope = self.contract.line(balances[self._cash], balances[self._lots])
-        if self._quote != self._cash:
-            intercept += balances[self._quote]
-        self.intercept, self.slope = intercept, slope
+        """Balances and state were restored: be on their line."""
+        self._moved(self.state.since_mark)
 
     def _moved(self, mark: float) -> int:
-        """Balances moved at ``mark``, where the running segment begins; equity now."""
-        self.draw_line()
-        nav = self.state.since_nav = self.nav(mark)
+        """Balances moved at ``mark``, where the running segment begins: the account is on another
+        line; equity now."""
+        contract, balances = self.contract, self.balances
+        cash, lots = balances[self._cash], balances[self._lots]
+        self.intercept, self.slope = contract.line(cash, lots)
+        nav = contract.nav(cash, lots, mark)
+        if self._quote != self._cash:
+            self.intercept += balances[self._quote]
+            nav += balances[self._quote]
+        self.state.since_nav = nav
         return nav
 
     def launch(self, mark: float, user_units: int, issuer_units: int, paid: int) -> None:

@@ -149,17 +149,16 @@ class Desk:
         if scene.stale:
             self._wait(scene, order)
             return 0
-        account, lots = self.account, self._bounded(order, scene.mark)
-        side = 1 if lots > 0 else -1
-        mid, half_spread = scene.top()
-        size = account.contract.quote_notional(lots, mid)
-        share, price = (
-            scene.book.take(side, size, mid, half_spread, scene.ts_ns) if lots else (1.0, mid)
-        )
-        filled = lots if share == 1.0 else int(lots * share)
-        if filled:
-            self._book(scene, order, filled, price, mid)
-        order.left = 0 if filled == lots else lots - filled
+        lots = filled = self._bounded(order, scene.mark)
+        if lots:
+            side, (mid, half_spread) = 1 if lots > 0 else -1, scene.top()
+            size = self.account.contract.quote_notional(lots, mid)
+            share, price = scene.book.take(side, size, mid, half_spread, scene.ts_ns)
+            if share != 1.0:
+                filled = int(lots * share)
+            if filled:
+                self._book(scene, order, filled, price, mid)
+        order.left = lots - filled
         if order.left:
             self._retry(scene, order, "no_depth")
         return filled
@@ -167,11 +166,14 @@ class Desk:
     def _bounded(self, order: Order, mark: float) -> int:
         """What an order may still trade: none flips the sign of the product's exposure. A close,
         though, leaves an inverse account its own coins, whatever side the product was on."""
-        account, lots = self.account, order.left
-        inverse = account.contract.inverse
-        if order.purpose in ("creation", "opening") or (inverse and order.purpose == "close"):
+        account, lots, purpose = self.account, order.left, order.purpose
+        if purpose in ("creation", "opening"):
             return lots
-        held = account.contract.exposure_lots(account.line()[1], mark) if inverse else account.lots
+        held = account.lots
+        if account.contract.inverse:
+            if purpose == "close":
+                return lots
+            held = account.contract.exposure_lots(account.slope, mark)
         if held * (held + lots) >= 0:
             return lots
         if order.request is not None:

@@ -73,18 +73,14 @@ class Handler(Hedging):
         Returns:
             Whether there was anything to say or to remember; an empty wake leaves no trace.
         """
-        state = self.state
-        if state.status == CLOSED:
-            self._arm(scene)
-            return False
-        before = scene.tape.ordinal
+        state, tape = self.state, scene.tape
+        before, changed = tape.ordinal, False
         if state.status == PENDING:
             self._launch(scene)
-        asked = False
         if state.status == ACTIVE:
-            asked = self._decide(scene)
+            changed = self._decide(scene)
         self._arm(scene)
-        return asked or scene.tape.ordinal != before
+        return changed or tape.ordinal != before
 
     def _decide(self, scene: Scene) -> bool:
         account = self.account
@@ -235,17 +231,17 @@ class Handler(Hedging):
 
     def _arm(self, scene: Scene) -> None:
         """State when we next care, from how things stand now."""
-        state, desk = self.state, self.desk
         if self.dealing.queue:
             self._serve_queue(scene)
-        low, high, alarm = -math.inf, math.inf, NEVER_NS
+        state = self.state
+        low, high, alarm, fee = -math.inf, math.inf, NEVER_NS, NEVER_NS
         if state.status == ACTIVE:
             low, high, alarm = self._watches(scene)
+            fee = state.fee_ns
         elif state.status == PENDING:
             low, high = ALWAYS.low, ALWAYS.high
-        fee = state.fee_ns if state.status == ACTIVE else NEVER_NS
         self.edges = (low, high)
-        self.next = Next(low, high, alarm, desk.next_arrival_ns(), fee)
+        self.next = Next(low, high, alarm, self.desk.next_arrival_ns(), fee)
 
     def _attend_last(self, scene: Scene) -> None:
         """At one instant policies come last: what else is due, fees say, is booked before they size

@@ -33,15 +33,25 @@ class Lines:
             a line changes.
     """
 
-    __slots__ = ("_changes", "_records", "_shared", "has_records", "line", "parts", "products")
+    __slots__ = (
+        "_later",
+        "_now",
+        "_records",
+        "_shared",
+        "has_records",
+        "line",
+        "parts",
+        "products",
+    )
 
     def __init__(self, products: tuple[int, ...]) -> None:
         self.products = products
         self.line: F64 = np.zeros((len(products), 3))
         self.parts: I64 = np.zeros((len(products), _PARTS), np.int64)
-        self._records = bytearray()
+        self._records: list[bytes] = []
         self.has_records = False
-        self._changes: list[LineChange] = []
+        self._now: dict[int, tuple[tuple[float, ...], tuple[int, ...]]] = {}
+        self._later: list[LineChange] = []
         self._shared = False
 
     def change(self, place: int, account: Account, sample: int) -> None:
@@ -51,40 +61,43 @@ class Lines:
         line = (account.intercept, account.slope, state.since_mark)
         parts = (account.units, *state.attribution)
         self.has_records = True
-        self._records += _RECORD.pack(self.products[place], *line, *parts)
-        self._changes.append(LineChange(sample, place, line, parts))
+        self._records.append(_RECORD.pack(self.products[place], *line, *parts))
+        if sample:
+            self._later.append(LineChange(sample, place, line, parts))
+        else:
+            self._now[place] = line, parts
 
     def take(self, samples: int) -> tuple[tuple[int, ...], F64, I64, tuple[LineChange, ...]]:
         """What a block of so many samples needs; the next one begins where its changes lead."""
-        if not self._changes:
-            self._shared = True
-            return self.products, self.line, self.parts, ()
         self.settle()
         self._shared = True
-        changes = tuple(c for c in self._changes if c.sample < samples)
-        taken = (self.products, self.line, self.parts, changes)
-        self._changes = [
-            LineChange(max(c.sample - samples, 0), c.place, c.line, c.parts) for c in self._changes
-        ]
-        return taken
+        taken = self.products, self.line, self.parts
+        if not self._later:
+            return *taken, ()
+        changes, self._later = self._later, []
+        for change in changes:
+            if change.sample > samples:
+                left = change.sample - samples
+                self._later.append(LineChange(left, change.place, change.line, change.parts))
+            else:
+                self._now[change.place] = change.line, change.parts
+        return *taken, tuple(change for change in changes if change.sample < samples)
 
     def records(self) -> bytes:
         """The changes since the last call in canonical form, for the digest."""
-        self.settle()
+        records, self._records = b"".join(self._records), []
         self.has_records = False
-        records = bytes(self._records)
-        self._records.clear()
         return records
 
     def settle(self) -> None:
         """Bring ``line`` and ``parts`` up to date: changes that hold from the next sample on are
         put in together, when somebody wants to see them."""
-        last = {change.place: change for change in self._changes if not change.sample}
-        if not last:
+        if not self._now:
             return
         if self._shared:
             self.line, self.parts, self._shared = self.line.copy(), self.parts.copy(), False
-        places = list(last)
-        self.line[places] = [change.line for change in last.values()]
-        self.parts[places] = [change.parts for change in last.values()]
-        self._changes = [change for change in self._changes if change.sample]
+        places = list(self._now)
+        lines, parts = zip(*self._now.values(), strict=True)
+        self.line[places] = lines
+        self.parts[places] = parts
+        self._now.clear()

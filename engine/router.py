@@ -74,24 +74,20 @@ class Router:
     def next_breach(self, stop: int) -> Breach | None:
         """The first row below sequence ``stop`` at which some market wakes; the scan goes on behind
         it."""
-        found: tuple[int, int, int] | None = None
-        for number, column in enumerate(self._columns):
-            start, end = self._positions[number], column.row_at(stop)
-            if start >= end:
-                continue
-            row = self._scan(column, start, end)
-            if row < end:
-                sequence = column.sequence.item(row)
-                if found is None or sequence < found[0]:
-                    found = (sequence, number, row)
-                    stop = sequence
-        if found is None:
+        columns, positions = self._columns, self._positions
+        first, row = -1, 0
+        for number, column in enumerate(columns):
+            start, end = positions[number], column.row_at(stop)
+            if start < end and (place := self._scan(column, start, end)) < end:
+                first, row = number, place
+                stop = column.sequence.item(place)
+        if first < 0:
             self.skip(stop)
             return None
-        sequence, number, row = found
-        self.skip(sequence)
-        column = self._columns[number]
-        self._positions[number] = row + 1
+        positions[first] = row + 1
+        if len(columns) > 1:
+            self.skip(stop)
+        column = columns[first]
         symbol = column.symbol
         symbol = symbol if isinstance(symbol, int) else symbol.item(row)
         return Breach(self.of_symbol[symbol], column, row)
