@@ -87,20 +87,14 @@ class Edges:
     __slots__ = ("_highs", "_lows")
 
     def __init__(self, count: int) -> None:
-        self._lows = np.full(count, -math.inf)
-        self._highs = np.full(count, math.inf)
+        rows = max(count, 1)  # of none there would be no tightest
+        self._lows = np.full(rows, -math.inf)
+        self._highs = np.full(rows, math.inf)
 
-    @property
-    def low(self) -> float:
-        """The highest price at or below which somebody wakes."""
-        lows = self._lows
-        return lows.item(lows.argmax()) if len(lows) else -math.inf
-
-    @property
-    def high(self) -> float:
-        """The lowest price at or above which somebody wakes."""
-        highs = self._highs
-        return highs.item(highs.argmin()) if len(highs) else math.inf
+    def bounds(self) -> tuple[float, float]:
+        """Between which prices nobody wakes: the highest of the lows, the lowest of the highs."""
+        lows, highs = self._lows, self._highs
+        return lows.item(lows.argmax()), highs.item(highs.argmin())
 
     def arm(self, handler: int, low: float, high: float) -> None:
         """From now on the handler wakes at or below ``low`` and at or above ``high``."""

@@ -181,12 +181,12 @@ class Market(Folding):
         """Between which marks nobody here has anything to say."""
         if not self.handlers:
             return -math.inf, math.inf
+        if not self.state.stale:
+            return self.edges.bounds()
         if self.state.stale == "frozen":
             mark = self.mark
             return math.nextafter(mark, -math.inf), math.nextafter(mark, math.inf)
-        if self.state.stale:
-            return math.inf, -math.inf
-        return self.edges.low, self.edges.high
+        return math.inf, -math.inf
 
     # Funding ----------------------------------------------------------------------------------
 

@@ -104,16 +104,16 @@ def test_the_agenda_is_the_minimum_of_what_was_last_said() -> None:
 def test_a_market_has_the_tightest_edges_of_its_products() -> None:
     """Catches an edge that hides behind a wider one, or stays after it was moved out."""
     edges = Edges(3)
-    assert (edges.low, edges.high) == (-math.inf, math.inf)
+    assert edges.bounds() == (-math.inf, math.inf)
     edges.arm(0, 90.0, 120.0)
     edges.arm(1, 95.0, 130.0)
     edges.arm(2, 80.0, 110.0)
-    assert (edges.low, edges.high) == (95.0, 110.0)
+    assert edges.bounds() == (95.0, 110.0)
     edges.arm(1, 70.0, 105.0)
-    assert (edges.low, edges.high) == (90.0, 105.0)
+    assert edges.bounds() == (90.0, 105.0)
     assert edges.of(1) == (70.0, 105.0)
     edges.arm(1, -math.inf, math.inf)
-    assert (edges.low, edges.high) == (90.0, 110.0)
+    assert edges.bounds() == (90.0, 110.0)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_always_wakes_at_any_price() -> None:
     next price, once."""
     edges = Edges(2)
     edges.arm(1, ALWAYS.low, ALWAYS.high)
-    assert edges.low == math.inf
+    assert edges.bounds()[0] == math.inf
     assert edges.breached(100.0) == [1]
     edges.arm(1, 90.0, 110.0)
     assert edges.breached(100.0) == []

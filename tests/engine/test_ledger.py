@@ -43,6 +43,39 @@ def test_money_cannot_become_lots() -> None:
     ]
 
 
+@pytest.mark.parametrize(("lots", "hedge"), [(3, -300), (-3, 299), (10**20, -(10**25))])
+def test_a_trade_is_its_four_transfers(lots: int, hedge: int) -> None:
+    """Bought or sold, of any size, with a cost beyond mid and a fee. Catches a part that is booked
+    on one side, the wrong way, or counted for another cause."""
+    names = [("book", "LOTS"), ("book", "USDT"), ("A", "LOTS"), ("A", "USDT"), ("fees", "USDT")]
+    at_once, apart = Ledger(), Ledger()
+    for ledger in (at_once, apart):
+        book_lots, book_cash, own_lots, own_cash, fees = (ledger.open(*name) for name in names)
+    way = at_once.trade_way((book_lots, book_cash), (own_lots, own_cash), fees)
+    at_once.trade(way, lots, hedge, -7, 2)
+    apart.post(Cause.HEDGE, book_lots, own_lots, lots)
+    apart.post(Cause.HEDGE, book_cash, own_cash, hedge)
+    apart.post(Cause.SPREAD_IMPACT, book_cash, own_cash, -7)
+    apart.post(Cause.TAKER_FEE, own_cash, fees, 2)
+    assert at_once.accounts() == apart.accounts()
+    assert at_once.transfers == apart.transfers
+    at_once.check()
+
+
+def test_nobody_trades_money_against_other_money() -> None:
+    """Catches a way whose two sides hold different assets, of which each trade would make some from
+    nowhere."""
+    ledger, product, user, lots = a_ledger()
+    coins = ledger.open("fees", "BTC")
+    for seller, account, fees in (
+        ((lots, user), (lots, product), coins),
+        ((user, user), (lots, product), user),
+        ((lots, coins), (lots, product), user),
+    ):
+        with pytest.raises(InvariantError, match="not of one asset"):
+            ledger.trade_way(seller, account, fees)
+
+
 def test_an_account_is_opened_once() -> None:
     """Catches a second account of one name, which would split a balance."""
     ledger, product, *_ = a_ledger()

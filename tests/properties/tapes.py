@@ -192,7 +192,7 @@ class _Grower:
             return price
         if random.random() < 0.01:
             self.quiet = 15
-        low, high = self.engine.markets[symbol].edges.low, self.engine.markets[symbol].edges.high
+        low, high = self.engine.markets[symbol].edges.bounds()
         near = [edge for edge in (low, high) if 0.0 < edge < math.inf and 0.5 < edge / price < 2.0]
         draw = random.random()
         if near and self.aim and draw < 0.3:
