@@ -18,10 +18,12 @@ from engine.venue.book import BookSpec
 from engine.venue.funding import FundingSpec
 from strategies import LeverageBand, MarginFloor, Schedule, TrendVol
 from tests.builders import Run, a_contract, a_market, a_product, a_spec, run
+from tests.properties.agreement import reference
 from tests.properties.observers import Fallible, Ratchet
 from tests.properties.tapes import a_random_tape
+from tests.reference.engine import ReferenceEngine
 
-__all__ = ["SEEDS", "happened", "rich_run", "rich_spec", "rich_tape"]
+__all__ = ["SEEDS", "happened", "rich_reference", "rich_run", "rich_spec", "rich_tape"]
 
 SEEDS = (6, 4, 7)
 ROWS = 700
@@ -103,6 +105,12 @@ def rich_tape(seed: int = SEEDS[0]) -> Step:
 def rich_run(seed: int = SEEDS[0]) -> Run:
     """The heart on the rich tape, whole."""
     return run(rich_spec(), rich_tape(seed))
+
+
+@cache
+def rich_reference(seed: int = SEEDS[0]) -> ReferenceEngine:
+    """The slow engine on the rich tape."""
+    return reference(rich_spec(), rich_tape(seed))
 
 
 def happened(*runs: Run) -> Counter[str]:

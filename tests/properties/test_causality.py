@@ -18,9 +18,14 @@ from tests.builders import Run, a_product, run
 from tests.properties.observers import Looker
 from tests.properties.rich import SEEDS, rich_run, rich_spec, rich_tape
 
+FUTURE_ROWS = 120
+"""Rows of the other future: enough to wake everybody."""
+
 
 def with_another_future(tape: Step, at: int) -> Step:
-    """The tape with all values from sequence ``at`` on replaced; its rows keep kind and time."""
+    """The tape with all values from sequence ``at`` on replaced; its rows keep kind and time, and
+    end a while later."""
+    tape = tape.between(0, min(at + FUTURE_ROWS, tape.end))
     tables = []
     for table in tape.tables:
         later = table.sequence >= at

@@ -15,7 +15,7 @@ from tests.builders import Run, cut, run
 from tests.planted import BUGS, Bug
 from tests.properties.agreement import agree
 from tests.properties.observers import Looker
-from tests.properties.rich import SEEDS, rich_run, rich_spec, rich_tape
+from tests.properties.rich import SEEDS, rich_reference, rich_run, rich_spec, rich_tape
 from tests.properties.test_causality import (
     assert_same_until,
     assert_unobserved,
@@ -30,7 +30,7 @@ SEED = SEEDS[0]
 def reference() -> None:
     """The heart says what the slow engine says."""
     for seed in SEEDS:
-        agree(rich_spec(), rich_tape(seed))
+        agree(rich_spec(), rich_tape(seed), slow=rich_reference(seed))
 
 
 def partition() -> None:
@@ -100,9 +100,11 @@ CHECKS: dict[str, Callable[[], None]] = {
 
 @pytest.fixture(autouse=True, scope="module")
 def _tapes() -> None:
-    """Tapes are grown, and the unpatched log is kept, before anything is planted."""
+    """Tapes are grown, and the unpatched logs of both engines are kept, before anything is
+    planted."""
     for seed in SEEDS:
         rich_run(seed)
+        rich_reference(seed)
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -17,9 +17,16 @@ from engine.venue.book import BookSpec
 from engine.venue.funding import FundingSpec
 from feeds.recording import open_recording
 from strategies import LeverageBand, MarginFloor, TrendVol
-from tests.builders import T0, a_contract, a_market, a_product, a_spec
+from tests.builders import T0, a_contract, a_market, a_product, a_spec, run
 from tests.properties.agreement import agree
-from tests.properties.rich import SEEDS, happened, rich_run, rich_spec, rich_tape
+from tests.properties.rich import (
+    SEEDS,
+    happened,
+    rich_reference,
+    rich_run,
+    rich_spec,
+    rich_tape,
+)
 from tests.properties.tapes import a_random_spec, a_random_tape
 
 EXAMPLES = 40
@@ -46,7 +53,7 @@ def test_any_tape(seed: int, rows: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_rich_tape(seed: int) -> None:
     """On a tape where everything happens, the two logs are the same."""
-    agree(rich_spec(), rich_tape(seed), (100, 400))
+    agree(rich_spec(), rich_tape(seed), (100, 400), slow=rich_reference(seed))
 
 
 def test_the_tapes_are_not_calm() -> None:
@@ -86,7 +93,7 @@ def test_wakes_are_not_empty() -> None:
     wakes: Counter[str] = Counter()
     for seed in SEEDS:
         tape = a_random_tape(Random(seed), rich_spec(), 500, aim=False)
-        state = agree(rich_spec(), tape).engine.state
+        state = run(rich_spec(), tape).engine.state
         wakes.update(all=state.wakes, empty=state.wakes_empty)
     assert wakes["all"] > 1_000
     assert wakes["empty"] <= 0.05 * wakes["all"], wakes
