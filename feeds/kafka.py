@@ -14,7 +14,8 @@ from typing import Any, Final
 from engine.errors import FeedError
 from feeds.kafka_clients import KafkaConsumer, KafkaProducer
 from feeds.log import BATCH_BYTES_MAX, Place, TopicSpec
-from feeds.wire import aiokafka, topic_partition, translated
+from feeds.security import Security
+from feeds.wire import aiokafka, explain, topic_partition, translated
 
 __all__ = ["KafkaLog"]
 
@@ -32,7 +33,8 @@ class KafkaLog:
 
     Args:
         brokers: ``host:port``, several separated by commas.
-        options: what every client gets (security), by aiokafka's names.
+        security: who we are and whom we trust.
+        request_timeout_ms: how long an answer may take.
         transaction_timeout_ms: when the broker aborts what a producer leaves open, and fences it.
         check_crcs: verify each record batch on reading. Half the cost of reading blocks, which
             carry a checksum of their own; the only check that single records have.
@@ -42,24 +44,50 @@ class KafkaLog:
         self,
         brokers: str,
         *,
-        options: Mapping[str, Any] | None = None,
+        security: Security | None = None,
+        request_timeout_ms: int = REQUEST_TIMEOUT_MS,
         transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
         check_crcs: bool = True,
     ) -> None:
-        self._options = {
-            "bootstrap_servers": brokers,
-            "request_timeout_ms": REQUEST_TIMEOUT_MS,
-            **(options or {}),
-        }
+        self._brokers = brokers
+        self._security = security or Security()
+        self._request_timeout_ms = request_timeout_ms
         self._transaction_timeout_ms = transaction_timeout_ms
         self._check_crcs = check_crcs
         self._admin: Any = None
         self._open: set[KafkaProducer | KafkaConsumer] = set()
 
+    def _options(self) -> dict[str, Any]:
+        """What every client gets; made anew for each, since it holds the password."""
+        return {
+            "bootstrap_servers": self._brokers,
+            "request_timeout_ms": self._request_timeout_ms,
+            **self._security.options(),
+        }
+
+    async def _started(
+        self, what: str, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]
+    ) -> None:
+        """A client that fails to start, or is cancelled while it does, lets go of its connections.
+
+        aiokafka says that it found no broker, and keeps to itself why not.
+        """
+        started = False
+        try:
+            with translated(what):
+                await start()
+            started = True
+        except FeedError:
+            await explain(what, self._options())
+            raise
+        finally:
+            if not started:
+                await stop()
+
     async def _client(self) -> Any:
         if self._admin is None:
-            admin = aiokafka().admin.AIOKafkaAdminClient(**self._options)
-            await _started("connect", admin.start, admin.close)
+            admin = aiokafka().admin.AIOKafkaAdminClient(**self._options())
+            await self._started("connect", admin.start, admin.close)
             self._admin = admin
         return self._admin
 
@@ -99,7 +127,7 @@ class KafkaLog:
             for described in await admin.describe_topics():
                 if described["topic"] == topic and described["partitions"]:
                     return list(described["partitions"])
-        raise FeedError(f"topic {topic} does not exist", retriable=False)
+        raise FeedError(f"topic {topic} does not exist, or may not be seen", retriable=False)
 
     async def _visible(self, topic: str) -> int:
         """Partitions of a topic just created: a broker hears of it a little later than the
@@ -156,31 +184,41 @@ class KafkaLog:
     async def producer(self, transactional_id: str | None = None) -> KafkaProducer:
         """An idempotent producer; one with an id fences its predecessors."""
         producer = aiokafka().AIOKafkaProducer(
-            **self._options,
+            **self._options(),
             enable_idempotence=True,
             max_batch_size=BATCH_BYTES_MAX,
             transactional_id=transactional_id,
             transaction_timeout_ms=self._transaction_timeout_ms,
         )
-        await _started("start the producer", producer.start, producer.stop)
+        await self._started("start the producer", producer.start, producer.stop)
         return KafkaProducer(producer, self._open)
 
     async def _consumer(self, *, committed: bool) -> Any:
         consumer = aiokafka().AIOKafkaConsumer(
-            **self._options,
+            **self._options(),
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed" if committed else "read_uncommitted",
             check_crcs=self._check_crcs,
         )
-        await _started("start the consumer", consumer.start, consumer.stop)
+        await self._started("start the consumer", consumer.start, consumer.stop)
         return consumer
 
     async def consumer(
         self, positions: Mapping[Place, int], *, committed: bool = True
     ) -> KafkaConsumer:
-        """A reader of these partitions from these offsets."""
+        """A reader of these partitions from these offsets.
+
+        aiokafka would wait for a topic that does not exist, or may not be seen, and say nothing.
+        """
+        for topic in sorted({place.topic for place in positions}):
+            there = await self.partitions(topic)
+            missing = [p for p in positions if p.topic == topic and p.partition >= there]
+            if missing:
+                raise FeedError(
+                    f"topic {topic} has {there} partitions, not {missing[0]}", retriable=False
+                )
         consumer = await self._consumer(committed=committed)
         consumer.assign([topic_partition(place) for place in sorted(positions)])
         reader = KafkaConsumer(consumer, self._open)
@@ -195,20 +233,6 @@ class KafkaLog:
         if self._admin is not None:
             await self._admin.close()
             self._admin = None
-
-
-async def _started(
-    what: str, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]
-) -> None:
-    """A client that fails to start, or is cancelled while it does, lets go of its connections."""
-    started = False
-    try:
-        with translated(what):
-            await start()
-        started = True
-    finally:
-        if not started:
-            await stop()
 
 
 def _settings(spec: TopicSpec) -> dict[str, str]:

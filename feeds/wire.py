@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import ssl
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 from engine.errors import FeedError
 from feeds.log import OffsetOutOfRangeError, Place, ProducerFencedError
+from feeds.security import AccessRefusedError
 
-__all__ = ["aiokafka", "topic_partition", "translated"]
+__all__ = ["aiokafka", "explain", "topic_partition", "translated"]
 
 _HOPELESS: Final = frozenset(
     {
-        *("AuthenticationFailedError", "SaslAuthenticationFailed", "UnsupportedSaslMechanismError"),
-        *("SecurityDisabled", "ClusterAuthorizationFailedError"),
-        *("TopicAuthorizationFailedError", "GroupAuthorizationFailedError"),
-        *("TransactionalIdAuthorizationFailed", "InvalidTopicError", "PolicyViolationError"),
+        *("AuthenticationFailedError", "UnsupportedSaslMechanismError", "SecurityDisabled"),
+        *("InvalidTopicError", "PolicyViolationError"),
         *("IncompatibleBrokerVersion", "UnsupportedVersionError", "MessageSizeTooLargeError"),
         *("InvalidTransactionTimeout", "UnknownTopicOrPartitionError"),
     }
@@ -27,9 +28,17 @@ def aiokafka() -> Any:
     """The package, with its parts that are not imported with it."""
     # The package ships no types.
     import aiokafka.admin.config_resource  # type: ignore[import-untyped]
+    import aiokafka.conn  # type: ignore[import-untyped]
     import aiokafka.errors  # type: ignore[import-untyped]
 
+    # It logs each request at debug level, and one of them is the password.
+    logging.getLogger("aiokafka.conn").addFilter(_tells_no_secret)
     return aiokafka
+
+
+def _tells_no_secret(record: logging.LogRecord) -> bool:
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    return not any(type(told).__name__.startswith("SaslAuth") for told in arguments)
 
 
 def topic_partition(place: Place) -> Any:
@@ -47,12 +56,78 @@ def translated(what: str) -> Iterator[None]:
         raise ProducerFencedError(f"kafka {what}: a newer producer took over ({error})") from error
     except errors.OffsetOutOfRangeError as error:
         raise OffsetOutOfRangeError(f"kafka {what}: position not in the log ({error})") from error
+    except _refusals(errors) as error:
+        raise AccessRefusedError(f"kafka {what}: not allowed ({_words(error)})") from error
     except (errors.KafkaError, OSError, TimeoutError, AssertionError) as error:
         raise FeedError(
             f"kafka {what}: {type(error).__name__}: {error}", retriable=not _is_hopeless(error)
         ) from error
     except (errors.IllegalOperation, errors.IllegalStateError) as error:
         raise FeedError(f"kafka {what}: {error}", retriable=False) from error
+
+
+async def explain(what: str, options: Mapping[str, Any]) -> None:
+    """Connect to each broker in turn and raise what keeps us out; silent where nothing does.
+
+    Args:
+        what: was tried.
+        options: of the client that found no broker.
+
+    Raises:
+        AccessRefusedError: if certificates or passwords are not believed, on either side.
+    """
+    if options["security_protocol"] == "PLAINTEXT":
+        return
+    package = aiokafka()
+    settings = {name: value for name, value in options.items() if name != "bootstrap_servers"}
+    for broker in options["bootstrap_servers"].split(","):
+        host, _, port = broker.strip().rpartition(":")
+        where = f"kafka {what}: {broker.strip()}"
+        if not port.isdecimal():
+            continue
+        try:
+            connection = await package.conn.create_conn(host, int(port), **settings)
+        except ssl.SSLCertVerificationError as error:
+            raise AccessRefusedError(
+                f"{where} shows a certificate that is not trusted ({error.verify_message}): "
+                "check ssl_cafile and the broker's name"
+            ) from None
+        except ssl.SSLError as error:
+            raise AccessRefusedError(f"{where} does not agree on TLS ({error.reason})") from None
+        except (package.errors.SaslAuthenticationFailed, ValueError):
+            user, mechanism = options["sasl_plain_username"], options["sasl_mechanism"]
+            raise AccessRefusedError(
+                f"{where} does not believe user {user} ({mechanism}): check the name and password"
+            ) from None
+        except package.errors.UnsupportedSaslMechanismError:
+            raise AccessRefusedError(
+                f"{where} does not offer the mechanism {options['sasl_mechanism']}"
+            ) from None
+        except package.errors.KafkaConnectionError:
+            # With TLS 1.3 a client is refused only after its side of the handshake went well.
+            if options["security_protocol"] == "SSL":
+                raise AccessRefusedError(
+                    f"{where} closes the connection after the handshake: does it ask for a "
+                    "certificate (ssl_certfile)?"
+                ) from None
+        except (package.errors.KafkaError, OSError, TimeoutError):
+            continue
+        else:
+            connection.close()
+
+
+def _refusals(errors: Any) -> tuple[type[Exception], ...]:
+    return (
+        errors.TopicAuthorizationFailedError,
+        errors.TransactionalIdAuthorizationFailed,
+        errors.ClusterAuthorizationFailedError,
+        errors.GroupAuthorizationFailedError,
+        errors.SaslAuthenticationFailed,
+    )
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _is_hopeless(error: Exception) -> bool:

@@ -6,12 +6,15 @@ and Maven. A test module imports the fixtures it uses.
 
 from tests.brokers.apache import ApacheKafka, apache_brokers, apache_kafka, apache_quick
 from tests.brokers.noida import kafka_brokers, noida_db
+from tests.brokers.secured import SecuredKafka, secured_kafka
 
 __all__ = [
     "ApacheKafka",
+    "SecuredKafka",
     "apache_brokers",
     "apache_kafka",
     "apache_quick",
     "kafka_brokers",
     "noida_db",
+    "secured_kafka",
 ]

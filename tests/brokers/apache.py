@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import pytest
 
 from tests.brokers.distribution import Distribution, MissingError, distribution
 from tests.brokers.ports import free_ports, wait_until_it_listens
-from tests.brokers.settings import properties_of
+from tests.brokers.settings import properties_of, scram_arguments
 
 __all__ = [
     "REQUIRE_VARIABLE",
@@ -43,13 +43,23 @@ class ApacheKafka:
     Args:
         folder: holds its settings, its data and what it said (``broker.log``).
         kafka: the programs.
+        settings: further ones; of two of one name the last holds.
+        users: names and passwords for SCRAM.
     """
 
-    def __init__(self, folder: Path, kafka: Distribution) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        kafka: Distribution,
+        settings: str = "",
+        users: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self._kafka = kafka
-        self.port, self._controller = free_ports(2)
+        self.port, self.controller = free_ports(2)
         self._properties = folder / "server.properties"
+        self.settings = settings
+        self._users = dict(users or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -67,9 +77,9 @@ class ApacheKafka:
         """Start, for the first time or again; returns when it accepts connections."""
         assert self._process is None, "the broker is running"
         if not self._properties.exists():
-            text = properties_of(self.folder / "data", self.port, self._controller)
-            self._properties.write_text(text)
-            self._kafka.format(self._properties)
+            text = properties_of(self.folder / "data", self.port, self.controller)
+            self._properties.write_text(text + self.settings)
+            self._kafka.format(self._properties, *scram_arguments(self._users))
         command = self._kafka.command("kafka.Kafka", str(self._properties))
         said = self.folder / "broker.log"
         with said.open("ab") as log:

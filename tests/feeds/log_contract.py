@@ -7,7 +7,7 @@ tests needs both, and no promise of the contract is weaker for it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -23,12 +23,11 @@ from feeds.log import (
     Record,
     TopicSpec,
 )
-from feeds.memory_log import MemoryLog
+from feeds.wire import topic_partition
 
 __all__ = ["LogContract", "a_topic", "read_all", "values"]
 
-POLLS_IDLE = 3
-IDLE_POLL_MS = 100
+POLL_MS = 100
 POLLS_MAX = 500
 _names = (f"contract-{uuid4().hex[:8]}-{number}" for number in itertools.count())
 """Topics of tests: a broker that was there before may know those of earlier sessions."""
@@ -44,23 +43,35 @@ async def a_topic(log: Log, *, partitions: int = 1, **settings: Any) -> str:
 async def read_all(
     log: Log, topic: str, *, committed: bool = True, start: int = 0, records_max: int = 500
 ) -> list[Record]:
-    """Everything a fresh reader sees from ``start`` on, until it sees nothing more."""
+    """Everything a fresh reader sees from ``start`` on, up to where the log is decided now."""
     places = {Place(topic, number): start for number in range(await log.partitions(topic))}
     consumer = await log.consumer(places, committed=committed)
-    patience_ms = 0 if isinstance(log, MemoryLog) else IDLE_POLL_MS
+    patience_ms = POLL_MS if hasattr(consumer, "_consumer") else 0
     records: list[Record] = []
     try:
-        idle = 0
         for _ in range(POLLS_MAX):
             polled = await consumer.poll(records_max=records_max, timeout_ms=patience_ms)
             for _, part in polled:
                 records += part
-            idle = 0 if polled else idle + 1
-            if idle == POLLS_IDLE:
+            if not polled and await _is_at_the_end(consumer, places, committed=committed):
                 break
     finally:
         await consumer.close()
     return records
+
+
+async def _is_at_the_end(consumer: Any, places: Iterable[Place], *, committed: bool) -> bool:
+    """Whether nothing is left: in memory where nothing came, over the wire where the client stands
+    at the end that the broker told with the last answer. Silence alone proves nothing there."""
+    client = getattr(consumer, "_consumer", None)
+    if client is None:
+        return True
+    for place in places:
+        where = topic_partition(place)
+        end = client.last_stable_offset(where) if committed else client.highwater(where)
+        if end is None or await client.position(where) < end:
+            return False
+    return True
 
 
 def values(records: Sequence[Record]) -> list[bytes | None]:
