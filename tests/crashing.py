@@ -48,7 +48,7 @@ class CrashingLog:
         self.reached: Counter[str] = Counter()
         self.live = False
         self.died_at = ""
-        self._dies = dies
+        self.dies = dies
         self._at: tuple[str, int] = ("", 0)
         self._after = 0
 
@@ -67,7 +67,7 @@ class CrashingLog:
         self.reached[point] += 1
         if self._at == (point, self.reached[point]) or self.reached.total() == self._after:
             self.died_at = point
-            self._dies()
+            self.dies()
 
     async def create(self, topics: Sequence[TopicSpec]) -> None:
         await self.log.create(topics)

@@ -28,7 +28,7 @@ from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
 from feeds.shard import LogShard
 from feeds.topics import TickForm, Topics, ensure_topics, publish
-from tests.brokers import kafka_brokers
+from tests.brokers import apache_brokers, apache_quick, kafka_brokers
 from tests.engine.serving import (
     QUICK,
     SYMBOL,
@@ -43,16 +43,22 @@ from tests.engine.serving import (
     some_topics,
 )
 
-__all__ = ["kafka_brokers"]
+__all__ = ["apache_brokers", "apache_quick", "kafka_brokers"]
 
 
-@pytest.fixture(params=["memory", pytest.param("wire", marks=pytest.mark.kafka)])
+@pytest.fixture(
+    params=[
+        "memory",
+        pytest.param("kafka_brokers", marks=pytest.mark.kafka),
+        pytest.param("apache_brokers", marks=pytest.mark.kafka),
+    ]
+)
 async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
     """A broker as one process sees it."""
     if request.param == "memory":
         yield MemoryLog(MemoryBroker())
         return
-    log = KafkaLog(request.getfixturevalue("kafka_brokers"))
+    log = KafkaLog(request.getfixturevalue(request.param))
     yield log
     await log.close()
 
