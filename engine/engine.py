@@ -16,6 +16,7 @@ from engine.lines import LINE_BYTES
 from engine.live import Live
 from engine.market import Market
 from engine.outputs import Outputs
+from engine.quiet import Quiet
 from engine.rows import Rows
 from engine.spec import EngineSpec, EngineState
 from engine.ticks import Step, Tick
@@ -24,6 +25,7 @@ from engine.walk import Walker
 __all__ = ["Engine", "EngineSpec", "EngineState"]
 
 _NOTHING: Final = Outputs.empty()
+_NO_MARKS: Final[list[float]] = []
 
 
 class Engine(Walker):
@@ -35,6 +37,7 @@ class Engine(Walker):
         self.events_chain = Chain()
         self.line_chains = [Chain() for _ in spec.symbols]
         self.nav_chains = [SampleChain() for _ in spec.symbols]
+        self._quiet = Quiet(self)
         self._live: Live | None = None
         self._quiet_ns = -1
 
@@ -58,20 +61,29 @@ class Engine(Walker):
         if step.first != state.sequence:
             raise InvariantError(f"step begins at {step.first}, expected {state.sequence}")
         self._quiet_ns = -1
-        rows = self.intake.accept(step, state.time_ns)
+        alone = len(step.tables) == 1 and not step.messages
+        column = self.intake.whole(step.tables[0], state.time_ns) if alone else None
+        if column is None:
+            self._general(self.intake.accept(step, state.time_ns))
+        elif self._quiet.passes(column):
+            state.time_ns = column.run.item(-1)
+        else:
+            self._general(Rows.of(step, state.time_ns, column))
+        state.ticks += len(step) - len(step.messages)
+        state.sequence = step.end
+        return self._outputs()
+
+    def _general(self, rows: Rows) -> None:
+        state = self.state
         markets = self._concerned(rows)
         for market in markets:
             market.open(rows)
-        if not self._is_quiet(rows):
-            self._walk(rows)
+        self._walk(rows)
         state.time_ns = max(state.time_ns, rows.time_ns)
         if self.sampler.wakes_ns < state.time_ns:
             self.sampler.pass_time(rows, state.time_ns, rows.end)
         for market in markets:
             market.close(state.time_ns)
-        state.ticks += len(step) - len(step.messages)
-        state.sequence = step.end
-        return self._outputs()
 
     def _concerned(self, rows: Rows) -> list[Market]:
         """The markets that the step may be about; the time alone is about those with signals."""
@@ -96,25 +108,29 @@ class Engine(Walker):
     def process_tick(self, tick: Tick) -> Outputs:
         """One live row as plain numbers, by the same rules; ticks that matter to nobody pass
         quietly."""
-        state = self.state
-        live = self._live
-        if live is not None and tick.ts_ns <= self._quiet_ns and live.passes(tick):
-            state.sequence += 1
-            state.ticks += 1
-            if tick.ts_ns > state.time_ns:
-                state.time_ns = tick.ts_ns
-            return _NOTHING
+        state, live, sampler, ts_ns = self.state, self._live, self.sampler, tick.ts_ns
+        if live is not None and ts_ns <= self._quiet_ns:
+            sampled = sampler.wakes_ns < ts_ns
+            marks = sampler.marks() if sampled else _NO_MARKS
+            if live.passes(tick):
+                if sampled:
+                    sampler.pass_instant(ts_ns, state.sequence, marks)
+                state.sequence += 1
+                state.ticks += 1
+                if ts_ns > state.time_ns:
+                    state.time_ns = ts_ns
+                return self._outputs() if sampled else _NOTHING
         outputs = self.process(tick.step(state.sequence))
         self._settle()
         return outputs
 
     def _settle(self) -> None:
-        """Until when, and between which prices, live ticks pass quietly."""
+        """Until when live ticks pass quietly."""
         if self._live is None:
             self._live = Live(self.intake, self.markets)
-        grid_ns = self._live.refresh()
+        grid_ns, users_ns = self._live.shut(), self.sampler.state.next_users_ns
         leap_ns = self.state.time_ns + CLOCK_JUMP_NS
-        self._quiet_ns = min(self.agenda.next_ns(), self.sampler.wakes_ns, grid_ns, leap_ns)
+        self._quiet_ns = min(self.agenda.next_ns(), users_ns, grid_ns, leap_ns)
 
     def _outputs(self) -> Outputs:
         events, lines = self.tape.take()

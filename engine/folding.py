@@ -7,75 +7,24 @@ it makes no difference where the input was cut.
 from __future__ import annotations
 
 import math
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
-from msgspec import Struct
 
 from engine.handler import Handler
+from engine.market_state import MarketSpec, MarketState
 from engine.rows import Column, Rows
-from engine.signals import Signals, SignalSpec
+from engine.signals import Signals
 from engine.soundness import highest, lowest
 from engine.ticks import Bbo, Funding, Kind
-from engine.units import MINUTE_NS, NEVER_NS
-from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
-from engine.venue.funding import FundingSpec
+from engine.units import NEVER_NS
 
-__all__ = ["Folding", "MarketSpec", "MarketState"]
+__all__ = ["Folding"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
-MarkSource = Literal["mark", "mid", "last"]
 _CHUNK: Final = 64
 _KIND_OF: Final = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE}
-
-
-class MarketSpec(Struct, frozen=True, kw_only=True):
-    """One symbol as the heart needs it.
-
-    Attributes:
-        symbol: index of the symbol in the input.
-        mark_source: which price values positions: recorded mark, mid or last trade.
-        insurance_atoms: what the venue's insurance fund begins with, quote atoms.
-        stale_after_ns: silence of the mark source after which the market is stale.
-        frozen_after_ns: repetition of one price after which it is.
-    """
-
-    symbol: int
-    contract: ContractSpec
-    book: BookSpec = BookSpec(model="flat")
-    funding: FundingSpec = FundingSpec()
-    signals: SignalSpec = SignalSpec()
-    mark_source: MarkSource = "mid"
-    insurance_atoms: int = 0
-    stale_after_ns: int = MINUTE_NS
-    frozen_after_ns: int = 10 * MINUTE_NS
-
-
-class MarketState(Struct):
-    """What is remembered between steps: last values, staleness, funding, the grid's open cell."""
-
-    mark: float = 0.0
-    seen_ns: int = 0
-    changed_ns: int = 0
-    bid: float = 0.0
-    ask: float = 0.0
-    last: float = 0.0
-    index: float = 0.0
-    rate: float = 0.0
-    funding_ns: int = NEVER_NS
-    funded_ns: int = 0
-    following_ns: int = NEVER_NS
-    due_rate: float = 0.0
-    stale: str = ""
-    stale_since_ns: int = 0
-    grid_ns: int = NEVER_NS
-    floor_ns: int = 0
-    cell_low: float = math.inf
-    cell_high: float = -math.inf
-    cell_fresh: bool = False
-    extremes: list[tuple[float, float]] = []
 
 
 class Folding:
@@ -129,6 +78,22 @@ class Folding:
             state.bid, state.ask = self._quotes(book)
         self._rows = self._source = None
 
+    def pass_column(self, column: Column) -> None:
+        """Take a step that is this column, of this symbol, and that nobody looked into: what
+        ``open`` and ``close`` would have made of it where no grid point passes."""
+        state, kind, last = self.state, column.kind, len(column.sequence) - 1
+        assert column.prices is not None
+        if kind is self.kind:
+            state.changed_ns = self._changed_ns(column, last)
+            state.mark, state.seen_ns = column.prices.item(last), column.table.ts_ns.item(last)
+            self.see(column.low, column.high)
+        if kind is Kind.TRADE:
+            state.last = column.prices.item(last)
+        elif kind is Kind.INDEX:
+            state.index = column.prices.item(last)
+        elif kind is Kind.BBO:
+            state.bid, state.ask = self._quotes_at(column, last)
+
     def _remember(self, column: Column, last: int) -> None:
         state, prices = self.state, column.prices
         assert prices is not None
@@ -137,16 +102,16 @@ class Folding:
             self._see_rows(column, last + 1)
         state.mark, state.seen_ns = prices.item(last), column.table.ts_ns.item(last)
 
-    def see(self, price: float) -> None:
-        """A live tick: what the folding of a block would have made of it."""
+    def see(self, least: float, most: float) -> None:
+        """Marks between which no grid point lies: their extremes."""
         state = self.state
         if self.uses_signals:
-            state.cell_low = min(state.cell_low, price)
-            state.cell_high = max(state.cell_high, price)
+            state.cell_low = min(state.cell_low, least)
+            state.cell_high = max(state.cell_high, most)
             state.cell_fresh = True
         for number in self.high_water:
             low, high = state.extremes[number]
-            state.extremes[number] = (min(low, price), max(high, price))
+            state.extremes[number] = (min(low, least), max(high, most))
 
     # Last values --------------------------------------------------------------------------------
 
@@ -179,7 +144,7 @@ class Folding:
             return np.full(len(sequences), self.state.mark)
         marks = prices.take(places, mode="clip")
         if places.item(0) < 0:
-            marks = np.where(places < 0, self.state.mark, marks)
+            marks[: int(places.searchsorted(0))] = self.state.mark
         return marks
 
     def _column(self, kind: Kind) -> Column | None:
@@ -202,6 +167,10 @@ class Folding:
         place = book.last(self.spec.symbol, self._limit)
         if place < 0:
             return self.state.bid, self.state.ask
+        return self._quotes_at(book, place)
+
+    @staticmethod
+    def _quotes_at(book: Column, place: int) -> tuple[float, float]:
         table = book.table
         assert isinstance(table, Bbo)
         return table.bid.item(place), table.ask.item(place)

@@ -86,7 +86,7 @@ class Intake:
                 rows.add(column)
         else:
             for table in step.tables:
-                whole = self._fast(table, time_ns)
+                whole = self.whole(table, time_ns)
                 for column in self._walk((table,), rows) if whole is None else (whole,):
                     rows.add(column)
         if len(rows.barriers) > len(step.messages):
@@ -94,8 +94,8 @@ class Intake:
         rows.seal()
         return rows
 
-    def _fast(self, table: Table, time_ns: int) -> Column | None:
-        """The whole table, if nothing in it is suspicious."""
+    def whole(self, table: Table, time_ns: int) -> Column | None:
+        """A step's only table, or one of several, if nothing in it is suspicious."""
         symbol, ts = table.symbol, table.ts_ns
         if not isinstance(symbol, int):
             return self._fast_mixed(table, time_ns)
@@ -114,7 +114,7 @@ class Intake:
                 return None
         elif not is_sound(table):
             return None
-        if isinstance(table, Trades) and not _fresh_ids(table, lane):
+        if table.KIND is Kind.TRADE and not _fresh_ids(table, lane):
             return None
         lane.ts_ns = last
         lane.rows += len(ts)
@@ -124,7 +124,7 @@ class Intake:
         return Column(table, run, prices, low, high)
 
     def _fast_mixed(self, table: Table, time_ns: int) -> Column | None:
-        """``_fast`` for interleaved symbols: each row is compared with its own lane and its own
+        """``whole`` for interleaved symbols: each row is compared with its own lane and its own
         predecessor."""
         symbols = table.symbols()
         ts = table.ts_ns
@@ -266,7 +266,8 @@ def _near(price: float, other: float, factor: float) -> bool:
     return other < price * factor and price < other * factor
 
 
-def _fresh_ids(trades: Trades, lane: Lane) -> bool:
+def _fresh_ids(trades: Table, lane: Lane) -> bool:
+    assert isinstance(trades, Trades)
     ids = trades.trade_id
     if highest(trades.aggressor) >= NOT_MARKET:
         return False

@@ -11,11 +11,13 @@ import math
 
 from engine.agenda import Edges
 from engine.events import MarketResumed, MarketStale
-from engine.folding import Folding, MarketSpec, MarketState
+from engine.folding import Folding
 from engine.handler import Handler
 from engine.lines import Lines
+from engine.market_state import MarketSpec, MarketState
 from engine.outputs import Tape
 from engine.policy import MarketView
+from engine.rows import Column
 from engine.ticks import Kind
 from engine.units import NEVER_NS
 from engine.venue.book import Book
@@ -128,20 +130,27 @@ class Market(Folding):
     def check_ns(self, before: int, ts_ns: int) -> int:
         """``next_check_ns`` as of ``ts_ns``, with the rows below ``before`` seen: not later than
         ``ts_ns`` where the market is stale by then."""
-        self._limit = before
-        self.ts_ns = self.due_ns = ts_ns
-        return self.next_check_ns()
+        column = self._source
+        row = column.last(self.spec.symbol, before) if column is not None else -1
+        return self.check_at(column, row, ts_ns)
 
     def next_check_ns(self) -> int:
         """When the market would be stale if nothing came; not before now, though its last price may
         be older."""
-        seen, changed = self._freshness()
+        return self.check_ns(self._limit, self.ts_ns)
+
+    def check_at(self, column: Column | None, row: int, ts_ns: int) -> int:
+        """``check_ns`` with the rows of a column up to ``row`` seen, none of them where it is
+        -1."""
+        seen, changed = self._fresh_at(column, row)
         due_ns = min(seen + self.spec.stale_after_ns, changed + self.spec.frozen_after_ns)
-        return max(due_ns, self.ts_ns)
+        return max(due_ns, ts_ns)
 
     def check_stale(self) -> None:
         """An alarm: is the market stale by now?"""
-        seen, changed = self._freshness()
+        column = self._source
+        row = column.last(self.spec.symbol, self._limit) if column is not None else -1
+        seen, changed = self._fresh_at(column, row)
         silent = self.ts_ns - seen >= self.spec.stale_after_ns
         if not silent and self.ts_ns - changed < self.spec.frozen_after_ns:
             return
@@ -156,12 +165,10 @@ class Market(Folding):
             since_ns=state.stale_since_ns,
         )
 
-    def _freshness(self) -> tuple[int, int]:
-        column = self._source
-        place = column.last(self.spec.symbol, self._limit) if column is not None else -1
-        if column is None or place < 0:
+    def _fresh_at(self, column: Column | None, row: int) -> tuple[int, int]:
+        if column is None or row < 0:
             return self.state.seen_ns, self.state.changed_ns
-        return column.table.ts_ns.item(place), self._changed_ns(column, place)
+        return column.table.ts_ns.item(row), self._changed_ns(column, row)
 
     def resume(self) -> None:
         """A fresh price after staleness."""

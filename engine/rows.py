@@ -134,6 +134,14 @@ class Rows:
         self.floor_ns = time_ns
         self.time_ns = time_ns
 
+    @classmethod
+    def of(cls, step: Step, time_ns: int, column: Column) -> Rows:
+        """A step that is one column, all of it accepted."""
+        rows = cls(step, time_ns)
+        rows.add(column)
+        rows.time_ns = max(time_ns, column.run.item(-1))
+        return rows
+
     def add(self, column: Column) -> None:
         """Take up the column of one kind."""
         self.columns.append(column)

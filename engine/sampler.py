@@ -13,9 +13,10 @@ from msgspec import Struct
 
 from engine.market import Market
 from engine.outputs import NavBlock, UserNavBlock
-from engine.rows import Rows
+from engine.rows import Column, Rows
 from engine.units import NEVER_NS
 
+F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 __all__ = ["Sampler", "SamplerState", "Sampling"]
@@ -47,12 +48,23 @@ class SamplerState(Struct):
 class Sampler:
     """Collects the NAV records of one call of the heart."""
 
-    __slots__ = ("blocks", "markets", "spec", "state", "user_blocks", "wakes_ns")
+    __slots__ = (
+        "_sampled",
+        "_stride",
+        "blocks",
+        "markets",
+        "spec",
+        "state",
+        "user_blocks",
+        "wakes_ns",
+    )
 
     def __init__(self, spec: Sampling, markets: list[Market]) -> None:
         self.spec = spec
         self.markets = [m for m in markets if m.handlers]
         self.state = SamplerState()
+        self._sampled: list[Market] = []
+        self._stride = 0
         self.blocks: list[NavBlock] = []
         self.user_blocks: list[UserNavBlock] = []
         self.wakes_ns = NEVER_NS
@@ -105,23 +117,84 @@ class Sampler:
             self._users(rows, state.next_users_ns, sequence)
             state.next_users_ns += self.spec.user_nav_every_ns
 
+    def pass_column(self, tracked: Market | None, column: Column, before_ns: int) -> None:
+        """``pass_time`` of a step that is one column, ``before_ns`` the time of its last row, where
+        no holders are to be valued.
+
+        Args:
+            tracked: the market whose marks the column holds, if there is one.
+        """
+        if len(column.run) == 1:
+            self.pass_instant(before_ns, column.first, self.marks())
+            return
+        state, every, prices = self.state, self.spec.nav_every_ns, column.prices
+        while state.next_ns < before_ns:
+            first_ns = state.next_ns
+            count = min(-(-(before_ns - first_ns) // every), _BLOCK_TIMES)
+            state.next_ns = first_ns + count * every
+            times = np.arange(first_ns, state.next_ns, every)
+            # The last row at or before each time; the first row where there is none yet.
+            rows = column.run[1:].searchsorted(times, "right")
+            passed = column.sequence[1:].take(rows)
+            early = 0
+            if first_ns < column.run.item(0):
+                early = int(times.searchsorted(column.run.item(0)))
+                passed[:early] = column.first
+            marks = []
+            for market in self._launched():
+                if market is tracked and prices is not None:
+                    mark = prices.take(rows)
+                    if early:
+                        mark[:early] = market.state.mark
+                else:
+                    mark = np.full(count, market.state.mark)
+                marks.append(mark)
+            self._take(passed, times, marks)
+        self.wakes_ns = min(state.next_ns, state.next_users_ns)
+
+    def marks(self) -> list[float]:
+        """The present marks, for ``pass_instant``."""
+        return [market.state.mark for market in self._launched()]
+
+    def pass_instant(self, before_ns: int, sequence: int, marks: list[float]) -> None:
+        """``pass_time`` where one input lets all times pass, and no holders are to be valued.
+
+        Args:
+            marks: the launched markets' marks before that input.
+        """
+        state, every = self.state, self.spec.nav_every_ns
+        while state.next_ns < before_ns:
+            count = min(-(-(before_ns - state.next_ns) // every), _BLOCK_TIMES)
+            times = np.arange(state.next_ns, state.next_ns + count * every, every)
+            state.next_ns += count * every
+            self._take(np.full(count, sequence), times, [np.full(count, mark) for mark in marks])
+        self.wakes_ns = min(state.next_ns, state.next_users_ns)
+
+    def _launched(self) -> list[Market]:
+        """The markets that are sampled; who was launched stays so."""
+        if len(self._sampled) < len(self.markets):
+            self._sampled = [market for market in self.markets if market.launched]
+            self._stride = sum(len(market.handlers) for market in self._sampled)
+        return self._sampled
+
     def _products(self, rows: Rows, times: I64, at: int) -> None:
-        state = self.state
         passed = rows.firsts_after(times)
-        last = passed.item(-1)
-        if last > at:
-            passed, last = np.minimum(passed, at), at
-        first = passed.item(0)
-        sampled = [market for market in self.markets if market.launched]
-        stride = sum(len(market.handlers) for market in sampled)
+        if passed.item(-1) > at:
+            passed = np.minimum(passed, at)
+        self._take(passed, times, [market.marks_at(passed) for market in self._launched()])
+
+    def _take(self, passed: I64, times: I64, marks: list[F64]) -> None:
+        """Samples at ``times``, which the inputs ``passed`` let pass, of the launched markets at
+        their marks."""
+        state, offset, count, stride = self.state, 0, len(times), self._stride
+        first, last = passed.item(0), passed.item(-1)
         base = state.ordinal if first == state.sequence else 0
-        offset = 0
-        for market in sampled:
-            symbol, marks = market.spec.symbol, market.marks_at(passed)
-            known = market.lines.take(len(times))
-            self.blocks.append(NavBlock(symbol, passed, base, stride, offset, times, marks, *known))
+        for market, mark in zip(self._sampled, marks, strict=True):
+            symbol, known = market.spec.symbol, market.lines.take(count)
+            self.blocks.append(NavBlock(symbol, passed, base, stride, offset, times, mark, *known))
             offset += len(market.handlers)
-        same = len(passed) - int(passed.searchsorted(last))
+        alone = count == 1 or passed.item(-2) < last
+        same = 1 if alone else count - int(passed.searchsorted(last))
         state.ordinal = same * stride + (base if first == last else 0)
         state.sequence = last
 

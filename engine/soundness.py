@@ -51,14 +51,18 @@ def is_ascending(values: np.ndarray[Any, Any]) -> bool:
 def prices_of(table: Table) -> tuple[F64 | None, float, float]:
     """Prices of the rows with their extremes; the low is -1 where a row of a book is crossed or has
     a bad size. ``None`` for kinds without prices."""
+    kind = table.KIND
+    if kind is Kind.MARK or kind is Kind.INDEX:
+        price: F64 = table.price  # type: ignore[attr-defined]  # as these kinds have
+        return price, price.item(price.argmin()), price.item(price.argmax())
     if isinstance(table, Bbo):
         with np.errstate(invalid="ignore", over="ignore"):
             prices = (table.bid + table.ask) * 0.5
         sound = bool((table.bid < table.ask).all()) and lowest(table.bid) > 0.0
         sound = sound and _are_sizes(table.bid_size) and _are_sizes(table.ask_size)
-    elif table.KIND in PRICED:
-        prices = table.price  # type: ignore[attr-defined]  # as the priced kinds have
-        sound = not isinstance(table, Trades) or _are_sizes(table.size)
+    elif isinstance(table, Trades):
+        prices = table.price
+        sound = _are_sizes(table.size)
     else:
         return None, 0.0, 0.0
     return prices, lowest(prices) if sound else -1.0, highest(prices)

@@ -33,24 +33,6 @@ _HANDLER: Final = 0
 class Walker(Parts):
     """The way through a step: visits what matters to somebody, in order."""
 
-    def _is_quiet(self, rows: Rows) -> bool:
-        """Whether the step matters to nobody: prices of one symbol between its edges, and no alarm
-        but the check that finds a market fresh."""
-        if rows.barriers or len(rows.columns) != 1:
-            return False
-        column, agenda = rows.columns[0], self.agenda
-        symbol = column.symbol
-        if not isinstance(symbol, int) or column.kind is Kind.FUNDING:
-            return False
-        low, high = self.router.edges(column.kind, symbol)
-        if not low < column.low or not column.high < high:
-            return False
-        while (due := agenda.next_ns()) < rows.time_ns:
-            priority, number, _ = agenda.next_key()
-            if priority != Priority.VENUE or not self._is_fresh(number, rows.first_after(due), due):
-                return False
-        return True
-
     def _walk(self, rows: Rows) -> None:
         self._announce(rows)
         self.router.open(rows)

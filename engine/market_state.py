@@ -1,0 +1,65 @@
+"""One symbol as the heart needs it, and what is remembered of it between steps."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from msgspec import Struct
+
+from engine.signals import SignalSpec
+from engine.units import MINUTE_NS, NEVER_NS
+from engine.venue.book import BookSpec
+from engine.venue.contract import ContractSpec
+from engine.venue.funding import FundingSpec
+
+__all__ = ["MarketSpec", "MarketState"]
+
+MarkSource = Literal["mark", "mid", "last"]
+
+
+class MarketSpec(Struct, frozen=True, kw_only=True):
+    """One symbol as the heart needs it.
+
+    Attributes:
+        symbol: index of the symbol in the input.
+        mark_source: which price values positions: recorded mark, mid or last trade.
+        insurance_atoms: what the venue's insurance fund begins with, quote atoms.
+        stale_after_ns: silence of the mark source after which the market is stale.
+        frozen_after_ns: repetition of one price after which it is.
+    """
+
+    symbol: int
+    contract: ContractSpec
+    book: BookSpec = BookSpec(model="flat")
+    funding: FundingSpec = FundingSpec()
+    signals: SignalSpec = SignalSpec()
+    mark_source: MarkSource = "mid"
+    insurance_atoms: int = 0
+    stale_after_ns: int = MINUTE_NS
+    frozen_after_ns: int = 10 * MINUTE_NS
+
+
+class MarketState(Struct):
+    """What is remembered between steps: last values, staleness, funding, the grid's open cell."""
+
+    mark: float = 0.0
+    seen_ns: int = 0
+    changed_ns: int = 0
+    bid: float = 0.0
+    ask: float = 0.0
+    last: float = 0.0
+    index: float = 0.0
+    rate: float = 0.0
+    funding_ns: int = NEVER_NS
+    funded_ns: int = 0
+    following_ns: int = NEVER_NS
+    due_rate: float = 0.0
+    stale: str = ""
+    stale_since_ns: int = 0
+    grid_ns: int = NEVER_NS
+    floor_ns: int = 0
+    cell_low: float = math.inf
+    cell_high: float = -math.inf
+    cell_fresh: bool = False
+    extremes: list[tuple[float, float]] = []

@@ -1,0 +1,70 @@
+"""The short way of a block that matters to nobody: no walk, no router, no market opened or closed.
+
+Most blocks of one symbol and one kind hold sound prices between two edges while no alarm rings but
+the check that finds its market fresh. Such a block is sampled, its last values are remembered, and
+that is all. Every other block goes the general way, which gives the same.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.agenda import Priority
+from engine.market import Market
+from engine.parts import Parts
+from engine.rows import Column
+
+__all__ = ["Quiet"]
+
+_HANDLER: Final = 0
+
+
+class Quiet:
+    """Tells the blocks that matter to nobody, and takes them."""
+
+    __slots__ = ("_parts", "_signalled")
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._signalled = [market for market in parts.markets if market.uses_signals]
+
+    def passes(self, column: Column) -> bool:
+        """Take a column that is all of its step; ``False`` leaves it for the general way."""
+        parts, symbol = self._parts, column.symbol
+        if column.prices is None or not isinstance(symbol, int):
+            return False
+        low, high = parts.router.edges(column.kind, symbol)
+        if not low < column.low or not column.high < high:
+            return False
+        last_ns, sampler = column.run.item(-1), parts.sampler
+        if sampler.state.next_users_ns < last_ns:
+            return False
+        for other in self._signalled:
+            if other.state.grid_ns < last_ns or not other.launched:
+                return False
+        number = parts.router.of_symbol[symbol]
+        market = parts.markets[number] if number >= 0 else None
+        tracked = market if market is not None and market.kind is column.kind else None
+        if parts.agenda.next_ns() < last_ns and not self._finds_fresh(tracked, column, last_ns):
+            return False
+        if sampler.wakes_ns < last_ns:
+            sampler.pass_column(tracked, column, last_ns)
+        if market is not None:
+            market.pass_column(column)
+        return True
+
+    def _finds_fresh(self, tracked: Market | None, column: Column, last_ns: int) -> bool:
+        """Whether all that rings before ``last_ns`` are checks of markets that are fresh; those are
+        set anew."""
+        parts, agenda = self._parts, self._parts.agenda
+        while (due := agenda.next_ns()) < last_ns:
+            priority, number, _ = agenda.next_key()
+            if priority != Priority.VENUE:
+                return False
+            market = parts.markets[number]
+            row = int(column.run.searchsorted(due, "right")) - 1 if market is tracked else -1
+            next_ns = market.check_at(column, row, due)
+            if next_ns <= due:
+                return False
+            agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
+        return True

@@ -1,0 +1,103 @@
+"""The short way of a block that matters to nobody: what it leaves is what the general way leaves.
+
+A step of several kinds goes the general way; cut where the kind changes, the same rows come as
+blocks of one kind and one symbol.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from engine.engine import Engine, EngineSpec
+from engine.quiet import Quiet
+from engine.rows import Column
+from engine.sampler import Sampling
+from engine.ticks import Kind, Step
+from engine.units import SECOND_NS
+from strategies import LeverageBand, TrendVol
+from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape
+from tests.properties.observers import Ratchet
+from tests.properties.test_partition import assert_same
+
+SEEDS = (1, 2, 3)
+RUNS = 120
+
+
+def spec(nav_every_ns: int) -> EngineSpec:
+    band = LeverageBand(target=3.0, low=1.5, high=6.0)
+    stale = {"stale_after_ns": 30 * SECOND_NS, "frozen_after_ns": 50 * SECOND_NS}
+    return a_spec(
+        (a_product("BAND", 0), (band,)),
+        (a_product("SMART", 0), (TrendVol(review_s=600.0),)),
+        (a_product("HIGH", 0), (Ratchet(every_s=300),)),
+        (a_product("MID", 1), (band,)),
+        markets=(
+            a_market(0, **stale),
+            a_market(1, contract=a_contract("ETHUSDT"), mark_source="mid", **stale),
+        ),
+        sampling=Sampling(nav_every_ns=nav_every_ns),
+    )
+
+
+def calm_runs(seed: int) -> list[Step]:
+    """Rows in runs of one kind and symbol, a few with a repeated price or a long silence."""
+    chance = Random(seed)
+    ts_ns, price, runs, first = T0, 100.0, [], 0
+    for _ in range(RUNS):
+        kind = chance.choice((Kind.MARK, Kind.MARK, Kind.BBO, Kind.TRADE, Kind.INDEX))
+        symbol = chance.choice((0, 0, 1))
+        still = chance.random() < 0.2
+        rows = []
+        for _ in range(chance.choice((1, 2, 5, 40))):
+            ts_ns += chance.choice((0, SECOND_NS // 2, SECOND_NS, 3 * SECOND_NS))
+            price = price if still else price + chance.choice((-0.01, 0.01))
+            values = {
+                Kind.BBO: (price - 0.01, 1.0, price + 0.01, 1.0),
+                Kind.TRADE: (price, 1.0, 1, -1),
+            }.get(kind, (price,))
+            rows.append(a_row(kind, ts_ns, *values, symbol=symbol))
+        if chance.random() < 0.05:
+            ts_ns += 40 * SECOND_NS
+        runs.append(a_tape(rows).shifted(first))
+        first += len(rows)
+    return runs
+
+
+def joined(runs: list[Step]) -> Step:
+    """The same rows as one step."""
+    kinds: dict[Kind, list[object]] = {}
+    for run in runs:
+        (table,) = run.tables
+        kinds.setdefault(table.KIND, []).append(table)
+    tables = [type(found[0]).concatenated(found) for _, found in sorted(kinds.items())]
+    return Step(first=0, end=runs[-1].end, tables=tuple(tables))
+
+
+@pytest.mark.parametrize("nav_every_ns", [SECOND_NS, 70 * SECOND_NS])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_quiet_blocks_leave_what_a_walk_leaves(
+    seed: int, nav_every_ns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a sample on the wrong row or mark, a check of freshness that is set elsewhere, and
+    last values, extremes or signals that quiet rows do not reach."""
+    runs = calm_runs(seed)
+    walked = Run(Engine(spec(nav_every_ns)))
+    walked.take(walked.engine.process(joined(runs)))
+    walked.take(walked.engine.finish())
+
+    quiet, right = [0], Quiet.passes
+
+    def counted(self: Quiet, column: Column) -> bool:
+        passed = right(self, column)
+        quiet[0] += passed and len(column) > 1
+        return passed
+
+    monkeypatch.setattr(Quiet, "passes", counted)
+    said = Run(Engine(spec(nav_every_ns)))
+    for run in runs:
+        said.take(said.engine.process(run))
+    said.take(said.engine.finish())
+    assert quiet[0] > RUNS // 8
+    assert_same(said, walked)
