@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.engine import Engine
-from engine.events import OrderFilled, Output
+from engine.events import Deleveraged, OrderFilled, Output, Rebalanced
 from engine.nav import nav_columns, value_users
 from engine.outputs import ATTRIBUTION, NavBlock, Outputs, UserNavBlock
 from engine.units import UNIT_STEPS, asset_decimals
@@ -35,7 +35,8 @@ _FILL_FIELDS: Final = (
 
 
 class Samples:
-    """Figures of each product over its NAV samples, kept up to date block by block."""
+    """Figures of each product over its NAV samples, kept up to date block by block; the range of
+    its leverage takes in what it was before and after each trade, which no sample need meet."""
 
     def __init__(self, products: int) -> None:
         self.count = np.zeros(products, np.int64)
@@ -61,6 +62,15 @@ class Samples:
             self.leverage_sum[product] = total[-1]
             self.count[product] += len(known)
 
+    def trade(self, product: int, event: Rebalanced | Deleveraged) -> None:
+        """Leverage around a trade; the opening trade begins with none."""
+        if isinstance(event, Rebalanced) and event.opening:
+            return
+        for leverage in (event.leverage_before, event.leverage_after):
+            if leverage is not None:
+                self.leverage_min[product] = min(self.leverage_min[product], leverage)
+                self.leverage_max[product] = max(self.leverage_max[product], leverage)
+
 
 class RunWriter:
     """Takes outputs; writes ``events.jsonl``, ``nav.parquet``, ``user_nav.parquet`` and
@@ -76,6 +86,7 @@ class RunWriter:
         self.counts: dict[str, int] = {}
         self.refusals: dict[str, int] = {}
         self._ids = [p.id for p in engine.spec.products]
+        self._places = {name: place for place, name in enumerate(self._ids)}
         self._quote = [self._scale(n) for n in range(len(self._ids))]
         self._blocks: list[NavBlock] = []
         self._pending = 0
@@ -125,6 +136,8 @@ class RunWriter:
         if name.endswith("_refused"):
             reason = str(getattr(event, "reason", ""))
             self.refusals[reason] = self.refusals.get(reason, 0) + 1
+        if isinstance(event, Rebalanced | Deleveraged):
+            self.samples.trade(self._places[event.product], event)
         if isinstance(event, OrderFilled) and self.path is not None:
             self._fills.append(event)
 

@@ -37,7 +37,8 @@ def notes_of(run: Run) -> Iterator[str]:
 
 def _leverage(name: str, product: Object) -> Iterator[str]:
     leverage = product["leverage"]
-    if "SMART" not in name or leverage["min"] is None:
+    traded = product["rebalances"] + product["deleveragings"]
+    if "SMART" not in name or leverage["min"] is None or not traded:
         return
     yield (
         f"{name} promised {promise(product)} at the start; its leverage ranged "

@@ -72,10 +72,10 @@ def test_every_figure_moves_and_ends_where_the_summary_does(
         assert value["t"][-1] == pytest.approx(sample_run.summary["end_ns"] / 1e6, abs=1e-3)
         leverage = _columns(page, name, "leverage")
         assert leverage["leverage"][-1] == pytest.approx(product["leverage"]["end"], abs=1e-9)
+        trades = _columns(page, name, "trades")
+        drawn_leverage = [*leverage["leverage"][:-1], *trades["before"], *trades["after"]]
         for edge, find in (("min", min), ("max", max)):
-            assert find(leverage["leverage"][:-1]) == pytest.approx(
-                product["leverage"][edge], abs=1e-9
-            )
+            assert find(drawn_leverage) == pytest.approx(product["leverage"][edge], abs=1e-9)
         under = _columns(page, name, "underwater")
         assert min(under["product"]) == pytest.approx(product["max_drawdown"], abs=1e-9)
         falls = _columns(page, name, "waterfall")
