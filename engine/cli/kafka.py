@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from engine.config import RunConfig
     from engine.engine import Engine, EngineSpec
     from engine.service import Progress
+    from feeds.kafka import KafkaLog
     from feeds.recording import SymbolInfo
+    from feeds.security import Security
 
 __all__ = ["publish", "serve"]
 
@@ -39,6 +41,10 @@ def publish(
         Literal["block", "msgpack", "json"], Parameter(help="Blocks of rows, or a record a row.")
     ] = "block",
     symbol: SymbolName = None,
+    config: Annotated[
+        Path | None,
+        Parameter(name=["--config", "-c"], help="TOML whose [kafka] says how brokers are reached."),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
@@ -47,14 +53,16 @@ def publish(
 
     from engine import api
     from engine.cli import showing
+    from engine.config import load_config
     from feeds.topics import Topics
 
+    security = None if config is None else load_config(config).kafka
     opened = api.open_data(list(data), symbol)
     topics = Topics(prefix)
     if not quiet:
         showing.note(f"publishing to {topics.ticks} at {kafka}")
     _log_to_stderr()
-    rows = asyncio.run(_publish(opened, topics, kafka, form))
+    rows = asyncio.run(_publish(opened, topics, kafka, security, form))
     if json:
         showing.emit_json({"topic": topics.ticks, "rows": rows})
     else:
@@ -62,12 +70,14 @@ def publish(
     return 0
 
 
-async def _publish(opened: Any, topics: Any, brokers: str, form: Any) -> int:
+async def _publish(
+    opened: Any, topics: Any, brokers: str, security: Security | None, form: Any
+) -> int:
     from feeds.kafka import KafkaLog
     from feeds.topics import ensure_topics
     from feeds.topics import publish as published
 
-    log = KafkaLog(brokers)
+    log = KafkaLog(brokers, security=security)
     try:
         await ensure_topics(log, topics)
         producer = await log.producer()
@@ -108,6 +118,7 @@ def serve(
 
     from engine.cli import showing
     from engine.config import load_config, spec_of
+    from feeds.kafka import KafkaLog
 
     symbols = _symbols(config, like)
     settings = load_config(config, sets or [], symbols=symbols, policy=policy)
@@ -115,7 +126,8 @@ def serve(
     spec = replace(spec, sampling=replace(spec.sampling, users_on_trade=True))
     _log_to_stderr()
     with redirect_stdout(sys.stderr):
-        engine, done = asyncio.run(_serve(spec, kafka, prefix, shard, once=once))
+        log = KafkaLog(kafka, security=settings.kafka)
+        engine, done = asyncio.run(_serve(spec, log, prefix, shard, once=once))
     told = {
         "shard": shard,
         "steps": done.mark.step,
@@ -136,19 +148,18 @@ def serve(
 
 
 async def _serve(
-    spec: EngineSpec, brokers: str, prefix: str, shard: int, *, once: bool
+    spec: EngineSpec, log: KafkaLog, prefix: str, shard: int, *, once: bool
 ) -> tuple[Engine, Progress]:
     import asyncio
 
     from engine.nav import nav_columns, value_users
     from engine.service import serve as served
     from engine.service import stop_on_signals
-    from feeds.kafka import KafkaLog
     from feeds.records import Valuation
     from feeds.shard import LogShard, ShardSettings
     from feeds.topics import Topics, ensure_topics
 
-    topics, log = Topics(prefix), KafkaLog(brokers)
+    topics = Topics(prefix)
     try:
         await ensure_topics(log, topics)
         ids = [product.id for product in spec.products]

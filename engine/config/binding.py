@@ -72,8 +72,15 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
         population=config.population.count,
         users=tuple(user.id for user in config.users),
         sampling=_sampling(config.output, config.population.count + len(config.users)),
-        config_hash=sha256(msgspec.msgpack.encode([config, funding, symbols])).hexdigest(),
+        config_hash=_hash(config, funding, symbols),
     )
+
+
+def _hash(config: RunConfig, *data: object) -> str:
+    """Of all that a result depends on; how brokers are reached may change between two sessions."""
+    settings = msgspec.to_builtins(config)
+    del settings["kafka"]
+    return sha256(msgspec.msgpack.encode([settings, *data])).hexdigest()
 
 
 def _atoms(quote: float, asset: str) -> int:

@@ -246,6 +246,9 @@ def _located(config: RunConfig, folder: Path) -> RunConfig:
             file, colon, name = policy.get("path", "").rpartition(":")
             if file.endswith(".py"):
                 policy["path"] = _found(file, folder) + colon + name
+    for name, value in (settings["kafka"] or {}).items():
+        if name.endswith("file"):
+            settings["kafka"][name] = _found(value, folder)
     return _converted(settings)
 
 

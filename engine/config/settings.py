@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from engine.units import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS
+from feeds.security import Security
 from strategies import BuiltIn
 
 __all__ = [
@@ -212,7 +213,8 @@ class OutputConfig(_Setting, frozen=True, kw_only=True):
 class RunConfig(_Setting, frozen=True, kw_only=True):
     """A run.
 
-    Markets that are not listed are as the data say; without products there is the line-up.
+    Markets that are not listed are as the data say; without products there is the line-up. How to
+    reach brokers (``kafka``) changes no result; what it consists of leaves it out.
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 7
@@ -222,3 +224,4 @@ class RunConfig(_Setting, frozen=True, kw_only=True):
     users: tuple[UserConfig, ...] = ()
     population: PopulationConfig = PopulationConfig()
     output: OutputConfig = OutputConfig()
+    kafka: Security | None = None

@@ -456,3 +456,49 @@ def test_empty_configuration_is_the_lineup(tmp_path: Path) -> None:
     assert config.seed == 11
     assert replace(config, seed=7) == standard_lineup(TICKS)
     assert load_config(path) == RunConfig(seed=11)
+
+
+# How brokers are reached --------------------------------------------------------------
+
+KAFKA = """[kafka]
+security_protocol = "SASL_SSL"
+sasl_mechanism = "SCRAM-SHA-512"
+sasl_username = "engine"
+sasl_password_file = "password"
+"""
+
+
+def test_kafka_table_is_kept_and_changes_no_run(tmp_path: Path) -> None:
+    """The table comes back from the resolved text, with the file beside the configuration found,
+    and a snapshot of a run fits whoever may read it."""
+    path = tmp_path / "run.toml"
+    path.write_text(KAFKA)
+    (tmp_path / "password").write_text("correct-horse-7261")
+    config = load_config(path, symbols=TICKS)
+    assert config.kafka is not None
+    assert config.kafka.sasl_password_file == str(tmp_path / "password")
+    text = resolved_toml(config)
+    assert "correct-horse" not in text
+    (tmp_path / "again.toml").write_text(text)
+    assert load_config(tmp_path / "again.toml", symbols=TICKS) == config
+    bare = spec_of(replace(config, kafka=None), TICKS)
+    assert spec_of(config, TICKS).config_hash == bare.config_hash
+    assert spec_of(replace(config, seed=8), TICKS).config_hash != bare.config_hash
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (f'{KAFKA}sasl_password = "correct-horse-7261"\n', ":6: .*sasl_password"),
+        (KAFKA.replace("SASL_SSL", "SSL"), ":1: .*knows no users"),
+        (KAFKA.replace("sasl_user", "sasl_usr"), ":4: .*sasl_username"),
+    ],
+)
+def test_bad_kafka_tables_are_located(tmp_path: Path, text: str, told: str) -> None:
+    """A secret in the file, a contradiction and a slip are errors with their line; the secret is
+    not repeated."""
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=told) as caught:
+        load_config(path)
+    assert "correct-horse" not in str(caught.value)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,13 +18,21 @@ from engine.errors import ConfigError, FeedError
 from feeds.kafka import KafkaLog
 from feeds.log import Outgoing, Place, TopicSpec
 from feeds.security import PASSWORD_VARIABLE, AccessRefusedError, Security
+from feeds.topics import Topics, ensure_topics
 from tests.brokers import SecuredKafka, secured_kafka
-from tests.brokers.secured import PASSWORD, USER, grant
+from tests.brokers.secured import PASSWORD, USER, Grant, grant
 from tests.feeds.log_contract import a_topic, read_all, values
 
 __all__ = ["secured_kafka"]
 
 WRONG = "wrong-horse-1627"
+COMMAND_SECONDS_MAX = 60.0
+README = Path(__file__).parents[2] / "README.md"
+MINUTES = range(1_704_067_200_000, 1_704_067_800_000, 60_000)
+KLINES = "".join(
+    f"{ms},42000.0,42010.0,41990.0,42000.0,9.5,{ms + 59_999},399000.0,100,4.0,168000.0,0\n"
+    for ms in MINUTES
+)
 
 # aiokafka does not wait for the end of TLS connections that it closes: some outlive their loop.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -212,7 +224,7 @@ async def test_broker_wants_a_certificate(secured_kafka: SecuredKafka) -> None:
 
 @pytest.mark.kafka
 async def test_least_rights(secured_kafka: SecuredKafka, operator: KafkaLog) -> None:
-    """What the README grants is enough for the service, and each right of it is needed."""
+    """Each right is needed: without it the call fails and says so, with it it works."""
     topics = {name: await a_topic(operator) for name in ("ticks", "events", "journal")}
     log = KafkaLog(secured_kafka.sasl, security=credentials(secured_kafka, "SCRAM-SHA-512"))
     engine = f"{topics['ticks']}-0"
@@ -241,8 +253,94 @@ async def test_least_rights(secured_kafka: SecuredKafka, operator: KafkaLog) -> 
         await allow("Read", "topic", topics[name])
         await read_all(log, topics[name])
     with pytest.raises(AccessRefusedError, match="not allowed"):
+        await log.truncate(Place(topics["journal"]), 1)
+    await allow("Delete", "topic", topics["journal"])
+    await log.truncate(Place(topics["journal"]), 1)
+    with pytest.raises(AccessRefusedError, match="not allowed"):
         await log.create([TopicSpec(f"{topics['ticks']}-new")])
     for operation in ("Create", "Describe"):
         await allow(operation, "topic", f"{topics['ticks']}-new")
     await log.create([TopicSpec(f"{topics['ticks']}-new")])
     await log.close()
+
+
+# The command ------------------------------------------------------------------------------------
+
+
+async def levsim(password: str, *arguments: str) -> tuple[int | None, str]:
+    """Exit code and everything the command wrote, in which the password is not."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "engine", *arguments),
+        env={**os.environ, PASSWORD_VARIABLE: password},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS_MAX)
+    assert password.encode() not in out
+    return process.returncode, out.decode()
+
+
+@pytest.fixture
+def tape(secured_kafka: SecuredKafka, tmp_path: Path) -> tuple[str, str]:
+    """A recording of ten minutes, and a configuration that says how the broker is reached."""
+    config, klines = tmp_path / "run.toml", tmp_path / "BTCUSDT-1m-um.csv"
+    klines.write_text(KLINES)
+    config.write_text(
+        f'''[kafka]
+security_protocol = "SASL_SSL"
+sasl_mechanism = "SCRAM-SHA-512"
+sasl_username = "{USER}"
+ssl_cafile = "{secured_kafka.file("ca.pem")}"
+'''
+    )
+    return str(klines), str(config)
+
+
+@pytest.mark.kafka
+async def test_command_tells_it_in_one_sentence(
+    secured_kafka: SecuredKafka, tape: tuple[str, str]
+) -> None:
+    """``levsim publish`` with a wrong password ends at once with code 4 and one line for a
+    person."""
+    klines, config = tape
+    code, said = await levsim(
+        WRONG, "publish", klines, "-c", config, "--kafka", secured_kafka.sasl, "-q"
+    )
+    assert code == 4
+    assert said.count("\n") == 1
+    assert said.startswith(
+        f"error: kafka connect: {secured_kafka.sasl} does not believe user {USER}"
+    )
+
+
+def readme_rights() -> list[Grant]:
+    """The list of rights in the README, a triple each."""
+    rights: list[Grant] = []
+    for line in README.read_text().splitlines():
+        for kind in ("topic", "transactional-id"):
+            operations, between, names = line.partition(f"  {kind}  ")
+            if between:
+                rights += [(o, kind, n) for o in operations.split() for n in names.split()]
+    return rights
+
+
+@pytest.mark.kafka
+async def test_rights_of_the_readme_are_enough(
+    secured_kafka: SecuredKafka, operator: KafkaLog, tape: tuple[str, str]
+) -> None:
+    """With the rights that the README lists, and no others, a recording is published and served to
+    its end over TLS."""
+    klines, config = tape
+    prefix = f"{await a_topic(operator)}."
+    await ensure_topics(operator, Topics(prefix))
+    rights = readme_rights()
+    assert ("Delete", "topic", "snapshots") in rights
+    rights += [("Write", "topic", "ticks"), ("Write", "topic", "requests")]
+    own = [(operation, kind, f"{prefix}{name}") for operation, kind, name in rights]
+    await grant(secured_kafka.open, f"User:{USER}", own)
+    where = ("-c", config, "--kafka", secured_kafka.sasl, "--prefix", prefix)
+    code, said = await levsim(PASSWORD, "publish", klines, *where)
+    assert code == 0, said
+    code, said = await levsim(PASSWORD, "serve", "--like", klines, "--once", *where)
+    assert code == 0, said
+    assert await read_all(operator, Topics(prefix).events)
