@@ -204,16 +204,18 @@ class Account:
         if mark == since:
             return start
         end = self.nav(mark) if nav is None else nav
-        price_part = end - start
+        price_part, target, gap = end - start, state.target, 0.0
         state.attribution[PRICE] += price_part
         # Leverage 1 on the way: up to the edge on the start's NAV, beyond it on the edge's.
-        once, gap = start * (mark / since - 1.0), 0.0
-        if edge is not None:
-            beyond = (start + self.slope * (edge - since)) * (mark / edge - 1.0)
+        if edge is None:
+            once = start * (mark / since - 1.0)
+        else:
+            slope = self.slope
+            beyond = (start + slope * (edge - since)) * (mark / edge - 1.0)
             once = start * (edge / since - 1.0) + beyond
-            gap = self.slope * (mark - edge) - state.target * beyond
-        promised = state.target * once
-        state.gap += gap
+            gap = slope * (mark - edge) - target * beyond
+            state.gap += gap
+        promised = target * once
         state.leverage_change += promised - state.first_target * once
         state.timing += price_part - gap - promised
         state.since_mark, state.since_nav = mark, end

@@ -105,29 +105,29 @@ class Hedging:
         if isinstance(decision, Close):
             self._close(scene, decision.reason)
             return
-        account, desk, target = self.account, self.desk, float(decision.target)
-        mark, leverage = scene.mark, view.position.leverage
+        account, desk, state, mark = self.account, self.desk, self.state, scene.mark
+        target, leverage, kept = float(decision.target), view.position.leverage, account.state
         nav = account.nav(mark)
         lots = account.contract.lots_for(target, nav, mark) - account.lots
         if view.market.stale and not abs(target) < abs(leverage):
             return
         if lots == 0:
             # Coins of an inverse account are one times long without a contract.
-            if not self.state.opened and target == leverage:
-                account.state.first_target = account.state.target = target
-                self.state.opened = True
+            if not state.opened and target == leverage:
+                kept.first_target = kept.target = target
+                state.opened = True
             return
         if desk.state.plan is not None and not self._replace(scene, target, lots):
             return
-        state, kept = self.state, account.state
+        purpose = "rebalance"
         if not state.opened:
-            kept.first_target = target
+            kept.first_target, purpose = target, "opening"
+            state.opened = True
+        if isinstance(decision, Deleverage):
+            purpose = "deleverage"
         if target != kept.target or desk.latency_ns == 0:
             account.close_segment(mark, self._edge(mark), nav)
             kept.target = target
-        deleverage = isinstance(decision, Deleverage)
-        purpose = "deleverage" if deleverage else "rebalance" if state.opened else "opening"
-        state.opened = True
         self._send(scene, purpose, lots, target, decision.reason, leverage)
 
     def _replace(self, scene: Scene, target: float, lots: int) -> bool:
@@ -195,13 +195,14 @@ class Hedging:
     def _arrive(self, scene: Scene, plan: Order) -> None:
         self.desk.arrive(scene, plan)
         self.traded = True
-        if plan.left == 0 and not plan.held:
-            self.desk.state.plan = None
-            self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
-            if plan.purpose == "close":
-                self._closed(scene, plan.reason)
-            else:
-                self._done(scene, plan)
+        if plan.left or plan.held:
+            return
+        self.desk.state.plan = None
+        self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
+        if plan.purpose == "close":
+            self._closed(scene, plan.reason)
+        else:
+            self._done(scene, plan)
 
     def _done(self, scene: Scene, plan: Order) -> None:
         state, account, tape, mark = self.state, self.account, scene.tape, scene.mark
