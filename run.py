@@ -16,6 +16,7 @@ constraints.txt, the Python version or the place of the folder changes. Delete i
 import hashlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 
@@ -253,6 +254,8 @@ def main(arguments):
     else:
         # The script, unlike `python -m engine`, does not look for modules in the working folder.
         command, folder = [LEVSIM] + (arguments or ["run"]), os.getcwd()
+        # What levsim tells to type next is what was typed now: it is on nobody's PATH.
+        env["LEVSIM_COMMAND"] = "python3 %s" % shlex.quote(sys.argv[0])
     warn_of_shadows(folder, dropped)
     if WINDOWS:
         return subprocess.call(command, cwd=folder, env=env)

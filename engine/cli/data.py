@@ -26,6 +26,7 @@ def inspect(
 
     from engine import api
     from engine.cli import showing
+    from engine.report.words import plural
 
     found = api.open_data(list(data), symbol).inspect()
     if json:
@@ -33,7 +34,8 @@ def inspect(
         return 0
     header, *rows = found.table()
     showing.show_rows(header, rows)
-    showing.emit(f"{found.rows:,} rows from {found.files} files: {', '.join(found.formats)}")
+    counts = f"{plural(found.rows, 'row')} from {plural(found.files, 'file')}"
+    showing.emit(f"{counts}: {', '.join(found.formats)}")
     if found.malformed:
         showing.emit(f"malformed rows: {found.malformed:,}, the first: {found.malformed_first}")
     if found.bars_without_trades:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
@@ -109,8 +111,9 @@ def _wrote(path: Path | None, products: list[str], *, to_stdout: bool) -> None:
     say = showing.emit if to_stdout else showing.note
     known = ("report.html", "summary.json", "nav.parquet", "events.jsonl", "run.toml")
     say(f" wrote {path}/ ({', '.join(name for name in known if (path / name).exists())})")
-    why = f"   why: levsim explain {path} --product {products[0]}" if products else ""
-    say(f" again: levsim verify {path}{why}")
+    levsim, shown = os.environ.get("LEVSIM_COMMAND", "levsim"), quote(str(path))
+    why = f"   why: {levsim} explain {shown} --product {quote(products[0])}" if products else ""
+    say(f" again: {levsim} verify {shown}{why}")
 
 
 def verify(run_dir: RunDir = LATEST, /, *, json: Json = False, quiet: Quiet = False) -> int:

@@ -78,6 +78,20 @@ def test_run_shows_verdict_table_and_paths(folder: Path, typed: Any) -> None:
     assert "\x1b" not in done.out + done.err
 
 
+def test_the_next_command_is_one_that_works(
+    folder: Path, typed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who typed ``python3 run.py`` is told to type that again; a path with a space is quoted."""
+    monkeypatch.setenv("LEVSIM_COMMAND", "python3 run.py")
+    done = typed("run", DATA, "--out", "my run", "--no-report")
+    assert " again: python3 run.py verify 'my run'   why: python3 run.py explain" in done.out
+
+
+def test_one_file_is_no_files(folder: Path, typed: Any) -> None:
+    """``data inspect`` counts in words."""
+    assert " rows from 1 file: " in typed("data", "inspect", DATA).out
+
+
 def test_table_sums(folder: Path, typed: Any) -> None:
     """What is shown of a product sums to what it got, to the digits shown."""
     done = typed("run", DATA, "--out", "one", "--no-report")
