@@ -28,7 +28,7 @@ import numpy as np
 from engine.ticks import TABLES, Step, Table
 from feeds.codec import BadRecord
 
-__all__ = ["BLOCK_ROWS_MAX", "decode_block", "encode_block"]
+__all__ = ["BLOCK_ROWS_MAX", "decode_alike", "decode_block", "encode_block", "rows_said"]
 
 BLOCK_ROWS_MAX: Final = 65_536
 _MAGIC: Final = 0x564C
@@ -112,7 +112,7 @@ def decode_block(value: bytes, index: Mapping[str, int], first: int) -> list[Tab
         BadRecord: if a length, a count, the checksum or a value of the layout is wrong.
     """
     count, rows, place, names = _opened(value)
-    numbers = np.array([index.get(name, -1) for name in names], np.int32)
+    numbers = _numbers(names, index)
     tables: list[Table] = []
     for _ in range(count):
         table, place = _unpacked(value, place, numbers, first, alone=count == 1)
@@ -123,6 +123,80 @@ def decode_block(value: bytes, index: Mapping[str, int], first: int) -> list[Tab
         raise BadRecord(f"block: {len(value) - place} bytes too many")
     _check_rows(tables, rows, first)
     return tables
+
+
+def rows_said(value: bytes | None) -> int:
+    """How many rows a block says that it holds, before anything of it is checked."""
+    if value is None or len(value) < _HEADER_BYTES:
+        return 0
+    rows: int = _HEADER.unpack_from(value)[3]
+    return rows
+
+
+def decode_alike(
+    values: Sequence[bytes], index: Mapping[str, int], first: int
+) -> tuple[int, Table] | None:
+    """The blocks at the front that look like the first one, read together: a tenth of the time.
+
+    Alike are blocks of one table that differ in their rows alone: as many rows, of the same kind,
+    with the same names. What is not, and what is damaged, is left to `decode_block`.
+
+    Args:
+        values: records, each of them said to be a block.
+        index, first: as for `decode_block`.
+
+    Returns:
+        How many they are, at least two, and their rows; ``None`` where there are none.
+    """
+    try:
+        count, rows, place, names = _opened(values[0])
+        if count != 1 or len(values) < 2:
+            return None
+        table, end = _unpacked(values[0], place, _numbers(names, index), first, alone=True)
+    except BadRecord:
+        return None
+    if len(table) != rows or end != len(values[0]):
+        return None
+    alike = _alike(values, place + _TABLE.size)
+    if alike < 2:
+        return None
+    mixed = not isinstance(table.symbol, int)
+    layout = _columns(table.KIND, alone=True, mixed=mixed, stamped=table.ingest_ns is not None)
+    together = np.frombuffer(b"".join(values[:alike]), np.uint8).reshape(alike, -1)
+    columns: dict[str, Any] = {}
+    start = place + _TABLE.size
+    for name, dtype in layout:
+        stop = start + rows * dtype.itemsize
+        columns[name] = np.ascontiguousarray(together[:, start:stop]).reshape(-1).view(dtype)
+        start = stop
+    symbol: Any = table.symbol
+    if mixed:
+        local = columns.pop("symbol")
+        if int(local.min()) < 0 or int(local.max()) >= len(names):
+            return None
+        symbol = _numbers(names, index)[local]
+    sequence = np.arange(first, first + alike * rows)
+    return alike, type(table)(sequence=sequence, symbol=symbol, **columns)
+
+
+def _alike(values: Sequence[bytes], head: int) -> int:
+    """How many blocks at the front have the first one's head and length, and are not damaged."""
+    size, begin = len(values[0]), values[0][: _HEADER.size]
+    rest = values[0][_HEADER_BYTES:head]
+    crc, begun = _CRC.unpack_from, zlib.crc32(begin)
+    for number, value in enumerate(values):
+        if len(value) != size or not value.startswith(begin):
+            return number
+        if value[_HEADER_BYTES:head] != rest:
+            return number
+        body = zlib.crc32(memoryview(value)[_HEADER_BYTES:], begun)
+        if (body,) != crc(value, _HEADER.size):
+            return number
+    return len(values)
+
+
+def _numbers(names: Sequence[str], index: Mapping[str, int]) -> np.ndarray[Any, Any]:
+    return np.array([index.get(name, -1) for name in names], np.int32)
 
 
 def _opened(value: bytes) -> tuple[int, int, int, list[str]]:

@@ -11,7 +11,7 @@ from engine.events import Malformed
 from engine.ports import DeadLetter
 from engine.ticks import TABLES, Kind, Step, Table
 from feeds import codec
-from feeds.blocks import BLOCK_ROWS_MAX, decode_block
+from feeds.blocks import BLOCK_ROWS_MAX, decode_alike, decode_block, rows_said
 from feeds.codec import BadRecord, SingleCodec
 from feeds.log import Record
 
@@ -62,7 +62,10 @@ class StepBuilder:
         """
         headers: Any = None
         schema, decode = b"", None
+        done = 0
         for number, record in enumerate(records):
+            if number < done:
+                continue
             if self.end - self._first >= STEP_ROWS_MAX:
                 return number
             if record.headers != headers:
@@ -70,6 +73,9 @@ class StepBuilder:
                 schema = codec.schema_of(headers)
                 decode = codec.SINGLES.get(schema)
             value = record.value
+            if schema == codec.TICK_BLOCK and (alike := self._alike(records, number)):
+                done = number + alike
+                continue
             if decode is None or value is None or len(value) > codec.RECORD_BYTES_MAX:
                 self._other(name, record, schema)
                 continue
@@ -112,6 +118,25 @@ class StepBuilder:
     def _message(self, message: Any) -> None:
         self._messages.append((self.end, message))
         self.end += 1
+
+    def _alike(self, records: Sequence[Record], start: int) -> int:
+        """Take the blocks that can be read together; how many there were."""
+        headers, size = records[start].headers, len(records[start].value or b"")
+        room = STEP_ROWS_MAX - (self.end - self._first)
+        fits = -(-room // max(rows_said(records[start].value), 1))
+        values: list[bytes] = []
+        for record in records[start : start + fits]:
+            if record.value is None or len(record.value) != size or record.headers != headers:
+                break
+            values.append(record.value)
+        found = decode_alike(values, self._codec.index, self.end) if len(values) > 1 else None
+        if found is None or np.min(found[1].symbol) < 0:
+            return 0
+        alike, table = found
+        self._flush()
+        self._tables[table.KIND].append(table)
+        self.end += len(table)
+        return alike
 
     def _block(self, value: bytes) -> None:
         tables = decode_block(value, self._codec.index, self.end)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import zlib
@@ -359,6 +360,40 @@ def test_counts_of_a_block_agree() -> None:
     one, other = (t.take(slice(0, 1)).numbered(np.array([0])) for t in step.tables[:2])
     with pytest.raises(BadRecord, match="two tables"):
         decode_block(encode_block(Step(first=0, end=2, tables=(one, other)), SYMBOLS), {}, 0)
+
+
+@pytest.mark.parametrize("damaged", [None, 0, 1, 7, 11])
+@pytest.mark.parametrize("symbols", [(0, 0), (0, 1), (1, 5)])
+def test_blocks_read_together(damaged: int | None, symbols: tuple[int, int]) -> None:
+    """Blocks that look alike are read together to the rows that each gives alone: one of another
+    length, of another symbol, with strangers or with a wrong bit in the middle is met in its
+    place."""
+    rows = 12 * 40 + 7
+    cls = TABLES[Kind.MARK]
+    places = np.arange(rows)
+    names = (*SYMBOLS, "x", "y", "STRANGER")
+    table = cls(
+        sequence=places,
+        symbol=np.where(places % 40 < 20, *symbols).astype(np.int32),
+        ts_ns=places * 7,
+        price=1.0 + places,  # type: ignore[call-arg]
+    )
+    step = Step(first=0, end=rows, tables=(table,))
+    cuts = [*range(0, rows, 40), rows]
+    values = [encode_block(step.between(a, b), names) for a, b in itertools.pairwise(cuts)]
+    if damaged is not None:
+        values[damaged] = values[damaged][:-3] + b"\0\1\2"
+    header = codec.schema_header(codec.TICK_BLOCK)
+    together, letters = built([Outgoing("ticks", value, None, header) for value in values])
+    expected = StepBuilder(SingleCodec(SYMBOLS), 0)
+    for number, value in enumerate(values):
+        record = MemoryRecord("ticks", 0, number, 0, None, value, header)
+        expected.take("ticks/0", [record])
+    same(together, expected.step())
+    assert [letter.offset for letter in letters] == [
+        letter.offset for letter in expected.dead_letters
+    ]
+    assert (damaged is None) == (len(together) == rows)
 
 
 def test_batch_holds_letters() -> None:
