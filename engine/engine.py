@@ -9,9 +9,10 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
+from engine.clock import LEAP_NS
 from engine.digest import Chain, SampleChain
 from engine.errors import InvariantError
-from engine.intake import CLOCK_JUMP_NS, Intake
+from engine.intake import Intake
 from engine.lines import LINE_BYTES
 from engine.live import Live
 from engine.market import Market
@@ -61,11 +62,12 @@ class Engine(Walker):
         if step.first != state.sequence:
             raise InvariantError(f"step begins at {step.first}, expected {state.sequence}")
         self._quiet_ns = -1
-        alone = len(step.tables) == 1 and not step.messages
+        refused = self.intake.clock.refused(step, state.time_ns)
+        alone = len(step.tables) == 1 and not step.messages and not refused
         column = self.intake.whole(step.tables[0], state.time_ns) if alone else None
         if column is None:
-            self._general(self.intake.accept(step, state.time_ns))
-        elif self._quiet.passes(column):
+            self._general(self.intake.accept(step, state.time_ns, refused))
+        elif column.run.item(-1) - state.time_ns <= LEAP_NS and self._quiet.passes(column):
             state.time_ns = column.run.item(-1)
         else:
             self._general(Rows.of(step, state.time_ns, column))
@@ -75,6 +77,7 @@ class Engine(Walker):
 
     def _general(self, rows: Rows) -> None:
         state = self.state
+        self.sampler.open(rows)
         markets = self._concerned(rows)
         for market in markets:
             market.open(rows)
@@ -129,7 +132,7 @@ class Engine(Walker):
         if self._live is None:
             self._live = Live(self.intake, self.markets)
         grid_ns, users_ns = self._live.shut(), self.sampler.state.next_users_ns
-        leap_ns = self.state.time_ns + CLOCK_JUMP_NS
+        leap_ns = -1 if self.intake.clock.suspects else self.state.time_ns + LEAP_NS
         self._quiet_ns = min(self.agenda.next_ns(), users_ns, grid_ns, leap_ns)
 
     def _outputs(self) -> Outputs:

@@ -289,24 +289,31 @@ class RequestQueued(Output, frozen=True, gc=False, kw_only=True, tag="request_qu
     reason: str
 
 
-class CreationRefused(Output, frozen=True, gc=False, kw_only=True, tag="creation_refused"):
+class CreationRefused(
+    Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="creation_refused"
+):
     """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``,
     ``rebalancing``, ``nav_not_positive``, ``too_small``, ``too_large`` (more units than can be
-    counted), ``no_depth``."""
+    counted), ``no_depth``, ``clock_jump`` (dated too far ahead). ``detail`` names the times where
+    the reason is one of time."""
 
     product: str
     user: str
     id: str
     reason: str
+    detail: str = ""
 
 
-class RedemptionRefused(Output, frozen=True, gc=False, kw_only=True, tag="redemption_refused"):
+class RedemptionRefused(
+    Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="redemption_refused"
+):
     """Reasons as in ``CreationRefused``, and ``insufficient_units``, ``unknown_user``."""
 
     product: str
     user: str
     id: str
     reason: str
+    detail: str = ""
 
 
 class PolicyFaulted(Output, frozen=True, gc=False, kw_only=True, tag="policy_faulted"):

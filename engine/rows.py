@@ -10,17 +10,26 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
 
+from engine.clock import LEAP_NS
 from engine.events import CreationRequest, RedemptionRequest
 from engine.ticks import Kind, Step, Table
 
-__all__ = ["Column", "Rows"]
+__all__ = ["Column", "Rows", "Untimely"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 _NO_ROWS: Final[I64] = np.empty(0, np.int64)
 _KINDS: Final = len(Kind)
+
+
+class Untimely(Struct, frozen=True, gc=False):
+    """A request whose time is not believed; it moves no clock."""
+
+    request: CreationRequest | RedemptionRequest
+    reason: str
 
 
 class Column:
@@ -110,6 +119,7 @@ class Rows:
         barriers: ``(sequence, what)`` in order: messages, refused rows, announcements.
         moments: ``(sequence, time)`` of messages that moved engine time.
         floor_ns: engine time before the step.
+        silences: ``(from, to)``: stretches without input, from the leap behind its last row on.
         time_ns: engine time after the last tick of the step; messages may be later.
     """
 
@@ -121,6 +131,7 @@ class Rows:
         "first",
         "floor_ns",
         "moments",
+        "silences",
         "time_ns",
     )
 
@@ -131,6 +142,7 @@ class Rows:
         self.by_kind: list[Column | None] = [None] * _KINDS
         self.barriers: list[tuple[int, Any]] = list(step.messages)
         self.moments: list[tuple[int, int]] = []
+        self.silences: list[tuple[int, int]] = []
         self.floor_ns = time_ns
         self.time_ns = time_ns
 
@@ -139,7 +151,7 @@ class Rows:
         """A step that is one column, all of it accepted."""
         rows = cls(step, time_ns)
         rows.add(column)
-        rows.time_ns = max(time_ns, column.run.item(-1))
+        rows.seal()
         return rows
 
     def add(self, column: Column) -> None:
@@ -171,6 +183,19 @@ class Rows:
                 column.run = clock[column.sequence - self.first]
         for column in columns:
             self.time_ns = max(self.time_ns, column.run.item(-1))
+        self._find_silences()
+
+    def _find_silences(self) -> None:
+        """Where no input came for longer than a leap of the clock."""
+        last = max(self.time_ns, self.moments[-1][1]) if self.moments else self.time_ns
+        if last - self.floor_ns <= LEAP_NS:
+            return
+        runs = [column.run for column in self.columns]
+        asked = np.array([ts_ns for _, ts_ns in self.moments], np.int64)
+        times = np.concatenate([[self.floor_ns], *runs, asked])
+        times.sort(kind="stable")
+        for place in np.flatnonzero(np.diff(times) > LEAP_NS).tolist():
+            self.silences.append((int(times[place]) + LEAP_NS, int(times[place + 1])))
 
     def first_after(self, ts_ns: int) -> int:
         """Sequence of the first tick later than ``ts_ns``; ``end`` if there is none."""

@@ -12,6 +12,7 @@ import numpy as np
 from engine.ticks import Bbo, Funding, Kind, Levels, Table, Trades
 
 __all__ = [
+    "CONFIRMATIONS",
     "PRICED",
     "detail",
     "flaw",
@@ -24,6 +25,8 @@ __all__ = [
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
+CONFIRMATIONS: Final = 3
+"""So many doubtful rows in a row are believed, where they agree."""
 PRICED: Final = (Kind.TRADE, Kind.BBO, Kind.MARK, Kind.INDEX)
 """Kinds whose rows move a price."""
 

@@ -33,6 +33,7 @@ def summarise(engine: Engine, writer: RunWriter) -> dict[str, Any]:
         "wakes": state.wakes,
         "wakes_empty": state.wakes_empty,
         "rejected": dict(sorted(state.rejected.items())),
+        "samples_left_out": engine.sampler.state.left_out,
         "late_trades": _lanes(engine, "late_trades"),
         "off_market_trades": _lanes(engine, "off_market"),
         "events": dict(sorted(writer.counts.items())),

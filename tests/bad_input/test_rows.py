@@ -92,11 +92,27 @@ def test_rows_told_twice_count_once(run: Callable[..., Any]) -> None:
     assert story(Path("out")) == clean
 
 
-@pytest.mark.parametrize("factor", [1e6, 1e-6])
+@pytest.mark.parametrize("factor", [1e6, 1e-6, 2e3])
+def test_a_lasting_leap_beyond_all_markets_is_never_believed(
+    factor: float, run: Callable[..., Any]
+) -> None:
+    """A price 1,000 times away is refused however often it comes, each row with its reason; what
+    was before stays. Catches an engine that dies of a unit that changed, and money made of it."""
+    rows = [
+        (i, f"{float(price) * (factor if n >= AT else 1.0):.9f}", size, ms, maker)
+        for n, (i, price, size, ms, maker) in enumerate(tape())
+    ]
+    told = run(written(rows))
+    assert told.code == 0
+    assert told.json["rejected"] == {"jump": len(rows) - AT}
+    assert all(0.5 < p["nav_end"] < 2.0 for p in told.json["products"].values())
+
+
+@pytest.mark.parametrize("factor", [300.0, 1.0 / 300.0])
 def test_a_lasting_leap_is_believed_and_all_is_conserved(factor: float, folder: Path) -> None:
     """Three rows that agree are a market: the engine lives, and money still sums to zero.
 
-    Catches an overflow and a transfer of one side only where prices move by 10^6.
+    Catches an overflow and a transfer of one side only where prices move by hundreds.
     """
     rows = [
         (i, f"{float(price) * (factor if n >= AT else 1.0):.9f}", size, ms, maker)
@@ -111,6 +127,55 @@ def test_a_lasting_leap_is_believed_and_all_is_conserved(factor: float, folder: 
     engine.finish()
     engine.ledger.check()
     assert engine.state.rejected == {"jump": 2}
+
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("row", "ms"),
+    [
+        (AT, START_MS + 5 * DAY_MS),
+        (AT, START_MS + 300 * DAY_MS),
+        (AT, START_MS + 3_000 * DAY_MS),
+        (len(tape()) - 1, START_MS + 4_000 * DAY_MS),
+        (0, 0),
+    ],
+)
+def test_one_row_of_another_time_costs_that_row(row: int, ms: int, run: Callable[..., Any]) -> None:
+    """A stamp days or years ahead, and a first one of 1970, is one refusal. Catches a row that
+    makes all later prices late, and one that is sampled and waited for until memory ends."""
+    rows = tape()
+    i, price, size, _, maker = rows[row]
+    rows[row] = (i, price, size, ms, maker)
+    told = run(written(rows))
+    assert (told.code, told.json["rejected"]) == (0, {"clock_jump": 1})
+    assert told.json["end_ns"] < (START_MS + DAY_MS) * 10**6
+
+
+def test_a_recording_with_a_gap_of_two_months_goes_on_behind_it(run: Callable[..., Any]) -> None:
+    """The two first rows behind the gap are lost, the others count, and the silence is left out of
+    the samples. Catches a gap that ends the run, and 5M samples of nothing."""
+    rows = [
+        (i, price, size, ms + 60 * DAY_MS * (n >= AT), maker)
+        for n, (i, price, size, ms, maker) in enumerate(tape())
+    ]
+    told = run(written(rows))
+    assert told.code == 0
+    assert told.json["rejected"] == {"clock_jump": 2}
+    assert told.json["samples_left_out"] > 55 * 86_400
+    assert told.json["end_ns"] > (START_MS + 59 * DAY_MS) * 10**6
+    assert Path("out/nav.parquet").stat().st_size < 100 * 2**20
+
+
+def test_one_stray_trade_id_refuses_nothing(run: Callable[..., Any]) -> None:
+    """An id 2^40 ahead on a sound row changes nothing at all. Catches all later rows refused as
+    duplicates."""
+    clean = run(DATA).json
+    rows = tape()
+    rows[AT] = (2**40, *rows[AT][1:])
+    told = run(written(rows))
+    assert (told.json["rejected"], told.json["digest"]) == ({}, clean["digest"])
 
 
 @pytest.mark.parametrize("price", ["nan", "-1"])
