@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from msgspec import structs
 
 from engine.bar_orders import OTHER_ORDER, compare_orders
-from engine.config import RunConfig, assumptions, load_config, resolved_toml, spec_of
+from engine.config import RunConfig, assumptions, load_config, placed, resolved_toml, spec_of
 from engine.engine import Engine
 from engine.errors import ConfigError, InputError
 from engine.provenance import VERSION, Data, finish_directory, output_directory, writing
@@ -167,21 +167,23 @@ def run(
     Raises:
         LevsimError: bad configuration, policy or data; the message says where and what to do.
     """
-    opened = open_data(data, symbol)
+    opened, file = open_data(data, symbol), None
     if not isinstance(config, RunConfig):
+        file = config if policy is None else None
         config = load_config(config, list(sets), symbols=opened.symbols, policy=policy)
     if bars is not None:
         config = structs.replace(config, bars=bars)
-    return execute(
-        opened,
-        config,
-        requests=requests,
-        out=out,
-        progress=progress,
-        report=report,
-        write=write,
-        symbol=symbol,
-    )
+    with placed(file, sets if file is not None else ()):
+        return execute(
+            opened,
+            config,
+            requests=requests,
+            out=out,
+            progress=progress,
+            report=report,
+            write=write,
+            symbol=symbol,
+        )
 
 
 def execute(

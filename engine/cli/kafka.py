@@ -117,12 +117,13 @@ def serve(
     from msgspec.structs import replace
 
     from engine.cli import showing
-    from engine.config import load_config, spec_of
+    from engine.config import load_config, placed, spec_of
     from feeds.kafka import KafkaLog
 
     symbols = _symbols(config, like)
     settings = load_config(config, sets or [], symbols=symbols, policy=policy)
-    spec = spec_of(settings, symbols)
+    with placed(config if policy is None else None, sets or []):
+        spec = spec_of(settings, symbols)
     spec = replace(spec, sampling=replace(spec.sampling, users_on_trade=True))
     _log_to_stderr()
     with redirect_stdout(sys.stderr):

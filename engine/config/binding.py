@@ -23,6 +23,7 @@ from engine.config.settings import (
     duration_ns,
 )
 from engine.engine import EngineSpec
+from engine.errors import PolicyError
 from engine.market import MarketSpec
 from engine.policy import Policy
 from engine.product import HedgeTerms, ProductSpec, Terms
@@ -48,8 +49,8 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
     """What the heart needs to run a configuration on data with these symbols.
 
     Raises:
-        SettingError: a setting that the data or the others contradict.
-        PolicyError: a user's policy that cannot be loaded.
+        SettingError: a setting that the data or the others contradict, or a user's policy that
+            cannot be loaded.
     """
     config = completed(config, symbols)
     check(config, symbols)
@@ -62,7 +63,9 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
     products = tuple(
         _product(config, product, numbers[product.symbol], markets) for product in config.products
     )
-    policies = tuple(_policies(product) for product in config.products)
+    policies = tuple(
+        _policies(("products", number), product) for number, product in enumerate(config.products)
+    )
     funding = [market.funding for market in markets]
     return EngineSpec(
         symbols=tuple(info.symbol for info in symbols),
@@ -160,15 +163,20 @@ def _product(
     )
 
 
-def _policies(product: ProductConfig) -> tuple[Policy, ...]:
+def _policies(place: tuple[str | int, ...], product: ProductConfig) -> tuple[Policy, ...]:
     """A product's policies; a user's own gets a margin floor beside it where none is listed."""
     loaded: list[Policy] = []
-    for policy in product.policies:
+    for number, policy in enumerate(product.policies):
         if isinstance(policy, UserPolicyConfig):
             review_ns = None if policy.review is None else duration_ns(policy.review)
-            loaded.append(
-                load_policy(policy.path, policy.params, review_ns=review_ns, limit=product.limit)
-            )
+            try:
+                loaded.append(
+                    load_policy(
+                        policy.path, policy.params, review_ns=review_ns, limit=product.limit
+                    )
+                )
+            except PolicyError as error:
+                raise SettingError((*place, "policies", number, "path"), str(error)) from None
         else:
             loaded.append(policy)
     own = any(isinstance(policy, UserPolicyConfig) for policy in product.policies)
