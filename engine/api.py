@@ -27,7 +27,7 @@ from engine.errors import ConfigError, InputError
 from engine.provenance import VERSION, Data, finish_directory, output_directory, writing
 from engine.replay import replay
 from engine.report import render, table_of, verdict_of
-from engine.report.reading import summary_of
+from engine.report.reading import readable, summary_of
 from engine.rundir import RunWriter
 from engine.summary import summarise
 from feeds.merge import merge_requests
@@ -103,7 +103,9 @@ class RunResult:
         return render(self._directory())
 
     def _table(self, name: str) -> pa.Table:
-        return pq.read_table(self._directory() / name)
+        directory = self._directory()
+        with readable(directory, name):
+            return pq.read_table(directory / name, page_checksum_verification=True)
 
     def _directory(self) -> Path:
         if self.path is None:

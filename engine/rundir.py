@@ -233,7 +233,8 @@ class RunWriter:
             "ts": _timestamps(np.array([f.ts_ns for f in fills], np.int64)),
             **{name: [getattr(f, name) for f in fills] for name in _FILL_FIELDS},
         }
-        pq.write_table(pa.table(columns, schema=_FILL_SCHEMA), path, compression="zstd")
+        with _writer(path, _FILL_SCHEMA) as file:
+            file.write_table(pa.table(columns, schema=_FILL_SCHEMA))
 
 
 def _timestamps(ts_ns: Any) -> pa.Array:
@@ -245,7 +246,7 @@ def _names(product: Any, ids: list[str]) -> pa.DictionaryArray:
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(path, schema, compression="zstd")
+    return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
 
 
 _TIME: Final = [("ts_ns", pa.int64()), ("ts", pa.timestamp("us", "UTC"))]
