@@ -93,8 +93,6 @@ def snapshot(engine: Engine) -> bytes:
             ledger.
     """
     engine.ledger.check()
-    for samples in engine.nav_chains:
-        samples.settle()
     for handler in engine.handlers:
         handler.dealing.check()
     return _ENCODER.encode(_state(engine, lambda dealing: dealing.units.tobytes()))
@@ -108,6 +106,8 @@ def state_digest(engine: Engine) -> str:
 
 def _state(engine: Engine, units: Callable[[Dealing], bytes]) -> Snapshot:
     engine.intake.clock.catch_up(engine.time_ns)
+    for samples in engine.nav_chains:
+        samples.settle()
     return Snapshot(
         schema=SCHEMA,
         config_hash=engine.spec.config_hash,
