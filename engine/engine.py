@@ -11,7 +11,7 @@ from typing import Final
 
 from engine.clock import LEAP_NS
 from engine.digest import Chain, SampleChain
-from engine.errors import InvariantError
+from engine.errors import InvariantError, OutOfRangeError
 from engine.intake import Intake
 from engine.lines import LINE_BYTES
 from engine.live import Live
@@ -57,6 +57,7 @@ class Engine(Walker):
 
         Raises:
             InvariantError: if the step does not follow the last one.
+            OutOfRangeError: where a product leaves 64 bits; the engine cannot go on.
         """
         state = self.state
         if step.first != state.sequence:
@@ -81,7 +82,10 @@ class Engine(Walker):
         markets = self._concerned(rows)
         for market in markets:
             market.open(rows)
-        self._walk(rows)
+        try:
+            self._walk(rows)
+        except (OutOfRangeError, OverflowError) as error:
+            raise self._out_of_range(error) from None
         state.time_ns = max(state.time_ns, rows.time_ns)
         if self.sampler.wakes_ns < state.time_ns:
             self.sampler.pass_time(rows, state.time_ns, rows.end)
@@ -101,12 +105,27 @@ class Engine(Walker):
         rows = Rows(Step(first=state.sequence, end=state.sequence), state.time_ns)
         for market in self.markets:
             market.open(rows)
-        while self.agenda.next_ns() <= state.time_ns:
-            self._ring(rows, self.agenda.next_ns(), rows.end)
+        try:
+            while self.agenda.next_ns() <= state.time_ns:
+                self._ring(rows, self.agenda.next_ns(), rows.end)
+        except (OutOfRangeError, OverflowError) as error:
+            raise self._out_of_range(error) from None
         self.sampler.pass_time(rows, state.time_ns + 1, rows.end)
         for market in self.markets:
             market.close(state.time_ns)
         return self._outputs()
+
+    def _out_of_range(self, error: Exception) -> OutOfRangeError:
+        """Which product, at which tick, and what to do. Arithmetic that overflowed names none: then
+        it is the one of the greatest position."""
+        largest = max(self.handlers, key=lambda handler: abs(handler.account.lots))
+        product = error.args[0] if isinstance(error, OutOfRangeError) else largest.spec.id
+        market = self.markets[self.by_id[product][0]]
+        return OutOfRangeError(
+            f"{product} tick {self.tape.sequence} (ts {self.tape.ts_ns}): at a price of "
+            f"{market.mark:g} its money or its lots no longer fit 64 bits; use a smaller "
+            f"seed_capital or a larger lot_size of {market.spec.contract.symbol}"
+        )
 
     def process_tick(self, tick: Tick) -> Outputs:
         """One live row as plain numbers, by the same rules; ticks that matter to nobody pass

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.config.checks import check
 from engine.config.complaints import SettingError
@@ -67,6 +68,7 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
         _policies(("products", number), product) for number, product in enumerate(config.products)
     )
     funding = [market.funding for market in markets]
+    named = [replace(info, decade=None) for info in symbols]
     return EngineSpec(
         symbols=tuple(info.symbol for info in symbols),
         markets=markets,
@@ -75,7 +77,7 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
         population=config.population.count,
         users=tuple(user.id for user in config.users),
         sampling=_sampling(config.output, config.population.count + len(config.users)),
-        config_hash=_hash(config, funding, symbols),
+        config_hash=_hash(config, funding, named),
     )
 
 

@@ -230,3 +230,38 @@ def test_the_api_counts_the_same(folder: Path) -> None:
     """``engine.api.run`` refuses what the command refuses."""
     result = api.run(folder / with_row("nan"), write=False)
     assert result.summary["rejected"] == {"not_finite": 1}
+
+
+@pytest.mark.parametrize(
+    ("price", "ms", "said"),
+    [
+        ("60000000000", START_MS, "299 of 300 rows were refused, 299 of them as jump; the first"),
+        ("60000", START_MS + 400 * DAY_MS, "299 of them as late_trade; a row stamped too late"),
+        ("60000", 5 * 10**11, "299 of them as clock_jump; the first time may be wrong"),
+    ],
+)
+def test_a_bad_first_row_that_spoils_all_is_said_first(
+    price: str, ms: int, said: str, run: Callable[..., Any], typed: Callable[..., Any]
+) -> None:
+    """What cannot be known at once is told at once: the verdict begins with the count, the main
+    reason and what to do. Catches a clean verdict on data that nobody looked at."""
+    rows = tape()
+    rows[0] = (rows[0][0], price, "1", ms, "true")
+    told = run(written(rows))
+    assert told.code == 0
+    assert told.json["verdict"].startswith("MOST OF THE DATA DID NOT COUNT: 299 of 300 rows")
+    assert said in told.json["verdict"]
+    assert "MOST OF THE DATA" in typed("run", DATA, "--no-report", "--out", "screen").out
+    assert "MOST" not in run(written(tape())).json["verdict"]
+
+
+def test_a_product_that_never_held_anything_says_why(run: Callable[..., Any]) -> None:
+    """Lots that are too dear for its money, and a policy that asked for nothing, are told apart.
+    Catches a product that shows 0 % as if it had been at work."""
+    told = run(DATA, "--set", "markets.0.contract.lot_size=1e6").json
+    assert "one lot of BTCUSDT is worth more than it may hold" in told["verdict"]
+    Path("p.py").write_text("class P:\n    def target(self, market, position): return 0.0\n")
+    told = run(DATA, "--policy", "p.py:P").json
+    assert told["products"]["BTC-SMART-L"]["no_position"] == "its policies asked for none"
+    assert told["products"]["BTC3L"]["no_position"] is None
+    assert "never held a position: its policies asked for none" in told["verdict"]
