@@ -15,7 +15,6 @@ from msgspec import Struct
 
 from engine.account import Account
 from engine.dealing import Dealing
-from engine.errors import OutOfRangeError
 from engine.events import (
     CreationRequest,
     DeficitPaid,
@@ -109,10 +108,7 @@ class Hedging:
         account, desk, state, mark = self.account, self.desk, self.state, scene.mark
         target, leverage, kept = float(decision.target), view.position.leverage, account.state
         nav = account.nav(mark)
-        try:
-            lots = account.contract.lots_for(target, nav, mark) - account.lots
-        except ArithmeticError:
-            raise OutOfRangeError(self.spec.id) from None
+        lots = account.contract.lots_for(target, nav, mark) - account.lots
         if view.market.stale and not abs(target) < abs(leverage):
             return
         if lots == 0:

@@ -50,7 +50,8 @@ def with_decades(symbols: Sequence[SymbolInfo], inputs: Sequence[Probed]) -> tup
 
 def _look_into(one: Probed, found: list[list[float]]) -> None:
     rows = 0
-    with closing(one.ticks(_ROWS_MAX, one.gauge(), "ohlc", None)) as steps:  # type: ignore[type-var]
+    ticks: Any = one.ticks(_ROWS_MAX, one.gauge(), "ohlc", None)
+    with closing(ticks) as steps:
         for step in steps:
             for table in step.tables:
                 prices = _prices(table)
