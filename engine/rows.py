@@ -183,17 +183,20 @@ class Rows:
                 column.run = clock[column.sequence - self.first]
         for column in columns:
             self.time_ns = max(self.time_ns, column.run.item(-1))
-        self._find_silences()
+        last = max([self.time_ns, *(ts_ns for _, ts_ns in moved)])
+        if last - self.floor_ns > LEAP_NS:
+            self._find_silences()
 
     def _find_silences(self) -> None:
         """Where no input came for longer than a leap of the clock."""
-        last = max(self.time_ns, self.moments[-1][1]) if self.moments else self.time_ns
-        if last - self.floor_ns <= LEAP_NS:
-            return
-        runs = [column.run for column in self.columns]
-        asked = np.array([ts_ns for _, ts_ns in self.moments], np.int64)
-        times = np.concatenate([[self.floor_ns], *runs, asked])
-        times.sort(kind="stable")
+        # The clock rises with the sequence; a request dated earlier than what came before it moved
+        # nothing, and must part no silence.
+        runs = [(column.sequence, column.run) for column in self.columns]
+        asked = np.array(self.moments, np.int64).reshape(-1, 2)
+        sequence = np.concatenate([*(s for s, _ in runs), asked[:, 0]])
+        times = np.concatenate([*(run for _, run in runs), asked[:, 1]])
+        times = times[sequence.argsort(kind="stable")]
+        times = np.maximum.accumulate(np.append(self.floor_ns, times))
         for place in np.flatnonzero(np.diff(times) > LEAP_NS).tolist():
             self.silences.append((int(times[place]) + LEAP_NS, int(times[place + 1])))
 

@@ -87,7 +87,7 @@ def flaw(table: Table, row: int) -> str | None:
         return None if abs(float(table.rate[row])) < 1.0 else "not_finite"
     if isinstance(table, Bbo):
         bid, ask = float(table.bid[row]), float(table.ask[row])
-        if not (np.isfinite(bid) and np.isfinite(ask)):
+        if not (np.isfinite(bid) and np.isfinite(ask) and np.isfinite(bid + ask)):
             return "not_finite"
         if bid <= 0.0 or ask <= 0.0:
             return "not_positive"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final, Protocol
 
 import numpy as np
 from msgspec import structs
 
+from engine.errors import InputError
 from engine.ticks import Bbo, Marks, Step, Table, Trades
 from feeds.gauge import Gauge
 from feeds.symbols import SymbolInfo
@@ -41,7 +42,8 @@ def with_decades(symbols: Sequence[SymbolInfo], inputs: Sequence[Probed]) -> tup
     found: list[list[float]] = [[] for _ in symbols]
     for one in inputs:
         if any(len(found[place]) < _PROBED for place in one.places):
-            _look_into(one, found)
+            with suppress(InputError):  # of a broken file the replay tells
+                _look_into(one, found)
     return tuple(
         structs.replace(info, decade=_decade(sorted(prices)[len(prices) // 2])) if prices else info
         for info, prices in zip(symbols, found, strict=True)

@@ -79,6 +79,7 @@ AT = T0 + SECOND_NS
         (a_row(TRADE, AT, 100.0, NAN, 1, -1), "not_finite"),
         (a_row(BBO, AT, NAN, 1.0, 101.0, 1.0), "not_finite"),
         (a_row(BBO, AT, 99.0, 1.0, INF, 1.0), "not_finite"),
+        (a_row(BBO, AT, 1e308, 1.0, 1.5e308, 1.0), "not_finite"),
         (a_row(BBO, AT, 0.0, 1.0, 101.0, 1.0), "not_positive"),
         (a_row(BBO, AT, 99.0, NAN, 101.0, 1.0), "not_finite"),
         (a_row(BBO, AT, 101.0, 1.0, 99.0, 1.0), "crossed"),

@@ -162,7 +162,7 @@ def _flaw(row: Row) -> str | None:
         return None
     prices = [values[name] for name in ("bid", "ask", "price") if name in values]
     sizes = [values[name] for name in ("bid_size", "ask_size", "size") if name in values]
-    if not all(math.isfinite(price) for price in prices):
+    if not all(math.isfinite(price) for price in (*prices, sum(prices))):
         return "not_finite"
     if not all(price > 0.0 for price in prices):
         return "not_positive"
