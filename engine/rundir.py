@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.engine import Engine
-from engine.errors import OutOfRangeError
 from engine.events import Deleveraged, OrderFilled, OrderSent, Output, Rebalanced
-from engine.nav import nav_columns, value_users
+from engine.nav import nav_columns, worth_of
 from engine.outputs import ATTRIBUTION, NavBlock, Outputs, UserNavBlock
 from engine.units import UNIT_STEPS, asset_decimals
 
@@ -188,16 +187,7 @@ class RunWriter:
         rows["user"].append(pa.array([name(user) for user in holders.tolist()], pa.string()))
         rows["product"].append(pa.repeat(self._ids[block.product], len(holders)))
         rows["units"].append(units)
-        try:
-            worth = value_users(
-                np.ascontiguousarray(units), block.product_nav_atoms, block.units_total
-            )
-        except OverflowError:
-            raise OutOfRangeError(
-                f"{self._ids[block.product]} tick {block.sequence} (ts {block.ts_ns}): what a "
-                "holder has no longer fits 64 bits; use smaller holdings"
-            ) from None
-        rows["nav_atoms"].append(worth)
+        rows["nav_atoms"].append(worth_of(block, units, self._ids[block.product]))
         self._users_pending += len(holders)
         if self._users_pending >= _FLUSH_ROWS:
             self._flush_users()
