@@ -109,8 +109,7 @@ def serve(
 ) -> int:
     """The engine on Kafka: ticks and requests in, events and NAVs out, at least once.
 
-    Outputs carry (shard, sequence, ordinal), by which a reader drops repeats. Ends at SIGINT or
-    SIGTERM.
+    By (shard, sequence, ordinal) a reader drops repeats. Ends at SIGINT or SIGTERM.
     """
     import asyncio
 
@@ -121,8 +120,8 @@ def serve(
     from feeds.kafka import KafkaLog
 
     symbols = _symbols(config, like)
-    settings = load_config(config, sets or [], symbols=symbols, policy=policy)
     with placed(config if policy is None else None, sets or []):
+        settings = load_config(config, sets or [], symbols=symbols, policy=policy)
         spec = spec_of(settings, symbols)
     spec = replace(spec, sampling=replace(spec.sampling, users_on_trade=True))
     _log_to_stderr()
