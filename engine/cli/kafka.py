@@ -120,18 +120,17 @@ def serve(
     from feeds.kafka import KafkaLog
 
     symbols = _symbols(config, like)
+    settings = load_config(config, sets or [], symbols=symbols, policy=policy)
     with placed(config if policy is None else None, sets or []):
-        settings = load_config(config, sets or [], symbols=symbols, policy=policy)
-        spec = spec_of(settings, symbols)
-    spec = replace(spec, sampling=replace(spec.sampling, users_on_trade=True))
+        found = spec_of(settings, symbols)
+    spec = replace(found, sampling=replace(found.sampling, users_on_trade=True))
     _log_to_stderr()
+    log = KafkaLog(kafka, security=settings.kafka)
     with redirect_stdout(sys.stderr):
-        log = KafkaLog(kafka, security=settings.kafka)
         engine, done = asyncio.run(_serve(spec, log, prefix, shard, once=once))
     told = {
         "shard": shard,
-        "steps": done.mark.step,
-        "sequence": done.mark.sequence,
+        **{"steps": done.mark.step, "sequence": done.mark.sequence},
         "events": done.events,
         "replayed": done.replayed,
         "finished": done.mark.finished,
