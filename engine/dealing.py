@@ -7,6 +7,7 @@ their leverage and their next wake but for rounding, which favours them.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from engine.events import (
 )
 from engine.execution import Desk, Order, Scene
 from engine.product import units_for
-from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals, decimal
+from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals
 
 if TYPE_CHECKING:
     from engine.users import Users
@@ -105,7 +106,7 @@ class Dealing:
     def quote_atoms(self, request: CreationRequest) -> int:
         """What a creation pays, in quote atoms; a fraction of an atom is left with the user."""
         scale = 10 ** asset_decimals(self.account.contract.quote_asset)
-        return int(decimal(request.quote) * scale)
+        return int(Fraction(repr(request.quote)) * scale)
 
     def _refusal(self, scene: Scene, request: Request) -> str | None:
         if isinstance(request, CreationRequest):
@@ -291,7 +292,7 @@ class Dealing:
 
 
 def _steps(request: RedemptionRequest) -> int:
-    return int(decimal(request.units) * UNIT_STEPS)
+    return int(Fraction(repr(request.units)) * UNIT_STEPS)
 
 
 def _towards_zero(over: int, under: int) -> int:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from engine.intake import Intake
-from engine.lanes import ID_LEAP, Lane
+from engine.intake import Intake, Lane
 from engine.market import Market, MarketState
 from engine.ticks import NOT_MARKET, Kind, Tick
 from engine.units import NEVER_NS
@@ -103,13 +102,7 @@ class Live:
                 return False
         elif kind == _TRADE:
             price, size, aggressor, trade_id = values
-            known_id = lane.trade_id
-            if not (
-                0.0 <= size < _INF
-                and aggressor < NOT_MARKET
-                and known_id < trade_id <= known_id + ID_LEAP
-                and not lane.leaps
-            ):
+            if not (0.0 <= size < _INF and aggressor < NOT_MARKET and trade_id > lane.trade_id):
                 return False
         else:
             price = values[0]
