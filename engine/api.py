@@ -21,13 +21,13 @@ import pyarrow.parquet as pq
 from msgspec import structs
 
 from engine.bar_orders import OTHER_ORDER, compare_orders
-from engine.config import RunConfig, assumptions, load_config, resolved_toml, spec_of
+from engine.config import RunConfig, assumptions, load_config, placed, resolved_toml, spec_of
 from engine.engine import Engine
 from engine.errors import ConfigError, InputError
 from engine.provenance import VERSION, Data, finish_directory, output_directory, writing
 from engine.replay import replay
 from engine.report import render, table_of, verdict_of
-from engine.report.reading import summary_of
+from engine.report.reading import readable, summary_of
 from engine.rundir import RunWriter
 from engine.summary import summarise
 from feeds.merge import merge_requests
@@ -103,7 +103,9 @@ class RunResult:
         return render(self._directory())
 
     def _table(self, name: str) -> pa.Table:
-        return pq.read_table(self._directory() / name)
+        directory = self._directory()
+        with readable(directory, name):
+            return pq.read_table(directory / name, page_checksum_verification=True)
 
     def _directory(self) -> Path:
         if self.path is None:
@@ -167,21 +169,23 @@ def run(
     Raises:
         LevsimError: bad configuration, policy or data; the message says where and what to do.
     """
-    opened = open_data(data, symbol)
+    opened, file = open_data(data, symbol), None
     if not isinstance(config, RunConfig):
+        file = config if policy is None else None
         config = load_config(config, list(sets), symbols=opened.symbols, policy=policy)
     if bars is not None:
         config = structs.replace(config, bars=bars)
-    return execute(
-        opened,
-        config,
-        requests=requests,
-        out=out,
-        progress=progress,
-        report=report,
-        write=write,
-        symbol=symbol,
-    )
+    with placed(file, sets if file is not None else ()):
+        return execute(
+            opened,
+            config,
+            requests=requests,
+            out=out,
+            progress=progress,
+            report=report,
+            write=write,
+            symbol=symbol,
+        )
 
 
 def execute(

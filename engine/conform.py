@@ -93,7 +93,7 @@ def trial(policy: Policy, prices: np.ndarray[Any, np.dtype[np.float64]]) -> Tria
         markets=(
             MarketSpec(
                 symbol=0,
-                contract=ContractSpec(symbol="CONFORM", base="BASE", quote="USD", lot_size=1e-9),
+                contract=ContractSpec(symbol="CONFORM", base="BASE", quote="USD", lot_size=1e-8),
                 book=BookSpec(model="flat"),
                 funding=FundingSpec(recorded=False),
                 mark_source="mark",

@@ -7,7 +7,6 @@ their leverage and their next wake but for rounding, which favours them.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from engine.events import (
 )
 from engine.execution import Desk, Order, Scene
 from engine.product import units_for
-from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals
+from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals, decimal
 
 if TYPE_CHECKING:
     from engine.users import Users
@@ -106,7 +105,7 @@ class Dealing:
     def quote_atoms(self, request: CreationRequest) -> int:
         """What a creation pays, in quote atoms; a fraction of an atom is left with the user."""
         scale = 10 ** asset_decimals(self.account.contract.quote_asset)
-        return int(Fraction(repr(request.quote)) * scale)
+        return int(decimal(request.quote) * scale)
 
     def _refusal(self, scene: Scene, request: Request) -> str | None:
         if isinstance(request, CreationRequest):
@@ -292,7 +291,7 @@ class Dealing:
 
 
 def _steps(request: RedemptionRequest) -> int:
-    return int(Fraction(repr(request.units)) * UNIT_STEPS)
+    return int(decimal(request.units) * UNIT_STEPS)
 
 
 def _towards_zero(over: int, under: int) -> int:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Final
 
+from engine.clock import LEAP_NS
 from engine.digest import Chain, SampleChain
-from engine.errors import InvariantError
-from engine.intake import CLOCK_JUMP_NS, Intake
+from engine.errors import InvariantError, OutOfRangeError
+from engine.intake import Intake
 from engine.lines import LINE_BYTES
 from engine.live import Live
 from engine.market import Market
@@ -56,16 +57,18 @@ class Engine(Walker):
 
         Raises:
             InvariantError: if the step does not follow the last one.
+            OutOfRangeError: where a product leaves 64 bits; the engine cannot go on.
         """
         state = self.state
         if step.first != state.sequence:
             raise InvariantError(f"step begins at {step.first}, expected {state.sequence}")
         self._quiet_ns = -1
-        alone = len(step.tables) == 1 and not step.messages
+        refused = self.intake.clock.refused(step, state.time_ns)
+        alone = len(step.tables) == 1 and not step.messages and not refused
         column = self.intake.whole(step.tables[0], state.time_ns) if alone else None
         if column is None:
-            self._general(self.intake.accept(step, state.time_ns))
-        elif self._quiet.passes(column):
+            self._general(self.intake.accept(step, state.time_ns, refused))
+        elif column.run.item(-1) - state.time_ns <= LEAP_NS and self._quiet.passes(column):
             state.time_ns = column.run.item(-1)
         else:
             self._general(Rows.of(step, state.time_ns, column))
@@ -75,10 +78,14 @@ class Engine(Walker):
 
     def _general(self, rows: Rows) -> None:
         state = self.state
+        self.sampler.open(rows)
         markets = self._concerned(rows)
         for market in markets:
             market.open(rows)
-        self._walk(rows)
+        try:
+            self._walk(rows)
+        except (OutOfRangeError, OverflowError) as error:
+            raise self._out_of_range(error) from None
         state.time_ns = max(state.time_ns, rows.time_ns)
         if self.sampler.wakes_ns < state.time_ns:
             self.sampler.pass_time(rows, state.time_ns, rows.end)
@@ -98,12 +105,27 @@ class Engine(Walker):
         rows = Rows(Step(first=state.sequence, end=state.sequence), state.time_ns)
         for market in self.markets:
             market.open(rows)
-        while self.agenda.next_ns() <= state.time_ns:
-            self._ring(rows, self.agenda.next_ns(), rows.end)
+        try:
+            while self.agenda.next_ns() <= state.time_ns:
+                self._ring(rows, self.agenda.next_ns(), rows.end)
+        except (OutOfRangeError, OverflowError) as error:
+            raise self._out_of_range(error) from None
         self.sampler.pass_time(rows, state.time_ns + 1, rows.end)
         for market in self.markets:
             market.close(state.time_ns)
         return self._outputs()
+
+    def _out_of_range(self, error: Exception) -> OutOfRangeError:
+        """Which product, at which tick, and what to do. Arithmetic that overflowed names none: then
+        it is the one of the greatest position."""
+        largest = max(self.handlers, key=lambda handler: abs(handler.account.lots))
+        product = error.args[0] if isinstance(error, OutOfRangeError) else largest.spec.id
+        market = self.markets[self.by_id[product][0]]
+        return OutOfRangeError(
+            f"{product} tick {self.tape.sequence} (ts {self.tape.ts_ns}): at a price of "
+            f"{market.mark:g} its money or its lots no longer fit 64 bits; use a smaller "
+            f"seed_capital or a larger lot_size of {market.spec.contract.symbol}"
+        )
 
     def process_tick(self, tick: Tick) -> Outputs:
         """One live row as plain numbers, by the same rules; ticks that matter to nobody pass
@@ -129,7 +151,7 @@ class Engine(Walker):
         if self._live is None:
             self._live = Live(self.intake, self.markets)
         grid_ns, users_ns = self._live.shut(), self.sampler.state.next_users_ns
-        leap_ns = self.state.time_ns + CLOCK_JUMP_NS
+        leap_ns = -1 if self.intake.clock.suspects else self.state.time_ns + LEAP_NS
         self._quiet_ns = min(self.agenda.next_ns(), users_ns, grid_ns, leap_ns)
 
     def _outputs(self) -> Outputs:

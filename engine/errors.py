@@ -12,6 +12,7 @@ __all__ = [
     "InputError",
     "InvariantError",
     "LevsimError",
+    "OutOfRangeError",
     "PolicyError",
     "ReplayMismatchError",
     "SnapshotError",
@@ -63,6 +64,10 @@ class ReplayMismatchError(LevsimError):
     """A replay of the journal came to another state than the one committed; nothing is repaired."""
 
     exit_code = 5
+
+
+class OutOfRangeError(LevsimError):
+    """A product grew beyond what 64 bits can count: the run ends there, in a sentence."""
 
 
 class SnapshotError(LevsimError):

@@ -12,7 +12,7 @@ import math
 from typing import Final, Literal, get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 __all__ = [
     "EVENT_ENCODER",
@@ -47,7 +47,7 @@ __all__ = [
 
 
 class Request(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind"):
-    """Base of what a user asks for.
+    """Base of what a user asks for; numbers of numpy become plain ones.
 
     Attributes:
         ts_ns: exchange time of the request.
@@ -68,6 +68,8 @@ class CreationRequest(Request, frozen=True, gc=False, kw_only=True, tag="create"
     quote: float
 
     def __post_init__(self) -> None:
+        structs.force_setattr(self, "ts_ns", int(self.ts_ns))
+        structs.force_setattr(self, "quote", float(self.quote))
         if not (math.isfinite(self.quote) and self.quote > 0):
             raise ValueError(f"quote must be finite and > 0, was {self.quote}")
 
@@ -78,6 +80,8 @@ class RedemptionRequest(Request, frozen=True, gc=False, kw_only=True, tag="redee
     units: float
 
     def __post_init__(self) -> None:
+        structs.force_setattr(self, "ts_ns", int(self.ts_ns))
+        structs.force_setattr(self, "units", float(self.units))
         if not (math.isfinite(self.units) and self.units > 0):
             raise ValueError(f"units must be finite and > 0, was {self.units}")
 
@@ -289,24 +293,31 @@ class RequestQueued(Output, frozen=True, gc=False, kw_only=True, tag="request_qu
     reason: str
 
 
-class CreationRefused(Output, frozen=True, gc=False, kw_only=True, tag="creation_refused"):
+class CreationRefused(
+    Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="creation_refused"
+):
     """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``,
     ``rebalancing``, ``nav_not_positive``, ``too_small``, ``too_large`` (more units than can be
-    counted), ``no_depth``."""
+    counted), ``no_depth``, ``clock_jump`` (dated too far ahead). ``detail`` names the times where
+    the reason is one of time."""
 
     product: str
     user: str
     id: str
     reason: str
+    detail: str = ""
 
 
-class RedemptionRefused(Output, frozen=True, gc=False, kw_only=True, tag="redemption_refused"):
+class RedemptionRefused(
+    Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="redemption_refused"
+):
     """Reasons as in ``CreationRefused``, and ``insufficient_units``, ``unknown_user``."""
 
     product: str
     user: str
     id: str
     reason: str
+    detail: str = ""
 
 
 class PolicyFaulted(Output, frozen=True, gc=False, kw_only=True, tag="policy_faulted"):

@@ -6,12 +6,13 @@ which each holds. So a trade costs one entry, however many products the market h
 
 from __future__ import annotations
 
-from struct import Struct as Packer
+import struct
 from typing import Any, Final
 
 import numpy as np
 
 from engine.account import Account
+from engine.errors import OutOfRangeError
 from engine.outputs import ATTRIBUTION, LineChange
 
 __all__ = ["LINE_BYTES", "Lines"]
@@ -20,8 +21,10 @@ F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 _PARTS: Final = 1 + len(ATTRIBUTION)
-_RECORD: Final = Packer(f"<i3d{_PARTS}q")
+_RECORD: Final = struct.Struct(f"<i3d{_PARTS}q")
 LINE_BYTES: Final = _RECORD.size
+_MOST: Final = 2**62
+"""Of lots and atoms: twice as many, a fill that turns a position round, still fit 64 bits."""
 
 
 class Lines:
@@ -56,12 +59,22 @@ class Lines:
 
     def change(self, place: int, account: Account, sample: int) -> None:
         """A product traded: from ``sample`` on (counted from the next block's first) it is on
-        another line."""
+        another line.
+
+        Raises:
+            OutOfRangeError: if it grew beyond 64 bits.
+        """
         state = account.state
+        fits = -_MOST < account.lots < _MOST and -_MOST < account.cash < _MOST
+        if not (fits and -_MOST < state.since_nav < _MOST):
+            raise OutOfRangeError(account.spec.id)
         line = (account.intercept, account.slope, state.since_mark)
         parts = (account.units, *state.attribution)
         self.has_records = True
-        self._records.append(_RECORD.pack(self.products[place], *line, *parts))
+        try:
+            self._records.append(_RECORD.pack(self.products[place], *line, *parts))
+        except struct.error:
+            raise OutOfRangeError(account.spec.id) from None
         if sample:
             self._later.append(LineChange(sample, place, line, parts))
         else:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from engine.intake import Intake, Lane
+from engine.intake import Intake
+from engine.lanes import ID_LEAP, Lane
 from engine.market import Market, MarketState
 from engine.ticks import NOT_MARKET, Kind, Tick
 from engine.units import NEVER_NS
@@ -102,7 +103,13 @@ class Live:
                 return False
         elif kind == _TRADE:
             price, size, aggressor, trade_id = values
-            if not (0.0 <= size < _INF and aggressor < NOT_MARKET and trade_id > lane.trade_id):
+            known_id = lane.trade_id
+            if not (
+                0.0 <= size < _INF
+                and aggressor < NOT_MARKET
+                and known_id < trade_id <= known_id + ID_LEAP
+                and not lane.leaps
+            ):
                 return False
         else:
             price = values[0]

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from engine.outputs import ATTRIBUTION, NavBlock
+from engine.errors import OutOfRangeError
+from engine.outputs import ATTRIBUTION, NavBlock, UserNavBlock
 from engine.units import UNIT_STEPS
 
-__all__ = ["nav_columns", "product_navs", "value_users"]
+__all__ = ["nav_columns", "product_navs", "value_users", "worth_of"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
@@ -105,6 +106,21 @@ def _rows(block: NavBlock) -> dict[str, np.ndarray[Any, Any]]:
         closed = parts[:, 1 + place].astype(np.float64).take(version)
         rows[cause] = (closed + slope * (mark - since) if cause == "price" else closed).ravel()
     return rows
+
+
+def worth_of(block: UserNavBlock, units: I64, product: str) -> I64:
+    """``value_users`` of some units of a block.
+
+    Raises:
+        OutOfRangeError: if a holder has more than 64 bits count.
+    """
+    try:
+        return value_users(np.ascontiguousarray(units), block.product_nav_atoms, block.units_total)
+    except OverflowError:
+        raise OutOfRangeError(
+            f"{product} tick {block.sequence} (ts {block.ts_ns}): what a holder has no longer fits "
+            "64 bits; use smaller holdings"
+        ) from None
 
 
 def value_users(units: I64, nav: int, units_total: int, out: I64 | None = None) -> I64:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct
 
+from engine.clock import LEAP_NS
 from engine.events import CreationRequest, RedemptionRequest
 from engine.ticks import Kind, Step, Table
 
-__all__ = ["Column", "Groups", "Rows"]
+__all__ = ["Column", "Rows", "Untimely"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -23,25 +25,11 @@ _NO_ROWS: Final[I64] = np.empty(0, np.int64)
 _KINDS: Final = len(Kind)
 
 
-class Groups:
-    """Interleaved rows by symbol.
+class Untimely(Struct, frozen=True, gc=False):
+    """A request whose time is not believed; it moves no clock."""
 
-    Attributes:
-        order: shape (n,), sorts the rows by symbol, and within one by place.
-        whose: shape (n,), the symbols in that order.
-        firsts: where each symbol's rows begin there.
-        bounds: where each symbol's rows begin and end there.
-    """
-
-    __slots__ = ("bounds", "firsts", "order", "whose")
-
-    def __init__(self, symbols: np.ndarray[Any, Any]) -> None:
-        self.order = symbols.astype(np.int16).argsort(kind="stable")
-        self.whose = symbols[self.order]
-        self.firsts = np.flatnonzero(np.concatenate([[True], self.whose[1:] != self.whose[:-1]]))
-        starts = self.firsts.tolist()
-        spans = zip(starts, [*starts[1:], len(symbols)], strict=True)
-        self.bounds = dict(zip(self.whose[self.firsts].tolist(), spans, strict=True))
+    request: CreationRequest | RedemptionRequest
+    reason: str
 
 
 class Column:
@@ -56,9 +44,7 @@ class Column:
     """
 
     __slots__ = (
-        "_answer",
-        "_asked",
-        "_groups",
+        "_rows",
         "end",
         "first",
         "high",
@@ -71,15 +57,7 @@ class Column:
         "table",
     )
 
-    def __init__(
-        self,
-        table: Table,
-        run: I64,
-        prices: F64 | None,
-        low: float,
-        high: float,
-        groups: Groups | None = None,
-    ) -> None:
+    def __init__(self, table: Table, run: I64, prices: F64 | None, low: float, high: float) -> None:
         self.table = table
         self.kind = table.KIND
         self.sequence = table.sequence
@@ -90,8 +68,7 @@ class Column:
         self.prices = prices
         self.low = low
         self.high = high
-        self._groups = groups
-        self._asked = self._answer = -1
+        self._rows: dict[int, I64] | None = None
 
     def __len__(self) -> int:
         return len(self.sequence)
@@ -110,19 +87,18 @@ class Column:
             return count
         if end - first == count:
             return sequence - first
-        # Who is attended asks for several values as of one place.
-        if sequence != self._asked:
-            self._asked, self._answer = sequence, int(self.sequence.searchsorted(sequence))
-        return self._answer
+        return int(self.sequence.searchsorted(sequence))
 
     def rows_of(self, symbol: int) -> I64 | None:
         """Indices of a symbol's rows; ``None`` where all rows are its own."""
         if isinstance(self.symbol, int):
             return None if self.symbol == symbol else _NO_ROWS
-        if self._groups is None:
-            self._groups = Groups(self.symbol)
-        bounds = self._groups.bounds.get(symbol)
-        return _NO_ROWS if bounds is None else self._groups.order[bounds[0] : bounds[1]]
+        if self._rows is None:
+            self._rows = {}
+        rows = self._rows.get(symbol)
+        if rows is None:
+            rows = self._rows[symbol] = np.flatnonzero(self.symbol == symbol)
+        return rows
 
     def last(self, symbol: int, before: int) -> int:
         """Index of the symbol's last row with a sequence below ``before``; -1 if it has none
@@ -143,12 +119,11 @@ class Rows:
         barriers: ``(sequence, what)`` in order: messages, refused rows, announcements.
         moments: ``(sequence, time)`` of messages that moved engine time.
         floor_ns: engine time before the step.
+        silences: ``(from, to)``: stretches without input, from the leap behind its last row on.
         time_ns: engine time after the last tick of the step; messages may be later.
     """
 
-    # ``_clock``: engine time at each place of the input, where several columns share it.
     __slots__ = (
-        "_clock",
         "barriers",
         "by_kind",
         "columns",
@@ -156,6 +131,7 @@ class Rows:
         "first",
         "floor_ns",
         "moments",
+        "silences",
         "time_ns",
     )
 
@@ -166,16 +142,16 @@ class Rows:
         self.by_kind: list[Column | None] = [None] * _KINDS
         self.barriers: list[tuple[int, Any]] = list(step.messages)
         self.moments: list[tuple[int, int]] = []
+        self.silences: list[tuple[int, int]] = []
         self.floor_ns = time_ns
         self.time_ns = time_ns
-        self._clock: I64 | None = None
 
     @classmethod
     def of(cls, step: Step, time_ns: int, column: Column) -> Rows:
         """A step that is one column, all of it accepted."""
         rows = cls(step, time_ns)
         rows.add(column)
-        rows.time_ns = max(time_ns, column.run.item(-1))
+        rows.seal()
         return rows
 
     def add(self, column: Column) -> None:
@@ -203,16 +179,29 @@ class Rows:
             for sequence, ts_ns in moved:
                 clock[sequence - self.first] = ts_ns
             np.maximum.accumulate(clock, out=clock)
-            self._clock = clock
             for column in columns:
                 column.run = clock[column.sequence - self.first]
         for column in columns:
             self.time_ns = max(self.time_ns, column.run.item(-1))
+        last = max([self.time_ns, *(ts_ns for _, ts_ns in moved)])
+        if last - self.floor_ns > LEAP_NS:
+            self._find_silences()
+
+    def _find_silences(self) -> None:
+        """Where no input came for longer than a leap of the clock."""
+        # The clock rises with the sequence; a request dated earlier than what came before it moved
+        # nothing, and must part no silence.
+        runs = [(column.sequence, column.run) for column in self.columns]
+        asked = np.array(self.moments, np.int64).reshape(-1, 2)
+        sequence = np.concatenate([*(s for s, _ in runs), asked[:, 0]])
+        times = np.concatenate([*(run for _, run in runs), asked[:, 1]])
+        times = times[sequence.argsort(kind="stable")]
+        times = np.maximum.accumulate(np.append(self.floor_ns, times))
+        for place in np.flatnonzero(np.diff(times) > LEAP_NS).tolist():
+            self.silences.append((int(times[place]) + LEAP_NS, int(times[place + 1])))
 
     def first_after(self, ts_ns: int) -> int:
         """Sequence of the first tick later than ``ts_ns``; ``end`` if there is none."""
-        if self._clock is not None and not self.moments:
-            return self.first + int(self._clock.searchsorted(ts_ns, "right"))
         found = self.end
         for column in self.columns:
             run = column.run
@@ -222,8 +211,6 @@ class Rows:
 
     def firsts_after(self, times: I64) -> I64:
         """The first tick or message later than each of the ascending times."""
-        if self._clock is not None:
-            return self._clock.searchsorted(times, "right") + self.first
         found: I64 | None = None
         for column in self.columns:
             places = column.run.searchsorted(times, "right")

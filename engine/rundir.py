@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.engine import Engine
-from engine.events import Deleveraged, OrderFilled, Output, Rebalanced
-from engine.nav import nav_columns, value_users
+from engine.events import Deleveraged, OrderFilled, OrderSent, Output, Rebalanced
+from engine.nav import nav_columns, worth_of
 from engine.outputs import ATTRIBUTION, NavBlock, Outputs, UserNavBlock
 from engine.units import UNIT_STEPS, asset_decimals
 
@@ -85,6 +85,8 @@ class RunWriter:
         self.samples = Samples(len(engine.spec.products))
         self.counts: dict[str, int] = {}
         self.refusals: dict[str, int] = {}
+        self.orders: dict[str, int] = {}
+        self.filled: set[str] = set()
         self._ids = [p.id for p in engine.spec.products]
         self._places = {name: place for place, name in enumerate(self._ids)}
         self._quote = [self._scale(n) for n in range(len(self._ids))]
@@ -138,8 +140,12 @@ class RunWriter:
             self.refusals[reason] = self.refusals.get(reason, 0) + 1
         if isinstance(event, Rebalanced | Deleveraged):
             self.samples.trade(self._places[event.product], event)
-        if isinstance(event, OrderFilled) and self.path is not None:
-            self._fills.append(event)
+        if isinstance(event, OrderSent):
+            self.orders[event.product] = self.orders.get(event.product, 0) + 1
+        if isinstance(event, OrderFilled):
+            self.filled.add(event.product)
+            if self.path is not None:
+                self._fills.append(event)
 
     def _flush_nav(self) -> None:
         rows = nav_columns(self._blocks)
@@ -181,9 +187,7 @@ class RunWriter:
         rows["user"].append(pa.array([name(user) for user in holders.tolist()], pa.string()))
         rows["product"].append(pa.repeat(self._ids[block.product], len(holders)))
         rows["units"].append(units)
-        rows["nav_atoms"].append(
-            value_users(np.ascontiguousarray(units), block.product_nav_atoms, block.units_total)
-        )
+        rows["nav_atoms"].append(worth_of(block, units, self._ids[block.product]))
         self._users_pending += len(holders)
         if self._users_pending >= _FLUSH_ROWS:
             self._flush_users()
@@ -233,7 +237,8 @@ class RunWriter:
             "ts": _timestamps(np.array([f.ts_ns for f in fills], np.int64)),
             **{name: [getattr(f, name) for f in fills] for name in _FILL_FIELDS},
         }
-        pq.write_table(pa.table(columns, schema=_FILL_SCHEMA), path, compression="zstd")
+        with _writer(path, _FILL_SCHEMA) as file:
+            file.write_table(pa.table(columns, schema=_FILL_SCHEMA))
 
 
 def _timestamps(ts_ns: Any) -> pa.Array:
@@ -245,7 +250,7 @@ def _names(product: Any, ids: list[str]) -> pa.DictionaryArray:
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(path, schema, compression="zstd")
+    return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
 
 
 _TIME: Final = [("ts_ns", pa.int64()), ("ts", pa.timestamp("us", "UTC"))]

@@ -1,7 +1,9 @@
 """NAV samples: between wakes NAVs lie on known lines, so a block of sample times is valued at once.
 
 A sample at ``g`` stands on the last price at or before ``g`` and is taken when engine time passes
-``g``. Sampling reads and never writes: another cadence changes nobody's result.
+``g``. Sampling reads and never writes: another cadence changes nobody's result. So in a long
+silence the sample times from three days after the last input on are left out and counted: a leap of
+the clock costs no more than those three days.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ class Sampling(Struct, frozen=True, kw_only=True):
 
 
 class SamplerState(Struct):
-    """Next sample times, and how many NAV records the last input had."""
+    """Next sample times, how many NAV records the last input had, and how many sample times were
+    left out."""
 
     next_ns: int = NEVER_NS
     next_users_ns: int = NEVER_NS
@@ -43,6 +46,7 @@ class SamplerState(Struct):
     ordinal: int = 0
     users_sequence: int = -1
     users_ordinal: int = 0
+    left_out: int = 0
 
 
 class Sampler:
@@ -50,6 +54,7 @@ class Sampler:
 
     __slots__ = (
         "_sampled",
+        "_silences",
         "_stride",
         "blocks",
         "markets",
@@ -67,6 +72,7 @@ class Sampler:
         self._stride = 0
         self.blocks: list[NavBlock] = []
         self.user_blocks: list[UserNavBlock] = []
+        self._silences: list[tuple[int, int]] = []
         self.wakes_ns = NEVER_NS
         """Engine time beyond which there is something to sample."""
 
@@ -79,6 +85,10 @@ class Sampler:
             state.next_users_ns = -(-ts_ns // spec.user_nav_every_ns) * spec.user_nav_every_ns
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
 
+    def open(self, rows: Rows) -> None:
+        """A new step begins."""
+        self._silences = rows.silences
+
     def resume(self, state: SamplerState) -> None:
         """Go on where a snapshot was taken."""
         self.state = state
@@ -90,7 +100,28 @@ class Sampler:
         next_ns = self.state.next_ns
         if ts_ns <= next_ns:
             return 0
-        return -(-(ts_ns - next_ns) // self.spec.nav_every_ns)
+        every = self.spec.nav_every_ns
+        count = -(-(ts_ns - next_ns) // every)
+        for quiet_ns, heard_ns in self._silences:
+            first = max(next_ns, _grid_after(quiet_ns, every))
+            if first < min(heard_ns, ts_ns):
+                count -= -(-(min(heard_ns, ts_ns) - first) // every)
+        return count
+
+    def _skip(self, next_ns: int, before_ns: int, every: int) -> tuple[int, int]:
+        """The next sample time that is not in a silence (or the first at or after ``before_ns``),
+        and up to where the next silence leaves them."""
+        for quiet_ns, heard_ns in self._silences:
+            if heard_ns <= next_ns:
+                continue
+            if quiet_ns >= next_ns:
+                return next_ns, min(before_ns, quiet_ns + 1)
+            left_out = -(-(min(heard_ns, before_ns) - next_ns) // every)
+            self.state.left_out += left_out
+            next_ns += left_out * every
+            if next_ns >= before_ns:
+                break
+        return next_ns, before_ns
 
     def pass_time(self, rows: Rows, before_ns: int, sequence: int) -> None:
         """Take the samples earlier than ``before_ns``.
@@ -103,7 +134,10 @@ class Sampler:
         state = self.state
         while state.next_ns < before_ns:
             every = self.spec.nav_every_ns
-            count = min(-(-(before_ns - state.next_ns) // every), _BLOCK_TIMES)
+            state.next_ns, stop_ns = self._skip(state.next_ns, before_ns, every)
+            if state.next_ns >= before_ns:
+                break
+            count = min(-(-(stop_ns - state.next_ns) // every), _BLOCK_TIMES)
             times = np.arange(state.next_ns, state.next_ns + count * every, every)
             self._products(rows, times, sequence)
             state.next_ns += count * every
@@ -112,10 +146,13 @@ class Sampler:
     def pass_users(self, rows: Rows, before_ns: int, sequence: int) -> None:
         """Value all holders at the sample times earlier than ``before_ns``, on the lines as they
         are."""
-        state = self.state
+        state, every = self.state, self.spec.user_nav_every_ns
         while state.next_users_ns < before_ns:
+            state.next_users_ns, _ = self._skip(state.next_users_ns, before_ns, every)
+            if state.next_users_ns >= before_ns:
+                break
             self._users(rows, state.next_users_ns, sequence)
-            state.next_users_ns += self.spec.user_nav_every_ns
+            state.next_users_ns += every
 
     def pass_column(self, tracked: Market | None, column: Column, before_ns: int) -> None:
         """``pass_time`` of a step that is one column, ``before_ns`` the time of its last row, where
@@ -238,3 +275,8 @@ class Sampler:
         taken = self.blocks, self.user_blocks
         self.blocks, self.user_blocks = [], []
         return taken
+
+
+def _grid_after(ts_ns: int, every_ns: int) -> int:
+    """The first sample time later than ``ts_ns``."""
+    return (ts_ns // every_ns + 1) * every_ns

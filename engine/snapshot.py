@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.account import AccountState
+from engine.clock import Clock
 from engine.dealing import Dealing
 from engine.digest import ChainState
 from engine.engine import Engine, EngineSpec, EngineState
@@ -25,7 +26,7 @@ from engine.events import CreationRequest, RedemptionRequest
 from engine.execution import DeskState
 from engine.handler import Handler, Next
 from engine.hedging import HandlerState
-from engine.intake import Lane
+from engine.lanes import Lane
 from engine.market import Market, MarketState
 from engine.sampler import SamplerState
 from engine.signals import SignalState
@@ -33,7 +34,7 @@ from engine.venue.book import BookState
 
 __all__ = ["SCHEMA", "restore", "snapshot", "state_digest"]
 
-SCHEMA: Final = "levsim-snapshot/1"
+SCHEMA: Final = "levsim-snapshot/2"
 
 
 class HandlerSnapshot(Struct):
@@ -70,6 +71,7 @@ class Snapshot(Struct):
     ledger: list[tuple[str, str, str]]
     transfers: list[int]
     users: list[str]
+    clock: Clock
     lanes: list[list[Lane]]
     agenda: list[tuple[int, int, int, int]]
     sampler: SamplerState
@@ -91,8 +93,6 @@ def snapshot(engine: Engine) -> bytes:
             ledger.
     """
     engine.ledger.check()
-    for samples in engine.nav_chains:
-        samples.settle()
     for handler in engine.handlers:
         handler.dealing.check()
     return _ENCODER.encode(_state(engine, lambda dealing: dealing.units.tobytes()))
@@ -105,6 +105,9 @@ def state_digest(engine: Engine) -> str:
 
 
 def _state(engine: Engine, units: Callable[[Dealing], bytes]) -> Snapshot:
+    engine.intake.clock.catch_up(engine.time_ns)
+    for samples in engine.nav_chains:
+        samples.settle()
     return Snapshot(
         schema=SCHEMA,
         config_hash=engine.spec.config_hash,
@@ -112,6 +115,7 @@ def _state(engine: Engine, units: Callable[[Dealing], bytes]) -> Snapshot:
         ledger=[(o, a, str(b)) for o, a, b in engine.ledger.accounts()],
         transfers=engine.ledger.transfers,
         users=engine.users.named(),
+        clock=engine.intake.clock,
         lanes=engine.intake.lanes,
         agenda=engine.agenda.entries(),
         sampler=engine.sampler.state,
@@ -141,6 +145,7 @@ def restore(spec: EngineSpec, data: bytes) -> Engine:
     engine.ledger.load([(o, a, int(b)) for o, a, b in kept.ledger], kept.transfers)
     for name in kept.users:
         engine.users.admit(name)
+    engine.intake.clock = kept.clock
     engine.intake.lanes = kept.lanes
     for ts_ns, priority, number, place in kept.agenda:
         engine.agenda.set((priority, number, place), ts_ns)

@@ -12,6 +12,7 @@ import numpy as np
 from engine.ticks import Bbo, Funding, Kind, Levels, Table, Trades
 
 __all__ = [
+    "CONFIRMATIONS",
     "PRICED",
     "detail",
     "flaw",
@@ -24,6 +25,8 @@ __all__ = [
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
+CONFIRMATIONS: Final = 3
+"""So many doubtful rows in a row are believed, where they agree."""
 PRICED: Final = (Kind.TRADE, Kind.BBO, Kind.MARK, Kind.INDEX)
 """Kinds whose rows move a price."""
 
@@ -84,7 +87,7 @@ def flaw(table: Table, row: int) -> str | None:
         return None if abs(float(table.rate[row])) < 1.0 else "not_finite"
     if isinstance(table, Bbo):
         bid, ask = float(table.bid[row]), float(table.ask[row])
-        if not (np.isfinite(bid) and np.isfinite(ask)):
+        if not (np.isfinite(bid) and np.isfinite(ask) and np.isfinite(bid + ask)):
             return "not_finite"
         if bid <= 0.0 or ask <= 0.0:
             return "not_positive"

@@ -33,6 +33,7 @@ def summarise(engine: Engine, writer: RunWriter) -> dict[str, Any]:
         "wakes": state.wakes,
         "wakes_empty": state.wakes_empty,
         "rejected": dict(sorted(state.rejected.items())),
+        "samples_left_out": engine.sampler.state.left_out,
         "late_trades": _lanes(engine, "late_trades"),
         "off_market_trades": _lanes(engine, "off_market"),
         "events": dict(sorted(writer.counts.items())),
@@ -104,7 +105,21 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
         "price_split": {k: v * scale for k, v in price_split(account, mark).items()},
         "roundings": account.state.roundings,
         "policy_faults": sum(state.faulted),
+        "no_position": _no_position(market, handler, writer),
     }
+
+
+def _no_position(market: Market, handler: Handler, writer: RunWriter) -> str | None:
+    """Why a product never held a position; ``None`` where it did."""
+    account, name, mark = handler.account, handler.spec.id, market.state.mark
+    if name in writer.filled:
+        return None
+    if orders := writer.orders.get(name, 0):
+        return f"none of its {orders} orders was filled"
+    most = account.contract.lots_for(handler.spec.limit, account.nav(mark), mark)
+    if not most:
+        return f"one lot of {account.contract.spec.symbol} is worth more than it may hold"
+    return "its policies asked for none"
 
 
 def _drawdown(writer: RunWriter, number: int, end: float | None) -> float:

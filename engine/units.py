@@ -109,5 +109,8 @@ def asset_decimals(asset: str) -> int:
 
 def decimal(value: float) -> Fraction:
     """The decimal number somebody wrote down: a rate of 0.0001 is one ten-thousandth, not the
-    nearest float, which would make a payment of exactly 100 round up to 100.000001."""
-    return Fraction(repr(value))
+    nearest float, which would make a payment of exactly 100 round up to 100.000001.
+
+    A number of numpy is its float: its own ``repr`` is ``np.float64(...)``.
+    """
+    return Fraction(repr(float(value)))

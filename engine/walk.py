@@ -21,13 +21,14 @@ from engine.events import (
 from engine.intake import Rejection
 from engine.parts import Parts
 from engine.router import Breach
-from engine.rows import Rows
+from engine.rows import Rows, Untimely
 from engine.spec import Announcement
 from engine.ticks import Kind
 
 __all__ = ["Walker"]
 
 _HANDLER: Final = 0
+Asked = CreationRequest | RedemptionRequest
 
 
 class Walker(Parts):
@@ -184,7 +185,7 @@ class Walker(Parts):
 
     def _pass_barrier(self, rows: Rows, sequence: int, message: Any) -> None:
         ts_ns = rows.time_at(sequence, self.state.time_ns)
-        request = isinstance(message, CreationRequest | RedemptionRequest)
+        request = isinstance(message, Asked)
         if request:
             ts_ns = max(ts_ns, message.ts_ns)
         if request or (isinstance(message, Announcement) and self._passes(message, ts_ns)):
@@ -201,6 +202,8 @@ class Walker(Parts):
             self._rejected(message)
         elif isinstance(message, Malformed):
             self._reject("malformed", detail=message.detail)
+        elif isinstance(message, Untimely):
+            self._request(sequence, message.request, message.reason)
         else:
             self._request(sequence, message)
 
@@ -230,11 +233,12 @@ class Walker(Parts):
         self.state.rejected[reason] = self.state.rejected.get(reason, 0) + 1
         self.tape.say(InputRejected, reason=reason, **fields)
 
-    def _request(self, sequence: int, request: CreationRequest | RedemptionRequest) -> None:
+    def _request(self, sequence: int, request: Asked, untimely: str | None = None) -> None:
         place = self.by_id.get(request.product)
-        refusal = "duplicate" if request.id in self.state.requests else None
+        refusal = "duplicate" if request.id in self.state.requests else untimely
         self.state.requests.setdefault(request.id, sequence)
         if place is None or refusal:
+            named = untimely is not None and refusal == untimely
             kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
             self.tape.say(
                 kind,
@@ -242,6 +246,7 @@ class Walker(Parts):
                 user=request.user,
                 id=request.id,
                 reason=refusal or "unknown_product",
+                detail=f"dated {request.ts_ns}, engine time {self.state.time_ns}" if named else "",
             )
             return
         market = self.markets[place[0]]

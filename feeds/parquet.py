@@ -1,4 +1,7 @@
-"""Reads our Parquet recording; ``parquet_schema`` says what it looks like."""
+"""Reads our Parquet recording; ``parquet_schema`` says what it looks like.
+
+Every page carries a checksum, which is verified: a damaged page is an error, not other numbers.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +82,11 @@ class LevsimParquet:
         groups = range(*section.row_groups)
         places = {market.symbol: place for place, market in enumerate(section.markets)}
         try:
-            with pq.ParquetFile(content.path, read_dictionary=["kind", "symbol"]) as file:
+            with pq.ParquetFile(
+                content.path,
+                read_dictionary=["kind", "symbol"],
+                page_checksum_verification=True,
+            ) as file:
                 columns = _columns_of(section.names)
                 done, total = 0, sum(file.metadata.row_group(g).num_rows for g in groups)
                 # A row group is small by construction; ``iter_batches`` starts a thread for each
@@ -90,7 +97,7 @@ class LevsimParquet:
                         done += len(batch)
                         gauge.reach_part(content.path, done, total)
                         yield from _decoded(batch, places)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"{content.path}: damaged Parquet ({error}); import it again"
             ) from None

@@ -52,7 +52,9 @@ def write_sections(path: str | Path, sections: Sequence[Section], *, synthetic: 
     infos = []
     rows = groups = 0
     try:
-        with pq.ParquetWriter(partial, SCHEMA, compression="zstd", use_dictionary=True) as writer:
+        with pq.ParquetWriter(
+            partial, SCHEMA, compression="zstd", use_dictionary=True, write_page_checksum=True
+        ) as writer:
             for section in sections:
                 first, names = groups, set[str]()
                 for table, present in _row_groups(section):

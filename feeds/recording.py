@@ -30,6 +30,7 @@ from feeds.inspector import Inspector
 from feeds.merge import MergeSource, merge
 from feeds.parquet_schema import ROW_GROUP_ROWS
 from feeds.parquet_writer import Section, write_sections
+from feeds.probing import with_decades
 from feeds.reading import Reading
 from feeds.symbols import SymbolInfo, chained, stamped_in_part, symbols_of
 
@@ -276,7 +277,7 @@ def open_recording(paths: Sequence[str | Path], *, symbol: str | None = None) ->
         for (known, chain), own in zip(chains, places, strict=True)
     ]
     sources.sort(key=lambda source: source.content.priority)
-    return Recording(symbols, tuple(inputs), tuple(sources), tuple(skipped))
+    return Recording(with_decades(symbols, sources), tuple(inputs), tuple(sources), tuple(skipped))
 
 
 def _expanded(paths: Sequence[str | Path]) -> Iterator[tuple[str, bool]]:

@@ -29,6 +29,7 @@ class SymbolInfo(Struct, frozen=True):
         contract_size: quote face of one contract where inverse, else 1.0.
         kinds: what is recorded of it.
         bar_ns: interval of the (shortest) bars where it is fed by bars, else ``None``.
+        decade: the power of ten at or below its first prices; ``None`` where nobody has looked.
         mark_coarse: recorded marks are more than 10 times sparser than prices: no source of marks.
     """
 
@@ -40,6 +41,7 @@ class SymbolInfo(Struct, frozen=True):
     kinds: tuple[Kind, ...]
     bar_ns: int | None = None
     mark_coarse: bool = False
+    decade: float | None = None
 
 
 def chained(

@@ -109,29 +109,28 @@ def serve(
 ) -> int:
     """The engine on Kafka: ticks and requests in, events and NAVs out, at least once.
 
-    Outputs carry (shard, sequence, ordinal), by which a reader drops repeats. Ends at SIGINT or
-    SIGTERM.
+    By (shard, sequence, ordinal) a reader drops repeats. Ends at SIGINT or SIGTERM.
     """
     import asyncio
 
     from msgspec.structs import replace
 
     from engine.cli import showing
-    from engine.config import load_config, spec_of
+    from engine.config import load_config, placed, spec_of
     from feeds.kafka import KafkaLog
 
     symbols = _symbols(config, like)
     settings = load_config(config, sets or [], symbols=symbols, policy=policy)
-    spec = spec_of(settings, symbols)
-    spec = replace(spec, sampling=replace(spec.sampling, users_on_trade=True))
+    with placed(config if policy is None else None, sets or []):
+        found = spec_of(settings, symbols)
+    spec = replace(found, sampling=replace(found.sampling, users_on_trade=True))
     _log_to_stderr()
+    log = KafkaLog(kafka, security=settings.kafka)
     with redirect_stdout(sys.stderr):
-        log = KafkaLog(kafka, security=settings.kafka)
         engine, done = asyncio.run(_serve(spec, log, prefix, shard, once=once))
     told = {
         "shard": shard,
-        "steps": done.mark.step,
-        "sequence": done.mark.sequence,
+        **{"steps": done.mark.step, "sequence": done.mark.sequence},
         "events": done.events,
         "replayed": done.replayed,
         "finished": done.mark.finished,

@@ -7,7 +7,7 @@ from engine.config.assumptions import assumptions
 from engine.config.binding import spec_of
 from engine.config.complaints import SettingError
 from engine.config.lineup import standard_lineup
-from engine.config.loading import PROVENANCE, load_config, resolved_toml
+from engine.config.loading import PROVENANCE, load_config, placed, resolved_toml
 from engine.config.settings import RunConfig, duration_ns
 from engine.config.toml_text import write_toml
 
@@ -18,6 +18,7 @@ __all__ = [
     "assumptions",
     "duration_ns",
     "load_config",
+    "placed",
     "resolved_toml",
     "spec_of",
     "standard_lineup",

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.config.checks import check
 from engine.config.complaints import SettingError
@@ -23,6 +24,7 @@ from engine.config.settings import (
     duration_ns,
 )
 from engine.engine import EngineSpec
+from engine.errors import PolicyError
 from engine.market import MarketSpec
 from engine.policy import Policy
 from engine.product import HedgeTerms, ProductSpec, Terms
@@ -48,8 +50,8 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
     """What the heart needs to run a configuration on data with these symbols.
 
     Raises:
-        SettingError: a setting that the data or the others contradict.
-        PolicyError: a user's policy that cannot be loaded.
+        SettingError: a setting that the data or the others contradict, or a user's policy that
+            cannot be loaded.
     """
     config = completed(config, symbols)
     check(config, symbols)
@@ -62,8 +64,11 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
     products = tuple(
         _product(config, product, numbers[product.symbol], markets) for product in config.products
     )
-    policies = tuple(_policies(product) for product in config.products)
+    policies = tuple(
+        _policies(("products", number), product) for number, product in enumerate(config.products)
+    )
     funding = [market.funding for market in markets]
+    named = [replace(info, decade=None) for info in symbols]
     return EngineSpec(
         symbols=tuple(info.symbol for info in symbols),
         markets=markets,
@@ -72,7 +77,7 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
         population=config.population.count,
         users=tuple(user.id for user in config.users),
         sampling=_sampling(config.output, config.population.count + len(config.users)),
-        config_hash=_hash(config, funding, symbols),
+        config_hash=_hash(config, funding, named),
     )
 
 
@@ -160,15 +165,20 @@ def _product(
     )
 
 
-def _policies(product: ProductConfig) -> tuple[Policy, ...]:
+def _policies(place: tuple[str | int, ...], product: ProductConfig) -> tuple[Policy, ...]:
     """A product's policies; a user's own gets a margin floor beside it where none is listed."""
     loaded: list[Policy] = []
-    for policy in product.policies:
+    for number, policy in enumerate(product.policies):
         if isinstance(policy, UserPolicyConfig):
             review_ns = None if policy.review is None else duration_ns(policy.review)
-            loaded.append(
-                load_policy(policy.path, policy.params, review_ns=review_ns, limit=product.limit)
-            )
+            try:
+                loaded.append(
+                    load_policy(
+                        policy.path, policy.params, review_ns=review_ns, limit=product.limit
+                    )
+                )
+            except PolicyError as error:
+                raise SettingError((*place, "policies", number, "path"), str(error)) from None
         else:
             loaded.append(policy)
     own = any(isinstance(policy, UserPolicyConfig) for policy in product.policies)

@@ -30,6 +30,7 @@ LOT_MAX: Final = 1e12
 LEVERAGE_MAX: Final = 1_000.0
 WAIT_MS_MAX: Final = 366 * 86_400_000.0
 DURATION_NS_MAX: Final = 3_660 * DAY_NS
+_LOTS_MAX: Final = 2.0**52
 """Beyond these a run would mean nothing, and its whole numbers would leave 64 bits."""
 
 
@@ -60,7 +61,8 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
         _check_product(path, product)
     _check_users(config, [product.id for product in config.products])
     for number, product in enumerate(config.products):
-        _check_money(config, ("products", number), product)
+        put_in = _check_money(config, ("products", number), product)
+        _check_lots(config, ("products", number), product, put_in, known[product.symbol].decade)
     _check_output(config.output)
 
 
@@ -217,8 +219,9 @@ def _check_users(config: RunConfig, products: list[str]) -> None:
             _require(good, place, "quote > 0", quote)
 
 
-def _check_money(config: RunConfig, path: tuple[str | int, ...], product: ProductConfig) -> None:
-    """What is put in at the start can be counted: at least an atom each, and not too much."""
+def _check_money(config: RunConfig, path: tuple[str | int, ...], product: ProductConfig) -> float:
+    """What is put in at the start can be counted: at least an atom each, and not too much.
+    Returns it."""
     quote = {market.symbol: market.contract.quote for market in config.markets}[product.symbol]
     least = 10.0 ** -asset_decimals(quote or "")
     wants = f"at least {least:.{asset_decimals(quote or '')}f}, the smallest amount of {quote}"
@@ -238,6 +241,30 @@ def _check_money(config: RunConfig, path: tuple[str | int, ...], product: Produc
             (*path, "seed_capital"),
             f"{product.id}: {put_in:g} {quote} at the start (seed_capital and all holdings) are "
             f"more than can be counted; at most {most:,.0f}",
+        )
+    return put_in
+
+
+def _check_lots(
+    config: RunConfig,
+    path: tuple[str | int, ...],
+    product: ProductConfig,
+    put_in: float,
+    decade: float | None,
+) -> None:
+    """The lots that the start can buy at the data's prices fit 64 bits, and a thousand times as
+    many."""
+    (contract,) = (m.contract for m in config.markets if m.symbol == product.symbol)
+    price = decade if contract.kind == "linear" else 1.0
+    if not price or not contract.lot_size or not contract.contract_size:
+        return
+    lots = put_in * product.limit / (price * contract.lot_size * contract.contract_size)
+    if lots > _LOTS_MAX:
+        raise SettingError(
+            (*path, "seed_capital"),
+            f"{product.id}: {put_in:g} {contract.quote} at {product.limit:g} times, in lots of "
+            f"{contract.lot_size:g} at a price of about {price:g}, are more lots than can be "
+            f"counted; use a smaller seed_capital or a larger lot_size of {product.symbol}",
         )
 
 

@@ -163,13 +163,22 @@ def _contract(contract: ContractConfig, info: SymbolInfo) -> ContractConfig:
     kind = contract.kind or ("inverse" if info.contract == "inverse" else "linear")
     inverse = kind == "inverse"
     said = {
-        "lot_size": 1.0 if inverse else 1e-6,
+        "lot_size": 1.0 if inverse else _lot_size(info.decade),
         "contract_size": info.contract_size if inverse else 1.0,
         "base": info.base or info.symbol,
         "quote": info.quote or "USD",
     }
     left_open = {name: each for name, each in said.items() if getattr(contract, name) is None}
     return replace(contract, kind=kind, **left_open)
+
+
+def _lot_size(decade: float | None) -> float:
+    """A lot of a linear contract that nobody published: 1e-6 where that is worth 1e-4 to 1 quote,
+    as with BTC and ETH; of cheaper coins more and of dearer ones less, so that whole lots are fine
+    enough to rebalance with and their number can be counted."""
+    exponent = int(f"{decade or 1e3:e}".partition("e")[2])
+    fitting = -4 - exponent if exponent < 2 else min(-6, -1 - exponent)
+    return float(f"1e{min(max(fitting, -12), 12)}")
 
 
 def _book(book: BookConfig, base: str) -> BookConfig:

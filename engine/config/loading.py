@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from engine.config.toml_text import dotted, lines_of, write_toml
 from engine.errors import ConfigError
 from feeds.recording import SymbolInfo
 
-__all__ = ["PROVENANCE", "load_config", "resolved_toml"]
+__all__ = ["PROVENANCE", "load_config", "placed", "resolved_toml"]
 
 PROVENANCE: Final = "provenance"
 """Table of a resolved configuration in which a run notes versions and inputs; not a setting."""
@@ -76,6 +77,19 @@ def load_config(
     except SettingError as error:
         raise ConfigError(source.located(error, others)) from None
     return config
+
+
+@contextmanager
+def placed(path: str | Path | None, sets: Sequence[str] = ()) -> Iterator[None]:
+    """What is found wrong inside gets its place: the line of the file, or the ``--set``.
+
+    Raises:
+        ConfigError: in the place of a ``SettingError``.
+    """
+    try:
+        yield
+    except SettingError as error:
+        raise ConfigError(_Source(path).located(error, sets)) from None
 
 
 def resolved_toml(config: RunConfig) -> str:

@@ -116,7 +116,7 @@ def readable(run_dir: Path, *names: str) -> Iterator[None]:
         raise InputError(f"{run_dir}: {' and '.join(gone)} missing; run again")
     try:
         yield
-    except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         raise InputError(
             f"{run_dir}: its outputs cannot be read ({said}); levsim verify shows what was changed"
@@ -132,7 +132,11 @@ def events_of(run_dir: Path) -> Iterator[Object]:
 
 def holdings_of(run_dir: Path, user: str) -> list[Object]:
     """The rows of ``user_nav.parquet`` that are the user's, in order."""
-    table = pq.read_table(run_dir / "user_nav.parquet", filters=[("user", "=", user)])
+    table = pq.read_table(
+        run_dir / "user_nav.parquet",
+        filters=[("user", "=", user)],
+        page_checksum_verification=True,
+    )
     rows: list[Object] = table.to_pylist()
     return rows
 
@@ -223,7 +227,8 @@ def _curves(path: Path, summary: Object) -> dict[str, dict[str, Curve]]:
         mark_end = summary["markets"][product["symbol"]]["mark_end"]
         samples[name] = _Samples(product, mark_end, summary["end_ns"])
     wanted = ["ts_ns", "product", "nav_per_unit", "leverage", "mark_price"]
-    for batch in pq.ParquetFile(path).iter_batches(1 << 18, columns=wanted):
+    file = pq.ParquetFile(path, page_checksum_verification=True)
+    for batch in file.iter_batches(1 << 18, columns=wanted):
         _take(batch, samples)
     return {name: one.curves() for name, one in samples.items()}
 

@@ -24,6 +24,20 @@ Summary = dict[str, Any]
 _NAMED: Final = 6
 """With more products than this only the best and the worst are named."""
 
+_OUT_OF_TIME: Final = (
+    "a row stamped too late may stand before them: look at the first times of the data, and at the "
+    "order of the files"
+)
+_ADVICE: Final = {
+    "jump": "the first price may be wrong, or the unit changed: begin the data behind that row",
+    "clock_jump": "the first time may be wrong: begin the data behind that row",
+    "late": _OUT_OF_TIME,
+    "late_trade": _OUT_OF_TIME,
+    "duplicate": "the same rows come twice: look for files that overlap",
+    "unknown_symbol": "name the symbol with --symbol",
+}
+"""What to do about rows that were refused, by the reason."""
+
 _ORDERS: Final = {
     "ohlc": "each bar's high came before its low",
     "olhc": "each bar's low came before its high",
@@ -34,9 +48,11 @@ def verdict_of(summary: Summary) -> str:
     """What came of the run, in words that a stranger understands.
 
     ``BTC ended 12.3 % lower. BTC3L lost 38.1 %; BTC3S was closed, it lost 95.0 %.``
-    Results that bars cannot decide, faults of policies and products that never started are said.
+    Data that were mostly refused come first; results that bars cannot decide, faults of policies
+    and products that never started or never held anything are said.
     """
-    parts = [*_markets(summary), *_products(summary), *_doubts(summary), *_troubles(summary)]
+    parts = [*_refused(summary), *_markets(summary), *_products(summary)]
+    parts += [*_doubts(summary), *_troubles(summary)]
     text = " ".join(f"{part}." for part in parts)
     return f"Synthetic data: {text}" if summary.get("synthetic") else text
 
@@ -51,6 +67,20 @@ def undecided(summary: Summary) -> list[str]:
 
 def _alone(summary: Summary) -> bool:
     return len({p["symbol"] for p in summary["products"].values()}) <= 1
+
+
+def _refused(summary: Summary) -> Iterator[str]:
+    """Where most rows counted for nothing, the rest of the run means little."""
+    late = {"late_trade": summary.get("late_trades", 0)}
+    reasons: dict[str, int] = {**summary.get("rejected", {}), **late}
+    lost, rows = sum(reasons.values()), summary.get("rows", 0)
+    if 2 * lost > rows:
+        main = max(reasons, key=lambda reason: reasons[reason])
+        advice = _ADVICE.get(main, "input_rejected in events.jsonl tells each of them")
+        yield (
+            f"MOST OF THE DATA DID NOT COUNT: {lost:,} of {rows:,} rows were refused, "
+            f"{reasons[main]:,} of them as {main}; {advice}"
+        )
 
 
 def _markets(summary: Summary) -> Iterator[str]:
@@ -140,6 +170,9 @@ def _troubles(summary: Summary) -> Iterator[str]:
         if product["policy_faults"]:
             times = plural(product["policy_faults"], "time")
             yield f"A policy of {title_of(name, alone=alone)} faulted {times}; safe mode took over"
+    for name, product in summary["products"].items():
+        if why := product.get("no_position"):
+            yield f"{title_of(name, alone=alone)} never held a position: {why}"
     paid = summary["issuer"]["deficits_paid"]
     if paid > 0:
         yield f"The issuer paid deficits of {paid:,.2f}"

@@ -3,12 +3,14 @@
 Streams: ``trade``, ``aggTrade``, ``bookTicker``, ``depthUpdate`` with its REST snapshot,
     ``markPriceUpdate``. A line
 that is none of them, or no JSON, is one malformed row. A file without a snapshot that follows
-another of the same market continues it.
+another of the same market continues it. A symbol with fewer than 100 lines, and fewer than 1 in 100
+of those of the most frequent one, is no market but so many malformed rows, unless it is asked for.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -25,12 +27,18 @@ from feeds.gauge import Gauge
 
 __all__ = ["BinanceCapture"]
 
-_LINE: Final = re.compile(rb'^\d{15,19} \{.*"(?:stream|e|lastUpdateId)":')
-_KNOWN: Final = re.compile(rb'"(?:lastUpdateId|e)":|@bookTicker|@depth|@trade|@aggTrade|@markPrice')
-_SYMBOL: Final = re.compile(rb'"s(?:ymbol)?":"([A-Z0-9_]{2,40})"')
-_EVENT: Final = re.compile(rb'"e":"(\w{1,30})"')
-_BARE_TICKER: Final = re.compile(rb'\{"u":\d+,"s":"')
+_LINE: Final = re.compile(rb'^\d{15,19} \s*\{.*"(?:stream|e|lastUpdateId)"\s*:')
+_KNOWN: Final = re.compile(
+    rb'"(?:lastUpdateId|e)"\s*:|@bookTicker|@depth|@trade|@aggTrade|@markPrice'
+)
+_SYMBOL: Final = re.compile(rb'"s(?:ymbol)?"\s*:\s*"([A-Z0-9_]{2,40})"')
+_EVENT: Final = re.compile(rb'"e"\s*:\s*"(\w{1,30})"')
+_BARE_TICKER: Final = re.compile(rb'\{\s*"u"\s*:\s*\d+\s*,\s*"s"\s*:\s*"')
+_SNAPSHOT: Final = re.compile(rb'"lastUpdateId"\s*:')
 SNIFFED_LINES: Final = 20
+RARE_LINES: Final = 100
+RARE_SHARE: Final = 0.01
+"""A symbol with fewer lines than both, the latter of the most frequent symbol's, is a stray."""
 
 
 class Scan(Struct):
@@ -38,6 +46,7 @@ class Scan(Struct):
 
     contracts: dict[str, Contract]
     events: set[str]
+    lines: Counter[bytes]
     snapshot: bool = False
     first_ns: int = 0
     received_first_ns: int = 0
@@ -60,6 +69,7 @@ class BinanceCapture:
         scan = _scan(path)
         if not scan.contracts and symbol:
             scan.contracts[symbol.upper()] = "linear"
+        _drop_strays(scan, (symbol or "").upper())
         if not scan.contracts:
             raise InputError(f"{path}: no line names a symbol; give it with --symbol")
         kinds = _kinds(scan)
@@ -106,22 +116,33 @@ class BinanceCapture:
 
 
 def _scan(path: str) -> Scan:
-    scan = Scan(contracts={}, events=set())
+    scan = Scan(contracts={}, events=set(), lines=Counter())
     for _, lines in line_batches(path):
         text = b"\n".join(lines)
-        found = set(_SYMBOL.findall(text)) - {name.encode() for name in scan.contracts}
+        named = Counter(_SYMBOL.findall(text))
+        scan.lines.update(named)
+        found = set(named) - {name.encode() for name in scan.contracts}
         if found:
             _add_markets(scan, lines, found)
         scan.events.update(event.decode() for event in set(_EVENT.findall(text)))
         if b"@bookTicker" in text or _BARE_TICKER.search(text):
             scan.events.add("bookTicker")
-        scan.snapshot = scan.snapshot or b'"lastUpdateId":' in text
+        scan.snapshot = scan.snapshot or _SNAPSHOT.search(text) is not None
         for line in lines if not scan.first_ns else ():
             scan.first_ns = exchange_ns(line)
             if scan.first_ns:
                 break
         _note_received(scan, lines)
     return scan
+
+
+def _drop_strays(scan: Scan, wanted: str) -> None:
+    """One line that was damaged in its symbol is no second market."""
+    most = max(scan.lines.values(), default=0)
+    for name in list(scan.contracts):
+        count = scan.lines[name.encode()]
+        if count < RARE_LINES and count < RARE_SHARE * most and name != wanted:
+            del scan.contracts[name]
 
 
 def _note_received(scan: Scan, lines: list[bytes]) -> None:
@@ -148,6 +169,7 @@ def _add_markets(scan: Scan, lines: list[bytes], found: set[bytes]) -> None:
 def _contract(line: bytes) -> Contract:
     """Spot has no ``pu`` in depth, no time in bookTicker, and an ``M`` in trades; only
     coin-margined has ``ps``."""
+    line = line.replace(b'" :', b'":')
     if b"USD_" in line or b'"ps":' in line or b'"pair":' in line:
         return "inverse"
     decoded = decode_line(line)

@@ -6,6 +6,7 @@ funding, so ``E`` counts. Spot's bookTicker has neither.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ __all__ = [
     "BARE",
     "ENVELOPE",
     "ENVELOPED",
+    "SPACED_ENVELOPE",
     "Event",
     "Pairs",
     "decode_line",
@@ -73,13 +75,15 @@ class Envelope(Struct, gc=False):
 BARE: Final = msgspec.json.Decoder(Event, strict=False)
 ENVELOPED: Final = msgspec.json.Decoder(Envelope, strict=False)
 ENVELOPE: Final = b'{"stream"'
+SPACED_ENVELOPE: Final = re.compile(rb'\s*\{\s*"(?:stream|data)"\s*:')
+"""The same by any writer of JSON."""
 
 
 def decode_line(line: bytes) -> Event | None:
     """The event of a line, or ``None`` if it cannot be read."""
     body = line.partition(b" ")[2]
     try:
-        if body.startswith(ENVELOPE):
+        if SPACED_ENVELOPE.match(body):
             return ENVELOPED.decode(body).data
         return BARE.decode(body)
     except (msgspec.DecodeError, RecursionError):

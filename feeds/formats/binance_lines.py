@@ -14,7 +14,15 @@ import numpy as np
 from engine.events import Malformed
 from engine.ticks import NOT_MARKET, TABLES, Kind, Levels, Step
 from feeds.formats.binance_depth import Changes, DepthSync, TopOfBook
-from feeds.formats.binance_events import BARE, ENVELOPE, ENVELOPED, Event, Pairs, time_ns
+from feeds.formats.binance_events import (
+    BARE,
+    ENVELOPE,
+    ENVELOPED,
+    SPACED_ENVELOPE,
+    Event,
+    Pairs,
+    time_ns,
+)
 from feeds.formats.format import Market
 
 __all__ = ["LineReader"]
@@ -74,8 +82,20 @@ class LineReader:
                 event = enveloped(body).data if body.startswith(ENVELOPE) else bare(body)
                 handlers[event.e or event.event](event, ingest_ns)
             except (ValueError, TypeError, KeyError, RecursionError) as error:
-                if line.strip():
+                if line.strip() and not self._read_spaced(line, error):
                     self._malformed(f"{path}:{number + offset}", line, error)
+
+    def _read_spaced(self, line: bytes, error: Exception) -> bool:
+        """An envelope that another writer spaced looks like an event without a name."""
+        stamp, _, body = line.partition(b" ")
+        if not isinstance(error, KeyError) or not SPACED_ENVELOPE.match(body):
+            return False
+        try:
+            event = ENVELOPED.decode(body).data
+            self._handlers[event.e or event.event](event, int(stamp))
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return False
+        return True
 
     def _malformed(self, where: str, line: bytes, error: Exception) -> None:
         why = f"unknown event or symbol {error}" if isinstance(error, KeyError) else str(error)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engine.config import load_config, spec_of
 from engine.engine import Engine
-from engine.events import DeficitPaid
+from engine.events import CreationRequest, DeficitPaid, RedemptionRequest
+from engine.snapshot import restore, snapshot
 from engine.ticks import Kind, Step, Trades
 from feeds.recording import SymbolInfo
 
@@ -54,6 +56,25 @@ def test_a_size_that_is_none_is_refused(size: float) -> None:
     """Catches infinite sizes that pass for positive ones."""
     engine, _ = run(size=(100, size))
     assert engine.state.rejected == {"not_finite": 1}
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32, np.int64])
+def test_requests_may_hold_numbers_of_numpy(number: Any) -> None:
+    """A request made with numpy's numbers is dealt as one made with plain ones, waits in a
+    snapshot, and comes back the same. Catches an amount that cannot be read."""
+    told = []
+    for make, stamp in ((float, int), (number, np.int64)):
+        engine, _ = run()
+        at = stamp(engine.time_ns + 1)
+        asked = [
+            CreationRequest(ts_ns=at, id="1", user="a", product="BTC3L", quote=make(250)),
+            RedemptionRequest(ts_ns=at, id="2", user="a", product="BTC3L", units=make(3)),
+        ]
+        step = Step(first=COUNT, end=COUNT + 2, messages=tuple(enumerate(asked, COUNT)))
+        lines = engine.process(step).lines
+        told.append((lines, snapshot(restore(engine.spec, snapshot(engine)))))
+    assert told[0] == told[1]
+    assert any(b"units_redeemed" in line for line in told[1][0])
 
 
 def test_the_insurance_fund_of_the_configuration_pays_first() -> None:

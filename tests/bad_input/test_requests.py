@@ -47,6 +47,9 @@ LATER = {"ts": AT_NS + 10**9, "id": "r2", "side": "redeem"}
         ([request(), request(**LATER, units=1e-9)], {"too_small": 1}),
         ([request(ts=(START_MS - 5_000) * 10**6)], {"not_launched": 1}),
         ([request(ts=(START_MS + 3_600_000) * 10**6)], {"stale": 1}),
+        ([request(ts="2010-01-01")], {"not_launched": 1}),
+        ([request(ts="2200-01-01")], {"clock_jump": 1}),
+        ([request(ts=(START_MS + 4 * 86_400_000) * 10**6)], {"clock_jump": 1}),
     ],
 )
 def test_a_refusal(
@@ -59,7 +62,7 @@ def test_a_refusal(
     run(DATA)
     before = len(events_in(Path("out")))
     told = asked(run, *requests)
-    assert told.code == 0
+    assert (told.code, told.json["rejected"]) == (0, {})
     assert told.json["refused"] == refused
     events = events_in(Path("out"))
     assert sum(event["event"] in _REFUSED for event in events) == sum(refused.values())

@@ -153,3 +153,29 @@ def test_a_policy_that_cannot_be_loaded(source: str, said: str, run: Callable[..
     assert (told.code, told.out) == (3, "")
     assert said in told.err
     assert "p.py" in told.err
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("trend_vl", "c.toml:12: unknown policy 'trend_vl'. Did you mean 'trend_vol'?"),
+        ("nope.py:P", "c.toml:12: no such file: nope.py"),
+        ("p.py:Q", "c.toml:12: p.py has no class 'Q'. Classes there: P"),
+        ("nothing.there:P", "c.toml:12: "),
+    ],
+)
+def test_a_policy_of_the_file_is_told_with_its_line(
+    path: str, said: str, run: Callable[..., Any]
+) -> None:
+    """A user's policy that cannot be loaded is exit 3 with file, line and the nearest name. Catches
+    a complaint that leaves a file of many products to be searched."""
+    Path("p.py").write_text(
+        "class P:\n    def target(self, market, position):\n        return 2.0\n"
+    )
+    user = f'[\n  {{ type = "user", path = "{path}" }} ]'
+    Path("c.toml").write_text(GOOD.replace(f"[ {BAND} ]", user, 1))
+    told = run(DATA, "-c", "c.toml")
+    assert (told.code, told.out) == (3, "")
+    assert said in told.err
+    again = run(DATA, "-c", "c.toml", "--set", "products.0.policies.0.path=p.py:R")
+    assert "--set products.0.policies.0.path=p.py:R: p.py has no class 'R'" in again.err

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from engine.clock import LEAP_NS
 from engine.engine import Engine, EngineSpec
-from engine.events import CreationRequest
 from engine.sampler import Sampling
 from engine.snapshot import state_digest
 from engine.ticks import NOT_MARKET, Kind, Tick
@@ -18,7 +18,6 @@ from tests.builders import T0, Run, a_contract, a_malformed, a_market, a_row, a_
 
 NAN, INF = math.nan, math.inf
 MARK, TRADE, BBO, INDEX = Kind.MARK, Kind.TRADE, Kind.BBO, Kind.INDEX
-LEAP_NS = 400 * DAY_NS
 
 
 def two_symbols() -> EngineSpec:
@@ -80,6 +79,7 @@ AT = T0 + SECOND_NS
         (a_row(TRADE, AT, 100.0, NAN, 1, -1), "not_finite"),
         (a_row(BBO, AT, NAN, 1.0, 101.0, 1.0), "not_finite"),
         (a_row(BBO, AT, 99.0, 1.0, INF, 1.0), "not_finite"),
+        (a_row(BBO, AT, 1e308, 1.0, 1.5e308, 1.0), "not_finite"),
         (a_row(BBO, AT, 0.0, 1.0, 101.0, 1.0), "not_positive"),
         (a_row(BBO, AT, 99.0, NAN, 101.0, 1.0), "not_finite"),
         (a_row(BBO, AT, 101.0, 1.0, 99.0, 1.0), "crossed"),
@@ -92,6 +92,9 @@ AT = T0 + SECOND_NS
         (a_row(MARK, T0 - 1, 100.0), "late"),
         (a_row(MARK, -1, 100.0), "clock_jump"),
         (a_row(MARK, T0 + LEAP_NS + 1, 100.0), "clock_jump"),
+        (a_row(MARK, T0 + 300 * DAY_NS, 100.0), "clock_jump"),
+        (a_row(MARK, 365 * DAY_NS - 1, 100.0), "clock_jump"),
+        (a_row(INDEX, 1_700_000_000, 100.0), "clock_jump"),
         (a_row(MARK, NEVER_NS, 100.0), "clock_jump"),
         (a_row(MARK, AT, 100.0, symbol=1), "unknown_symbol"),
         (a_row(MARK, AT, 100.0, symbol=-1), "unknown_symbol"),
@@ -149,7 +152,12 @@ def marks(*prices: float) -> list[Any]:
         ((100, 10_000, 15_000, 12_000, 100), [1, 2, 4]),  # and then the old price is the jump
         ((100, 10_000, 100, 10_000, 100, 10_000), [1, 3, 5]),  # a sound price ends the doubt
         ((100, 10_000, 30_000, 30_000, 30_000), [1, 2, 3]),  # more than twice apart: counted anew
-        ((100, 0.5, 1e6, 0.5, 1e6), [1, 2, 3, 4]),
+        ((100, 0.5, 5e4, 0.5, 5e4), [1, 2, 3, 4]),
+        ((100, 0.1001, 0.1001, 0.1001), [1, 2]),
+        ((100, 0.1, 0.1, 0.1, 0.1, 0.1), [1, 2, 3, 4, 5]),  # a thousandth is never believed
+        ((100, 1e8, 1e8, 1e8, 1e8, 100), [1, 2, 3, 4]),
+        ((100, 1e4, 1e9, 1e4, 1e4, 1e4), [1, 2, 3]),  # nor does it end a doubt
+        ((100, 1e4, 1e4, 1e4, 9e5, 9e5, 9e5), [1, 2]),  # measured from the last one believed
         ((100, 1.0, 1.0, 1.0), [1, 2]),  # a hundredth exactly is too far
         ((100, 9_999, 100, 1.01), []),
     ],
@@ -192,20 +200,6 @@ def test_engine_time_runs_over_all_kinds() -> None:
         assert times == sorted(times)
 
 
-def test_a_leap_of_the_clock_is_measured_from_all_kinds_and_requests() -> None:
-    """400 days behind any row or request before it are in time, a nanosecond more is not; the
-    first row of all may be of any time. Catches a clock that a single bad stamp moves for ever."""
-    far = T0 + LEAP_NS
-    index = a_row(INDEX, T0, 100.0)
-    assert refused([index, a_row(MARK, far, 100.0)]) == []
-    assert refused([index, a_row(MARK, far + 1, 100.0)]) == [(1, "clock_jump")]
-    later = a_row(MARK, T0 + DAY_NS, 100.0)
-    assert refused([index, later, a_row(INDEX, far + DAY_NS, 100.0)]) == []
-    assert refused([index, a_row(MARK, far + 1, 100.0), later]) == [(1, "clock_jump")]
-    request = CreationRequest(ts_ns=T0 + DAY_NS, id="1", user="a", product="BTC3L", quote=1.0)
-    assert refused([index, request, a_row(MARK, far + DAY_NS, 100.0)]) == []
-
-
 def trades(*rows: tuple[int, int, float]) -> list[Any]:
     """``(seconds, trade id, price)``."""
     return [a_row(TRADE, T0 + s * SECOND_NS, price, 1.0, 1, n) for s, n, price in rows]
@@ -217,6 +211,31 @@ def test_a_trade_id_counts_once() -> None:
     rows = trades((0, 5, 100.0), (1, 5, 100.0), (2, 9, 100.0), (3, 7, 100.0), (4, 10, 100.0))
     assert refused(rows) == [(1, "duplicate"), (3, "duplicate")]
     assert refused(trades((0, -1, 100.0), (1, -1, 100.0), (2, 4, 100.0), (3, -1, 100.0))) == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "duplicates"),
+    [
+        ((5, 2**62, 6, 7, 8, 7), [5]),  # a stray id is no measure for the next
+        ((2**62, 6, 7, 8, 7), [4]),
+        ((5, 2_000, 9, 2_001, 2_002, 2_001), []),  # ... nor for those behind a stop of the doubt
+        ((5, 2_000, 2_001, 2_900, 2_001, 9, 2_901), [4, 5]),  # the third that agrees is believed
+        ((5, 2_000, 4_000, 6_000, 8_000, 4_000), []),
+        ((5, 1_005, 1_005), [2]),  # a thousand is no leap
+        ((5, 7, 2**62, 2**62 + 1, 8, 9), []),
+        ((1_723_000, 1_723_001, 1_723_002, 1_723_002, 8), [3, 4]),
+    ],
+)
+def test_a_leap_of_ids_is_remembered_at_the_third_that_agrees(
+    ids: tuple[int, ...], duplicates: list[int]
+) -> None:
+    """An id more than 1,000 ahead makes its row no worse and its successors no duplicates, until
+    three in a row ascend. Catches one stray id that refuses the rest of a recording."""
+    rows = trades(*((n, trade_id, 100.0) for n, trade_id in enumerate(ids)))
+    assert refused(rows) == [(n, "duplicate") for n in duplicates]
+    both = [(*r[:1], s, *r[2:]) for r in rows for s in (0, 1)]
+    expected = [(2 * n + s, "duplicate") for n in duplicates for s in (0, 1)]
+    assert refused(both, two_symbols()) == expected
 
 
 def test_trade_ids_are_those_of_a_symbol() -> None:

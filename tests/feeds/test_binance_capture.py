@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,10 @@ from tests.feeds.rows import (
 )
 
 MS = 1_000_000
+MARK = (
+    '{"e":"markPriceUpdate","E":1723161256000,"s":"BTCUSDT","p":"11794.15","P":"11784.6",'
+    '"i":"11784.62","r":"0.00038167","T":1723190400000}'
+)
 
 
 def values(recording: Recording, kind: str) -> list[tuple[float, ...]]:
@@ -69,11 +74,7 @@ def test_mark_price(tmp_path: Path) -> None:
 
     Catches marks that lie eight hours ahead.
     """
-    event = (
-        '{"e":"markPriceUpdate","E":1723161256000,"s":"BTCUSDT","p":"11794.15","P":"11784.6",'
-        '"i":"11784.62","r":"0.00038167","T":1723190400000}'
-    )
-    recording = opened(tmp_path, "capture.raw", line(0, event))
+    recording = opened(tmp_path, "capture.raw", line(0, MARK))
     assert values(recording, "MARK") == [(11794.15,)]
     assert values(recording, "INDEX") == [(11784.62,)]
     assert values(recording, "FUNDING") == [(0.00038167, 1723190400000 * MS)]
@@ -297,3 +298,44 @@ def test_without_symbol(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--symbol"):
         opened(tmp_path, "capture.raw", text)
     assert opened(tmp_path, "c.raw", text, symbol="ethusdt").symbols[0].base == "ETH"
+
+
+@pytest.mark.parametrize("form", ['{"stream": %s, "data": %s}', ' { "data" :%s,"stream": %s }\r'])
+def test_any_spacing_of_json(form: str, tmp_path: Path) -> None:
+    """Lines that another writer of JSON spaced are the same rows. Catches a capture refused for its
+    blanks, and one whose kinds or contract are not seen behind them."""
+    text = line(0, MARK) + snapshot(0, 9, [(100, 1)], [(101, 1)]) + trade(1)
+    text += depth(2, 9, 19, 8, [(99, 0)]) + ticker(2, 100, 101) + trade(3)
+    spaced = []
+    for each in text.splitlines():
+        stamp, _, body = each.partition(" ")
+        event = json.loads(body)
+        wide = (
+            json.dumps(event.get("data", event), indent=1).replace("\n", " ").replace('":', '" :')
+        )
+        if "data" in event:
+            parts = (json.dumps(event["stream"]), wide)
+            wide = form % (parts if form.startswith('{"stream"') else parts[::-1])
+        spaced.append(f"{stamp} {wide}\n")
+    compact = opened(tmp_path, "a.raw", text)
+    other = opened(tmp_path, "b.raw", "".join(spaced))
+    assert other.symbols == compact.symbols
+    assert rows(other.steps()) == rows(compact.steps())
+    assert not [row for row in rows(other.steps()) if row[1] == "MESSAGE"]
+
+
+def test_a_stray_symbol_is_no_market(tmp_path: Path) -> None:
+    """One line in 300 of another symbol is one malformed row that names it; asked for, or with 1 in
+    100 of the lines, it is a market. Catches a line-up made for a damaged line."""
+    lines = [trade(n) for n in range(300)]
+    stray = trade(150).replace('"s":"BTCUSDT"', '"s":"BTCUSDX"')
+    lines[150] = stray
+    text = "".join(lines)
+    found = opened(tmp_path, "a.raw", text)
+    assert [each.symbol for each in found.symbols] == ["BTCUSDT"]
+    (message,) = [row for row in rows(found.steps()) if row[1] == "MESSAGE"]
+    assert "BTCUSDX" in message[-1]
+    asked = opened(tmp_path, "a.raw", text, symbol="BTCUSDX")
+    assert [each.symbol for each in asked.symbols] == ["BTCUSDT", "BTCUSDX"]
+    often = opened(tmp_path, "b.raw", text + stray * 2)
+    assert [each.symbol for each in often.symbols] == ["BTCUSDT", "BTCUSDX"]

@@ -83,6 +83,27 @@ def test_cut_off(tmp_path: Path) -> None:
         open_recording([tmp_path / "z.parquet"])
 
 
+def test_a_damaged_byte_is_told_or_harmless(tmp_path: Path) -> None:
+    """Whichever byte of the pages is changed: the file is refused, or the rows are the same (what
+    was hit is read by nobody). Catches a damaged price that is replayed as a price."""
+    text = "".join(trade(n) + ticker(n) for n in range(40))
+    write_parquet(opened(tmp_path, "capture.raw", text), tmp_path / "x.parquet")
+    whole = rows(open_recording([tmp_path / "x.parquet"]).steps())
+    data = bytearray((tmp_path / "x.parquet").read_bytes())
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    refused = 0
+    for at in range(4, footer, 7):
+        data[at] ^= 0x41
+        (tmp_path / "y.parquet").write_bytes(data)
+        data[at] ^= 0x41
+        try:
+            assert rows(open_recording([tmp_path / "y.parquet"]).steps()) == whole, at
+        except InputError as error:
+            assert "import it again" in str(error)  # noqa: PT017
+            refused += 1
+    assert refused > 80
+
+
 BOUNDED = """
 import resource, sys
 import numpy as np

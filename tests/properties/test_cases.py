@@ -6,7 +6,6 @@ from engine.engine import Engine
 from engine.events import CreationRequest, RedemptionRequest
 from engine.execution import TRIES_MAX
 from engine.sampler import Sampling
-from engine.signals import SignalSpec
 from engine.snapshot import restore, snapshot
 from engine.ticks import Kind
 from engine.units import SECOND_NS
@@ -167,26 +166,6 @@ def test_a_malformed_row_does_not_move_the_clock() -> None:
     tape = a_tape([100.0, 101.0, a_malformed("half a line", ts_ns=later), 102.0, 103.0])
     assert len(agree(a_spec(), tape).named("input_rejected")) == 1
     agree(a_spec(), tape, (1, 2, 3, 4))
-
-
-def test_a_leap_of_the_clock_is_judged_by_all_kinds() -> None:
-    """A row 500 days ahead is refused in the first step too, and a kind that slept while others
-    moved on is not."""
-    leap = 500 * 86_400 * SECOND_NS
-    half = leap // 2
-    ahead = a_tape([100.0, a_row(Kind.MARK, T0 + leap, 101.0), 102.0])
-    slept = [a_row(Kind.BBO, T0, 99.0, 1.0, 101.0, 1.0), a_row(Kind.MARK, T0, 100.0)]
-    slept += [a_row(Kind.MARK, T0 + half, 100.0), a_row(Kind.MARK, T0 + leap, 100.0)]
-    slept += [a_row(Kind.BBO, T0 + leap, 99.0, 1.0, 101.0, 1.0)]
-    spec = a_spec(
-        (a_product(), (Schedule(target=2.0, every_s=1e7),)),
-        markets=(a_market(signals=SignalSpec(every_ns=86_400 * SECOND_NS)),),
-        sampling=Sampling(nav_every_ns=10**15),
-    )
-    for places in ((), (1, 2, 3, 4)):
-        refused = agree(spec, ahead, places).named("input_rejected")
-        assert [e.reason for e in refused] == ["clock_jump"]
-        assert not agree(spec, a_tape(slept), places).named("input_rejected")
 
 
 def test_flaws_of_a_book_are_seen_among_several_symbols() -> None:

@@ -24,7 +24,7 @@ from engine.outputs import ATTRIBUTION
 from engine.ticks import Kind, Step
 from engine.units import NEVER_NS
 from engine.users import Users
-from tests.reference.judge import Judge, Row, rows_of
+from tests.reference.judge import LEAP_NS, Judge, Row, rows_of
 from tests.reference.market import Market
 from tests.reference.product import Product
 
@@ -74,7 +74,8 @@ class ReferenceEngine:
             self.products.append(Product(number, product, policies, market, self.users))
             market.products.append(self.products[-1])
         self.sequence = 0
-        self.now_ns = self.rung_ns = 0
+        self.now_ns = self.rung_ns = self.heard_ns = 0
+        self.left_out = 0
         self.requests: set[str] = set()
         self.sample_ns = self.user_sample_ns = NEVER_NS
         self._nav_place, self._user_place = (-1, 0), (-1, 0)
@@ -95,7 +96,7 @@ class ReferenceEngine:
         self._sample_up_to(self.now_ns + 1, self.sequence)
 
     def _row(self, row: Row) -> None:
-        fault = self.judge.fault(row, self.now_ns)
+        fault = self.judge.fault(row)
         if fault:
             known = 0 <= row.symbol < len(self.spec.symbols)
             self._rejected(
@@ -112,6 +113,7 @@ class ReferenceEngine:
             self._pass_time(ts_ns, ts_ns, row.sequence)
             self.rung_ns = ts_ns
         self._pass_time(ts_ns - 1, ts_ns, row.sequence)
+        self.heard_ns = ts_ns
         for market in self.markets:
             if market.spec.symbol == row.symbol:
                 self._hear(market, row)
@@ -157,27 +159,33 @@ class ReferenceEngine:
         if isinstance(message, Malformed):
             self._rejected(sequence, "malformed", detail=message.detail)
             return
-        ts_ns = max(self.now_ns, message.ts_ns)
-        self._pass_time(ts_ns, ts_ns, sequence)
-        self.rung_ns = ts_ns
-        self._request(message)
+        untimely = self.judge.untimely(message.ts_ns)
+        if untimely:
+            self.log.at(sequence, self.now_ns)
+        else:
+            ts_ns = max(self.now_ns, message.ts_ns)
+            self._pass_time(ts_ns, ts_ns, sequence)
+            self.heard_ns = self.rung_ns = ts_ns
+        self._request(message, untimely)
 
     def _rejected(self, sequence: int, reason: str, **fields: Any) -> None:
         self.log.at(sequence, self.now_ns)
         self.log.say(InputRejected, reason=reason, **fields)
 
-    def _request(self, request: CreationRequest | RedemptionRequest) -> None:
+    def _request(self, request: CreationRequest | RedemptionRequest, untimely: str | None) -> None:
         known = [p for p in self.products if p.spec.id == request.product]
         repeated = request.id in self.requests
         self.requests.add(request.id)
-        if repeated or not known:
+        if repeated or not known or untimely:
+            named = untimely and not repeated
             creates = isinstance(request, CreationRequest)
             self.log.say(
                 CreationRefused if creates else RedemptionRefused,
                 product=request.product,
                 user=request.user,
                 id=request.id,
-                reason="duplicate" if repeated else "unknown_product",
+                reason="duplicate" if repeated else untimely or "unknown_product",
+                detail=f"dated {request.ts_ns}, engine time {self.now_ns}" if named else "",
             )
             return
         product = known[0]
@@ -259,16 +267,23 @@ class ReferenceEngine:
 
     def _sample_up_to(self, before_ns: int, sequence: int) -> None:
         while self.sample_ns < before_ns:
-            for market in self.markets:
+            for market in self._heard(self.sample_ns):
                 for product in market.products:
                     if product.status != "pending":
                         self._sample(product, sequence)
             self.sample_ns += self.spec.sampling.nav_every_ns
         while self.user_sample_ns < before_ns:
-            for market in self.markets:
+            for market in self._heard(self.user_sample_ns):
                 for product in market.products:
                     self._value(product, self.user_sample_ns, sequence, "cadence", None)
             self.user_sample_ns += self.spec.sampling.user_nav_every_ns
+
+    def _heard(self, ts_ns: int) -> list[Market]:
+        """Which markets are sampled: none at a time long after the last input."""
+        if ts_ns <= self.heard_ns + LEAP_NS:
+            return self.markets
+        self.left_out += 1
+        return []
 
     def _sample(self, product: Product, sequence: int) -> None:
         last, ordinal = self._nav_place

@@ -10,6 +10,8 @@ from typing import Any
 from engine.ticks import NOT_MARKET, Kind, Step
 
 DAY_NS = 86_400 * 10**9
+LEAP_NS = 3 * DAY_NS
+"""How far ahead one stamp is believed, and for how long a silence is sampled."""
 
 
 @dataclass
@@ -55,6 +57,8 @@ class Lane:
     trade_id: int = -1
     suspect: float = 0.0
     suspects: int = 0
+    leapt_id: int = -1
+    leaps: int = 0
 
 
 class Judge:
@@ -63,46 +67,83 @@ class Judge:
     def __init__(self, symbols: int) -> None:
         self.symbols = symbols
         self.lanes: dict[tuple[int, int], Lane] = {}
+        self.clock_ns = 0
+        self.ahead: list[int] = []
 
-    def fault(self, row: Row, now_ns: int) -> str | None:
+    def is_timely(self, ts_ns: int) -> bool:
+        """Whether a row's time is believed. Three days ahead of all before it is; up to ten years
+        is for the third in a row, each within three days of the one before; 1970 never."""
+        leap = ts_ns - (self.clock_ns or ts_ns)
+        if ts_ns < 365 * DAY_NS or ts_ns >= 2**63 - 1 or leap > 3_653 * DAY_NS:
+            return False
+        if leap > LEAP_NS:
+            if self.ahead and abs(self.ahead[-1] - ts_ns) > LEAP_NS:
+                self.ahead = []
+            self.ahead.append(ts_ns)
+            if len(self.ahead) < 3:
+                return False
+        self.ahead = []
+        self.clock_ns = max(self.clock_ns, ts_ns)
+        return True
+
+    def untimely(self, request_ns: int) -> str | None:
+        """Why a request's time is refused: it sets no clock, and moves it by no leap."""
+        if not self.clock_ns:
+            return "not_launched"
+        if request_ns - self.clock_ns > LEAP_NS:
+            return "clock_jump"
+        self.clock_ns = max(self.clock_ns, request_ns)
+        return None
+
+    def fault(self, row: Row) -> str | None:
         """``None``: the row counts. ``""``: it counts for nothing, without an error. Else the
         reason of its refusal."""
+        if not self.is_timely(row.ts_ns):
+            return "clock_jump"
         if not 0 <= row.symbol < self.symbols:
             return "unknown_symbol"
         flaw = _flaw(row)
         if flaw:
             return flaw
-        if (
-            row.ts_ns < 0
-            or row.ts_ns >= 2**63 - 1
-            or (now_ns and row.ts_ns - now_ns > 400 * DAY_NS)
-        ):
-            return "clock_jump"
         lane = self.lanes.setdefault((row.kind, row.symbol), Lane())
         trade_id = row.values["trade_id"] if row.kind is Kind.TRADE else -1
         if 0 <= trade_id <= lane.trade_id:
             return "duplicate"
         if row.ts_ns < lane.ts_ns:
-            lane.trade_id = max(lane.trade_id, trade_id)
+            self._learn(lane, trade_id)
             return "" if row.kind is Kind.TRADE else "late"
         if row.kind is Kind.TRADE and row.values["aggressor"] == NOT_MARKET:
-            lane.trade_id = max(lane.trade_id, trade_id)
+            self._learn(lane, trade_id)
             return ""
         if row.kind in (Kind.TRADE, Kind.BBO, Kind.MARK, Kind.INDEX):
             if not self._believable(lane, row.price):
                 return "jump"
             lane.price = row.price
-        lane.trade_id = max(lane.trade_id, trade_id)
+        self._learn(lane, trade_id)
         lane.suspects = 0
         lane.ts_ns = row.ts_ns
         return None
 
     @staticmethod
+    def _learn(lane: Lane, trade_id: int) -> None:
+        """An id counts from now on, but one 1,000 ahead only as the third of a sequence."""
+        if trade_id > lane.trade_id + 1_000:
+            follows = lane.leaps > 0 and lane.leapt_id < trade_id <= lane.leapt_id + 1_000
+            lane.leaps = lane.leaps + 1 if follows else 1
+            lane.leapt_id = trade_id
+            if lane.leaps < 3:
+                return
+        if trade_id >= 0:
+            lane.trade_id, lane.leaps = trade_id, 0
+
+    @staticmethod
     def _believable(lane: Lane, price: float) -> bool:
         """A price 100 times away from the last counts only when it is the third in a row that agree
-        within a factor of 2."""
+        within a factor of 2; one 1,000 times away never."""
         if lane.price == 0.0 or _within(price, lane.price, 100.0):
             return True
+        if not _within(price, lane.price, 1_000.0):
+            return False
         agrees = lane.suspects > 0 and _within(price, lane.suspect, 2.0)
         lane.suspects = lane.suspects + 1 if agrees else 1
         lane.suspect = price
@@ -121,7 +162,7 @@ def _flaw(row: Row) -> str | None:
         return None
     prices = [values[name] for name in ("bid", "ask", "price") if name in values]
     sizes = [values[name] for name in ("bid_size", "ask_size", "size") if name in values]
-    if not all(math.isfinite(price) for price in prices):
+    if not all(math.isfinite(price) for price in (*prices, sum(prices))):
         return "not_finite"
     if not all(price > 0.0 for price in prices):
         return "not_positive"

@@ -1,0 +1,123 @@
+"""Which times are believed: no single stamp moves the clock far.
+
+The clock is the latest time believed so far, over all kinds, symbols and requests.
+
+- A row stamped within 1970 is never believed: it was never set, or meant in another unit. The first
+  other row sets the clock.
+- A row up to three days ahead of the clock is believed, also when its price is refused later.
+- A row further ahead is believed once it is the third in a row of those, each within three days of
+  the one before; the first two are refused. So a true gap costs two rows, and weekly bars, whose
+  ticks lie 56 hours apart, cost none.
+- A row more than ten years ahead is never believed.
+- A request sets no clock and confirms nothing: before the first row, or more than three days ahead,
+  it is refused.
+
+A block without a leap costs one look at its latest time.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from msgspec import Struct
+
+from engine.events import CreationRequest, RedemptionRequest
+from engine.soundness import CONFIRMATIONS, highest
+from engine.ticks import Step
+from engine.units import DAY_NS, NEVER_NS
+
+__all__ = ["EPOCH_END_NS", "LEAP_NS", "LEAP_NS_MAX", "Clock"]
+
+LEAP_NS: Final = 3 * DAY_NS
+"""How far ahead a single row is believed."""
+LEAP_NS_MAX: Final = 3_653 * DAY_NS
+"""How far ahead any number of rows is believed: ten years."""
+EPOCH_END_NS: Final = 365 * DAY_NS
+"""Within 1970 lie clocks that were never set, and times in s, ms or us."""
+_NONE: Final[dict[int, str]] = {}
+
+
+class Clock(Struct):
+    """The latest time believed, and the leap that waits to be confirmed."""
+
+    time_ns: int = 0
+    suspect_ns: int = 0
+    suspects: int = 0
+
+    def refused(self, step: Step, engine_ns: int) -> dict[int, str]:
+        """Reasons by sequence of the rows and requests whose time is not believed.
+
+        Args:
+            engine_ns: engine time before the step, which live ticks may have moved.
+        """
+        if engine_ns > self.time_ns:
+            self.time_ns = engine_ns
+        if len(step.tables) == 1 and not step.messages and not self.suspects:
+            last = highest(step.tables[0].ts_ns)
+            if self.time_ns and last - self.time_ns <= LEAP_NS:
+                if last > self.time_ns:
+                    self.time_ns = last
+                return _NONE
+        last = max((highest(table.ts_ns) for table in step.tables), default=self.time_ns)
+        asked = [
+            (sequence, message.ts_ns)
+            for sequence, message in step.messages
+            if isinstance(message, CreationRequest | RedemptionRequest)
+        ]
+        latest = max(last, *(ts_ns for _, ts_ns in asked)) if asked else last
+        if self.time_ns and not self.suspects and latest - self.time_ns <= LEAP_NS:
+            self.time_ns = max(self.time_ns, latest)
+            return _NONE
+        return self._judged(step, asked)
+
+    def catch_up(self, engine_ns: int) -> None:
+        """Engine time moved by ticks that passed quietly: they were believed."""
+        self.time_ns = max(self.time_ns, engine_ns)
+
+    def _judged(self, step: Step, asked: list[tuple[int, int]]) -> dict[int, str]:
+        tables = step.tables
+        requests = np.array(asked, np.int64).reshape(-1, 2)
+        sequence = np.concatenate([*(table.sequence for table in tables), requests[:, 0]])
+        order = sequence.argsort(kind="stable")
+        times = np.concatenate([*(table.ts_ns for table in tables), requests[:, 1]])[order]
+        is_row = order < len(order) - len(asked)
+        if not len(times):
+            return _NONE
+        if not self.suspects and (self.time_ns or is_row[0]) and self._is_smooth(times):
+            return _NONE
+        refused: dict[int, str] = {}
+        rows = zip(sequence[order].tolist(), times.tolist(), is_row.tolist(), strict=True)
+        for place, ts_ns, row in rows:
+            started = self.time_ns
+            if not (self._believes(ts_ns) if row else self._admits(ts_ns)):
+                refused[place] = "clock_jump" if row or started else "not_launched"
+        return refused
+
+    def _is_smooth(self, times: np.ndarray[Any, np.dtype[np.int64]]) -> bool:
+        """Whether no time leaps from those before it; then all of them are believed."""
+        before = np.maximum.accumulate(np.append(self.time_ns or times[0], times))
+        smooth = before[0] >= EPOCH_END_NS and bool((times - before[:-1] <= LEAP_NS).all())
+        if smooth:
+            self.time_ns = int(before[-1])
+        return bool(smooth)
+
+    def _admits(self, ts_ns: int) -> bool:
+        if not self.time_ns or ts_ns - self.time_ns > LEAP_NS:
+            return False
+        self.time_ns = max(self.time_ns, ts_ns)
+        return True
+
+    def _believes(self, ts_ns: int) -> bool:
+        ahead = ts_ns - (self.time_ns or ts_ns)
+        if not EPOCH_END_NS <= ts_ns < NEVER_NS or ahead > LEAP_NS_MAX:
+            return False
+        if ahead > LEAP_NS:
+            agrees = self.suspects and abs(ts_ns - self.suspect_ns) <= LEAP_NS
+            self.suspects = self.suspects + 1 if agrees else 1
+            self.suspect_ns = ts_ns
+            if self.suspects < CONFIRMATIONS:
+                return False
+        self.suspects = 0
+        self.time_ns = max(self.time_ns, ts_ns)
+        return True
