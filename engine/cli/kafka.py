@@ -116,13 +116,12 @@ def serve(
     from msgspec.structs import replace
 
     from engine.cli import showing
-    from engine.config import load_config, placed, spec_of
+    from engine.config import load_config
     from feeds.kafka import KafkaLog
 
     symbols = _symbols(config, like)
     settings = load_config(config, sets or [], symbols=symbols, policy=policy)
-    with placed(config if policy is None else None, sets or []):
-        found = spec_of(settings, symbols)
+    found = _spec_of(settings, symbols, config if policy is None else None, sets or [])
     spec = replace(found, sampling=replace(found.sampling, users_on_trade=True))
     _log_to_stderr()
     log = KafkaLog(kafka, security=settings.kafka)
@@ -130,7 +129,8 @@ def serve(
         engine, done = asyncio.run(_serve(spec, log, prefix, shard, once=once))
     told = {
         "shard": shard,
-        **{"steps": done.mark.step, "sequence": done.mark.sequence},
+        "steps": done.mark.step,
+        "sequence": done.mark.sequence,
         "events": done.events,
         "replayed": done.replayed,
         "finished": done.mark.finished,
@@ -169,6 +169,14 @@ async def _serve(
             return await served(spec, LogShard(log, topics, valuation, settings).open, stop=stop)
     finally:
         await log.close()
+
+
+def _spec_of(settings: Any, symbols: Any, config: Path | None, sets: list[str]) -> Any:
+    """The specification; what is wrong with a setting is told with its line in ``config``."""
+    from engine.config import placed, spec_of
+
+    with placed(config, sets):
+        return spec_of(settings, symbols)
 
 
 def _symbols(config: Path | None, like: Path | None) -> tuple[SymbolInfo, ...]:
