@@ -229,8 +229,9 @@ async def _contest(brokers: str, rows: int, symbols: int, form: str, rounds: int
         f"ours {rows / median(ours.wall) / 1e6:.2f}M/s, aiokafka "
         f"{rows / median(bare.wall) / 1e6:.2f}M/s, confluent-kafka "
         f"{rows / median(other.wall) / 1e6:.2f}M/s",
-        met=max(wall, share) >= target,
-        note="broker on the same cores; the bare consumers decode and do nothing",
+        met=share >= target,
+        note="judged by process time: the broker runs on the same cores; the bare consumers decode "
+        "and do nothing",
         details={"ours": ours, "aiokafka": bare, "confluent": other},
     )
 
