@@ -132,17 +132,16 @@ class Folding:
             return np.full(len(sequences), self.state.mark)
         prices = column.prices
         assert prices is not None
-        rows = column.rows_of(self.spec.symbol)
-        if rows is None and column.is_dense:
-            places = sequences - (column.first + 1)
-        elif rows is None:
-            places = column.sequence.searchsorted(sequences) - 1
-        else:
-            places = column.sequence[rows].searchsorted(sequences) - 1
-            prices = prices[rows]
-        if not len(prices):
+        dense, own = column.is_dense, column.rows_of(self.spec.symbol)
+        passed = sequences - column.first if dense else column.sequence.searchsorted(sequences)
+        if own is None:
+            places = passed - 1
+            marks = prices.take(places, mode="clip")
+        elif not len(own):
             return np.full(len(sequences), self.state.mark)
-        marks = prices.take(places, mode="clip")
+        else:
+            places = own.searchsorted(passed) - 1
+            marks = prices.take(own.take(places, mode="clip"))
         if places.item(0) < 0:
             marks[: int(places.searchsorted(0))] = self.state.mark
         return marks
@@ -189,23 +188,26 @@ class Folding:
         times, rows = column.table.ts_ns, column.rows_of(self.spec.symbol)
         prices = column.prices
         assert prices is not None
-        if rows is None:
-            own = prices
+        price = prices.item(last)
+        if rows is not None:
+            stop = int(rows.searchsorted(last)) + 1
+            before = rows.item(stop - 2) if stop > 1 else -1
         else:
-            own, times = prices[rows], times[rows]
-            last = int(rows.searchsorted(last))
-        price = own.item(last)
-        if last and own.item(last - 1) != price:
+            stop, before = last + 1, last - 1
+        if before >= 0 and prices.item(before) != price:
             return times.item(last)
-        chunk, stop = _CHUNK, last + 1
+        chunk = _CHUNK
         while stop > 0:
             start = max(0, stop - chunk)
-            other = np.flatnonzero(own[start:stop] != price)
+            part = slice(start, stop) if rows is None else rows[start:stop]
+            other = np.flatnonzero(prices[part] != price)
             if len(other):
-                return times.item(start + other.item(-1) + 1)
+                changed = start + other.item(-1) + 1
+                return times.item(changed if rows is None else rows.item(changed))
             stop = start
             chunk += chunk
-        return self.state.changed_ns if self.state.mark == price else times.item(0)
+        first = 0 if rows is None else rows.item(0)
+        return self.state.changed_ns if self.state.mark == price else times.item(first)
 
     # Signals and extremes -----------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from engine.clock import EPOCH_END_NS, Clock
 from engine.lanes import Lane, fresh_ids, fresh_ids_mixed, learn_id
-from engine.rows import Column, Rows, Untimely
+from engine.rows import Column, Groups, Rows, Untimely
 from engine.soundness import (
     CONFIRMATIONS,
     PRICED,
@@ -122,41 +122,38 @@ class Intake:
         ts = table.ts_ns
         if lowest(symbols) < 0 or highest(symbols) >= self.symbols:
             return None
-        order = symbols.astype(np.int16).argsort(kind="stable")
-        whose, when = symbols[order], ts[order]
+        groups = Groups(symbols)
+        order, whose, firsts = groups.order, groups.whose, groups.firsts
         same = whose[1:] == whose[:-1]
-        firsts = np.flatnonzero(np.concatenate([[True], ~same]))
-        lanes = self.lanes[table.KIND]
-        if not is_ascending(ts) and bool((same & (when[1:] < when[:-1])).any()):
+        if not is_ascending(ts) and bool((same & (ts[order][1:] < ts[order][:-1])).any()):
             return None
         prices, low, high = prices_of(table)
-        for place in firsts:
-            lane = lanes[whose[place]]
-            if when[place] < lane.ts_ns or lane.suspects:
+        lanes = [self.lanes[table.KIND][symbol] for symbol in groups.bounds]
+        for lane, when_ns in zip(lanes, ts[order[firsts]].tolist(), strict=True):
+            if when_ns < lane.ts_ns or lane.suspects:
                 return None
         if prices is not None:
             if not low > 0.0:
                 return None
+            own = prices[order]
             known = np.array([lane.price for lane in lanes])
-            sorted_prices = prices[order]
-            heads = whose[firsts]
-            known[heads] = np.where(known[heads] > 0.0, known[heads], sorted_prices[firsts])
-            own = known[symbols]
-            if not bool(((prices > own / _CALM) & (prices < own * _CALM)).all()):
+            known = np.where(known > 0.0, known, own[firsts])
+            near = np.minimum.reduceat(own, firsts) > known / _CALM
+            near &= np.maximum.reduceat(own, firsts) < known * _CALM
+            if not near.all():
                 return None
         elif not is_sound(table):
             return None
-        if isinstance(table, Trades) and not fresh_ids_mixed(table, lanes, order, same, firsts):
+        if isinstance(table, Trades) and not fresh_ids_mixed(table, lanes, groups):
             return None
-        lasts = np.concatenate([firsts[1:], [len(whose)]]) - 1
-        for first_place, place in zip(firsts.tolist(), lasts.tolist(), strict=True):
-            lane = lanes[whose[place]]
-            lane.ts_ns = int(when[place])
-            lane.rows += place - first_place + 1
+        for lane, (start, end) in zip(lanes, groups.bounds.values(), strict=True):
+            last_row = order.item(end - 1)
+            lane.ts_ns = ts.item(last_row)
+            lane.rows += end - start
             if prices is not None:
-                lane.price = float(sorted_prices[place])
+                lane.price = prices.item(last_row)
         run = np.maximum.accumulate(np.maximum(ts, time_ns))
-        return Column(table, run, prices, low, high)
+        return Column(table, run, prices, low, high, groups)
 
     def _walk(self, table: Table, rows: Rows) -> Column | None:
         """Row by row: the rules as they are meant."""

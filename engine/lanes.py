@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.clock import EPOCH_END_NS
+from engine.rows import Groups
 from engine.soundness import CONFIRMATIONS, highest
 from engine.ticks import NOT_MARKET, Table, Trades
 
@@ -80,25 +81,20 @@ def _take_ids(ids: I64, lane: Lane) -> bool:
     return True
 
 
-def fresh_ids_mixed(
-    trades: Trades, lanes: list[Lane], order: I64, same: np.ndarray[Any, Any], firsts: I64
-) -> bool:
-    """``fresh_ids`` per symbol, for ids without any leap; ``order`` sorts by symbol, ``same`` says
-    which rows have the symbol of the one before, ``firsts`` are the places where a symbol
-    begins."""
+def fresh_ids_mixed(trades: Trades, lanes: list[Lane], groups: Groups) -> bool:
+    """``fresh_ids`` per symbol, for ids without any leap; ``lanes`` are those of the groups."""
     if highest(trades.aggressor) >= NOT_MARKET:
         return False
-    ids = trades.trade_id[order]
+    ids = trades.trade_id[groups.order]
     if int(ids.max()) == -1:
         return True
-    whose = trades.symbols()[order]
-    for place in firsts:
-        lane = lanes[whose[place]]
-        if lane.leaps or not 0 < ids[place] - lane.trade_id <= ID_LEAP:
+    for lane, first in zip(lanes, ids[groups.firsts].tolist(), strict=True):
+        if lane.leaps or not 0 < first - lane.trade_id <= ID_LEAP:
             return False
     rises = ids[1:] - ids[:-1]
+    same = groups.whose[1:] == groups.whose[:-1]
     if bool((same & ((rises <= 0) | (rises > ID_LEAP))).any()):
         return False
-    for place in np.append(firsts[1:], len(ids)) - 1:
-        lanes[whose[place]].trade_id = int(ids[place])
+    for lane, (_, end) in zip(lanes, groups.bounds.values(), strict=True):
+        lane.trade_id = ids.item(end - 1)
     return True

@@ -16,7 +16,7 @@ from engine.clock import LEAP_NS
 from engine.events import CreationRequest, RedemptionRequest
 from engine.ticks import Kind, Step, Table
 
-__all__ = ["Column", "Rows", "Untimely"]
+__all__ = ["Column", "Groups", "Rows", "Untimely"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -32,6 +32,27 @@ class Untimely(Struct, frozen=True, gc=False):
     reason: str
 
 
+class Groups:
+    """Interleaved rows by symbol.
+
+    Attributes:
+        order: shape (n,), sorts the rows by symbol, and within one by place.
+        whose: shape (n,), the symbols in that order.
+        firsts: where each symbol's rows begin there.
+        bounds: where each symbol's rows begin and end there.
+    """
+
+    __slots__ = ("bounds", "firsts", "order", "whose")
+
+    def __init__(self, symbols: np.ndarray[Any, Any]) -> None:
+        self.order = symbols.astype(np.int16).argsort(kind="stable")
+        self.whose = symbols[self.order]
+        self.firsts = np.flatnonzero(np.concatenate([[True], self.whose[1:] != self.whose[:-1]]))
+        starts = self.firsts.tolist()
+        spans = zip(starts, [*starts[1:], len(symbols)], strict=True)
+        self.bounds = dict(zip(self.whose[self.firsts].tolist(), spans, strict=True))
+
+
 class Column:
     """Accepted rows of one kind.
 
@@ -44,7 +65,7 @@ class Column:
     """
 
     __slots__ = (
-        "_rows",
+        "_groups",
         "end",
         "first",
         "high",
@@ -57,7 +78,15 @@ class Column:
         "table",
     )
 
-    def __init__(self, table: Table, run: I64, prices: F64 | None, low: float, high: float) -> None:
+    def __init__(
+        self,
+        table: Table,
+        run: I64,
+        prices: F64 | None,
+        low: float,
+        high: float,
+        groups: Groups | None = None,
+    ) -> None:
         self.table = table
         self.kind = table.KIND
         self.sequence = table.sequence
@@ -68,7 +97,7 @@ class Column:
         self.prices = prices
         self.low = low
         self.high = high
-        self._rows: dict[int, I64] | None = None
+        self._groups = groups
 
     def __len__(self) -> int:
         return len(self.sequence)
@@ -93,12 +122,10 @@ class Column:
         """Indices of a symbol's rows; ``None`` where all rows are its own."""
         if isinstance(self.symbol, int):
             return None if self.symbol == symbol else _NO_ROWS
-        if self._rows is None:
-            self._rows = {}
-        rows = self._rows.get(symbol)
-        if rows is None:
-            rows = self._rows[symbol] = np.flatnonzero(self.symbol == symbol)
-        return rows
+        if self._groups is None:
+            self._groups = Groups(self.symbol)
+        bounds = self._groups.bounds.get(symbol)
+        return _NO_ROWS if bounds is None else self._groups.order[bounds[0] : bounds[1]]
 
     def last(self, symbol: int, before: int) -> int:
         """Index of the symbol's last row with a sequence below ``before``; -1 if it has none
