@@ -65,6 +65,8 @@ class Column:
     """
 
     __slots__ = (
+        "_answer",
+        "_asked",
         "_groups",
         "end",
         "first",
@@ -98,6 +100,7 @@ class Column:
         self.low = low
         self.high = high
         self._groups = groups
+        self._asked = self._answer = -1
 
     def __len__(self) -> int:
         return len(self.sequence)
@@ -116,7 +119,10 @@ class Column:
             return count
         if end - first == count:
             return sequence - first
-        return int(self.sequence.searchsorted(sequence))
+        # Who is attended asks for several values as of one place.
+        if sequence != self._asked:
+            self._asked, self._answer = sequence, int(self.sequence.searchsorted(sequence))
+        return self._answer
 
     def rows_of(self, symbol: int) -> I64 | None:
         """Indices of a symbol's rows; ``None`` where all rows are its own."""
@@ -150,7 +156,9 @@ class Rows:
         time_ns: engine time after the last tick of the step; messages may be later.
     """
 
+    # ``_clock``: engine time at each place of the input, where several columns share it.
     __slots__ = (
+        "_clock",
         "barriers",
         "by_kind",
         "columns",
@@ -172,6 +180,7 @@ class Rows:
         self.silences: list[tuple[int, int]] = []
         self.floor_ns = time_ns
         self.time_ns = time_ns
+        self._clock: I64 | None = None
 
     @classmethod
     def of(cls, step: Step, time_ns: int, column: Column) -> Rows:
@@ -206,6 +215,7 @@ class Rows:
             for sequence, ts_ns in moved:
                 clock[sequence - self.first] = ts_ns
             np.maximum.accumulate(clock, out=clock)
+            self._clock = clock
             for column in columns:
                 column.run = clock[column.sequence - self.first]
         for column in columns:
@@ -229,6 +239,8 @@ class Rows:
 
     def first_after(self, ts_ns: int) -> int:
         """Sequence of the first tick later than ``ts_ns``; ``end`` if there is none."""
+        if self._clock is not None and not self.moments:
+            return self.first + int(self._clock.searchsorted(ts_ns, "right"))
         found = self.end
         for column in self.columns:
             run = column.run
@@ -238,6 +250,8 @@ class Rows:
 
     def firsts_after(self, times: I64) -> I64:
         """The first tick or message later than each of the ascending times."""
+        if self._clock is not None:
+            return self._clock.searchsorted(times, "right") + self.first
         found: I64 | None = None
         for column in self.columns:
             places = column.run.searchsorted(times, "right")
