@@ -8,6 +8,7 @@ the product's NAV.
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -15,8 +16,9 @@ import numpy as np
 from engine.errors import OutOfRangeError
 from engine.outputs import ATTRIBUTION, NavBlock, UserNavBlock
 from engine.units import UNIT_STEPS
+from engine.venue.contract import Contract
 
-__all__ = ["nav_columns", "product_navs", "value_users", "worth_of"]
+__all__ = ["exact_navs", "nav_columns", "product_navs", "value_users", "worth_of"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
@@ -121,6 +123,19 @@ def worth_of(block: UserNavBlock, units: I64, product: str) -> I64:
             f"{product} tick {block.sequence} (ts {block.ts_ns}): what a holder has no longer fits "
             "64 bits; use smaller holdings"
         ) from None
+
+
+def exact_navs(block: NavBlock, contract: Contract) -> list[list[int]]:
+    """NAVs of a block in whole quote atoms, rounded down as the accounts round: a list a sample,
+    products in declared order. In Python's integers, for those who need few of them."""
+    line, _parts, version = _versions(block)
+    lines = [(intercept, slope) for intercept, slope, _ in line.tolist()]
+    unchanged = range(len(block.products))
+    versions = repeat(unchanged, len(block.mark)) if version is None else version.tolist()
+    return [
+        [contract.line_nav(lines[number][0], lines[number][1], mark) for number in numbers]
+        for mark, numbers in zip(block.mark.tolist(), versions, strict=True)
+    ]
 
 
 def value_users(units: I64, nav: int, units_total: int, out: I64 | None = None) -> I64:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +17,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.events import InputRejected
-from engine.outputs import NavBlock, Outputs, UserNavBlock
+from engine.outputs import NavBlock, Outputs
 from engine.ports import Batch, Taken
 from engine.ticks import Step
 from engine.units import asset_decimals
@@ -24,12 +25,12 @@ from feeds import codec
 from feeds.building import Undecoded
 from feeds.log import Headers, Outgoing
 from feeds.topics import Topics
+from feeds.user_navs import USER_BLOCKS_ABOVE, UserNavs, UserShards
 
-__all__ = ["EVENT", "PRODUCT_NAV", "USER_NAV", "ProductNav", "Recorder", "UserNav", "Valuation"]
+__all__ = ["EVENT", "PRODUCT_NAV", "ProductNav", "Recorder", "Valuation"]
 
 EVENT: Final = b"event/1"
 PRODUCT_NAV: Final = b"product-nav/1"
-USER_NAV: Final = b"user-nav/1"
 _QUOTE_ATOMS: Final = 10 ** asset_decimals("USDT")
 _RAW: Final = frozenset({"malformed", "unknown_symbol"})
 """Reasons for which the record itself is in the batch; of other refused rows a copy is made."""
@@ -40,6 +41,7 @@ class ProductNav(Struct, frozen=True, gc=False):
 
     Attributes:
         nav_per_unit: quote per unit.
+        nav_atoms: quote atoms, rounded down; what users' NAVs are shares of.
         units: outstanding, steps of 1e-8.
         leverage: signed; ``None`` at NAV <= 0.
     """
@@ -53,19 +55,7 @@ class ProductNav(Struct, frozen=True, gc=False):
     sequence: int
     ordinal: int
     shard: int
-
-
-class UserNav(Struct, frozen=True, gc=False):
-    """What a user's units of one product are worth: ``nav_atoms`` in quote atoms, rounded down."""
-
-    user: str
-    product: str
-    ts_ns: int
-    units: int
     nav_atoms: int
-    sequence: int
-    ordinal: int
-    shard: int
 
 
 class Valuation(Struct, frozen=True):
@@ -74,13 +64,17 @@ class Valuation(Struct, frozen=True):
     Attributes:
         nav_columns: rows of product NAVs from their blocks.
         value_users: NAV of each holder from ``(units, product NAV, units outstanding)``.
+        exact_navs: shape (samples, products), NAVs of a block in whole atoms.
         products, symbols: names by index.
+        population: users below this index are named by their number.
     """
 
     nav_columns: Callable[[list[NavBlock]], dict[str, np.ndarray[Any, Any]]]
     value_users: Callable[[Any, int, int], np.ndarray[Any, Any]]
+    exact_navs: Callable[[NavBlock], list[list[int]]]
     products: Sequence[str]
     symbols: Sequence[str]
+    population: int = 0
 
 
 class Recorder:
@@ -90,15 +84,33 @@ class Recorder:
         topics: where to.
         valuation: how blocks become records.
         shard: number of the engine; part of every record's name.
+        user_partitions: of the users' NAVs.
+        user_blocks_above: users of a product beyond whom their NAVs are packed.
     """
 
-    def __init__(self, topics: Topics, valuation: Valuation, *, shard: int = 0) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        valuation: Valuation,
+        *,
+        shard: int = 0,
+        user_partitions: int = 1,
+        user_blocks_above: int = USER_BLOCKS_ABOVE,
+    ) -> None:
         self._topics = topics
         self._valuation = valuation
         self._shard = shard
         self._key = b"%d" % shard
         self._single = codec.SingleCodec(valuation.symbols)
         self._encode = msgspec.json.Encoder().encode
+        self._user_navs = UserNavs(
+            topics.nav_users,
+            valuation.products,
+            valuation.value_users,
+            UserShards(user_partitions, valuation.population),
+            shard=shard,
+            blocks_above=user_blocks_above,
+        )
         self._event_headers: Headers = ((codec.SCHEMA, EVENT), ("shard", self._key))
 
     def records(self, taken: Taken) -> Iterator[Outgoing]:
@@ -114,41 +126,25 @@ class Recorder:
         yield from self._letters(outputs, batch)
         yield from self._product_navs(outputs.nav)
         for block in outputs.user_nav:
-            yield from self._user_navs(block, user_name)
+            yield from self._user_navs.records(block, user_name)
 
     def _product_navs(self, blocks: list[NavBlock]) -> Iterator[Outgoing]:
         if not blocks:
             return
         columns = self._valuation.nav_columns(blocks)
         names = ("product", "ts_ns", "nav_per_unit", "units", "leverage", "mark_price")
-        rows = zip(
-            *(columns[name].tolist() for name in (*names, "sequence", "ordinal")), strict=True
-        )
+        exact = [sample for block in blocks for sample in self._valuation.exact_navs(block)]
+        told = [columns[name].tolist() for name in (*names, "sequence", "ordinal")]
+        rows = zip(*told, chain.from_iterable(exact), strict=True)
         headers = codec.schema_header(PRODUCT_NAV)
-        for number, ts_ns, per_unit, units, leverage, mark, sequence, ordinal in rows:
+        for number, ts_ns, per_unit, units, leverage, mark, sequence, ordinal, nav in rows:
             product = self._valuation.products[number]
             known = None if math.isnan(leverage) else leverage
             value = per_unit / _QUOTE_ATOMS
             record = ProductNav(
-                product, ts_ns, value, units, known, mark, sequence, ordinal, self._shard
+                product, ts_ns, value, units, known, mark, sequence, ordinal, self._shard, nav
             )
             yield Outgoing(self._topics.nav, self._encode(record), product.encode(), headers)
-
-    def _user_navs(
-        self, block: UserNavBlock, user_name: Callable[[int], str]
-    ) -> Iterator[Outgoing]:
-        valuation, headers = self._valuation, codec.schema_header(USER_NAV)
-        navs = valuation.value_users(block.units, block.product_nav_atoms, block.units_total)
-        users = range(len(block.units)) if block.users is None else block.users.tolist()
-        product = valuation.products[block.product]
-        rows = zip(users, block.units.tolist(), navs.tolist(), strict=True)
-        for place, (user, units, nav) in enumerate(rows):
-            name = user_name(user)
-            ordinal = block.ordinal + place
-            record = UserNav(
-                name, product, block.ts_ns, units, nav, block.sequence, ordinal, self._shard
-            )
-            yield Outgoing(self._topics.nav_users, self._encode(record), name.encode(), headers)
 
     def _letters(self, outputs: Outputs, batch: Batch) -> Iterator[Outgoing]:
         """Records that could not be read, as they came, and copies of the rows that were refused.

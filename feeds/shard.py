@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
-from itertools import islice
 from typing import Final
 
 from msgspec import Struct
@@ -22,11 +21,13 @@ from feeds.records import Recorder, Valuation
 from feeds.snapshots import Kept, Snapshots
 from feeds.source import LogSource
 from feeds.topics import Topics
+from feeds.user_navs import USER_BLOCKS_ABOVE
 
 __all__ = ["LogShard", "ShardSettings"]
 
 SEND_RECORDS_MAX: Final = 50_000
-"""Records handed to the client at once; bounds what a million users cost in memory."""
+SEND_BYTES_MAX: Final = 16_000_000
+"""Records, and bytes, handed to the client at once; bound what a million users cost in memory."""
 
 
 class ShardSettings(Struct, frozen=True, kw_only=True):
@@ -39,6 +40,7 @@ class ShardSettings(Struct, frozen=True, kw_only=True):
         version: of the code, for whoever reads the journal.
         finite: end where the publisher ended.
         records_max: of one poll.
+        user_blocks_above: users of a product beyond whom their NAVs are packed.
     """
 
     shard: int = 0
@@ -46,6 +48,7 @@ class ShardSettings(Struct, frozen=True, kw_only=True):
     version: str = ""
     finite: bool = False
     records_max: int = RECORDS_MAX
+    user_blocks_above: int = USER_BLOCKS_ABOVE
 
 
 class LogShard:
@@ -115,7 +118,13 @@ class LogShard:
         past.positions = {} if kept is None else dict(kept.positions)
         for step in recovered.steps:
             past.positions.update({run.input: run.end for run in step.ranges})
-        recorder = Recorder(self._topics, self._valuation, shard=settings.shard)
+        recorder = Recorder(
+            self._topics,
+            self._valuation,
+            shard=settings.shard,
+            user_partitions=await self._log.partitions(self._topics.nav_users),
+            user_blocks_above=settings.user_blocks_above,
+        )
         sink = LogSink(producer, recorder, self._journal, self._snapshots, settings, past)
         return LogSession(recovered, source, sink)
 
@@ -229,5 +238,12 @@ class LogSession:
 
 
 def _portions(records: Iterator[Outgoing]) -> Iterator[list[Outgoing]]:
-    while portion := list(islice(records, SEND_RECORDS_MAX)):
+    portion, size = list[Outgoing](), 0
+    for record in records:
+        portion.append(record)
+        size += len(record.value or b"")
+        if len(portion) >= SEND_RECORDS_MAX or size >= SEND_BYTES_MAX:
+            yield portion
+            portion, size = [], 0
+    if portion:
         yield portion

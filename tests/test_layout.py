@@ -63,7 +63,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.summary",),
     ("engine.report.", "engine.web."),
     ("engine.config.",),
-    ("engine.provenance", "engine.bar_orders"),
+    ("engine.provenance", "engine.bar_orders", "engine.valuing"),
     ("engine.api",),
     ("engine.verify", "engine.conform", "engine.sweep"),
     ("engine.cli.",),

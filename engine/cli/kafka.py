@@ -22,10 +22,12 @@ from engine.cli.running import (
 if TYPE_CHECKING:
     from engine.config import RunConfig
     from engine.engine import Engine, EngineSpec
+    from engine.sampler import Sampling
     from engine.service import Progress
     from feeds.kafka import KafkaLog
     from feeds.recording import SymbolInfo
     from feeds.security import Security
+    from feeds.shard import ShardSettings
 
 __all__ = ["publish", "serve"]
 
@@ -104,6 +106,10 @@ def serve(
     sets: Sets = None,
     policy: PolicyName = None,
     prefix: Prefix = "",
+    user_blocks_above: Annotated[
+        int | None,
+        Parameter(help="Users of a product beyond whom their NAVs are packed into blocks."),
+    ] = None,
     once: Annotated[bool, Parameter(negative=(), help="Stop where the publisher ended.")] = False,
     json: Json = False,
 ) -> int:
@@ -115,18 +121,31 @@ def serve(
 
     from msgspec.structs import replace
 
-    from engine.cli import showing
     from engine.config import load_config
     from feeds.kafka import KafkaLog
+    from feeds.shard import ShardSettings
+    from feeds.user_navs import USER_BLOCKS_ABOVE
 
     symbols = _symbols(config, like)
     settings = load_config(config, sets or [], symbols=symbols, policy=policy)
     found = _spec_of(settings, symbols, config if policy is None else None, sets or [])
-    spec = replace(found, sampling=replace(found.sampling, users_on_trade=True))
+    spec = replace(found, sampling=_sampling(settings, found.sampling))
+    above = user_blocks_above
+    if above is None:
+        above = settings.kafka.user_blocks_above if settings.kafka else USER_BLOCKS_ABOVE
+    hashed = spec.config_hash
+    of_shard = ShardSettings(shard=shard, config_hash=hashed, finite=once, user_blocks_above=above)
     _log_to_stderr()
     log = KafkaLog(kafka, security=settings.kafka)
     with redirect_stdout(sys.stderr):
-        engine, done = asyncio.run(_serve(spec, log, prefix, shard, once=once))
+        engine, done = asyncio.run(_serve(spec, log, prefix, of_shard))
+    _tell(shard, done, engine.digest(), json=json)
+    return 0
+
+
+def _tell(shard: int, done: Progress, digest: str, *, json: bool) -> None:
+    from engine.cli import showing
+
     told = {
         "shard": shard,
         "steps": done.mark.step,
@@ -134,39 +153,47 @@ def serve(
         "events": done.events,
         "replayed": done.replayed,
         "finished": done.mark.finished,
-        "digest": engine.digest(),
+        "digest": digest,
     }
     if json:
         showing.emit_json(told)
     else:
         showing.emit(
             f"shard {shard}: {done.mark.sequence:,} rows in {done.mark.step:,} steps, "
-            f"{done.events:,} events, digest {told['digest']}"
+            f"{done.events:,} events, digest {digest}"
         )
-    return 0
+
+
+def _sampling(settings: RunConfig, sampling: Sampling) -> Sampling:
+    """Holders at once when their product trades, and all of them at the cadence: a topic takes what
+    a file would be too large for."""
+    from msgspec.structs import replace
+
+    from engine.config import duration_ns
+
+    output = settings.output
+    every_ns = 0 if output.users == "none" else duration_ns(output.user_nav_every)
+    return replace(sampling, users_on_trade=True, user_nav_every_ns=every_ns)
 
 
 async def _serve(
-    spec: EngineSpec, log: KafkaLog, prefix: str, shard: int, *, once: bool
+    spec: EngineSpec, log: KafkaLog, prefix: str, settings: ShardSettings
 ) -> tuple[Engine, Progress]:
     import asyncio
 
-    from engine.nav import nav_columns, value_users
     from engine.service import serve as served
     from engine.service import stop_on_signals
-    from feeds.records import Valuation
-    from feeds.shard import LogShard, ShardSettings
+    from engine.valuing import valuation_of
+    from feeds.shard import LogShard
     from feeds.topics import Topics, ensure_topics
 
     topics = Topics(prefix)
     try:
         await ensure_topics(log, topics)
-        ids = [product.id for product in spec.products]
-        valuation = Valuation(nav_columns, value_users, ids, spec.symbols)
-        settings = ShardSettings(shard=shard, config_hash=spec.config_hash, finite=once)
+        opened = LogShard(log, topics, valuation_of(spec), settings).open
         stop = asyncio.Event()
         with stop_on_signals(stop):
-            return await served(spec, LogShard(log, topics, valuation, settings).open, stop=stop)
+            return await served(spec, opened, stop=stop)
     finally:
         await log.close()
 

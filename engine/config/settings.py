@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from engine.units import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS
 from feeds.security import Security
+from feeds.user_navs import USER_BLOCKS_ABOVE
 from strategies import BuiltIn
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Duration",
     "FundingConfig",
     "HedgeConfig",
+    "KafkaConfig",
     "MarketConfig",
     "OutputConfig",
     "PolicyConfig",
@@ -210,11 +212,20 @@ class OutputConfig(_Setting, frozen=True, kw_only=True):
     users: Literal["auto", "all", "none"] = "auto"
 
 
+class KafkaConfig(
+    Security, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """The log: how brokers are reached, and up to how many users of a product each gets a record of
+    his own; beyond, their NAVs go out in packed blocks."""
+
+    user_blocks_above: Annotated[int, Meta(ge=0)] = USER_BLOCKS_ABOVE
+
+
 class RunConfig(_Setting, frozen=True, kw_only=True):
     """A run.
 
-    Markets that are not listed are as the data say; without products there is the line-up. How to
-    reach brokers (``kafka``) changes no result; what it consists of leaves it out.
+    Markets that are not listed are as the data say; without products there is the line-up. What
+    concerns the log (``kafka``) changes no result; what it consists of leaves it out.
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 7
@@ -224,4 +235,4 @@ class RunConfig(_Setting, frozen=True, kw_only=True):
     users: tuple[UserConfig, ...] = ()
     population: PopulationConfig = PopulationConfig()
     output: OutputConfig = OutputConfig()
-    kafka: Security | None = None
+    kafka: KafkaConfig | None = None

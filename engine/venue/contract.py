@@ -134,6 +134,21 @@ class Contract:
             return float(-self.face(lots)), cash * float(self._quote_per_coin)
         return float(cash), lots * self._per_lot
 
+    def line_nav(self, intercept: float, slope: float, mark: float) -> int:
+        """``nav`` from its ``line``: equity in quote atoms at ``mark``, rounded down.
+
+        Whole numbers are read off the floats, which hold them as long as cash, face and lots are
+        below 2**51.
+        """
+        over, under = mark.as_integer_ratio()
+        if self.inverse:
+            ratio = self._quote_per_coin
+            coins = round(slope / float(ratio))
+            worth = coins * over * ratio.numerator // (under * ratio.denominator)
+        else:
+            worth = round(slope / self._per_lot) * self._over * over // (self._under * under)
+        return int(intercept) + worth
+
     def lots_for(self, leverage: float, nav: int, mark: float) -> int:
         """Position with that signed leverage at a NAV (quote atoms), rounded towards less exposure.
 

@@ -21,18 +21,17 @@ from msgspec import Struct
 
 from engine.engine import EngineSpec
 from engine.market import MarketSpec
-from engine.nav import nav_columns, value_users
 from engine.product import ProductSpec
 from engine.sampler import Sampling
 from engine.service import serve
 from engine.ticks import Marks, Step
 from engine.units import SECOND_NS
+from engine.valuing import valuation_of
 from engine.venue.contract import ContractSpec
 from feeds import codec
 from feeds.blocks import encode_block
 from feeds.kafka import KafkaLog
 from feeds.log import Outgoing
-from feeds.records import Valuation
 from feeds.shard import LogShard, ShardSettings
 from feeds.topics import Topics, ensure_topics, tick_messages
 from strategies import LeverageBand
@@ -180,7 +179,7 @@ async def bare_confluent(brokers: str, topics: Topics, records: int, form: str) 
 async def served(brokers: str, topics: Topics, spec: EngineSpec) -> int:
     """The service from the first row to the last; how many steps it made of them."""
     log = KafkaLog(brokers)
-    valuation = Valuation(nav_columns, value_users, [p.id for p in spec.products], spec.symbols)
+    valuation = valuation_of(spec)
     settings = ShardSettings(config_hash=spec.config_hash, finite=True)
     _, progress = await serve(spec, LogShard(log, topics, valuation, settings).open)
     await log.close()

@@ -13,19 +13,23 @@ import numpy as np
 from engine.engine import Engine, EngineSpec
 from engine.events import Malformed
 from engine.market import MarketSpec
-from engine.nav import nav_columns, value_users
+from engine.nav import nav_columns
 from engine.product import ProductSpec
 from engine.sampler import Sampling
 from engine.service import Pace, Progress, serve
 from engine.ticks import Bbo, Step, Trades
+from engine.valuing import valuation_of
 from engine.venue.contract import ContractSpec
+from feeds import codec
 from feeds.journal import JOURNAL, StepCommitted
 from feeds.log import Log, Place, Record
-from feeds.records import Valuation
 from feeds.shard import LogShard, ShardSettings
 from feeds.topics import TickForm, Topics, ensure_topics, publish
+from feeds.user_blocks import USER_NAV_BLOCK
+from feeds.user_navs import USER_BLOCKS_ABOVE
 from strategies.leverage_band import LeverageBand
 from tests.feeds.log_contract import read_all
+from tests.feeds.user_records import unpacked
 
 __all__ = [
     "QUICK",
@@ -102,8 +106,8 @@ def a_market(rows: int = 2_000, bad: int | None = 777) -> Step:
 class Replayed:
     """What the engine says of a step when nothing is between: the yardstick of every test here."""
 
-    def __init__(self, step: Step) -> None:
-        engine = Engine(a_spec())
+    def __init__(self, step: Step, spec: EngineSpec | None = None) -> None:
+        engine = Engine(spec or a_spec())
         parts = [engine.process(step), engine.finish()]
         self.events = [line for part in parts for line in part.lines]
         columns = nav_columns([block for part in parts for block in part.nav])
@@ -130,18 +134,26 @@ async def published(log: Log, topics: Topics, step: Step, form: TickForm = "bloc
     await producer.close()
 
 
-def a_shard(log: Log, topics: Topics, *, shard: int = 0, finite: bool = True) -> LogShard:
-    """The shard of `a_spec`."""
-    valuation = Valuation(nav_columns, value_users, ("BTC3L",), (SYMBOL,))
-    hashed = a_spec().config_hash
+def a_shard(
+    log: Log,
+    topics: Topics,
+    *,
+    shard: int = 0,
+    finite: bool = True,
+    spec: EngineSpec | None = None,
+    user_blocks_above: int = USER_BLOCKS_ABOVE,
+) -> LogShard:
+    """The shard of `a_spec`, or of another engine."""
+    spec = spec or a_spec()
     settings = ShardSettings(
         shard=shard,
-        config_hash=hashed,
+        config_hash=spec.config_hash,
         version="test",
         finite=finite,
         records_max=RECORDS_MAX,
+        user_blocks_above=user_blocks_above,
     )
-    return LogShard(log, topics, valuation, settings)
+    return LogShard(log, topics, valuation_of(spec), settings)
 
 
 async def served(
@@ -191,10 +203,11 @@ class Audit:
             raw = {(record.partition, record.offset): record.value for record in there}
             for record in committed:
                 assert raw[record.partition, record.offset] == record.value
-                fields = msgspec.json.decode(record.value or b"")
-                name = (fields["sequence"], fields["ordinal"])
-                assert name not in into, f"{topic}: {name} twice"
-                into[name] = record.value or b""
+                for value in _values(record):
+                    fields = msgspec.json.decode(value)
+                    name = (fields["sequence"], fields["ordinal"])
+                    assert name not in into, f"{topic}: {name} twice"
+                    into[name] = value
         seen.letters = list(await read_all(log, topics.dead_letters))
         decode = msgspec.msgpack.Decoder(Any).decode
         for record in await read_all(log, topics.journal):
@@ -217,6 +230,13 @@ class Audit:
                 assert run.start == reached.get(run.input, 0)
                 assert run.end > run.start
                 reached[run.input] = run.end
+
+
+def _values(record: Record) -> list[bytes]:
+    """The record, or those that its block stands for."""
+    if codec.schema_of(record.headers) == USER_NAV_BLOCK:
+        return [msgspec.json.encode(nav) for nav in unpacked(record)]
+    return [record.value or b""]
 
 
 def ticks_of(topics: Topics) -> Place:

@@ -486,9 +486,22 @@ def test_kafka_table_is_kept_and_changes_no_run(tmp_path: Path) -> None:
     assert spec_of(replace(config, seed=8), TICKS).config_hash != bare.config_hash
 
 
+def test_when_users_are_packed_is_configured(tmp_path: Path) -> None:
+    """Beside the brokers the table says from how many users on their NAVs are packed; it changes
+    no run."""
+    path = tmp_path / "run.toml"
+    path.write_text("[kafka]\nuser_blocks_above = 7\n")
+    config = load_config(path, symbols=TICKS)
+    assert config.kafka is not None
+    assert config.kafka.user_blocks_above == 7
+    bare = replace(config, kafka=None)
+    assert spec_of(config, TICKS).config_hash == spec_of(bare, TICKS).config_hash
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
+        ("[kafka]\nuser_blocks_above = -1\n", ":2: .*user_blocks_above"),
         (f'{KAFKA}sasl_password = "correct-horse-7261"\n', ":6: .*sasl_password"),
         (KAFKA.replace("SASL_SSL", "SSL"), ":1: .*knows no users"),
         (KAFKA.replace("sasl_user", "sasl_usr"), ":4: .*sasl_username"),

@@ -7,11 +7,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from engine.nav import nav_columns, product_navs, value_users
+from engine.engine import Engine
+from engine.nav import exact_navs, nav_columns, product_navs, value_users
 from engine.outputs import ATTRIBUTION, LineChange, NavBlock
+from engine.sampler import Sampling
 from engine.units import SECOND_NS, UNIT_STEPS
+from engine.venue.contract import Contract, ContractSpec
 from tests.builders import T0
+from tests.engine.serving import a_market, a_spec
 
 TRIPLES = 100_000
 PARTS = 1 + len(ATTRIBUTION)
@@ -183,3 +190,40 @@ def test_nothing_sampled_is_no_rows() -> None:
     assert not any(len(column) for column in empty.values())
     both = nav_columns([a_block(), a_block()])
     assert len(both["ts_ns"]) == 12
+
+
+# Whole atoms --------------------------------------------------------------------------------------
+
+LINEAR = ContractSpec(symbol="BTCUSDT", base="BTC", quote="USDT")
+FINE = replace(LINEAR, lot_size=1e-9)
+INVERSE = ContractSpec(
+    symbol="XBTUSD", kind="inverse", base="XBT", quote="USD", lot_size=1.0, contract_size=100.0
+)
+
+
+@pytest.mark.parametrize("spec", [LINEAR, FINE, INVERSE], ids=["linear", "fine", "inverse"])
+@given(st.integers(-(2**52), 2**52), st.integers(-(2**25), 2**25), st.floats(1e-3, 1e6))
+def test_a_line_tells_the_exact_nav(spec: ContractSpec, cash: int, lots: int, mark: float) -> None:
+    """Whole atoms read off a line are those of the account, to the last one, whatever the floats
+    of the line were rounded by."""
+    contract = Contract(spec)
+    assert contract.line_nav(*contract.line(cash, lots), mark) == contract.nav(cash, lots, mark)
+
+
+def test_whole_atoms_are_those_that_users_share() -> None:
+    """At every instant at which users are valued the product's NAV in whole atoms is what was
+    divided among them, before a trade and after it."""
+    spec = a_spec()
+    spec = replace(spec, sampling=Sampling(nav_every_ns=SECOND_NS, user_nav_every_ns=SECOND_NS))
+    engine = Engine(spec)
+    outputs = engine.process(a_market())
+    contract = Contract(spec.markets[0].contract)
+    told = {
+        ts_ns: sample
+        for block in outputs.nav
+        for ts_ns, sample in zip(block.ts_ns.tolist(), exact_navs(block, contract), strict=True)
+    }
+    shared = {block.ts_ns: [block.product_nav_atoms] for block in outputs.user_nav}
+    assert any(block.changes for block in outputs.nav)
+    assert len(shared) > 90
+    assert {ts_ns: told[ts_ns] for ts_ns in shared} == shared

@@ -1,0 +1,29 @@
+"""How the outputs of an engine are valued when they become records: its own arithmetic, by name."""
+
+from __future__ import annotations
+
+from engine.engine import EngineSpec
+from engine.nav import exact_navs, nav_columns, value_users
+from engine.outputs import NavBlock
+from engine.venue.contract import Contract
+from feeds.records import Valuation
+
+__all__ = ["valuation_of"]
+
+
+def valuation_of(spec: EngineSpec) -> Valuation:
+    """What a recorder of this engine's outputs needs to know of it."""
+    contracts = [Contract(market.contract) for market in spec.markets]
+    of_product = [contracts[product.market] for product in spec.products]
+
+    def exact(block: NavBlock) -> list[list[int]]:
+        return exact_navs(block, of_product[block.products[0]]) if block.products else []
+
+    return Valuation(
+        nav_columns,
+        value_users,
+        exact,
+        tuple(product.id for product in spec.products),
+        spec.symbols,
+        spec.population,
+    )
