@@ -357,6 +357,7 @@ async def test_deleted_input_is_refused(topics: Topics) -> None:
         await reached(log, topics, 1)
     stop.set()
     _, progress = await running
+    await published(log, topics, a_market(10, bad=None), "msgpack")
     await log.truncate(Place(topics.ticks), progress.positions["ticks/0"] + 1)
     with pytest.raises((SnapshotError, FeedError), match="ticks/0"):
         await served(log, topics)
