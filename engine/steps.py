@@ -15,6 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from engine.conflation import USER_NAVS_MAX, conflate, count_user_navs
 from engine.engine import Engine
 from engine.errors import FeedError
 from engine.events import Deleveraged
@@ -40,6 +41,7 @@ class Pace(Struct, frozen=True, kw_only=True):
         step_ms: a step is committed this long after its first row at the latest, unless the commit
             before it is still under way.
         rows_max: or as soon as it has this many rows; bounds what is in memory.
+        user_navs_max: user NAVs that a step holds; beyond, older samples give way to newer ones.
         snapshot_steps: steps between two snapshots.
         commit_seconds_max: a commit that takes longer hangs, and the process must end.
         attempts_max: sessions that may fail in a row without committing a step.
@@ -48,6 +50,7 @@ class Pace(Struct, frozen=True, kw_only=True):
 
     step_ms: float = 20.0
     rows_max: int = 262_144
+    user_navs_max: int = USER_NAVS_MAX
     snapshot_steps: int = 500
     commit_seconds_max: float = 30.0
     attempts_max: int = 8
@@ -66,6 +69,9 @@ class Observer:
     def processed(self, batch: Batch, outputs: Outputs, seconds: float) -> None:
         """A batch went through the heart."""
 
+    def conflated(self, user_navs: int) -> None:
+        """So many user NAVs gave way to newer ones."""
+
     def committed(self, taken: Taken, seconds: float) -> None:
         """A step is in the log."""
 
@@ -80,11 +86,13 @@ class _Open:
         self.parts: list[tuple[Batch, Outputs]] = []
         self.ranges: list[Range] = []
         self.rows = 0
+        self.user_navs = 0
         self.urgent = False
 
     def take(self, batch: Batch, outputs: Outputs) -> None:
         self.parts.append((batch, outputs))
         self.rows += len(batch.step)
+        self.user_navs += count_user_navs(outputs)
         self.urgent = self.urgent or any(isinstance(e, Deleveraged) for e in outputs.events)
         for run in batch.ranges:
             last = self.ranges[-1] if self.ranges else None
@@ -92,6 +100,12 @@ class _Open:
                 self.ranges[-1] = Range(run.input, last.start, run.end)
             else:
                 self.ranges.append(run)
+
+    def conflate(self, most: int) -> int:
+        """Keep the newest half of the user NAVs that a step may hold; how many gave way."""
+        before = self.user_navs
+        self.user_navs = conflate([outputs for _, outputs in self.parts], most // 2)
+        return before - self.user_navs
 
 
 class Steps:
@@ -134,7 +148,9 @@ class Steps:
                     self._due = clock() + pace.step_ms / 1_000
                 self._process(batch)
             full = self._open.rows >= pace.rows_max or self._open.urgent
-            if full or (clock() >= self._due and not self._busy()):
+            # Before any sample of users gives way to another one, a step goes early where it can.
+            many = 2 * self._open.user_navs >= pace.user_navs_max
+            if full or ((many or clock() >= self._due) and not self._busy()):
                 await self._close()
         await self._close(finished=batch is End.FINISHED)
         await self._settled()
@@ -167,6 +183,8 @@ class Steps:
         outputs = self._engine.process(batch.step)
         self._observer.processed(batch, outputs, perf_counter() - began)
         self._open.take(batch, outputs)
+        if self._open.user_navs > self._pace.user_navs_max:
+            self._observer.conflated(self._open.conflate(self._pace.user_navs_max))
 
     async def _close(self, *, finished: bool = False) -> None:
         """Commit what was collected, once the commit before it is done."""

@@ -2,7 +2,8 @@
 
 ``(shard, sequence, ordinal)`` name a record within its topic. They are written in the transaction
 of their step; a reader who does not trust the broker drops repeats by those three, and can prove
-that nothing is missing: ordinals of one sequence have no gaps.
+that nothing is missing: ordinals of one sequence have no gaps. Only samples of users' NAVs may be
+missing, each for a newer one (`engine.conflation`).
 """
 
 from __future__ import annotations

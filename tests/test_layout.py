@@ -57,6 +57,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.walk", "engine.quiet"),
     ("engine.engine",),
     ("engine.snapshot",),
+    ("engine.conflation",),
     ("engine.steps",),
     ("engine.service", "engine.replay"),
     ("engine.rundir",),
