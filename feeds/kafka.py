@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from engine.errors import FeedError
 from feeds.kafka_clients import KafkaConsumer, KafkaProducer
-from feeds.log import BATCH_BYTES_MAX, Place, TopicSpec
+from feeds.log import BATCH_BYTES_MAX, Place, TopicMissingError, TopicSpec
 from feeds.security import Security
 from feeds.wire import aiokafka, explain, topic_partition, translated
 
@@ -127,7 +127,7 @@ class KafkaLog:
             for described in await admin.describe_topics():
                 if described["topic"] == topic and described["partitions"]:
                     return list(described["partitions"])
-        raise FeedError(f"topic {topic} does not exist, or may not be seen", retriable=False)
+        raise TopicMissingError(topic)
 
     async def _visible(self, topic: str) -> int:
         """Partitions of a topic just created: a broker hears of it a little later than the

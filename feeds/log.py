@@ -29,6 +29,7 @@ __all__ = [
     "Producer",
     "ProducerFencedError",
     "Record",
+    "TopicMissingError",
     "TopicSpec",
     "partition_of",
 ]
@@ -46,6 +47,13 @@ class OffsetOutOfRangeError(FeedError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, retriable=False)
+
+
+class TopicMissingError(FeedError):
+    """There is no such topic, or we may not see it."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"topic {topic} does not exist, or may not be seen", retriable=False)
 
 
 class ProducerFencedError(FeedError):
@@ -194,7 +202,8 @@ class Log(Protocol):
         """How many partitions the topic has."""
 
     async def describe(self, topic: str) -> TopicSpec:
-        """How the topic is, ``settings`` left out; raises `FeedError` where there is none."""
+        """How the topic is, ``settings`` left out; raises `TopicMissingError` where there is
+        none."""
 
     async def bounds(self, place: Place) -> tuple[int, int]:
         """First offset kept, and the offset that the next record will get at the earliest."""

@@ -19,6 +19,7 @@ from feeds.log import (
     OffsetOutOfRangeError,
     Outgoing,
     Place,
+    TopicMissingError,
     TopicSpec,
     partition_of,
 )
@@ -102,11 +103,11 @@ class MemoryBroker:
         self._changed = asyncio.Event()
 
     def topic(self, name: str) -> list[Partition]:
-        """Its partitions; raises `FeedError` where there is no such topic."""
+        """Its partitions; raises `TopicMissingError` where there is none."""
         try:
             return self._topics[name]
         except KeyError:
-            raise FeedError(f"topic {name} does not exist", retriable=False) from None
+            raise TopicMissingError(name) from None
 
     def partition(self, place: Place) -> Partition:
         """The partition there; raises `FeedError` where there is none."""

@@ -39,10 +39,16 @@ _COMMANDS: Final = {
     "data import": ("data:import_data", "Write files as one Parquet recording."),
     "data sample": ("data:sample", "Write the synthetic sample as Parquet."),
     "publish": ("kafka:publish", "Write market data to Kafka."),
-    "serve": ("kafka:serve", "The engine on Kafka: ticks and requests in, events and NAVs out."),
+    "serve": ("serving:serve", "The engine on Kafka: ticks and requests in, events and NAVs out."),
+    "topics create": ("topics:create", "Create the topics that are missing."),
+    "topics check": ("topics:check", "Compare the topics with what they must be."),
     "conform": ("conforming:conform", "Work out the known answers of a file of vectors."),
 }
-_GROUPS: Final = {"policy": "Leverage policies.", "data": "Market data."}
+_GROUPS: Final = {
+    "policy": "Leverage policies.",
+    "data": "Market data.",
+    "topics": "Topics of Kafka.",
+}
 
 
 def _overview() -> str:

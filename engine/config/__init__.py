@@ -9,6 +9,7 @@ from engine.config.complaints import SettingError
 from engine.config.lineup import standard_lineup
 from engine.config.loading import PROVENANCE, load_config, placed, resolved_toml
 from engine.config.settings import RunConfig, duration_ns
+from engine.config.sharding import share_of
 from engine.config.toml_text import write_toml
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "load_config",
     "placed",
     "resolved_toml",
+    "share_of",
     "spec_of",
     "standard_lineup",
     "write_toml",

@@ -23,8 +23,9 @@ from engine.venue.contract import ContractSpec
 from feeds import codec
 from feeds.journal import JOURNAL, StepCommitted
 from feeds.log import Log, Place, Record
+from feeds.publishing import TickForm, publish
 from feeds.shard import LogShard, ShardSettings
-from feeds.topics import TickForm, Topics, ensure_topics, publish
+from feeds.topics import Topics, ensure_topics
 from feeds.user_blocks import USER_NAV_BLOCK
 from feeds.user_navs import USER_BLOCKS_ABOVE
 from strategies.leverage_band import LeverageBand

@@ -26,8 +26,9 @@ from feeds.kafka import KafkaLog
 from feeds.log import Log, Outgoing, Place, Producer, ProducerFencedError
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
+from feeds.publishing import TickForm, publish
 from feeds.shard import LogShard
-from feeds.topics import TickForm, Topics, ensure_topics, publish
+from feeds.topics import Topics, ensure_topics
 from tests.brokers import apache_brokers, apache_quick, kafka_brokers
 from tests.engine.serving import (
     QUICK,

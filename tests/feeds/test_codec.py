@@ -24,7 +24,8 @@ from feeds.building import StepBuilder, Undecoded
 from feeds.codec import BadRecord, SingleCodec
 from feeds.log import Outgoing, Place
 from feeds.memory_broker import MemoryRecord
-from feeds.topics import TickForm, Topics, tick_messages
+from feeds.publishing import TickForm, tick_messages
+from feeds.topics import Topics
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "XBTUSD")
 FORMS: tuple[TickForm, ...] = ("block", "msgpack", "json")

@@ -15,8 +15,9 @@ from feeds.building import STEP_ROWS_MAX
 from feeds.log import Log, OffsetOutOfRangeError, Outgoing, Place, TopicSpec
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
+from feeds.publishing import TickForm, publish
 from feeds.source import LogSource
-from feeds.topics import TickForm, Topics, ensure_topics, publish
+from feeds.topics import Topics, ensure_topics
 from tests.feeds.test_codec import SYMBOLS, a_step, same
 
 ROWS = STEP_ROWS_MAX + 10_000

@@ -1,0 +1,122 @@
+"""``serve``: the engine on Kafka."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from engine.cli.kafka import Brokers, Prefix, ensured_shards
+from engine.cli.logs import Level, log_to_stderr
+from engine.cli.markets import Like, Live, live_markets
+from engine.cli.running import ConfigFile, Json, PolicyName, Sets
+
+if TYPE_CHECKING:
+    from engine.engine import Engine
+    from engine.service import Progress
+    from feeds.kafka import KafkaLog
+    from feeds.shard import ShardSettings
+    from feeds.topics import Topics
+
+__all__ = ["Shard", "serve"]
+
+Shard = Annotated[int, Parameter(help="Number of this engine; part of every output's name.")]
+
+
+def serve(
+    *,
+    kafka: Brokers = "localhost:9092",
+    shard: Shard = 0,
+    shards: Annotated[
+        int | None, Parameter(help="Partitions of the ticks; checked, where it is given.")
+    ] = None,
+    config: ConfigFile = None,
+    like: Like = None,
+    sets: Sets = None,
+    policy: PolicyName = None,
+    prefix: Prefix = "",
+    user_blocks_above: Annotated[
+        int | None,
+        Parameter(help="Users of a product beyond whom their NAVs are packed into blocks."),
+    ] = None,
+    once: Annotated[bool, Parameter(negative=(), help="Stop where the publisher ended.")] = False,
+    log_level: Level = "info",
+    json: Json = False,
+) -> int:
+    """The engine on Kafka: ticks and requests in, events and NAVs out, exactly once.
+
+    With several partitions of ticks a shard serves the markets whose symbols fall to its own.
+    Outputs carry (shard, sequence, ordinal). Ends at SIGINT or SIGTERM, after the step in hand.
+    """
+    import asyncio
+
+    from feeds.kafka import KafkaLog
+    from feeds.shard import ShardSettings
+    from feeds.topics import Topics
+    from feeds.user_navs import USER_BLOCKS_ABOVE
+
+    live = live_markets(config, like, sets, policy)
+    access = live.settings.kafka
+    above = user_blocks_above
+    if above is None:
+        above = access.user_blocks_above if access else USER_BLOCKS_ABOVE
+    own = ShardSettings(shard=shard, finite=once, user_blocks_above=above)
+    log_to_stderr(log_level)
+    log = KafkaLog(kafka, security=access)
+    with redirect_stdout(sys.stderr):
+        engine, done = asyncio.run(_serve(log, Topics(prefix), live, own, shards))
+    _tell(shard, engine, done, json=json)
+    return 0
+
+
+def _tell(shard: int, engine: Engine, done: Progress, *, json: bool) -> None:
+    from engine.cli import showing
+
+    told = {
+        "shard": shard,
+        "symbols": list(engine.spec.symbols),
+        "steps": done.mark.step,
+        "sequence": done.mark.sequence,
+        "events": done.events,
+        "replayed": done.replayed,
+        "finished": done.mark.finished,
+        "digest": engine.digest(),
+    }
+    if json:
+        showing.emit_json(told)
+    else:
+        showing.emit(
+            f"shard {shard}: {done.mark.sequence:,} rows in {done.mark.step:,} steps, "
+            f"{done.events:,} events, digest {told['digest']}"
+        )
+
+
+async def _serve(
+    log: KafkaLog, topics: Topics, live: Live, settings: ShardSettings, wanted: int | None
+) -> tuple[Engine, Progress]:
+    import asyncio
+
+    import structlog
+    from msgspec.structs import replace
+
+    from engine.service import serve as served
+    from engine.service import stop_on_signals
+    from engine.valuing import valuation_of
+    from feeds.shard import LogShard
+
+    try:
+        shards = await ensured_shards(log, topics, wanted)
+        spec, _ = live.share(settings.shard, shards)
+        names = list(spec.symbols)
+        structlog.get_logger("levsim").info(
+            "shard.serves", shard=settings.shard, shards=shards, symbols=names
+        )
+        own = replace(settings, config_hash=spec.config_hash)
+        stop = asyncio.Event()
+        with stop_on_signals(stop):
+            opened = LogShard(log, topics, valuation_of(spec), own).open
+            return await served(spec, opened, stop=stop)
+    finally:
+        await log.close()

@@ -1,0 +1,126 @@
+"""Tests of the commands that speak to Kafka: what a user types, sees, and gets as an exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from engine.cli import main
+from feeds.publishing import homes_of
+from tests.brokers import kafka_brokers
+
+__all__ = ["kafka_brokers"]
+
+pytestmark = pytest.mark.kafka
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+BARS = 60
+ROWS = 4 * BARS
+
+
+def klines(start: float) -> str:
+    """An hour of bars."""
+    prices = (start * (1.0 + 0.05 * ((n * 7) % 11 - 5) / 10) for n in range(BARS))
+    return "".join(
+        f"{1_700_000_000_000 + n * 60_000},{p},{p * 1.004},{p * 0.996},{p * 1.001},5,"
+        f"{1_700_000_059_999 + n * 60_000},1,10,1,1,0\n"
+        for n, p in enumerate(prices)
+    )
+
+
+class Typed:
+    """A command that was typed: exit code and what it wrote."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
+        capsys.readouterr()
+        self.code = main(list(arguments))
+        self.out, self.err = capsys.readouterr()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Types = Callable[..., Typed]
+
+
+@pytest.fixture
+def typed(
+    capsys: pytest.CaptureFixture[str],
+    kafka_brokers: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Types:
+    """Types a command for topics of this test's own, in a folder with bars of two markets."""
+    monkeypatch.chdir(tmp_path)
+    for symbol, start in zip(SYMBOLS, (60_000.0, 3_000.0), strict=True):
+        (tmp_path / "bars").mkdir(exist_ok=True)
+        (tmp_path / "bars" / f"{symbol}-1m-um.csv").write_text(klines(start))
+    prefix = f"cli-{uuid4().hex[:8]}."
+
+    def type_it(*arguments: str) -> Typed:
+        return Typed(capsys, *arguments, "--kafka", kafka_brokers, "--prefix", prefix)
+
+    return type_it
+
+
+SETTINGS = ("--set", "output.nav_every=10s", "--like", "bars")
+
+
+def test_topics(typed: Types) -> None:
+    """Missing topics are told of, created, and found right; another count is refused."""
+    missing = typed("topics", "check")
+    assert missing.code == 3
+    assert "ticks does not exist: levsim topics create" in missing.err
+    made = typed("topics", "create", "--shards", "2", "--user-partitions", "4")
+    assert made.code == 0, made.err
+    assert "journal" in made.out
+    assert typed("topics", "check").code == 0
+    refused = typed("topics", "create", "--shards", "3")
+    assert refused.code == 3
+    assert "has 2 partitions, expected 3: the count is for ever" in refused.err
+    told = typed("topics", "check", "--shards", "3", "--json")
+    assert told.code == 3
+    assert len(told.json["faults"]) == 5
+
+
+def test_two_shards(typed: Types, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each shard serves its own markets, all of their rows, and ends as a replay of these alone."""
+    homes = homes_of(SYMBOLS, 2)
+    assert homes == [1, 0]
+    assert typed("topics", "create", "--shards", "2").code == 0
+    sent = typed("publish", "bars", "--speed", "x100000", "--json")
+    assert sent.json["rows"] == 2 * ROWS
+    for symbol, shard in zip(SYMBOLS, homes, strict=True):
+        served = typed("serve", "--shard", str(shard), "--once", "--json", *SETTINGS)
+        assert served.code == 0, served.err
+        assert (served.json["symbols"], served.json["sequence"]) == ([symbol], ROWS)
+        assert f'"symbols": ["{symbol}"]' in served.err
+        alone = Typed(
+            capsys, "run", f"bars/{symbol}-1m-um.csv", "--json", "--no-report", *SETTINGS[:2]
+        )
+        assert served.json["digest"] == alone.json["digest"]
+
+
+def test_wrong_shards(typed: Types) -> None:
+    """A wrong number of shards, or a shard that is not there, is a sentence and exit 3."""
+    assert typed("topics", "create", "--shards", "2").code == 0
+    wrong = typed("serve", "--shards", "3", "--once", *SETTINGS)
+    assert wrong.code == 3
+    assert "has 2 partitions, --shards says 3" in wrong.err
+    away = typed("serve", "--shard", "2", "--once", *SETTINGS)
+    assert away.code == 3
+    assert "numbered from 0 to 1" in away.err
+
+
+def test_wrong_speed(typed: Types) -> None:
+    """A speed that is none is refused before anything is sent."""
+    for speed in ("fast", "x0", "x-1", "2", "xnan"):
+        refused = typed("publish", "bars", "--speed", speed)
+        assert refused.code == 3
+        assert "--speed must be recorded, xN such as x60, or max" in refused.err
