@@ -106,9 +106,19 @@ class KafkaConsumer:
         with translated("poll"):
             polled = await self._consumer.getmany(max_records=records_max, timeout_ms=timeout_ms)
         return [
-            (Place(where.topic, where.partition), cast("Sequence[Record]", records))
+            (_place(where), cast("Sequence[Record]", records))
             for where, records in sorted(polled.items())
         ]
+
+    async def positions(self) -> dict[Place, int]:
+        with translated("positions"):
+            assigned = self._consumer.assignment()
+            return {_place(where): await self._consumer.position(where) for where in assigned}
+
+    async def ends(self) -> dict[Place, int]:
+        with translated("ends"):
+            ends = await self._consumer.end_offsets(list(self._consumer.assignment()))
+        return {_place(where): end for where, end in ends.items()}
 
     def seek(self, place: Place, offset: int) -> None:
         with translated(f"seek {place}"):
@@ -124,6 +134,10 @@ class KafkaConsumer:
         self._clients.discard(self)
         with translated("close"):
             await self._consumer.stop()
+
+
+def _place(where: Any) -> Place:
+    return Place(where.topic, where.partition)
 
 
 def _seen(future: asyncio.Future[Any]) -> None:

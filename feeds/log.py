@@ -175,6 +175,18 @@ class Consumer(Protocol):
             FeedError: if the broker is away.
         """
 
+    async def positions(self) -> dict[Place, int]:
+        """Where reading goes on in each partition: behind all that was returned, and behind the
+        markers that the last polls passed over."""
+
+    async def ends(self) -> dict[Place, int]:
+        """Where each partition ends now for this reader: whoever reads committed records only
+        knows of none beyond it. Once all ``positions`` are there, what there was was read.
+
+        Raises:
+            FeedError: if the broker is away.
+        """
+
     def seek(self, place: Place, offset: int) -> None:
         """The next record read from there is the first at ``offset`` or later."""
 

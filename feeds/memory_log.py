@@ -240,6 +240,17 @@ class _Consumer:
         self._positions[place] = position
         return records
 
+    async def positions(self) -> dict[Place, int]:
+        return dict(self._positions)
+
+    async def ends(self) -> dict[Place, int]:
+        self._log.check()
+        partitions = {place: self._log.broker.partition(place) for place in self._positions}
+        return {
+            place: partition.stable_end() if self._committed else partition.end
+            for place, partition in partitions.items()
+        }
+
     def seek(self, place: Place, offset: int) -> None:
         if place not in self._positions:
             raise FeedError(f"{place} is not assigned", retriable=False)

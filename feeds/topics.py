@@ -50,6 +50,17 @@ class Topics(Struct, frozen=True):
         return f"{self.prefix}nav.users"
 
     @property
+    def nav_latest(self) -> str:
+        """Out: the newest NAVs of each user, keyed by user, compacted; a partition for each of
+        ``nav.users``."""
+        return f"{self.prefix}nav.latest"
+
+    @property
+    def nav_totals(self) -> str:
+        """Out: each user's total, keyed by user; a partition for each of ``nav.users``."""
+        return f"{self.prefix}nav.totals"
+
+    @property
     def dead_letters(self) -> str:
         """Out: what was refused, as it came, keyed by shard."""
         return f"{self.prefix}dead-letters"
@@ -81,6 +92,8 @@ class Topics(Struct, frozen=True):
                 settings=(("cleanup.policy", "compact,delete"),),
             ),
             TopicSpec(self.nav_users, user_partitions),
+            TopicSpec(self.nav_latest, user_partitions, compacted=True),
+            TopicSpec(self.nav_totals, user_partitions),
         ]
 
 

@@ -83,6 +83,31 @@ class ExactlyOnceContract:
         for client in (consumer, heir, old):
             await client.close()
 
+    async def test_read_to_the_end(self, log: Log, topic: str) -> None:
+        """A reader that stands at the end as it was told has read everything committed before it
+        asked: behind markers, behind what was aborted, and before what is open. What is committed
+        later lies behind that end."""
+        producer = await log.producer(f"{topic}-engine")
+        consumer = await log.consumer({Place(topic): 0})
+        assert await consumer.ends() == {Place(topic): 0}
+        seen: list[Record] = []
+        for number in range(4):
+            word = b"%d" % number
+            await write(producer, topic, word, commit=number != 3)
+            ends = await consumer.ends()
+            for _ in range(POLLS_MAX):
+                if await consumer.positions() == ends:
+                    break
+                polled = await consumer.poll(timeout_ms=POLL_MS)
+                seen += [record for _, part in polled for record in part]
+            assert await consumer.positions() == ends
+            assert values(seen) == [b"0", b"1", b"2"][: number + 1]
+        await producer.begin()
+        await producer.send([Outgoing(topic, b"open")])
+        assert await consumer.ends() == await consumer.positions()
+        for client in (consumer, producer):
+            await client.close()
+
     async def test_commit_of_unknown_outcome(self, log: Log, topic: str) -> None:
         """A process that ends while it commits leaves all or nothing, decided once its successor
         has started: two readers at any later time see the same, in every topic."""
