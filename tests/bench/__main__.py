@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import json
 
-from tests.bench import footprint, live, races, replays, streams, users
+from tests.bench import footprint, latency, live, races, replays, streams, users
 from tests.bench.table import Row, Scale, environment, show
 
 BENCHMARKS: Final[dict[str, Callable[[Scale], list[Row]]]] = {
@@ -26,6 +26,7 @@ BENCHMARKS: Final[dict[str, Callable[[Scale], list[Row]]]] = {
     "memory": footprint.memory,
     "start": footprint.start,
     "kafka": streams.streams,
+    "latency": latency.latency,
     "memory50m": footprint.memory50m,
 }
 ON_REQUEST: Final = ("memory50m",)

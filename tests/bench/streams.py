@@ -20,10 +20,11 @@ import numpy as np
 from msgspec import Struct
 
 from engine.engine import EngineSpec
+from engine.errors import InvariantError
 from engine.market import MarketSpec
 from engine.product import ProductSpec
 from engine.sampler import Sampling
-from engine.service import serve
+from engine.service import Progress, serve
 from engine.ticks import Marks, Step
 from engine.units import SECOND_NS
 from engine.valuing import valuation_of
@@ -57,7 +58,11 @@ def a_spec(symbols: tuple[str, ...]) -> EngineSpec:
     return EngineSpec(
         symbols=symbols,
         markets=tuple(
-            MarketSpec(symbol=n, contract=ContractSpec(symbol=name, base=name[:3], quote="USDT"))
+            MarketSpec(
+                symbol=n,
+                contract=ContractSpec(symbol=name, base=name[:3], quote="USDT"),
+                mark_source="mark",
+            )
             for n, name in enumerate(symbols)
         ),
         products=tuple(
@@ -176,14 +181,14 @@ async def bare_confluent(brokers: str, topics: Topics, records: int, form: str) 
     consumer.close()
 
 
-async def served(brokers: str, topics: Topics, spec: EngineSpec) -> int:
-    """The service from the first row to the last; how many steps it made of them."""
+async def served(brokers: str, topics: Topics, spec: EngineSpec) -> Progress:
+    """The service from the first row to the last."""
     log = KafkaLog(brokers)
     valuation = valuation_of(spec)
     settings = ShardSettings(config_hash=spec.config_hash, finite=True)
     _, progress = await serve(spec, LogShard(log, topics, valuation, settings).open)
     await log.close()
-    return progress.mark.step
+    return progress
 
 
 class Spent(Struct):
@@ -206,14 +211,16 @@ async def _contest(brokers: str, rows: int, symbols: int, form: str, rounds: int
     spec, step = a_spec(names), a_tape(rows, symbols)
     records = (-(-rows // BLOCK_ROWS) if form == "block" else rows) + 1
     ours, bare, other = Spent([], []), Spent([], []), Spent([], [])
-    steps = 0
+    done = Progress()
     for turn in range(rounds):
         topics = Topics(f"bench-{form}-{symbols}-{turn}.")
         log = KafkaLog(brokers)
         await published(log, topics, step, names, form)
         await log.close()
         await bare.measure(bare_aiokafka(brokers, topics, records, form))
-        steps = await ours.measure(served(brokers, topics, spec))
+        done = await ours.measure(served(brokers, topics, spec))
+        if done.mark.sequence != rows or done.events < 2 * symbols:
+            raise InvariantError(f"an engine that does nothing proves nothing: {done}")
         await other.measure(bare_confluent(brokers, topics, records, form))
     target = TARGETS[form, symbols]
     share = median(bare.cpu) / median(ours.cpu)
@@ -221,8 +228,8 @@ async def _contest(brokers: str, rows: int, symbols: int, form: str, rounds: int
     what = f"blocks of {BLOCK_ROWS}" if form == "block" else "single msgpack records"
     return Row(
         name="kafka",
-        work=f"{rows // 1_000:,}k ticks of {symbols} symbols in {what}, exactly once ({steps} "
-        "steps), events and NAVs out",
+        work=f"{rows // 1_000:,}k ticks of {symbols} symbols in {what}, exactly once "
+        f"({done.mark.step} steps), {done.events:,} events and NAVs out",
         target=f">= {target:.0%} of bare aiokafka",
         figure=f"{wall:.0%} by the clock, {share:.0%} by process time\n"
         f"ours {rows / median(ours.wall) / 1e6:.2f}M/s, aiokafka "

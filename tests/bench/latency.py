@@ -1,0 +1,220 @@
+"""From a tick to what follows from it: how long until a reader of committed records has it.
+
+Ticks are sent by the clock, each at its own instant, whatever comes back (no coordinated omission):
+an answer that is late makes the next ones no earlier. The service is a process of its own, and the
+broker another; all of them share the machine. A latency runs from the instant at which the tick was
+to be sent to the instant at which the reader held the record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+
+from engine.engine import EngineSpec
+from engine.market import MarketSpec
+from engine.nav import nav_columns, value_users
+from engine.product import ProductSpec
+from engine.sampler import Sampling
+from engine.service import serve
+from engine.units import SECOND_NS
+from engine.venue.contract import ContractSpec
+from feeds import codec
+from feeds.kafka import KafkaLog
+from feeds.log import Log, Outgoing, Place
+from feeds.records import Valuation
+from feeds.shard import LogShard, ShardSettings
+from feeds.topics import Topics, ensure_topics
+from strategies import LeverageBand, MarginFloor
+from tests.bench.table import Row, Scale
+from tests.brokers.apache import apache
+from tests.brokers.distribution import MissingError
+
+__all__ = ["latency"]
+
+RATES: Final = (1_000, 10_000, 50_000)
+SECONDS: Final = 30
+JUDGED: Final = (10_000, 20.0)
+"""DESIGN 9: at 10,000 ticks a second, 99 % of the deleveragings committed within 20 ms."""
+TOOTH_SECONDS: Final = 0.1
+"""The price saws down 12 % and up again: one deleveraging a tooth."""
+SLICE_SECONDS: Final = 0.002
+WARM_SECONDS: Final = 2.0
+SYMBOL: Final = "SAWUSDT"
+NAV_NS: Final = SECOND_NS // 20
+
+
+def a_spec() -> EngineSpec:
+    """A 3x product that is cut at 3.4x and brought back at 2.8x."""
+    return EngineSpec(
+        symbols=(SYMBOL,),
+        markets=(
+            MarketSpec(
+                symbol=0,
+                contract=ContractSpec(symbol=SYMBOL, base="SAW", quote="USDT"),
+                mark_source="mark",
+            ),
+        ),
+        products=(ProductSpec(id="SAW3L", market=0, seed_atoms=10**12),),
+        policies=(
+            (
+                LeverageBand(target=3.0, low=2.8, high=9.0),
+                MarginFloor(max_leverage=3.4, cut_to=3.0),
+            ),
+        ),
+        sampling=Sampling(nav_every_ns=NAV_NS),
+        config_hash="latency",
+    )
+
+
+class Sent(Struct):
+    """When each row was to be sent, by the monotonic clock, and how late the sender itself was."""
+
+    began: float
+    rate: int
+    late_ms_max: float = 0.0
+
+    def at(self, sequence: int) -> float:
+        """The instant of a row."""
+        return self.began + sequence / self.rate
+
+
+def _ticks(rate: int, seconds: float) -> list[bytes]:
+    """Marks of a sawtooth, as msgpack."""
+    rows = int(rate * seconds)
+    phase = (np.arange(rows) / (rate * TOOTH_SECONDS)) % 1.0
+    price = 100.0 - 12.0 * (1.0 - np.abs(2.0 * phase - 1.0))
+    t0 = 1_700_000_000 * SECOND_NS
+    encode = msgspec.msgpack.Encoder().encode
+    gap_ns = SECOND_NS // rate
+    return [encode([2, SYMBOL, t0 + n * gap_ns, p]) for n, p in enumerate(price.tolist())]
+
+
+async def _send(log: Log, topics: Topics, rate: int, seconds: float) -> Sent:
+    """Each slice of ticks when the last of them is due."""
+    header = codec.schema_header(codec.TICK_MSGPACK)
+    records = [Outgoing(topics.ticks, tick, None, header, 0) for tick in _ticks(rate, seconds)]
+    producer = await log.producer()
+    # The first one finds out where the partition lives; the clock starts with the second.
+    await producer.send(records[:1])
+    sent = Sent(time.perf_counter(), rate)
+    size = max(1, int(rate * SLICE_SECONDS))
+    for first in range(1, len(records), size):
+        part = records[first : first + size]
+        due = sent.at(first + len(part) - 1)
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        await producer.send(part)
+        sent.late_ms_max = max(sent.late_ms_max, (time.perf_counter() - due) * 1e3)
+    end = codec.schema_header(codec.END)
+    await producer.send([Outgoing(topics.ticks, codec.encode_json(codec.End(0)), None, end, 0)])
+    await producer.close()
+    return sent
+
+
+async def _receive(log: Log, topics: Topics, done: asyncio.Event) -> dict[str, list[Any]]:
+    """Committed records with the instant at which they were held, until nothing more comes."""
+    consumer = await log.consumer({Place(topics.events): 0, Place(topics.nav): 0})
+    held: dict[str, list[Any]] = {"events": [], "nav": []}
+    quiet = 0
+    while quiet < 10:
+        polled = await consumer.poll(timeout_ms=100)
+        now = time.perf_counter()
+        for place, records in polled:
+            name = place.topic.removeprefix(topics.prefix)
+            held[name] += [(record.value, now) for record in records]
+        quiet = quiet + 1 if done.is_set() and not polled else 0
+    await consumer.close()
+    return held
+
+
+async def _measure(brokers: str, rate: int, seconds: float) -> dict[str, Any]:
+    topics = Topics(f"latency-{rate}.")
+    log = KafkaLog(brokers)
+    await ensure_topics(log, topics)
+    engine = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.bench.latency", brokers, topics.prefix),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        # The session's own marker is the first thing in the journal: then the service is there.
+        journal = await log.consumer({Place(topics.journal): 0})
+        assert await journal.poll(timeout_ms=30_000)
+        await journal.close()
+        await asyncio.sleep(1.0)
+        done = asyncio.Event()
+        receiving = asyncio.create_task(_receive(log, topics, done))
+        sent = await _send(log, topics, rate, seconds)
+        await asyncio.wait_for(engine.wait(), 120)
+        done.set()
+        held = await receiving
+    finally:
+        if engine.returncode is None:
+            engine.kill()
+        await log.close()
+    waits: dict[str, list[float]] = {"deleveraged": [], "nav": []}
+    first = rate * WARM_SECONDS
+    for name, records in held.items():
+        for value, now in records:
+            said = msgspec.json.decode(value)
+            kind = "nav" if name == "nav" else said["event"]
+            if kind in waits and said["sequence"] >= first:
+                waits[kind].append((now - sent.at(said["sequence"])) * 1e3)
+    return {"waits": waits, "late_ms_max": sent.late_ms_max}
+
+
+def _quantiles(waits: list[float]) -> str:
+    p50, p99, p999 = np.percentile(waits, [50.0, 99.0, 99.9])
+    return f"p50 {p50:.1f}, p99 {p99:.1f}, p99.9 {p999:.1f} ms ({len(waits):,})"
+
+
+def latency(scale: Scale) -> list[Row]:
+    """At three rates, one after the other."""
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with apache(Path(folder)) as kafka:
+                for rate in RATES[: 1 if scale.smoke else None]:
+                    seconds = 3.0 if scale.smoke else SECONDS
+                    rows.append(_row(rate, asyncio.run(_measure(kafka.brokers, rate, seconds))))
+        except MissingError as error:
+            return [Row("latency", "the service on Apache Kafka", "", f"not measured: {error}")]
+    return rows
+
+
+def _row(rate: int, found: dict[str, Any]) -> Row:
+    judged, limit_ms = JUDGED
+    waits = found["waits"]["deleveraged"]
+    met = float(np.percentile(waits, 99.0)) <= limit_ms if rate == judged else None
+    return Row(
+        name="latency",
+        work=f"{rate:,} single ticks/s for {SECONDS} s; tick to committed Deleveraged, to "
+        "committed NAV",
+        target=f"p99 <= {limit_ms:g} ms" if rate == judged else "",
+        figure=f"Deleveraged {_quantiles(waits)}\nNAV {_quantiles(found['waits']['nav'])}",
+        met=met,
+        note=f"by the sender's schedule, which it kept within {found['late_ms_max']:.0f} ms; "
+        "broker, service, sender and reader on the same cores",
+        details=found,
+    )
+
+
+async def _serve(brokers: str, prefix: str) -> None:
+    log, spec = KafkaLog(brokers), a_spec()
+    valuation = Valuation(nav_columns, value_users, ["SAW3L"], spec.symbols)
+    settings = ShardSettings(config_hash=spec.config_hash, finite=True)
+    await serve(spec, LogShard(log, Topics(prefix), valuation, settings).open)
+    await log.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(*sys.argv[1:3]))
