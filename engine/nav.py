@@ -38,10 +38,10 @@ def nav_columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
         (quote atoms per unit), ``units`` (steps), ``leverage`` (nan where NAV <= 0), ``mark_price``
         and one column per cause, quote atoms.
     """
-    parts = [_rows(block) for block in blocks if len(block)]
-    if not parts:
+    blocks = [block for block in blocks if len(block)]
+    if not blocks:
         return {name: np.empty(0, dtype) for name, dtype in _COLUMNS.items()}
-    return {name: np.concatenate([part[name] for part in parts]) for name in _COLUMNS}
+    return _columns(blocks)
 
 
 _COLUMNS: Final[dict[str, str]] = {
@@ -80,34 +80,74 @@ def _versions(block: NavBlock) -> tuple[F64, I64, I64 | None]:
     return line, parts, version
 
 
-def _rows(block: NavBlock) -> dict[str, np.ndarray[Any, Any]]:
-    samples, count = len(block.ts_ns), len(block.products)
-    line, parts, version = _versions(block)
-    if version is None:
-        version = np.broadcast_to(np.arange(count), (samples, count))
+def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
+    """All blocks at once: a step of many markets has many blocks of few samples."""
+    samples = np.array([len(block.ts_ns) for block in blocks])
+    counts = np.array([len(block.products) for block in blocks]).repeat(samples)
+    line, parts, version = _all_versions(blocks, samples)
+    ts_ns = np.concatenate([block.ts_ns for block in blocks]).repeat(counts)
+    marks = np.concatenate([block.mark for block in blocks]).repeat(counts)
+    sequence = np.concatenate([block.sequence for block in blocks])
+    first = (counts.cumsum() - counts).repeat(counts)
+    place = np.arange(len(first)) - first
+    products = [np.tile(np.array(block.products, np.int32), len(block.ts_ns)) for block in blocks]
     intercept, slope, since = (line[:, column].take(version) for column in range(3))
-    mark = block.mark[:, None]
-    exposure = slope * mark
+    exposure = slope * marks
     nav = intercept + exposure
     units = parts[:, 0].take(version)
     with np.errstate(divide="ignore", invalid="ignore"):
         per_unit = np.where(units > 0, nav * UNIT_STEPS / units, 0.0)
         leverage = np.where(nav > 0.0, exposure / nav, np.nan)
     rows: dict[str, np.ndarray[Any, Any]] = {
-        "ts_ns": np.repeat(block.ts_ns, count),
-        "product": np.tile(np.array(block.products, np.int32), samples),
-        "sequence": np.repeat(block.sequence, count),
-        "ordinal": (block.ordinals()[:, None] + np.arange(count)).ravel(),
-        "nav_atoms": nav.ravel(),
-        "nav_per_unit": per_unit.ravel(),
-        "units": units.ravel(),
-        "leverage": leverage.ravel(),
-        "mark_price": np.repeat(block.mark, count),
+        "ts_ns": ts_ns,
+        "product": np.concatenate(products),
+        "sequence": sequence.repeat(counts),
+        "ordinal": _ordinals(blocks, samples, sequence).repeat(counts) + place,
+        "nav_atoms": nav,
+        "nav_per_unit": per_unit,
+        "units": units,
+        "leverage": leverage,
+        "mark_price": marks,
     }
-    for place, cause in enumerate(ATTRIBUTION):
-        closed = parts[:, 1 + place].astype(np.float64).take(version)
-        rows[cause] = (closed + slope * (mark - since) if cause == "price" else closed).ravel()
+    for number, cause in enumerate(ATTRIBUTION):
+        closed = parts[:, 1 + number].astype(np.float64).take(version)
+        rows[cause] = closed + slope * (marks - since) if cause == "price" else closed
     return rows
+
+
+def _all_versions(blocks: list[NavBlock], samples: I64) -> tuple[F64, I64, I64]:
+    """All lines and parts of all blocks, and which of them holds in each row."""
+    lines: list[Any] = []
+    parts: list[Any] = []
+    version: list[Any] = []
+    known = 0
+    for block, rows in zip(blocks, samples.tolist(), strict=True):
+        line, part, own = _versions(block)
+        count = len(block.products)
+        plain = np.tile(np.arange(known, known + count), rows)
+        version.append(plain if own is None else own.ravel() + known)
+        lines.append(line)
+        parts.append(part)
+        known += len(line)
+    return np.concatenate(lines), np.concatenate(parts), np.concatenate(version)
+
+
+def _ordinals(blocks: list[NavBlock], samples: I64, sequence: I64) -> I64:
+    """Shape (all samples,): `NavBlock.ordinals` of each block, one after the other."""
+    ends = samples.cumsum()
+    begins = ends - samples
+    counted = np.arange(len(sequence))
+    fresh = np.ones(len(sequence), bool)
+    fresh[1:] = sequence[1:] != sequence[:-1]
+    fresh[begins] = True
+    rank = counted - np.maximum.accumulate(np.where(fresh, counted, 0))
+    base, stride, offset = (
+        np.array([getattr(block, name) for block in blocks]).repeat(samples)
+        for name in ("base", "stride", "offset")
+    )
+    first = sequence == sequence[begins].repeat(samples)
+    ordinals: I64 = rank * stride + offset + np.where(first, base, 0)
+    return ordinals
 
 
 def worth_of(block: UserNavBlock, units: I64, product: str) -> I64:

@@ -33,8 +33,9 @@ from feeds import codec
 from feeds.blocks import encode_block
 from feeds.kafka import KafkaLog
 from feeds.log import Outgoing
+from feeds.publishing import tick_messages
 from feeds.shard import LogShard, ShardSettings
-from feeds.topics import Topics, ensure_topics, tick_messages
+from feeds.topics import Topics, ensure_topics
 from strategies import LeverageBand
 from tests.bench.table import Row, Scale
 from tests.brokers.apache import apache
