@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from engine.events import Malformed
 from engine.ticks import Bbo, Kind, Step, Table, Trades
 from engine.units import SECOND_NS
 from feeds.inspection import Inspection, Stretch, SymbolInspection
@@ -181,6 +182,8 @@ class Inspector:
         """Count one step."""
         self._rows += len(step)
         for _, message in step.messages:
+            if not isinstance(message, Malformed):
+                continue
             if not self._malformed:
                 self._malformed_first = message.detail
             self._malformed += 1

@@ -7,6 +7,7 @@ needs neither end offsets nor a belief about which offsets hold records.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
@@ -140,6 +141,34 @@ class Journal:
             for record in await read_until(self._log, self.place, first, marker)
             if record.offset < marker
         ]
+
+    async def follow(self) -> AsyncIterator[StepCommitted]:
+        """All steps that are in the log by now, from the first one.
+
+        Raises:
+            SnapshotError: if one is missing or cannot be read.
+        """
+        start, _ = await self._log.bounds(self.place)
+        consumer = await self._log.consumer({self.place: start})
+        try:
+            end, empty, step = (await consumer.ends())[self.place], 0, 0
+            while (await consumer.positions())[self.place] < end:
+                polled = await consumer.poll(timeout_ms=_POLL_MS)
+                empty = 0 if polled else empty + 1
+                if empty > _EMPTY_POLLS_MAX:
+                    raise FeedError(f"{self.place}: nothing comes up to its end, offset {end}")
+                for record in (record for _, records in polled for record in records):
+                    entry, offset = self._decoded(record), record.offset
+                    if isinstance(entry, StepCommitted):
+                        step += 1
+                        if entry.mark.step != step:
+                            raise SnapshotError(
+                                f"{self.place} offset {offset}: step {entry.mark.step}, expected "
+                                f"{step}; the journal was cut. Keep it without a time limit"
+                            )
+                        yield entry
+        finally:
+            await consumer.close()
 
     def _decoded(self, record: Record) -> Entry:
         where, value = f"{self.place} offset {record.offset}", record.value or b""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from engine.errors import InputError
-from engine.events import Malformed
+from engine.events import Malformed, Message
 from engine.ticks import TABLES, Kind, Step, Table
 from feeds.bars import Bars
 from feeds.formats.format import Block, Content, malformed_block
@@ -25,7 +25,9 @@ from feeds.parquet_schema import (
     BAR_COLUMNS,
     KEY,
     MALFORMED,
+    MESSAGE,
     SCHEMA,
+    STRANGER,
     VERSION,
     Metadata,
     SectionInfo,
@@ -33,6 +35,9 @@ from feeds.parquet_schema import (
 )
 
 __all__ = ["LevsimParquet"]
+
+_MESSAGES: Final = msgspec.json.Decoder(Message)
+_ONE_AND_STRANGER: Final = 2
 
 
 class LevsimParquet:
@@ -81,6 +86,7 @@ class LevsimParquet:
         section: SectionInfo = content.detail
         groups = range(*section.row_groups)
         places = {market.symbol: place for place, market in enumerate(section.markets)}
+        places[STRANGER] = -1
         try:
             with pq.ParquetFile(
                 content.path,
@@ -108,7 +114,7 @@ def _columns_of(names: Sequence[str]) -> list[str]:
     for name in names:
         if name == BAR:
             wanted |= set(BAR_COLUMNS)
-        elif name == MALFORMED:
+        elif name in (MALFORMED, MESSAGE):
             wanted.add("detail")
         else:
             wanted |= set(column_of(Kind[name.upper()]).values())
@@ -124,20 +130,23 @@ def _decoded(batch: pa.RecordBatch, places: dict[str, int]) -> Iterator[Block]:
         yield from _bar_runs(batch, kinds, names, places)
         return
     tables: dict[Kind, Table] = {}
-    messages: list[tuple[int, Malformed]] = []
+    messages: list[tuple[int, Message]] = []
     for code, name in enumerate(names):
         every = bool((kinds == code).all())
         rows: Any = slice(None) if every else np.flatnonzero(kinds == code)
         if not every and not len(rows):
             continue
-        if name == MALFORMED:
+        if name in (MALFORMED, MESSAGE):
             times, details = _raw(batch, "ts_ns"), batch.column("detail")
             for row in range(count) if every else rows.tolist():
                 detail = details[row].as_py() or ""
-                messages.append((row, Malformed(ts_ns=int(times[row]), detail=detail)))
+                bad = name == MALFORMED
+                told = Malformed(ts_ns=int(times[row]), detail=detail) if bad else _message(detail)
+                messages.append((row, told))
             continue
         own = place[symbols[rows]]
-        symbol = int(own[0]) if len(places) == 1 else own
+        one = len(places) == _ONE_AND_STRANGER and STRANGER not in known
+        symbol = int(own[0]) if one else own
         kind = Kind[name.upper()]
         values = {ours: _raw(batch, column)[rows] for ours, column in column_of(kind).items()}
         tables[kind] = TABLES[kind](
@@ -147,6 +156,7 @@ def _decoded(batch: pa.RecordBatch, places: dict[str, int]) -> Iterator[Block]:
             ingest_ns=_ingest(batch.column("ingest_ns"), rows),
             **values,
         )
+    messages.sort(key=lambda pair: pair[0])
     ordered = tuple(tables[kind] for kind in sorted(tables))
     yield Step(first=0, end=count, tables=ordered, messages=tuple(messages))
 
@@ -174,6 +184,14 @@ def _codes(array: Any) -> tuple[Any, list[str]]:
     return array.indices.fill_null(0).to_numpy(zero_copy_only=False), array.dictionary.to_pylist()
 
 
+def _message(detail: str) -> Message:
+    try:
+        message: Message = _MESSAGES.decode(detail)
+    except msgspec.DecodeError as error:
+        raise InputError(f"a message of the recording cannot be read: {error}") from None
+    return message
+
+
 def _raw(batch: pa.RecordBatch, name: str) -> Any:
     """The column's values as they lie, nulls as whatever is there: only rows of the kind are looked
     at."""
@@ -186,7 +204,7 @@ def _raw(batch: pa.RecordBatch, name: str) -> Any:
 def _ingest(array: Any, rows: Any) -> Any:
     if array.null_count == len(array):
         return None
-    if array.null_count and not array.is_valid().to_numpy(zero_copy_only=False)[rows][0]:
+    if array.null_count and not array.is_valid().to_numpy(zero_copy_only=False)[rows].all():
         return None
     return np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array)][
         rows

@@ -23,9 +23,11 @@ __all__ = [
     "BAR_COLUMNS",
     "KEY",
     "MALFORMED",
+    "MESSAGE",
     "NAMES",
     "ROW_GROUP_ROWS",
     "SCHEMA",
+    "STRANGER",
     "VERSION",
     "Metadata",
     "SectionInfo",
@@ -37,7 +39,11 @@ KEY: Final = b"levsim"
 VERSION: Final = 1
 BAR: Final = "bar"
 MALFORMED: Final = "malformed"
-NAMES: Final = (*(kind.name.lower() for kind in Kind), BAR, MALFORMED)
+MESSAGE: Final = "message"
+"""A request among the ticks, in its place; ``detail`` is its JSON."""
+NAMES: Final = (*(kind.name.lower() for kind in Kind), BAR, MALFORMED, MESSAGE)
+STRANGER: Final = ""
+"""The symbol of rows whose symbol nobody knew; the heart refuses them again."""
 _TEXT: Final = pa.dictionary(pa.int32(), pa.string())
 BAR_COLUMNS: Final = {
     "end_ns": "end_ns",

@@ -20,9 +20,11 @@ from feeds.parquet_schema import (
     BAR_COLUMNS,
     KEY,
     MALFORMED,
+    MESSAGE,
     NAMES,
     ROW_GROUP_ROWS,
     SCHEMA,
+    STRANGER,
     VERSION,
     Metadata,
     SectionInfo,
@@ -119,12 +121,11 @@ def _encoded(block: Block, symbols: Sequence[str]) -> tuple[pa.Table, set[str]]:
             for name, column in column_of(table.KIND).items():
                 sheet.put(column, rows, getattr(table, name))
         for sequence, message in block.messages:
-            if not isinstance(message, Malformed):
-                raise TypeError(f"a recording holds no {type(message).__name__}")
-            row = np.array([sequence - block.first])
-            sheet.name(row, MALFORMED, -1)
+            row, bad = np.array([sequence - block.first]), isinstance(message, Malformed)
+            sheet.name(row, MALFORMED if bad else MESSAGE, -1)
             sheet.put("ts_ns", row, message.ts_ns)
-            sheet.details[int(row[0])] = message.detail
+            detail = message.detail if bad else msgspec.json.encode(message).decode()
+            sheet.details[int(row[0])] = detail
     return sheet.table(symbols), sheet.present
 
 
@@ -152,13 +153,22 @@ class _Sheet:
         held[rows] = values
         null[rows] = False
 
+    def _symbols(self, symbols: Sequence[str]) -> pa.Array:
+        """Rows of tables have a symbol, known or not; the others have none."""
+        without = np.isin(self._kind, (NAMES.index(MALFORMED), NAMES.index(MESSAGE)))
+        unknown = (self._symbol < 0) & ~without
+        if not unknown.any():
+            return _dictionary(np.maximum(self._symbol, 0), self._symbol < 0, symbols)
+        codes = np.where(unknown, len(symbols), np.maximum(self._symbol, 0))
+        return _dictionary(codes, without, [*symbols, STRANGER])
+
     def table(self, symbols: Sequence[str]) -> pa.Table:
         arrays = []
         for field in SCHEMA:
             if field.name == "kind":
                 array = _dictionary(self._kind, None, NAMES)
             elif field.name == "symbol":
-                array = _dictionary(np.maximum(self._symbol, 0), self._symbol < 0, symbols)
+                array = self._symbols(symbols)
             elif field.name == "detail":
                 texts = [self.details.get(i) for i in range(self.rows)] if self.details else None
                 array = pa.array(texts, field.type) if texts else pa.nulls(self.rows, field.type)

@@ -68,7 +68,7 @@ class _Input(Struct, frozen=True):
     def blocks(self, rows: int, gauge: Gauge) -> Iterator[Block]:
         """Blocks with the recording's symbols, times of receipt only where all inputs of the kind
         have them."""
-        places = np.array(self.places, np.int32)
+        places = np.array([*self.places, -1], np.int32)  # index -1: an unknown symbol
         for block in self.format.blocks(self.chain, rows, gauge):
             if isinstance(block, Bars):
                 yield _rebars(block, self.places[block.symbol])
@@ -80,7 +80,7 @@ class _Input(Struct, frozen=True):
         for table in step.tables:
             symbol = table.symbol
             one = isinstance(symbol, int)
-            columns: dict[str, Any] = {"symbol": self.places[symbol] if one else places[symbol]}
+            columns: dict[str, Any] = {"symbol": int(places[symbol]) if one else places[symbol]}
             if table.KIND in self.stripped:
                 columns["ingest_ns"] = None
             tables.append(table.replaced(**columns))

@@ -42,6 +42,7 @@ _COMMANDS: Final = {
     "serve": ("serving:serve", "The engine on Kafka: ticks and requests in, events and NAVs out."),
     "topics create": ("topics:create", "Create the topics that are missing."),
     "topics check": ("topics:check", "Compare the topics with what they must be."),
+    "record": ("taping:record", "What an engine took from Kafka, as one Parquet recording."),
     "conform": ("conforming:conform", "Work out the known answers of a file of vectors."),
 }
 _GROUPS: Final = {

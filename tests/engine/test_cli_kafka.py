@@ -124,3 +124,24 @@ def test_wrong_speed(typed: Types) -> None:
         refused = typed("publish", "bars", "--speed", speed)
         assert refused.code == 3
         assert "--speed must be recorded, xN such as x60, or max" in refused.err
+
+
+CONFIG = """
+[[markets]]
+symbol = "BTCUSDT"
+mark = "last"
+"""
+
+
+def test_record(typed: Types, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was served is recorded, and the file runs to the digest of the live engine."""
+    (tmp_path / "live.toml").write_text(CONFIG)
+    assert typed("publish", "bars/BTCUSDT-1m-um.csv", "--form", "msgpack").code == 0
+    served = typed("serve", "-c", "live.toml", "--once", "--json")
+    assert (served.code, served.json["sequence"]) == (0, ROWS), served.err
+    taped = typed("record", "-c", "live.toml", "--out", "tape/day.parquet", "--json")
+    assert taped.code == 0, taped.err
+    assert (taped.json["rows"], taped.json["finished"]) == (ROWS, True)
+    again = Typed(capsys, "run", "tape/day.parquet", "-c", "live.toml", "--json", "--no-report")
+    assert again.json["digest"] == served.json["digest"]
+    assert sum(again.json["events"].values()) > 10
