@@ -354,6 +354,13 @@ def test_publish_and_serve(folder: Path, typed: Any, kafka_brokers: str) -> None
     assert (served.json["sequence"], served.json["finished"]) == (480, True)
     replayed = typed("run", DATA, "--json", "--no-report", *settings).json
     assert served.json["digest"] == replayed["digest"]
+    reached = ("--kafka", kafka_brokers, "--prefix", "cli.")
+    fanned_out = typed("fanout", *reached, "--users", "0..0", "--once", "--json")
+    assert fanned_out.code == 0, fanned_out.err
+    assert fanned_out.json["refused"] == 0
+    for users in ("0..1", "1", "1..0", "a..b", "-1", "0.."):
+        refused = typed("fanout", *reached, "--users", users)
+        assert (refused.code, "--users" in refused.err) == (3, True), users
 
 
 # The process --------------------------------------------------------------------------
