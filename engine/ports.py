@@ -54,12 +54,15 @@ class DeadLetter(Struct, frozen=True, gc=False):
 class Batch(Struct, frozen=True):
     """What a source hands over at once; bounded in rows. ``ranges`` are counted in the input's own
     offsets. A batch without ranges says that nothing came for a while; ``ended`` names the inputs
-    that will bring no more."""
+    that will bring no more. For metrics only: ``written_ms`` is when the last record of each range
+    was written, ``decode_seconds`` what it took to make rows of them."""
 
     step: Step
     ranges: tuple[Range, ...] = ()
     dead_letters: tuple[DeadLetter, ...] = ()
     ended: tuple[str, ...] = ()
+    written_ms: tuple[int, ...] = ()
+    decode_seconds: float = 0.0
 
 
 class Mark(Struct, frozen=True, array_like=True, gc=False):

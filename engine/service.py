@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -18,10 +19,10 @@ from typing import Any, Final
 
 import structlog
 from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from engine.engine import Engine, EngineSpec
 from engine.errors import FeedError, ReplayMismatchError
-from engine.events import Deleveraged, Rebalanced
 from engine.ports import Batch, Mark, Range, Session, Taken
 from engine.snapshot import restore, state_digest
 from engine.steps import End, Observer, Pace, Steps
@@ -203,11 +204,12 @@ class _Service:
         self.progress.positions.update({run.input: run.end for run in ranges})
 
     def _tell(self, taken: Taken) -> None:
+        events = log.is_enabled_for(logging.INFO)
         for _, outputs in taken.parts:
             self.progress.events += len(outputs.events)
             for event in outputs.events:
-                if isinstance(event, Rebalanced | Deleveraged):
-                    _tell_event(event)
+                if events:
+                    log.info(str(event.__struct_config__.tag), **asdict(event))
         log.debug("step", parts=len(taken.parts), **_told(taken.mark))
 
 
@@ -225,18 +227,6 @@ def _compare(mark: Mark, engine: Engine) -> None:
 
 def _told(mark: Mark) -> dict[str, Any]:
     return {"step": mark.step, "sequence": mark.sequence, "clock_ns": mark.clock_ns}
-
-
-def _tell_event(event: Rebalanced | Deleveraged) -> None:
-    log.info(
-        "deleveraged" if isinstance(event, Deleveraged) else "rebalanced",
-        product=event.product,
-        reason=event.reason,
-        leverage_before=event.leverage_before,
-        leverage_after=event.leverage_after,
-        sequence=event.sequence,
-        ts_ns=event.ts_ns,
-    )
 
 
 def _cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

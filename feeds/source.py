@@ -6,7 +6,10 @@ from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from operator import attrgetter
+from time import perf_counter
 from typing import Final
+
+from msgspec.structs import replace
 
 from engine.errors import FeedError, SnapshotError
 from engine.ports import Batch, Range
@@ -75,17 +78,22 @@ class LogSource:
             self._pending.extend(await self._poll())
         builder = StepBuilder(self._codec, sequence)
         ranges: list[Range] = []
+        written_ms: list[int] = []
+        began = perf_counter()
         while self._pending:
             place, records = self._pending.popleft()
             taken = builder.take(self._names[place], records)
             if taken:
                 end = records[taken - 1].offset + 1
                 ranges.append(Range(self._names[place], records[0].offset, end))
+                written_ms.append(records[taken - 1].timestamp)
                 self._positions[place] = end
             if taken < len(records):
                 self._pending.appendleft((place, records[taken:]))
                 break
-        return self._batch(builder, tuple(ranges))
+        batch = self._batch(builder, tuple(ranges))
+        seconds = perf_counter() - began
+        return replace(batch, written_ms=tuple(written_ms), decode_seconds=seconds)
 
     async def again(self, sequence: int, ranges: Sequence[Range]) -> AsyncIterator[Batch]:
         """The rows of journalled ranges once more, in bounded batches without ranges.

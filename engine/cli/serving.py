@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from contextlib import redirect_stdout
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
@@ -16,11 +17,17 @@ from engine.cli.running import ConfigFile, Json, PolicyName, Sets
 if TYPE_CHECKING:
     from engine.engine import Engine
     from engine.service import Progress
+    from engine.steps import Observer
+    from engine.web.metrics import Metrics
     from feeds.kafka import KafkaLog
+    from feeds.log import Log
     from feeds.shard import ShardSettings
     from feeds.topics import Topics
 
 __all__ = ["Shard", "serve"]
+
+LAG_SECONDS: Final = 2.0
+"""Between two looks at where the inputs end."""
 
 Shard = Annotated[int, Parameter(help="Number of this engine; part of every output's name.")]
 
@@ -42,6 +49,10 @@ def serve(
         Parameter(help="Users of a product beyond whom their NAVs are packed into blocks."),
     ] = None,
     once: Annotated[bool, Parameter(negative=(), help="Stop where the publisher ended.")] = False,
+    metrics: Annotated[
+        int | None,
+        Parameter(help="Port of /metrics, /healthz and /readyz on 127.0.0.1; 0 takes a free one."),
+    ] = None,
     log_level: Level = "info",
     json: Json = False,
 ) -> int:
@@ -66,7 +77,7 @@ def serve(
     log_to_stderr(log_level)
     log = KafkaLog(kafka, security=access)
     with redirect_stdout(sys.stderr):
-        engine, done = asyncio.run(_serve(log, Topics(prefix), live, own, shards))
+        engine, done = asyncio.run(_serve(log, Topics(prefix), live, own, shards, metrics))
     _tell(shard, engine, done, json=json)
     return 0
 
@@ -94,7 +105,12 @@ def _tell(shard: int, engine: Engine, done: Progress, *, json: bool) -> None:
 
 
 async def _serve(
-    log: KafkaLog, topics: Topics, live: Live, settings: ShardSettings, wanted: int | None
+    log: KafkaLog,
+    topics: Topics,
+    live: Live,
+    settings: ShardSettings,
+    wanted: int | None,
+    port: int | None,
 ) -> tuple[Engine, Progress]:
     import asyncio
 
@@ -115,8 +131,62 @@ async def _serve(
         )
         own = replace(settings, config_hash=spec.config_hash)
         stop = asyncio.Event()
+        opened = LogShard(log, topics, valuation_of(spec), own).open
         with stop_on_signals(stop):
-            opened = LogShard(log, topics, valuation_of(spec), own).open
-            return await served(spec, opened, stop=stop)
+            async with _watched(log, topics, settings.shard, port) as observer:
+                return await served(spec, opened, stop=stop, observer=observer)
     finally:
         await log.close()
+
+
+@asynccontextmanager
+async def _watched(
+    log: Log, topics: Topics, shard: int, port: int | None
+) -> AsyncIterator[Observer | None]:
+    """An observer with its pages, told now and then where the inputs end."""
+    import asyncio
+
+    import structlog
+
+    from engine.web.metrics import Metrics
+    from engine.web.probes import LOOPBACK, probes
+    from feeds.log import ProducerFencedError
+
+    if port is None:
+        yield None
+        return
+    metrics = Metrics(shard, fenced=ProducerFencedError)
+    with probes(metrics, port) as found:
+        pages = f"http://{LOOPBACK}:{found}"
+        structlog.get_logger("levsim").info("metrics.served", port=found, metrics=pages)
+        watching = asyncio.create_task(_watch_ends(log, topics, shard, metrics))
+        try:
+            yield metrics
+        finally:
+            watching.cancel()
+            await asyncio.wait({watching})
+
+
+async def _watch_ends(log: Log, topics: Topics, shard: int, metrics: Metrics) -> None:
+    """A broker that is away is the service's affair; the lag is told again when it is back."""
+    import asyncio
+
+    from engine.errors import FeedError
+    from feeds.log import Place
+
+    places = [Place(topic, shard) for topic in (topics.ticks, topics.requests, topics.admin)]
+    names = {place: str(place).removeprefix(topics.prefix) for place in places}
+    while True:
+        try:
+            starts = {place: (await log.bounds(place))[0] for place in places}
+            consumer = await log.consumer(starts)
+            try:
+                consumer.pause(places)
+                while True:
+                    ends = await consumer.ends()
+                    metrics.ends({names[place]: end for place, end in ends.items()})
+                    await asyncio.sleep(LAG_SECONDS)
+            finally:
+                await consumer.close()
+        except FeedError:
+            await asyncio.sleep(LAG_SECONDS)

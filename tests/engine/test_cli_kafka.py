@@ -137,8 +137,15 @@ def test_record(typed: Types, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     """What was served is recorded, and the file runs to the digest of the live engine."""
     (tmp_path / "live.toml").write_text(CONFIG)
     assert typed("publish", "bars/BTCUSDT-1m-um.csv", "--form", "msgpack").code == 0
-    served = typed("serve", "-c", "live.toml", "--once", "--json")
+    served = typed("serve", "-c", "live.toml", "--once", "--json", "--metrics", "0")
     assert (served.code, served.json["sequence"]) == (0, ROWS), served.err
+    lines = [json.loads(line) for line in served.err.splitlines()]
+    said = {line["event"] for line in lines}
+    assert {"shard.serves", "metrics.served", "service.started", "product_launched"} <= said
+    assert {"order_sent", "order_filled", "service.stopped"} <= said
+    (pages,) = (line for line in lines if line["event"] == "metrics.served")
+    assert pages["metrics"] == f"http://127.0.0.1:{pages['port']}"
+    assert "step" not in said
     taped = typed("record", "-c", "live.toml", "--out", "tape/day.parquet", "--json")
     assert taped.code == 0, taped.err
     assert (taped.json["rows"], taped.json["finished"]) == (ROWS, True)

@@ -1,0 +1,1 @@
+"""What the service tells machines over HTTP, on loopback."""
