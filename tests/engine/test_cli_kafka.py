@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from engine.cli import main
+from engine.cli.doctor import here
 from feeds.publishing import homes_of
 from tests.brokers import kafka_brokers
 
@@ -152,3 +153,44 @@ def test_record(typed: Types, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     again = Typed(capsys, "run", "tape/day.parquet", "-c", "live.toml", "--json", "--no-report")
     assert again.json["digest"] == served.json["digest"]
     assert sum(again.json["events"].values()) > 10
+
+
+def test_doctor(typed: Types, capsys: pytest.CaptureFixture[str]) -> None:
+    """Missing topics and a broker that is away are told with what to do; with all there is, all is
+    well."""
+    sick = typed("doctor", "--json")
+    assert sick.code == 1
+    checks = {check["check"]: check for check in sick.json["checks"]}
+    assert [name for name, check in checks.items() if not check["ok"]] == ["topics"]
+    assert "levsim topics create" in checks["topics"]["said"]
+    assert typed("topics", "create").code == 0
+    well = typed("doctor")
+    assert well.code == 0, well.out
+    assert [line.split()[:2] for line in well.out.splitlines()] == [
+        ["ok", name]
+        for name in ("python", "packages", "clock", "disk", "broker", "topics", "transactions")
+    ]
+    away = Typed(capsys, "doctor", "--kafka", "127.0.0.1:1", "--json")
+    assert away.code == 1
+    assert away.json["checks"][-1]["check"] == "broker"
+    assert "kafka connect" in away.json["checks"][-1]["said"]
+
+
+def test_doctor_fences_nobody(typed: Types) -> None:
+    """An engine that serves goes on while somebody looks after its health: the transactional id of
+    the check is another one."""
+    assert typed("topics", "create").code == 0
+    assert "levsim-doctor" in typed("doctor").out
+
+
+def test_doctor_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk and a clock that was never set are told of."""
+    full = type("Usage", (), {"free": 5})()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: full)
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    found = {finding.check: finding for finding in here(tmp_path)}
+    assert "make room" in found["disk"].said
+    assert "set it" in found["clock"].said
+    assert not found["disk"].ok
+    assert not found["clock"].ok
+    assert found["python"].ok
