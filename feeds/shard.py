@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct
@@ -197,13 +198,14 @@ class LogSink:
         past.ended.update(name for batch, _ in taken.parts for name in batch.ended)
         ended = tuple(sorted(past.ended))
         await self._producer.begin()
-        for portion in _portions(self._recorder.records(taken)):
-            await self._producer.send(portion)
         snapshot = past.snapshot
         if taken.snapshot is not None:
             snapshot = await self._keep(taken.mark, taken.snapshot, ended)
         entry = StepCommitted(taken.mark, taken.ranges, self._settings.config_hash, ended, snapshot)
-        (past.journal,) = await self._producer.send([self._journal.record(entry)])
+        # The entry goes with the last of the outputs: each send waits for the broker once more.
+        records = chain(self._recorder.records(taken), [self._journal.record(entry)])
+        for portion in _portions(records):
+            *_, past.journal = await self._producer.send(portion)
         await self._producer.commit()
         if taken.snapshot is not None and past.snapshot is not None:
             await self._snapshots.prune(past.snapshot.first)

@@ -52,7 +52,9 @@ class Synthetic:
 
     def __init__(self, seed: int = SEED) -> None:
         self.seed = seed
-        self.symbols = (SymbolInfo("BTCUSDT", "BTC", "USDT", "linear", 1.0, _KINDS),)
+        self.symbols = (
+            SymbolInfo("BTCUSDT", "BTC", "USDT", "linear", 1.0, _KINDS, decade=10_000.0),
+        )
 
     @cached_property
     def inputs(self) -> tuple[InputFile, ...]:

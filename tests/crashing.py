@@ -97,7 +97,8 @@ class CrashingLog:
         await self.log.close()
 
     def kind(self, records: Sequence[Outgoing]) -> str:
-        """What is sent: outputs, the chunks of a snapshot, or an entry of the journal."""
+        """What is sent: outputs with their entry of the journal, the chunks of a snapshot, or a
+        marker of the journal alone."""
         topics = {record.topic for record in records}
         if topics == {self.topics.snapshots}:
             return "snapshot"

@@ -196,7 +196,9 @@ async def test_any_error_of_the_producer_is_recovered_from(
         shards.append(Faulty(shard, lambda called: when if due(called) else None))
         return shards[0]
 
-    engine, progress = await served(log, topics, wrap=wrap)
+    engine, progress = await served(
+        log, topics, wrap=wrap, pace=replace(QUICK, snapshot_steps=1_000)
+    )
     (await Audit.read(log, topics)).check(Replayed(market))
     assert engine.digest() == Replayed(market).digest
     assert shards[0].sessions > 2

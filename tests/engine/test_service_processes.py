@@ -131,7 +131,7 @@ async def test_killed_again_and_again(
 async def test_a_zombie_is_fenced(stage: Stage, expected: Replayed) -> None:
     """An engine that slept in the middle of a transaction while another one took over wakes up
     fenced: it exits and has written nothing that anybody sees."""
-    zombie = stage.process("--at", "send.journal.before:3", "--pause")
+    zombie = stage.process("--at", "send.outputs.after:3", "--pause")
     await asyncio.to_thread(os.waitpid, zombie.pid, os.WUNTRACED)
     try:
         other = Stage(stage.brokers, Path(stage._told.parent) / "other")
@@ -154,7 +154,7 @@ async def test_the_broker_dies(
     itself or is started again, as a supervisor does, and nothing is lost or said twice."""
     stage = Stage(apache_kafka.brokers, tmp_path)
     await stage.set()
-    engine = stage.process("--at", "send.journal.before:3", "--pause")
+    engine = stage.process("--at", "send.outputs.after:3", "--pause")
     await asyncio.to_thread(os.waitpid, engine.pid, os.WUNTRACED)
     apache_kafka.kill()
     engine.send_signal(signal.SIGCONT)

@@ -154,6 +154,7 @@ async def test_transaction_over_tls(
     """A transaction is written and read over TLS by a user who proved a password or a certificate;
     with every log at its most talkative, the password is nowhere."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="aiokafka")  # which our command silences
     topic = await a_topic(operator)
     if way == "mutual TLS":
         security = Security(

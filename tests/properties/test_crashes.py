@@ -80,7 +80,7 @@ async def test_killed_at_every_point(point: str, expected: Replayed) -> None:
     ]
     assert deaths.count(point) >= 2
     aborted = (await audited(broker, topics, expected)).aborted
-    assert aborted > 0 or not point.startswith(("send.outputs.half", "send.journal", "commit.b"))
+    assert aborted > 0 or not point.startswith(("send.outputs.half", "send.outputs.after"))
 
 
 @pytest.mark.parametrize("seed", range(HISTORIES))
@@ -96,6 +96,6 @@ async def test_killed_over_and_over(seed: int, expected: Replayed) -> None:
         deaths[
             await until_killed(broker, topics, partial(CrashingLog.crash_after, passes=passes))
         ] += 1
-    assert deaths.total() - deaths[""] > KILLS / 3
+    assert deaths.total() - deaths[""] > KILLS / 4
     assert len(deaths) > 5
     await audited(broker, topics, expected)
