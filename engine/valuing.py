@@ -5,10 +5,26 @@ from __future__ import annotations
 from engine.engine import EngineSpec
 from engine.nav import exact_navs, nav_columns, value_users
 from engine.outputs import NavBlock
+from engine.units import UNIT_STEPS, asset_decimals
+from engine.users import Users
 from engine.venue.contract import Contract
 from feeds.records import Valuation
+from feeds.totals import FirstUnits
 
-__all__ = ["valuation_of"]
+__all__ = ["first_units", "valuation_of"]
+
+
+def first_units(spec: EngineSpec) -> list[FirstUnits]:
+    """What users hold of each product when it is launched, as `engine.dealing` issues it."""
+    users = Users(spec.population, spec.users)
+    issued = []
+    for product in spec.products:
+        asset = spec.markets[product.market].contract.quote
+        step = UNIT_STEPS // 10 ** asset_decimals(asset)
+        count, each = product.population
+        named = tuple((users.name(user), quote * step) for user, quote in product.holdings)
+        issued.append(FirstUnits(product.id, asset, count, each * step, named))
+    return issued
 
 
 def valuation_of(spec: EngineSpec) -> Valuation:

@@ -41,6 +41,7 @@ _COMMANDS: Final = {
     "publish": ("kafka:publish", "Write market data to Kafka."),
     "serve": ("serving:serve", "The engine on Kafka: ticks and requests in, events and NAVs out."),
     "fanout": ("stages:fanout", "Keep each user's newest NAVs in the topic nav.latest."),
+    "nav": ("stages:nav", "Keep each user's total over all shards in the topic nav.totals."),
     "topics create": ("topics:create", "Create the topics that are missing."),
     "topics check": ("topics:check", "Compare the topics with what they must be."),
     "record": ("taping:record", "What an engine took from Kafka, as one Parquet recording."),

@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from engine.cli.kafka import AccessFile, Brokers, Prefix, reached
-from engine.cli.running import Json
+from engine.cli.logs import log_to_stderr
+from engine.cli.markets import Like, live_markets
+from engine.cli.running import ConfigFile, Json, PolicyName, Sets
 
 if TYPE_CHECKING:
     from feeds.fanout import FannedOut
     from feeds.log import Log
     from feeds.topics import Topics
+    from feeds.totalling import Told
+    from feeds.totals import FirstUnits
 
-__all__ = ["fanout"]
+__all__ = ["fanout", "nav"]
 
 UserShards = Annotated[
     str | None,
@@ -95,3 +99,84 @@ async def _user_shards(log: Log, topics: Topics, users: str | None) -> Sequence[
             f"--users {users}: {topics.nav_users} has the user shards 0 to {count - 1}"
         )
     return range(low, high + 1)
+
+
+def nav(
+    *,
+    kafka: Brokers = "localhost:9092",
+    prefix: Prefix = "",
+    config: ConfigFile = None,
+    like: Like = None,
+    sets: Sets = None,
+    policy: PolicyName = None,
+    users: UserShards = None,
+    every: Annotated[str, Parameter(help="Of event time between two totals of a user.")] = "1m",
+    once: Once = False,
+    json: Json = False,
+) -> int:
+    """Keep each user's total over all products and shards in the topic nav.totals.
+
+    Reads product NAVs and events from their beginning, never ticks; what users held at the start
+    is in the configuration that the engines serve. Run as many processes as you like, each with
+    its own range of user shards. Ends at SIGINT or SIGTERM.
+    """
+    import asyncio
+
+    from engine.cli import showing
+    from engine.valuing import first_units
+    from feeds.kafka import KafkaLog
+    from feeds.topics import Topics
+
+    topics = Topics(prefix)
+    every_ns = _duration_ns(every)
+    live = live_markets(config, like, sets, policy)
+    log_to_stderr()
+    log = KafkaLog(kafka, security=live.settings.kafka)
+    first = first_units(live.whole)
+    with redirect_stdout(sys.stderr):
+        told = asyncio.run(_total(log, topics, first, users, every_ns, once=once))
+    if json:
+        showing.emit_json({"read": told.read, "written": told.written})
+    else:
+        showing.emit(
+            f"{told.written:,} totals of users in {topics.nav_totals} from {told.read:,} product "
+            f"NAVs in {topics.nav}"
+        )
+    return 0
+
+
+def _duration_ns(text: str) -> int:
+    from engine.config import duration_ns
+    from engine.errors import ConfigError
+
+    try:
+        return duration_ns(text)
+    except (ValueError, KeyError):
+        raise ConfigError(f"--every must be a duration such as 1m or 500ms, was {text}") from None
+
+
+async def _total(
+    log: Log,
+    topics: Topics,
+    first: Sequence[FirstUnits],
+    users: str | None,
+    every_ns: int,
+    *,
+    once: bool,
+) -> Told:
+    import asyncio
+
+    from engine.nav import value_users
+    from engine.service import stop_on_signals
+    from feeds.totalling import Totalling
+    from feeds.totals import Totals
+
+    try:
+        shards = await _user_shards(log, topics, users)
+        count = await log.partitions(topics.nav_totals)
+        totals = Totals(topics.nav_totals, count, shards, first, value_users)
+        stop = asyncio.Event()
+        with stop_on_signals(stop):
+            return await Totalling(log, topics, totals, every_ns).run(stop, once=once)
+    finally:
+        await log.close()

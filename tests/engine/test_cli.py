@@ -358,6 +358,12 @@ def test_publish_and_serve(folder: Path, typed: Any, kafka_brokers: str) -> None
     fanned_out = typed("fanout", *reached, "--users", "0..0", "--once", "--json")
     assert fanned_out.code == 0, fanned_out.err
     assert fanned_out.json["refused"] == 0
+    users = ("--users", "0..0")
+    totals = typed("nav", *reached, *users, "--like", DATA, "--once", "--json", *settings)
+    assert totals.code == 0, totals.err
+    assert totals.json["read"] > 0
+    refused = typed("nav", *reached, "--like", DATA, "--every", "soon")
+    assert (refused.code, "--every" in refused.err) == (3, True)
     for users in ("0..1", "1", "1..0", "a..b", "-1", "0.."):
         refused = typed("fanout", *reached, "--users", users)
         assert (refused.code, "--users" in refused.err) == (3, True), users
