@@ -24,7 +24,7 @@ from feeds.latest import USER_LATEST, Latest
 from feeds.log import Consumer, Log, Outgoing, Place, Producer, Record
 from feeds.topics import Topics
 
-__all__ = ["FANOUT_POSITION", "FanOut", "FannedOut", "Position", "held", "reached"]
+__all__ = ["FANOUT_POSITION", "POSITION_KEY", "FanOut", "FannedOut", "Position", "held", "reached"]
 
 FANOUT_POSITION: Final = b"fanout-position/1"
 POSITION_KEY: Final = b"\xffposition"

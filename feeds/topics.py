@@ -92,6 +92,13 @@ class Topics(Struct, frozen=True):
                 settings=(("cleanup.policy", "compact,delete"),),
             ),
             TopicSpec(self.nav_users, user_partitions),
+            *self.stage_specs(user_partitions),
+        ]
+
+    def stage_specs(self, user_partitions: int) -> list[TopicSpec]:
+        """Those that the engine neither reads nor writes: it may do without them, and without the
+        right to see them."""
+        return [
             TopicSpec(self.nav_latest, user_partitions, compacted=True),
             TopicSpec(self.nav_totals, user_partitions),
         ]
@@ -100,9 +107,11 @@ class Topics(Struct, frozen=True):
 async def ensure_topics(
     log: Log, topics: Topics, *, shards: int = 1, user_partitions: int = 1
 ) -> None:
-    """Create the topics that are missing.
+    """Create the topics of an engine that are missing.
 
     Raises:
         FeedError: if one exists with another number of partitions.
     """
-    await log.create(topics.specs(shards=shards, user_partitions=user_partitions))
+    others = topics.stage_specs(user_partitions)
+    specs = topics.specs(shards=shards, user_partitions=user_partitions)
+    await log.create([spec for spec in specs if spec not in others])

@@ -74,7 +74,7 @@ async def _fan_out(log: Log, topics: Topics, users: str | None, *, once: bool) -
     from feeds.fanout import FanOut
 
     try:
-        shards = await _user_shards(log, topics, users)
+        shards = await _user_shards(log, topics, topics.nav_latest, users)
         stop = asyncio.Event()
         with stop_on_signals(stop):
             return await FanOut(log, topics, shards).run(stop, once=once)
@@ -82,11 +82,13 @@ async def _fan_out(log: Log, topics: Topics, users: str | None, *, once: bool) -
         await log.close()
 
 
-async def _user_shards(log: Log, topics: Topics, users: str | None) -> Sequence[int]:
-    """The user shards that were asked for, of those that there are."""
+async def _user_shards(log: Log, topics: Topics, target: str, users: str | None) -> Sequence[int]:
+    """The user shards that were asked for, of those that there are; the topic that is written is
+    created where it is missing."""
     from engine.errors import ConfigError
 
     count = await log.partitions(topics.nav_users)
+    await log.create([spec for spec in topics.stage_specs(count) if spec.name == target])
     if users is None:
         return range(count)
     first, dots, last = users.partition("..")
@@ -172,7 +174,7 @@ async def _total(
     from feeds.totals import Totals
 
     try:
-        shards = await _user_shards(log, topics, users)
+        shards = await _user_shards(log, topics, topics.nav_totals, users)
         count = await log.partitions(topics.nav_totals)
         totals = Totals(topics.nav_totals, count, shards, first, value_users)
         stop = asyncio.Event()

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from engine.errors import ConfigError, FeedError
+from feeds.fanout import POSITION_KEY
 from feeds.kafka import KafkaLog
 from feeds.log import Outgoing, Place, TopicSpec
 from feeds.security import PASSWORD_VARIABLE, AccessRefusedError, Security
@@ -330,7 +331,7 @@ async def test_rights_of_the_readme_are_enough(
     secured_kafka: SecuredKafka, operator: KafkaLog, tape: tuple[str, str]
 ) -> None:
     """With the rights that the README lists, and no others, a recording is published and served to
-    its end over TLS."""
+    its end over TLS, and users' newest NAVs and totals are kept."""
     klines, config = tape
     prefix = f"{await a_topic(operator)}."
     await ensure_topics(operator, Topics(prefix))
@@ -342,6 +343,21 @@ async def test_rights_of_the_readme_are_enough(
     where = ("-c", config, "--kafka", secured_kafka.sasl, "--prefix", prefix)
     code, said = await levsim(PASSWORD, "publish", klines, *where)
     assert code == 0, said
-    code, said = await levsim(PASSWORD, "serve", "--like", klines, "--once", *where)
+    users = ("--like", klines, "--set", "population.count=3", "--once")
+    code, said = await levsim(PASSWORD, "serve", *users, *where)
     assert code == 0, said
-    assert await read_all(operator, Topics(prefix).events)
+    topics = Topics(prefix)
+    assert await read_all(operator, topics.events)
+    await operator.create(topics.stage_specs(1))
+    beside = [("Read", topics.nav_users), ("Read", topics.nav_latest), ("Write", topics.nav_latest)]
+    beside += [("Read", topics.nav), ("Read", topics.events), ("Write", topics.nav_totals)]
+    rights = [(operation, "topic", name) for operation, name in beside]
+    await grant(secured_kafka.open, f"User:{USER}", rights)
+    for command in (("fanout", "--once"), ("nav", *users)):
+        code, said = await levsim(PASSWORD, *command, *where)
+        assert code == 0, said
+    keys = [
+        {record.key for record in await read_all(operator, topic)} - {POSITION_KEY}
+        for topic in (topics.nav_latest, topics.nav_totals)
+    ]
+    assert keys == [{b"u1", b"u2", b"u3"}] * 2
