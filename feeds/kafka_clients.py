@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, cast
 
@@ -14,6 +15,10 @@ __all__ = ["KafkaConsumer", "KafkaProducer"]
 
 CLOSE_SECONDS_MAX: Final = 10.0
 """A client whose broker is away would wait to flush; whoever closes it has given that up."""
+
+MARKERS_SECONDS: Final = 0.002
+"""From the answer to a commit until its markers are in the log, on one loaded node. Back to back, a
+transaction takes 8 ms with this pause and 29 ms without it."""
 
 
 class KafkaProducer:
@@ -29,6 +34,7 @@ class KafkaProducer:
         self._clients = clients
         clients.add(self)
         self._partitions: dict[str, int] = {}
+        self._ended = 0.0
 
     async def send(self, records: Sequence[Outgoing]) -> list[int]:
         """One batch a partition at a time: ``send`` of single records costs 17 times as much."""
@@ -70,6 +76,11 @@ class KafkaProducer:
             yield batch, members
 
     async def begin(self) -> None:
+        """Not before the markers of the transaction before it are written: a producer that sends
+        too early is turned away, and tries again after 20 ms."""
+        written = self._ended + MARKERS_SECONDS - time.monotonic()
+        if written > 0.0:
+            await asyncio.sleep(written)
         with translated("begin"):
             await self._producer.begin_transaction()
 
@@ -77,10 +88,12 @@ class KafkaProducer:
         """A cancelled commit still happens, so whoever waits may go, but the commit goes on."""
         with translated("commit"):
             await asyncio.shield(asyncio.ensure_future(self._producer.commit_transaction()))
+        self._ended = time.monotonic()
 
     async def abort(self) -> None:
         with translated("abort"):
             await asyncio.shield(asyncio.ensure_future(self._producer.abort_transaction()))
+        self._ended = time.monotonic()
 
     async def close(self) -> None:
         """Give up what is not sent; the broker, or a successor, ends what is open."""
