@@ -18,7 +18,15 @@ from engine.ports import JournalledStep, Mark, Range
 from feeds.codec import SCHEMA, schema_of
 from feeds.log import Headers, Log, Outgoing, Place, Record
 
-__all__ = ["JOURNAL", "Journal", "SessionBegan", "SnapshotPlace", "StepCommitted", "read_until"]
+__all__ = [
+    "JOURNAL",
+    "Entry",
+    "Journal",
+    "SessionBegan",
+    "SnapshotPlace",
+    "StepCommitted",
+    "read_until",
+]
 
 JOURNAL: Final = b"journal/1"
 _LOOK_BACK: Final = 64

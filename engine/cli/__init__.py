@@ -45,6 +45,7 @@ _COMMANDS: Final = {
     "topics create": ("topics:create", "Create the topics that are missing."),
     "topics check": ("topics:check", "Compare the topics with what they must be."),
     "record": ("taping:record", "What an engine took from Kafka, as one Parquet recording."),
+    "topics asyncapi": ("topics:asyncapi", "What travels in the topics, as AsyncAPI 3.0."),
     "doctor": ("doctor:doctor", "Check what an engine needs, each with what to do."),
     "conform": ("conforming:conform", "Work out the known answers of a file of vectors."),
 }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from feeds.log import Log, TopicSpec
     from feeds.topic_check import TopicState
 
-__all__ = ["check", "create", "faults_of", "wanted"]
+__all__ = ["asyncapi", "check", "create", "faults_of", "wanted"]
 
 CONFIGURATION: int = 3
 
@@ -72,6 +72,18 @@ def check(
     counts = (shards, user_partitions)
     states = asyncio.run(_states(log, prefix, counts, replication, retention, creating=False))
     return _shown(states, as_json=json)
+
+
+def asyncapi(*, prefix: Prefix = "") -> int:
+    """Print the AsyncAPI 3.0 document of the topics, as JSON."""
+    import sys
+
+    from engine.provenance import VERSION
+    from feeds.asyncapi import asyncapi_json
+    from feeds.topics import Topics
+
+    sys.stdout.write(asyncapi_json(VERSION, Topics(prefix)))
+    return 0
 
 
 async def _states(
