@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
+from engine.errors import OutOfRangeError
 from engine.outputs import UserNavBlock
 from feeds import codec
 from feeds.log import Headers, Outgoing, partition_of
@@ -161,8 +162,12 @@ class UserNavs:
         self._block_headers: Headers = ((codec.SCHEMA, USER_NAV_BLOCK), ("shard", b"%d" % shard))
 
     def records(self, block: UserNavBlock, name: Callable[[int], str]) -> Iterator[Outgoing]:
-        """One sample. The few whose units changed get a record each, however many there are."""
-        navs = self._value_users(block.units, block.product_nav_atoms, block.units_total)
+        """One sample. The few whose units changed get a record each, however many there are.
+
+        Raises:
+            OutOfRangeError: if a NAV has more than 64 bits count.
+        """
+        navs = self._values(block)
         if block.users is None and len(block.units) > self._above:
             yield from self._packed(block, navs, name)
             return
@@ -176,6 +181,16 @@ class UserNavs:
                 who, product, block.ts_ns, units, nav, block.sequence, ordinal, self._shard
             )
             yield Outgoing(self._topic, self._encode(record), who.encode(), headers)
+
+    def _values(self, block: UserNavBlock) -> np.ndarray[Any, Any]:
+        try:
+            nav = int(np.int64(block.product_nav_atoms))
+            return self._value_users(block.units, nav, block.units_total)
+        except OverflowError:
+            raise OutOfRangeError(
+                f"{self._products[block.product]} tick {block.sequence} (ts {block.ts_ns}): what a "
+                "holder has no longer fits 64 bits; use smaller holdings"
+            ) from None
 
     def _packed(
         self, block: UserNavBlock, navs: np.ndarray[Any, Any], name: Callable[[int], str]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
+from engine.errors import OutOfRangeError
 from engine.nav import value_users
 from engine.outputs import UserNavBlock
 from engine.users import Users
@@ -91,3 +93,13 @@ def test_long_names_are_spread() -> None:
     assert len(sent) > 4
     assert max(len(record.value or b"") for record in sent) < 700_000
     assert sum(len(unpacked(record)) for record in sent) == 40
+
+
+@pytest.mark.parametrize("nav", [2**63, -(2**63) - 1, 10**30])
+def test_beyond_64_bits_is_a_sentence(nav: int) -> None:
+    """A product whose NAV no longer fits ends the engine with its name, not with a traceback."""
+    users = Users(20)
+    sample = msgspec.structs.replace(a_sample(users), product_nav_atoms=nav)
+    for above in (10, 100):
+        with pytest.raises(OutOfRangeError, match="BTC3L tick 9"):
+            list(recorder(users, above=above).records(sample, users.name))
