@@ -26,7 +26,6 @@ from engine.walk import Walker
 __all__ = ["Engine", "EngineSpec", "EngineState"]
 
 _NOTHING: Final = Outputs.empty()
-_NO_MARKS: Final[list[float]] = []
 
 
 class Engine(Walker):
@@ -39,18 +38,31 @@ class Engine(Walker):
         self.line_chains = [Chain() for _ in spec.symbols]
         self.nav_chains = [SampleChain() for _ in spec.symbols]
         self._quiet = Quiet(self)
-        self._live: Live | None = None
-        self._quiet_ns = -1
+        self._live = Live(self.intake, self.markets)
+        # Up to when live ticks pass quietly, and up to when no sample is due with them either.
+        self._quiet_ns = self._calm_ns = -1
 
     @property
     def sequence(self) -> int:
         """The sequence that the next input must begin with."""
+        self.settle()
         return self.state.sequence
 
     @property
     def time_ns(self) -> int:
         """Engine time: the running maximum of exchange time."""
+        self.settle()
         return self.state.time_ns
+
+    def settle(self) -> None:
+        """Let the live ticks that passed quietly count: before the state of the engine or of any
+        of its parts is used."""
+        if self._live.waiting:
+            rows, ts_ns = self._live.settle()
+            state = self.state
+            state.sequence += rows
+            state.ticks += rows
+            state.time_ns = max(state.time_ns, ts_ns)
 
     def process(self, step: Step) -> Outputs:
         """Take the next rows of the input; everything they cause.
@@ -59,10 +71,11 @@ class Engine(Walker):
             InvariantError: if the step does not follow the last one.
             OutOfRangeError: where a product leaves 64 bits; the engine cannot go on.
         """
+        self.settle()
         state = self.state
         if step.first != state.sequence:
             raise InvariantError(f"step begins at {step.first}, expected {state.sequence}")
-        self._quiet_ns = -1
+        self._quiet_ns = self._calm_ns = -1
         refused = self.intake.clock.refused(step, state.time_ns)
         alone = len(step.tables) == 1 and not step.messages and not refused
         column = self.intake.whole(step.tables[0], state.time_ns) if alone else None
@@ -101,6 +114,8 @@ class Engine(Walker):
 
     def finish(self) -> Outputs:
         """A finite input ended: let its last instant pass. Alarms and samples up to now are due."""
+        self.settle()
+        self._quiet_ns = self._calm_ns = -1
         state = self.state
         rows = Rows(Step(first=state.sequence, end=state.sequence), state.time_ns)
         for market in self.markets:
@@ -130,29 +145,26 @@ class Engine(Walker):
     def process_tick(self, tick: Tick) -> Outputs:
         """One live row as plain numbers, by the same rules; ticks that matter to nobody pass
         quietly."""
-        state, live, sampler, ts_ns = self.state, self._live, self.sampler, tick.ts_ns
-        if live is not None and ts_ns <= self._quiet_ns:
-            sampled = sampler.wakes_ns < ts_ns
-            marks = sampler.marks() if sampled else _NO_MARKS
-            if live.passes(tick):
-                if sampled:
-                    sampler.pass_instant(ts_ns, state.sequence, marks)
-                state.sequence += 1
-                state.ticks += 1
-                if ts_ns > state.time_ns:
-                    state.time_ns = ts_ns
-                return self._outputs() if sampled else _NOTHING
-        outputs = self.process(tick.step(state.sequence))
-        self._settle()
+        ts_ns = tick.ts_ns
+        if ts_ns <= self._calm_ns:
+            if self._live.passes(tick):
+                return _NOTHING
+        elif ts_ns <= self._quiet_ns:
+            sequence, marks = self.sequence, self.sampler.marks()
+            if self._live.passes(tick):
+                self.sampler.pass_instant(ts_ns, sequence, marks)
+                self._calm_ns = min(self._quiet_ns, self.sampler.wakes_ns)
+                return self._outputs()
+        outputs = self.process(tick.step(self.sequence))
+        self._await()
         return outputs
 
-    def _settle(self) -> None:
+    def _await(self) -> None:
         """Until when live ticks pass quietly."""
-        if self._live is None:
-            self._live = Live(self.intake, self.markets)
         grid_ns, users_ns = self._live.shut(), self.sampler.state.next_users_ns
         leap_ns = -1 if self.intake.clock.suspects else self.state.time_ns + LEAP_NS
         self._quiet_ns = min(self.agenda.next_ns(), users_ns, grid_ns, leap_ns)
+        self._calm_ns = min(self._quiet_ns, self.sampler.wakes_ns)
 
     def _outputs(self) -> Outputs:
         events, lines = self.tape.take()

@@ -105,6 +105,7 @@ def state_digest(engine: Engine) -> str:
 
 
 def _state(engine: Engine, units: Callable[[Dealing], bytes]) -> Snapshot:
+    engine.settle()
     engine.intake.clock.catch_up(engine.time_ns)
     for samples in engine.nav_chains:
         samples.settle()

@@ -3,6 +3,7 @@ like any other."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.engine import Engine
-from engine.snapshot import state_digest
+from engine.snapshot import restore, snapshot, state_digest
 from engine.ticks import Step, Tick
 from tests.builders import Run, a_malformed, a_tape, run
 from tests.properties.rich import SEEDS, happened, rich_run, rich_spec, rich_tape
@@ -101,6 +102,69 @@ def test_single_live_ticks(seed: int) -> None:
             step = a_tape([item]).shifted(engine.sequence)
             said.take(engine.process(step))
     said.take(engine.finish())
+    assert_same(said, rich_run(seed))
+
+
+def taken_live(seed: int, look: Callable[[Engine, int], Engine]) -> Run:
+    """The rich tape row by row, with a look at the engine after each."""
+    said = Run(Engine(rich_spec()))
+    for place, item in enumerate(ticks_of(rich_tape(seed))):
+        if isinstance(item, Tick):
+            said.take(said.engine.process_tick(item))
+        else:
+            said.take(said.engine.process(a_tape([item]).shifted(said.engine.sequence)))
+        said.engine = look(said.engine, place)
+    said.take(said.engine.finish())
+    return said
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_who_looks_between_live_ticks_sees_what_blocks_leave(seed: int) -> None:
+    """Sequence, engine time and the state's digest after a live tick are those of the same rows in
+    blocks. Catches quiet ticks that do not count yet, and a look that lets them count twice."""
+    tape, blocks = rich_tape(seed), Engine(rich_spec())
+    chance = Random(seed)
+
+    def look(engine: Engine, place: int) -> Engine:
+        if chance.random() < 0.1:
+            blocks.process(tape.between(blocks.sequence, place + 1))
+            if chance.random() < 0.5:
+                assert (engine.sequence, engine.time_ns) == (place + 1, blocks.time_ns)
+            assert state_digest(engine) == state_digest(blocks)
+            assert snapshot(engine) == snapshot(blocks)
+        return engine
+
+    assert_same(taken_live(seed, look), rich_run(seed))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_live_ticks_go_on_from_a_snapshot(seed: int) -> None:
+    """An engine restored between live ticks goes on as if nothing had happened. Catches what waits
+    outside the snapshot."""
+    chance = Random(seed)
+
+    def look(engine: Engine, _: int) -> Engine:
+        return restore(rich_spec(), snapshot(engine)) if chance.random() < 0.1 else engine
+
+    assert_same(taken_live(seed, look), rich_run(seed))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_live_ticks_and_blocks_take_turns(seed: int) -> None:
+    """Rows by ``process`` between rows by ``process_tick``. Catches a gate that stays open while a
+    block changes what it was opened for."""
+    said, chance, items = Run(Engine(rich_spec())), Random(seed), ticks_of(rich_tape(seed))
+    place, live = 0, True
+    while place < len(items):
+        end = min(place + chance.choice((1, 2, 5, 30)), len(items))
+        for item in items[place:end]:
+            if live and isinstance(item, Tick):
+                said.take(said.engine.process_tick(item))
+            else:
+                said.take(said.engine.process(rich_tape(seed).between(place, place + 1)))
+            place += 1
+        live = not live
+    said.take(said.engine.finish())
     assert_same(said, rich_run(seed))
 
 
