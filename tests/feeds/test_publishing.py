@@ -35,7 +35,7 @@ def test_the_rule() -> None:
 async def test_a_shard_gets_its_symbols(form: TickForm) -> None:
     """In each partition are the rows of its own symbols, all of them, in their order, bit for bit;
     and its own end."""
-    step, partitions = a_step(400), 3
+    step, partitions = a_step(400), 2
     log = MemoryLog(MemoryBroker())
     await ensure_topics(log, Topics(), shards=partitions)
     rows = await publish(
@@ -43,6 +43,7 @@ async def test_a_shard_gets_its_symbols(form: TickForm) -> None:
     )
     assert rows == 400
     homes = np.array(homes_of(SYMBOLS, partitions))
+    assert set(homes.tolist()) == {0, 1}
     seen = 0
     for number in range(partitions):
         tables = [table.take(homes[table.symbols()] == number) for table in step.tables]
