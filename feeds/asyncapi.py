@@ -13,7 +13,18 @@ import msgspec
 from msgspec import Struct
 
 from engine.events import CreationRequest, Event, Malformed, RedemptionRequest
-from feeds import blocks, codec, journal, latest, records, snapshots, user_blocks, user_navs
+from feeds import (
+    blocks,
+    codec,
+    fanout,
+    journal,
+    latest,
+    records,
+    snapshots,
+    totals,
+    user_blocks,
+    user_navs,
+)
 from feeds.topics import Topics
 
 __all__ = ["asyncapi_document", "asyncapi_json"]
@@ -66,8 +77,13 @@ def _channels(topics: Topics) -> Iterator[tuple[str, str, str, tuple[_Message, .
         _Message(user_blocks.USER_NAV_BLOCK, words=_from(user_blocks, layout), content=BINARY),
     )
     yield topics.nav_users, "send", "Users' NAVs, keyed by user, or packed by user shard.", users
-    newest = (_Message(latest.USER_LATEST, latest.UserLatest),)
+    newest = (
+        _Message(latest.USER_LATEST, latest.UserLatest),
+        _Message(fanout.FANOUT_POSITION, fanout.Position),
+    )
     yield topics.nav_latest, "send", "Each user's newest NAVs, keyed by user, compacted.", newest
+    total = (_Message(totals.USER_TOTAL, totals.UserTotal),)
+    yield topics.nav_totals, "send", "Each user's total over all shards, keyed by user.", total
     said = "What was refused, as it came; its own schema is in the header, and the reason."
     letter = _Message(b"dead-letter", words=said, content=BINARY)
     yield topics.dead_letters, "send", "Inputs that were refused, keyed by shard.", (letter,)
