@@ -9,8 +9,8 @@ The clock is the latest time believed so far, over all kinds, symbols and reques
   the one before; the first two are refused. So a true gap costs two rows, and weekly bars, whose
   ticks lie 56 hours apart, cost none.
 - A row more than ten years ahead is never believed.
-- A request sets no clock and confirms nothing: before the first row, or more than three days ahead,
-  it is refused.
+- A request sets no clock and confirms nothing, neither does a command: before the first row, or
+  more than three days ahead, it is refused.
 
 A block without a leap costs one look at its latest time.
 """
@@ -22,7 +22,7 @@ from typing import Any, Final
 import numpy as np
 from msgspec import Struct
 
-from engine.events import CreationRequest, RedemptionRequest
+from engine.events import Dated
 from engine.soundness import CONFIRMATIONS, highest
 from engine.ticks import Step
 from engine.units import DAY_NS, NEVER_NS
@@ -63,7 +63,7 @@ class Clock(Struct):
         asked = [
             (sequence, message.ts_ns)
             for sequence, message in step.messages
-            if isinstance(message, CreationRequest | RedemptionRequest)
+            if isinstance(message, Dated)
         ]
         latest = max(last, *(ts_ns for _, ts_ns in asked)) if asked else last
         if self.time_ns and not self.suspects and latest - self.time_ns <= LEAP_NS:

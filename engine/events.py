@@ -14,11 +14,16 @@ from typing import Final, Literal, get_args
 import msgspec
 from msgspec import Struct, structs
 
+from engine.commands import Command
+
 __all__ = [
     "EVENT_ENCODER",
     "EVENT_TYPES",
+    "CommandObeyed",
+    "CommandRefused",
     "CreationRefused",
     "CreationRequest",
+    "Dated",
     "DeficitPaid",
     "Deleveraged",
     "Event",
@@ -117,10 +122,11 @@ class InputRejected(Output, frozen=True, gc=False, kw_only=True, tag="input_reje
 
 
 class MarketStale(Output, frozen=True, gc=False, kw_only=True, tag="market_stale"):
-    """A market that products depend on went silent (``gap``) or repeats one price (``frozen``)."""
+    """A market that products depend on went silent (``gap``), repeats one price (``frozen``) or was
+    stopped by the operator (``halted``)."""
 
     symbol: str
-    reason: Literal["gap", "frozen"]
+    reason: Literal["gap", "frozen", "halted"]
     since_ns: int
 
 
@@ -297,9 +303,9 @@ class CreationRefused(
     Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="creation_refused"
 ):
     """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``,
-    ``rebalancing``, ``nav_not_positive``, ``too_small``, ``too_large`` (more units than can be
-    counted), ``no_depth``, ``clock_jump`` (dated too far ahead). ``detail`` names the times where
-    the reason is one of time."""
+    ``halted``, ``paused``, ``gated``, ``rebalancing``, ``nav_not_positive``, ``too_small``,
+    ``too_large`` (more units than can be counted), ``no_depth``, ``clock_jump`` (dated too far
+    ahead). ``detail`` names the times where the reason is one of time."""
 
     product: str
     user: str
@@ -348,7 +354,33 @@ class DeficitPaid(Output, frozen=True, gc=False, kw_only=True, tag="deficit_paid
     paid_atoms: int
 
 
-Message = CreationRequest | RedemptionRequest | Malformed
+class CommandObeyed(Output, frozen=True, gc=False, kw_only=True, tag="command_obeyed"):
+    """What the operator said is done; what it caused at once stands before it."""
+
+    command: str
+    id: str
+    symbol: str | None
+    product: str | None
+    detail: str = ""
+
+
+class CommandRefused(Output, frozen=True, gc=False, kw_only=True, tag="command_refused"):
+    """It changed nothing. Reasons: ``duplicate``, ``clock_jump``, ``unknown_symbol``,
+    ``unknown_product``, ``not_launched``, ``closed``, ``stale``, ``nav_not_positive``,
+    ``out_of_limits``, ``rebalancing``, and where it is so already ``halted``, ``not_halted``,
+    ``paused``, ``not_paused``, ``gated``, ``not_gated``."""
+
+    command: str
+    id: str
+    symbol: str | None
+    product: str | None
+    reason: str
+    detail: str = ""
+
+
+Dated = CreationRequest | RedemptionRequest | Command
+"""What somebody sends with a time of its own, by which the engine's clock may go on."""
+Message = Dated | Malformed
 Event = (
     InputRejected
     | MarketStale
@@ -370,6 +402,8 @@ Event = (
     | PolicyFaulted
     | ProductClosed
     | DeficitPaid
+    | CommandObeyed
+    | CommandRefused
 )
 EVENT_TYPES: Final[tuple[type[Output], ...]] = get_args(Event)
 

@@ -43,6 +43,10 @@ class Scene(Protocol):
     stale: bool
     book: Book
 
+    @property
+    def halted(self) -> bool:
+        """Whether it is the operator who made it stale."""
+
     def top(self) -> tuple[float, float]:
         """Mid, and half the recorded spread as a share of it (negative where no book is
         recorded)."""
@@ -207,7 +211,7 @@ class Desk:
 
     def _wait(self, scene: Scene, order: Order) -> None:
         if self.account.spec.hedge.when_stale == "refuse":
-            self._retry(scene, order, "stale")
+            self._retry(scene, order, "halted" if scene.halted else "stale")
             return
         order.held = True
         order.arrives_ns = NEVER_NS

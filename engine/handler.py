@@ -1,8 +1,8 @@
 """One product: it is woken, asks its policies, has them carried out, and says when it next cares.
 
-Order at a wake: bankruptcy before any policy; then the policies, of whose decisions ``Close`` beats
-``Deleverage`` beats ``SetLeverage``, then the listed order. While a plan is under way only
-de-risking policies are asked, and only a decision that reduces further replaces it.
+Order at a wake: bankruptcy before any policy; then the policies. While a plan is under way only
+de-risking policies are asked, and only a decision that reduces further replaces it. What the
+operator says is obeyed here, too; while a product is paused no policy is asked.
 """
 
 from __future__ import annotations
@@ -13,28 +13,21 @@ from typing import Final
 from msgspec import Struct
 
 from engine.account import Account
+from engine.asking import Asking
+from engine.commands import GateCreations, PauseProduct, ProductCommand, ResumeProduct
 from engine.dealing import Dealing
-from engine.events import CreationRequest, PolicyFaulted, RedemptionRequest
+from engine.events import CreationRequest, RedemptionRequest
 from engine.execution import Scene
-from engine.hedging import ACTIVE, CLOSED, CLOSING, PENDING, HandlerState, Hedging
-from engine.policy import (
-    Close,
-    Decision,
-    Deleverage,
-    Policy,
-    PolicyAnswerError,
-    PositionView,
-    SetLeverage,
-    View,
-)
+from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING
+from engine.policy import Policy, PolicyAnswerError, SetLeverage
 from engine.product import bankruptcy_price
-from engine.units import NEVER_NS, UNIT_STEPS, asset_decimals
+from engine.units import NEVER_NS
 from engine.watch import ALWAYS, NEVER, drawn_in
 
 __all__ = ["Handler", "Next"]
 
-_NUMBERS: Final = (float, int)
-_RANK: Final = {Close: 0, Deleverage: 1, SetLeverage: 2}
+
+GATED: Final = ("not_gated", "gated")
 
 
 class Next(Struct, frozen=True, gc=False):
@@ -47,24 +40,15 @@ class Next(Struct, frozen=True, gc=False):
     fee_ns: int
 
 
-class Handler(Hedging):
+class Handler(Asking):
     """Looks after one product."""
 
-    __slots__ = ("_quote", "next", "number", "policies", "uses_high_water", "uses_signals")
+    __slots__ = ("next",)
 
     def __init__(
         self, number: int, account: Account, policies: tuple[Policy, ...], dealing: Dealing
     ) -> None:
-        remembered = [policy.initial_state() for policy in policies]
-        state = HandlerState(policies=remembered, faulted=[False] * len(policies))
-        super().__init__(account, dealing, state)
-        self.number = number
-        self.policies = policies
-        self.uses_signals = any(p.uses_signals for p in policies)
-        """Whether the market must keep signals for this product."""
-        self.uses_high_water = any(p.uses_high_water for p in policies)
-        """Whether the market must keep price extremes for this product."""
-        self._quote = 1.0 / 10 ** asset_decimals(account.contract.quote_asset)
+        super().__init__(number, account, policies, dealing)
         self.next = Next(ALWAYS.low, ALWAYS.high, NEVER_NS, NEVER_NS, NEVER_NS)
 
     def attend(self, scene: Scene) -> bool:
@@ -87,98 +71,13 @@ class Handler(Hedging):
         if account.intercept + account.slope * scene.mark <= 0.0:
             self._close(scene, "nav_not_positive")
             return True
+        if self.state.paused:
+            return False
         view = self._view(scene)
         decision, changed = self._ask(scene, view)
         if decision is not None:
             self._act(scene, decision, view)
         return changed
-
-    def _view(self, scene: Scene) -> View:
-        account, state, quote = self.account, self.state, self._quote
-        kept = account.state
-        exposure = account.slope * scene.mark
-        nav = account.intercept + exposure
-        drawdown = self._drawdown(scene, nav) if self.uses_high_water else 0.0
-        position = PositionView(
-            nav * quote,
-            exposure * quote,
-            exposure / nav if nav > 0.0 else 0.0,
-            kept.target,
-            kept.first_mark,
-            state.high_water,
-            drawdown,
-            scene.ts_ns - state.launched_ns,
-            state.last_rebalance_ns,
-        )
-        return View(scene.view(self.uses_signals), position, scene.due_ns)
-
-    def _drawdown(self, scene: Scene, nav: float) -> float:
-        """Of ``nav`` per unit from the high-water mark, which is brought up to date."""
-        self._watch_high_water(scene)
-        units, high_water = self.account.units, self.state.high_water
-        per_unit = nav * self._quote * UNIT_STEPS / units if units else 0.0
-        return per_unit / high_water - 1.0 if 0.0 < per_unit < high_water else 0.0
-
-    def _keep_high_water(self, scene: Scene) -> None:
-        """The line is about to change: what was reached on the old one counts."""
-        if self.uses_high_water and self.state.status == ACTIVE:
-            self._watch_high_water(scene)
-
-    def _watch_high_water(self, scene: Scene) -> None:
-        """Between wakes NAV was on one line, so its highest was at an extreme of the price."""
-        account = self.account
-        low, high = scene.extremes(self.number)
-        best = account.intercept + account.slope * (high if account.slope > 0.0 else low)
-        if account.units:
-            per_unit = best * self._quote * UNIT_STEPS / account.units
-            self.state.high_water = max(self.state.high_water, per_unit)
-
-    def _ask(self, scene: Scene, view: View) -> tuple[Decision | None, bool]:
-        """The decision that comes first, and whether any policy had something to remember."""
-        state, best, changed = self.state, None, False
-        if not state.opened and self.spec.kind == "spot":
-            return SetLeverage(1.0, "spot purchase"), True
-        planned = self.desk.state.plan is not None
-        for place, policy in enumerate(self.policies):
-            known = state.policies[place]
-            if state.faulted[place] or (planned and not policy.de_risking):
-                continue
-            try:
-                decision, remembered = policy.decide(view, known)
-                if decision is not None:
-                    self._check(decision)
-            except Exception as error:  # noqa: BLE001  # a user's policy may raise anything
-                self._fault(scene, place, error)
-                continue
-            if remembered is not known:
-                state.policies[place] = remembered
-                changed = True
-            if decision is not None and (best is None or _RANK[type(decision)] < _RANK[type(best)]):
-                best = decision
-        return best, changed
-
-    def _check(self, decision: Decision) -> None:
-        if isinstance(decision, Close):
-            return
-        target, limit = decision.target, self.spec.limit
-        if type(target) not in _NUMBERS or not math.isfinite(target):
-            raise PolicyAnswerError(f"answered {target!r}; it must be a finite leverage")
-        if abs(target) > limit:
-            raise PolicyAnswerError(
-                f"answered {target}, outside the product's limits [-{limit:g}, {limit:g}]"
-            )
-
-    def _fault(self, scene: Scene, place: int, error: Exception) -> None:
-        self.state.faulted[place] = True
-        told = isinstance(error, PolicyAnswerError)
-        what = str(error) if told else f"{type(error).__name__}: {error}"
-        scene.tape.say(
-            PolicyFaulted,
-            product=self.spec.id,
-            policy=getattr(self.policies[place], "name", type(self.policies[place]).__name__),
-            error=what,
-            safe_mode="hold",
-        )
 
     def fill(self, scene: Scene) -> None:
         """An alarm: orders that are due meet the book."""
@@ -211,8 +110,12 @@ class Handler(Hedging):
             return "not_launched"
         if status == CLOSING or (status == CLOSED and isinstance(request, CreationRequest)):
             return "closed"
+        if self.state.paused and status != CLOSED:
+            return "paused"
+        if self.state.gated and isinstance(request, CreationRequest):
+            return "gated"
         if scene.stale:
-            return "stale"
+            return "halted" if scene.halted else "stale"
         if self.account.units <= 0 or (self.account.nav(scene.mark) <= 0 and status != CLOSED):
             return "nav_not_positive"
         if self._wait() and self.spec.terms.while_rebalancing == "refuse":
@@ -228,6 +131,63 @@ class Handler(Hedging):
             request = queue.pop(0)
             self.dealing.ask(scene, request, self._refusal(scene, request), None)
             self.traded = True
+
+    # What the operator says ---------------------------------------------------------------------
+
+    def obey(self, scene: Scene, command: ProductCommand) -> str | None:
+        """Do what a command says; why not, where it is refused."""
+        self._keep_high_water(scene)
+        if isinstance(command, PauseProduct):
+            return self._pause(scene)
+        if isinstance(command, ResumeProduct):
+            return self._unpause(scene)
+        if isinstance(command, GateCreations):
+            return self._gate(command.closed)
+        return self._force(scene, command.target)
+
+    def _pause(self, scene: Scene) -> str | None:
+        if refusal := self._unable("paused" if self.state.paused else None):
+            return refusal
+        self.state.paused = True
+        self._arm(scene)
+        return None
+
+    def _unpause(self, scene: Scene) -> str | None:
+        """The policies are asked now: what they missed is theirs to make up for."""
+        if refusal := self._unable(None if self.state.paused else "not_paused"):
+            return refusal
+        self.state.paused = False
+        self.attend(scene)
+        return None
+
+    def _gate(self, closed: bool) -> str | None:
+        gated = self.state.gated
+        if refusal := self._unable(None if closed != gated else GATED[gated]):
+            return refusal
+        self.state.gated = closed
+        return None
+
+    def _force(self, scene: Scene, target: float) -> str | None:
+        refusal = "halted" if scene.halted else "stale" if scene.stale else None
+        refusal = self._unable(refusal)
+        if refusal is None and self.account.intercept + self.account.slope * scene.mark <= 0.0:
+            refusal = "nav_not_positive"
+        if refusal is None and abs(target) > self.spec.limit:
+            refusal = "out_of_limits"
+        if refusal is None:
+            decision = SetLeverage(target, "forced by the operator")
+            refusal = self._act(scene, decision, self._view(scene))
+            self._arm(scene)
+        return refusal
+
+    def _unable(self, refusal: str | None) -> str | None:
+        """A product takes commands while it lives."""
+        status = self.state.status
+        if status == ACTIVE:
+            return refusal
+        return "not_launched" if status == PENDING else "closed"
+
+    # Watches ------------------------------------------------------------------------------------
 
     def _arm(self, scene: Scene) -> None:
         """State when we next care, from how things stand now."""
@@ -252,7 +212,7 @@ class Handler(Hedging):
 
     def _watches(self, scene: Scene) -> tuple[float, float, int]:
         low, high = self._ruin(scene.mark)
-        if low > high:
+        if low > high or self.state.paused:
             return low, high, NEVER_NS
         view, alarm, due_ns = self._view(scene), NEVER_NS, scene.due_ns
         state, planned = self.state, self.desk.state.plan is not None

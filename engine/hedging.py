@@ -11,8 +11,6 @@ import math
 from functools import partial
 from typing import Any, Final
 
-from msgspec import Struct
-
 from engine.account import Account
 from engine.dealing import Dealing
 from engine.events import (
@@ -26,35 +24,13 @@ from engine.events import (
     Rebalanced,
 )
 from engine.execution import Desk, Order, Scene
+from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING, HandlerState
 from engine.policy import Close, Decision, Deleverage, View
-from engine.units import NEVER_NS
 from engine.venue.funding import funding_payment
 
-__all__ = ["ACTIVE", "CLOSED", "CLOSING", "PENDING", "HandlerState", "Hedging"]
-
-PENDING: Final = "pending"
-ACTIVE: Final = "active"
-CLOSING: Final = "closing"
-CLOSED: Final = "closed"
+__all__ = ["Hedging"]
 
 _Opened: Final = partial(Rebalanced, opening=True)
-
-
-class HandlerState(Struct):
-    """What a handler remembers beside its account, its orders and its holders."""
-
-    policies: list[Any]
-    faulted: list[bool]
-    status: str = PENDING
-    launched_ns: int = 0
-    closed_ns: int = 0
-    last_rebalance_ns: int = 0
-    fee_ns: int = NEVER_NS
-    high_water: float = 0.0
-    rebalances: int = 0
-    deleveragings: int = 0
-    unhedged_ns: int = 0
-    opened: bool = False
 
 
 class Hedging:
@@ -101,24 +77,25 @@ class Hedging:
 
     # Plans --------------------------------------------------------------------------------------
 
-    def _act(self, scene: Scene, decision: Decision, view: View) -> None:
+    def _act(self, scene: Scene, decision: Decision, view: View) -> str | None:
+        """Carry a decision out; why not, where something is in its way."""
         if isinstance(decision, Close):
             self._close(scene, decision.reason)
-            return
+            return None
         account, desk, state, mark = self.account, self.desk, self.state, scene.mark
         target, leverage, kept = float(decision.target), view.position.leverage, account.state
         nav = account.nav(mark)
         lots = account.contract.lots_for(target, nav, mark) - account.lots
-        if view.market.stale and not abs(target) < abs(leverage):
-            return
+        if (view.market.stale or scene.halted) and not abs(target) < abs(leverage):
+            return "stale"
         if lots == 0:
             # Coins of an inverse account are one times long without a contract.
             if not state.opened and target == leverage:
                 kept.first_target = kept.target = target
                 state.opened = True
-            return
+            return None if desk.state.plan is None else "rebalancing"
         if desk.state.plan is not None and not self._replace(scene, target, lots):
-            return
+            return "rebalancing"
         purpose = "rebalance"
         if not state.opened:
             kept.first_target, purpose = target, "opening"
@@ -129,6 +106,7 @@ class Hedging:
             account.close_segment(mark, self._edge(mark), nav)
             kept.target = target
         self._send(scene, purpose, lots, target, decision.reason, leverage)
+        return None
 
     def _replace(self, scene: Scene, target: float, lots: int) -> bool:
         """Whether a decision may replace the plan under way: one that ends with less, or reduces

@@ -14,7 +14,7 @@ from engine.events import MarketResumed, MarketStale
 from engine.folding import Folding
 from engine.handler import Handler
 from engine.lines import Lines
-from engine.market_state import MarketSpec, MarketState
+from engine.market_state import MarketSpec, MarketState, Staleness
 from engine.outputs import Tape
 from engine.policy import MarketView
 from engine.rows import Column
@@ -154,16 +154,38 @@ class Market(Folding):
         silent = self.ts_ns - seen >= self.spec.stale_after_ns
         if not silent and self.ts_ns - changed < self.spec.frozen_after_ns:
             return
+        if silent:
+            self._go_stale("gap", seen)
+        else:
+            self._go_stale("frozen", changed)
+
+    def _go_stale(self, reason: Staleness, since_ns: int) -> None:
         state = self.state
-        state.stale = "gap" if silent else "frozen"
-        state.stale_since_ns = seen if silent else changed
+        state.stale, state.stale_since_ns = reason, since_ns
         self.stale = True
-        self.tape.say(
-            MarketStale,
-            symbol=self.spec.contract.symbol,
-            reason=state.stale,
-            since_ns=state.stale_since_ns,
-        )
+        symbol = self.spec.contract.symbol
+        self.tape.say(MarketStale, symbol=symbol, reason=reason, since_ns=since_ns)
+
+    @property
+    def halted(self) -> bool:
+        """Whether the operator made it stale."""
+        return self.state.stale == "halted"
+
+    def halt(self) -> str | None:
+        """The operator: stale until ``lift``, whatever comes; why not, where it is refused."""
+        if not self.launched:
+            return "not_launched"
+        if self.halted:
+            return "halted"
+        self._go_stale("halted", self.state.stale_since_ns if self.stale else self.ts_ns)
+        return None
+
+    def lift(self) -> str | None:
+        """The operator: the next fresh price resumes; why not, where it is refused."""
+        if not self.halted:
+            return "not_halted"
+        self.state.stale = "gap"
+        return None
 
     def _fresh_at(self, column: Column | None, row: int) -> tuple[int, int]:
         if column is None or row < 0:
@@ -186,7 +208,7 @@ class Market(Folding):
 
     def bounds(self) -> tuple[float, float]:
         """Between which marks nobody here has anything to say."""
-        if not self.handlers:
+        if not self.handlers or self.halted:
             return -math.inf, math.inf
         if not self.state.stale:
             return self.edges.bounds()

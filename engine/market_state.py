@@ -18,6 +18,10 @@ __all__ = ["MarketSpec", "MarketState"]
 MarkSource = Literal["mark", "mid", "last"]
 
 
+Staleness = Literal["", "gap", "frozen", "halted"]
+"""Why a market is not fresh; empty where it is."""
+
+
 class MarketSpec(Struct, frozen=True, kw_only=True):
     """One symbol as the heart needs it.
 
@@ -55,7 +59,7 @@ class MarketState(Struct):
     funded_ns: int = 0
     following_ns: int = NEVER_NS
     due_rate: float = 0.0
-    stale: str = ""
+    stale: Staleness = ""
     stale_since_ns: int = 0
     grid_ns: int = NEVER_NS
     floor_ns: int = 0

@@ -28,7 +28,7 @@ class Parts:
 
     def __init__(self, spec: EngineSpec) -> None:
         self.spec = spec
-        self.state = EngineState(rejected={}, requests={})
+        self.state = EngineState(rejected={}, requests={}, commands={})
         self.ledger = Ledger()
         self.users = Users(spec.population, spec.users)
         self.tape = Tape()

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.engine import Engine
-from engine.events import CreationRequest, RedemptionRequest
+from engine.events import Dated
 from engine.outputs import Outputs
 from engine.ticks import Step
 
@@ -34,7 +34,7 @@ class Journal:
         """Take down whose rows the step's are."""
         at = step.first
         for sequence, message in step.messages:
-            if isinstance(message, CreationRequest | RedemptionRequest):
+            if isinstance(message, Dated):
                 self._rows(DATA, sequence - at)
                 self._rows(REQUESTS, 1)
                 at = sequence + 1

@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.clock import LEAP_NS
-from engine.events import CreationRequest, RedemptionRequest
+from engine.events import Dated
 from engine.ticks import Kind, Step, Table
 
 __all__ = ["Column", "Groups", "Rows", "Untimely"]
@@ -26,9 +26,9 @@ _KINDS: Final = len(Kind)
 
 
 class Untimely(Struct, frozen=True, gc=False):
-    """A request whose time is not believed; it moves no clock."""
+    """A request or command whose time is not believed; it moves no clock."""
 
-    request: CreationRequest | RedemptionRequest
+    message: Dated
     reason: str
 
 
@@ -200,8 +200,7 @@ class Rows:
         return [
             (sequence, message.ts_ns)
             for sequence, message in self.barriers
-            if isinstance(message, CreationRequest | RedemptionRequest)
-            and self.floor_ns < message.ts_ns
+            if isinstance(message, Dated) and self.floor_ns < message.ts_ns
         ]
 
     def seal(self) -> None:

@@ -25,7 +25,7 @@ from engine.errors import SnapshotError
 from engine.events import CreationRequest, RedemptionRequest
 from engine.execution import DeskState
 from engine.handler import Handler, Next
-from engine.hedging import HandlerState
+from engine.handler_state import HandlerState
 from engine.lanes import Lane
 from engine.market import Market, MarketState
 from engine.sampler import SamplerState

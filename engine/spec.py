@@ -46,6 +46,7 @@ class EngineState(Struct):
     wakes_empty: int = 0
     rejected: dict[str, int] = {}
     requests: dict[str, int] = {}
+    commands: dict[str, int] = {}
 
 
 class Announcement(Struct, frozen=True, gc=False):

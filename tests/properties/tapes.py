@@ -11,6 +11,15 @@ import math
 from random import Random
 from typing import Any
 
+from engine.commands import (
+    Command,
+    ForceTarget,
+    GateCreations,
+    HaltMarket,
+    PauseProduct,
+    ResumeMarket,
+    ResumeProduct,
+)
 from engine.engine import Engine, EngineSpec
 from engine.events import CreationRequest, RedemptionRequest
 from engine.market import MarketSpec
@@ -126,16 +135,19 @@ def aimed(price: float, ulps: int) -> float:
     return price
 
 
-def a_random_tape(random: Random, spec: EngineSpec, rows: int, *, aim: bool = True) -> Step:
-    """A tape of that many rows; ``aim``: at this run's own edges, to a few ulps."""
-    return a_tape(_Grower(random, spec, aim).grow(rows))
+def a_random_tape(
+    random: Random, spec: EngineSpec, rows: int, *, aim: bool = True, commands: float = 0.0
+) -> Step:
+    """A tape of that many rows; ``aim``: at this run's own edges, to a few ulps; ``commands``: what
+    share of the rows are the operator's."""
+    return a_tape(_Grower(random, spec, aim, commands).grow(rows))
 
 
 class _Grower:
     """Feeds a heart row by row and looks where it hurts next."""
 
-    def __init__(self, random: Random, spec: EngineSpec, aim: bool) -> None:
-        self.random, self.spec, self.aim = random, spec, aim
+    def __init__(self, random: Random, spec: EngineSpec, aim: bool, commands: float) -> None:
+        self.random, self.spec, self.aim, self.commands = random, spec, aim, commands
         self.engine = Engine(spec)
         self.price = list(_START[: len(spec.symbols)])
         self.ts_ns = T0 + random.choice((0, 1, 333))
@@ -155,6 +167,8 @@ class _Grower:
 
     def _next(self) -> Any:
         random = self.random
+        if self.commands and random.random() < self.commands:
+            return self._command()
         if random.random() < 0.04:
             return self._bad()
         if random.random() < 0.05:
@@ -295,3 +309,37 @@ class _Grower:
         if random.random() < 0.6:
             return CreationRequest(quote=random.choice((1e-7, 0.37, 250.0, 1e4, 3e6)), **common)
         return RedemptionRequest(units=random.choice((1e-9, 0.5, 100.0, 500.0, 1e7)), **common)
+
+    def _command(self) -> Command:
+        """Mostly what changes something; sometimes twice the same, or to nobody."""
+        random = self.random
+        self.number += random.choice((1, 1, 1, 1, 0))
+        alarm = self.engine.agenda.next_ns()
+        ts = random.choice((0, self.ts_ns, self.ts_ns - 1, self.ts_ns + SECOND_NS, alarm))
+        if ts > self.ts_ns + 10 * SECOND_NS:
+            ts = self.ts_ns
+        if random.random() < 0.05:
+            ts = self.ts_ns + 10**17
+        named = {"ts_ns": ts, "id": f"c{self.number}"}
+        handler, market = random.choice(self.engine.handlers), random.choice(self.engine.markets)
+        paused = [h for h in self.engine.handlers if h.state.paused]
+        busy = [h for h in self.engine.handlers if h.desk.state.plan is not None]
+        draw = random.random()
+        some = paused if draw < 0.6 else busy
+        if some and random.random() < 0.5:
+            handler = random.choice(some)
+        if draw < 0.35:
+            symbol = random.choice([market.spec.contract.symbol] * 20 + ["NONE"])
+            halted = market.state.stale == "halted"
+            if halted is (random.random() < 0.8):
+                return ResumeMarket(symbol=symbol, **named)
+            return HaltMarket(symbol=symbol, reason="for a while", **named)
+        product = random.choice([handler.spec.id] * 20 + ["NONE"])
+        if draw < 0.6:
+            if handler.state.paused is (random.random() < 0.8):
+                return ResumeProduct(product=product, **named)
+            return PauseProduct(product=product, **named)
+        if draw < 0.85:
+            target = random.choice((0.0, 1.0, 1.5, 3.0, -3.0, -1.0, 5.0, 12.0))
+            return ForceTarget(product=product, target=target, **named)
+        return GateCreations(product=product, closed=random.random() < 0.6, **named)

@@ -75,7 +75,7 @@ def meet_book(product: Product, order: Order) -> int:
         product.say(OrderHeld, order=order.number, lots=order.left)
         return 0
     if market.stale:
-        _try_again(product, order, "stale")
+        _try_again(product, order, "halted" if market.stale == "halted" else "stale")
         return 0
     lots = filled = _bounded(product, order)
     if lots:

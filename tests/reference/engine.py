@@ -10,7 +10,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from engine.commands import Command, HaltMarket, ResumeMarket
 from engine.events import (
+    CommandObeyed,
+    CommandRefused,
     CreationRefused,
     CreationRequest,
     InputRejected,
@@ -77,6 +80,7 @@ class ReferenceEngine:
         self.now_ns = self.rung_ns = self.heard_ns = 0
         self.left_out = 0
         self.requests: set[str] = set()
+        self.commands: set[str] = set()
         self.sample_ns = self.user_sample_ns = NEVER_NS
         self._nav_place, self._user_place = (-1, 0), (-1, 0)
 
@@ -166,7 +170,10 @@ class ReferenceEngine:
             ts_ns = max(self.now_ns, message.ts_ns)
             self._pass_time(ts_ns, ts_ns, sequence)
             self.heard_ns = self.rung_ns = ts_ns
-        self._request(message, untimely)
+        if isinstance(message, Command):
+            self._command(message, untimely)
+        else:
+            self._request(message, untimely)
 
     def _rejected(self, sequence: int, reason: str, **fields: Any) -> None:
         self.log.at(sequence, self.now_ns)
@@ -192,6 +199,40 @@ class ReferenceEngine:
         self._stage(product.market, self.now_ns)
         product.request(request)
         self._after(product)
+
+    def _command(self, command: Command, untimely: str | None) -> None:
+        repeated = command.id in self.commands
+        self.commands.add(command.id)
+        detail = command.detail
+        if untimely and not repeated:
+            detail = f"dated {command.ts_ns}, engine time {self.now_ns}"
+        refusal = "duplicate" if repeated else untimely or self._obey(command)
+        fields = {
+            "command": command.__struct_config__.tag,
+            "id": command.id,
+            "symbol": getattr(command, "symbol", None),
+            "product": getattr(command, "product", None),
+            "detail": detail,
+        }
+        if refusal:
+            self.log.say(CommandRefused, reason=refusal, **fields)
+        else:
+            self.log.say(CommandObeyed, **fields)
+
+    def _obey(self, command: Command) -> str | None:
+        if isinstance(command, HaltMarket | ResumeMarket):
+            for market in self.markets:
+                if market.spec.contract.symbol == command.symbol:
+                    self._stage(market, self.now_ns)
+                    return market.halt() if isinstance(command, HaltMarket) else market.lift()
+            return "unknown_symbol"
+        for product in self.products:
+            if product.spec.id == command.product:
+                self._stage(product.market, self.now_ns)
+                refusal = product.obey(command)
+                self._after(product)
+                return refusal
+        return "unknown_product"
 
     # Time -----------------------------------------------------------------------------------------
 

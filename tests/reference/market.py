@@ -115,18 +115,35 @@ class Market:
 
     def go_stale(self) -> None:
         silent = self.now_ns - self.seen_ns >= self.spec.stale_after_ns
-        self.stale = "gap" if silent else "frozen"
-        self.stale_since = self.seen_ns if silent else self.changed_ns
-        self.log.say(
-            MarketStale,
-            symbol=self.spec.contract.symbol,
-            reason=self.stale,
-            since_ns=self.stale_since,
-        )
+        if silent:
+            self._be_stale("gap", self.seen_ns)
+        else:
+            self._be_stale("frozen", self.changed_ns)
+
+    def _be_stale(self, reason: str, since_ns: int) -> None:
+        self.stale, self.stale_since = reason, since_ns
+        symbol = self.spec.contract.symbol
+        self.log.say(MarketStale, symbol=symbol, reason=reason, since_ns=since_ns)
+
+    def halt(self) -> str | None:
+        """The operator stops the market; why not, where it is refused."""
+        if not self.products or self.products[0].status == "pending":
+            return "not_launched"
+        if self.stale == "halted":
+            return "halted"
+        self._be_stale("halted", self.stale_since if self.stale else self.now_ns)
+        return None
+
+    def lift(self) -> str | None:
+        """The next fresh price resumes a halted market."""
+        if self.stale != "halted":
+            return "not_halted"
+        self.stale = "gap"
+        return None
 
     def resumes(self) -> bool:
         """Whether the price just heard is a fresh one."""
-        return bool(self.stale) and not (self.stale == "frozen" and self.repeated)
+        return self.stale == "gap" or (self.stale == "frozen" and not self.repeated)
 
     def resume(self) -> None:
         self.stale = ""

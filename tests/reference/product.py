@@ -6,6 +6,7 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from engine.commands import GateCreations, PauseProduct, ResumeProduct
 from engine.events import (
     CreationRequest,
     DeficitPaid,
@@ -48,6 +49,7 @@ class Product:
         self.high_water = 0.0
         self.target = 0.0
         self.opened = False
+        self.paused = self.gated = False
         self.plan: desk.Order | None = None
         self.deals: list[desk.Order] = []
         self.sent = 0
@@ -107,6 +109,8 @@ class Product:
         intercept, slope = self.holding.line()
         if intercept + slope * self.market.mark <= 0.0:
             self._close("nav_not_positive")
+            return
+        if self.paused:
             return
         view = self.view()
         if self.spec.kind == "spot" and not self.opened:
@@ -187,16 +191,18 @@ class Product:
 
     # Acting ---------------------------------------------------------------------------------------
 
-    def _act(self, decision: Any, view: View) -> None:
+    def _act(self, decision: Any, view: View) -> str | None:
         held, mark, target = self.holding, self.market.mark, float(decision.target)
         lots = self.contract.lots_for(target, held.nav(mark), mark) - held.lots
         reduces = abs(target) < abs(view.position.leverage)
-        if lots == 0 or (view.market.stale and not reduces):
-            return
+        if (view.market.stale or self.market.stale == "halted") and not reduces:
+            return "stale"
+        if lots == 0:
+            return "rebalancing" if self.plan is not None else None
         if self.plan is not None and abs(target) >= abs(self.plan.target):
             slope = held.line()[1]
             if not (self.plan.left * slope > 0 > lots * slope):
-                return
+                return "rebalancing"
         if target != self.target or not self.opened:
             held.close_segment(mark)
             self.target = target
@@ -205,6 +211,7 @@ class Product:
             purpose = "deleverage"
         self.opened = True
         self._send(purpose, lots, target, decision.reason, view.position.leverage)
+        return None
 
     def _close(self, reason: str) -> None:
         self.status = "closing"
@@ -342,6 +349,42 @@ class Product:
         self._serve_queue()
         self.policy_ns = self._next_alarm()
 
+    def obey(self, command: Any) -> str | None:
+        """What the operator says; why not, where it is refused."""
+        self.watch_high_water()
+        if self.status != "active":
+            return "not_launched" if self.status == "pending" else "closed"
+        refusal = None
+        if isinstance(command, PauseProduct):
+            refusal = "paused" if self.paused else None
+            self.paused = True
+        elif isinstance(command, ResumeProduct):
+            refusal = None if self.paused else "not_paused"
+            self.paused = False
+            if not refusal:
+                self.look()
+        elif isinstance(command, GateCreations):
+            if self.gated == command.closed:
+                refusal = "gated" if self.gated else "not_gated"
+            self.gated = command.closed
+        else:
+            refusal = self._force(command.target)
+        if not refusal:
+            self.policy_ns = self._next_alarm()
+        return refusal
+
+    def _force(self, target: float) -> str | None:
+        intercept, slope = self.holding.line()
+        if self.market.stale:
+            return "halted" if self.market.stale == "halted" else "stale"
+        if intercept + slope * self.market.mark <= 0.0:
+            return "nav_not_positive"
+        if abs(target) > self.spec.limit:
+            return "out_of_limits"
+        refusal = self._act(SetLeverage(target, "forced by the operator"), self.view())
+        self._serve_queue()
+        return refusal
+
     def _refusal(self, request: Any) -> str | None:
         if self.status == "pending":
             return "not_launched"
@@ -349,8 +392,12 @@ class Product:
             return "closed"
         if self.status == "closed" and isinstance(request, CreationRequest):
             return "closed"
+        if self.paused and self.status == "active":
+            return "paused"
+        if self.gated and isinstance(request, CreationRequest):
+            return "gated"
         if self.market.stale:
-            return "stale"
+            return "halted" if self.market.stale == "halted" else "stale"
         nav = self.holding.nav(self.market.mark)
         if self.holding.units <= 0 or (nav <= 0 and self.status != "closed"):
             return "nav_not_positive"
@@ -375,7 +422,7 @@ class Product:
         if self.status != "active":
             return NEVER_NS
         intercept, slope = self.holding.line()
-        if intercept + slope * self.market.mark <= 0.0:
+        if intercept + slope * self.market.mark <= 0.0 or self.paused:
             return NEVER_NS
         view, alarm = self.view(), NEVER_NS
         for place, policy in enumerate(self.policies):

@@ -1,0 +1,140 @@
+"""What a product's policies see, and what becomes of their answers.
+
+Of their decisions ``Close`` beats ``Deleverage`` beats ``SetLeverage``, then the listed order. A
+policy that raises, or answers what is no leverage, is asked no more.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from engine.account import Account
+from engine.dealing import Dealing
+from engine.events import PolicyFaulted
+from engine.execution import Scene
+from engine.handler_state import ACTIVE, HandlerState
+from engine.hedging import Hedging
+from engine.policy import (
+    Close,
+    Decision,
+    Deleverage,
+    Policy,
+    PolicyAnswerError,
+    PositionView,
+    SetLeverage,
+    View,
+)
+from engine.units import UNIT_STEPS, asset_decimals
+
+__all__ = ["Asking"]
+
+_NUMBERS: Final = (float, int)
+_RANK: Final = {Close: 0, Deleverage: 1, SetLeverage: 2}
+
+
+class Asking(Hedging):
+    """One product's policies, and the views they are asked with."""
+
+    __slots__ = ("_quote", "number", "policies", "uses_high_water", "uses_signals")
+
+    def __init__(
+        self, number: int, account: Account, policies: tuple[Policy, ...], dealing: Dealing
+    ) -> None:
+        remembered = [policy.initial_state() for policy in policies]
+        state = HandlerState(policies=remembered, faulted=[False] * len(policies))
+        super().__init__(account, dealing, state)
+        self.number = number
+        self.policies = policies
+        self.uses_signals = any(p.uses_signals for p in policies)
+        """Whether the market must keep signals for this product."""
+        self.uses_high_water = any(p.uses_high_water for p in policies)
+        """Whether the market must keep price extremes for this product."""
+        self._quote = 1.0 / 10 ** asset_decimals(account.contract.quote_asset)
+
+    def _view(self, scene: Scene) -> View:
+        account, state, quote = self.account, self.state, self._quote
+        kept = account.state
+        exposure = account.slope * scene.mark
+        nav = account.intercept + exposure
+        drawdown = self._drawdown(scene, nav) if self.uses_high_water else 0.0
+        position = PositionView(
+            nav * quote,
+            exposure * quote,
+            exposure / nav if nav > 0.0 else 0.0,
+            kept.target,
+            kept.first_mark,
+            state.high_water,
+            drawdown,
+            scene.ts_ns - state.launched_ns,
+            state.last_rebalance_ns,
+        )
+        return View(scene.view(self.uses_signals), position, scene.due_ns)
+
+    def _drawdown(self, scene: Scene, nav: float) -> float:
+        """Of ``nav`` per unit from the high-water mark, which is brought up to date."""
+        self._watch_high_water(scene)
+        units, high_water = self.account.units, self.state.high_water
+        per_unit = nav * self._quote * UNIT_STEPS / units if units else 0.0
+        return per_unit / high_water - 1.0 if 0.0 < per_unit < high_water else 0.0
+
+    def _keep_high_water(self, scene: Scene) -> None:
+        """The line is about to change: what was reached on the old one counts."""
+        if self.uses_high_water and self.state.status == ACTIVE:
+            self._watch_high_water(scene)
+
+    def _watch_high_water(self, scene: Scene) -> None:
+        """Between wakes NAV was on one line, so its highest was at an extreme of the price."""
+        account = self.account
+        low, high = scene.extremes(self.number)
+        best = account.intercept + account.slope * (high if account.slope > 0.0 else low)
+        if account.units:
+            per_unit = best * self._quote * UNIT_STEPS / account.units
+            self.state.high_water = max(self.state.high_water, per_unit)
+
+    def _ask(self, scene: Scene, view: View) -> tuple[Decision | None, bool]:
+        """The decision that comes first, and whether any policy had something to remember."""
+        state, best, changed = self.state, None, False
+        if not state.opened and self.spec.kind == "spot":
+            return SetLeverage(1.0, "spot purchase"), True
+        planned = self.desk.state.plan is not None
+        for place, policy in enumerate(self.policies):
+            known = state.policies[place]
+            if state.faulted[place] or (planned and not policy.de_risking):
+                continue
+            try:
+                decision, remembered = policy.decide(view, known)
+                if decision is not None:
+                    self._check(decision)
+            except Exception as error:  # noqa: BLE001  # a user's policy may raise anything
+                self._fault(scene, place, error)
+                continue
+            if remembered is not known:
+                state.policies[place] = remembered
+                changed = True
+            if decision is not None and (best is None or _RANK[type(decision)] < _RANK[type(best)]):
+                best = decision
+        return best, changed
+
+    def _check(self, decision: Decision) -> None:
+        if isinstance(decision, Close):
+            return
+        target, limit = decision.target, self.spec.limit
+        if type(target) not in _NUMBERS or not math.isfinite(target):
+            raise PolicyAnswerError(f"answered {target!r}; it must be a finite leverage")
+        if abs(target) > limit:
+            raise PolicyAnswerError(
+                f"answered {target}, outside the product's limits [-{limit:g}, {limit:g}]"
+            )
+
+    def _fault(self, scene: Scene, place: int, error: Exception) -> None:
+        self.state.faulted[place] = True
+        told = isinstance(error, PolicyAnswerError)
+        what = str(error) if told else f"{type(error).__name__}: {error}"
+        scene.tape.say(
+            PolicyFaulted,
+            product=self.spec.id,
+            policy=getattr(self.policies[place], "name", type(self.policies[place]).__name__),
+            error=what,
+            safe_mode="hold",
+        )

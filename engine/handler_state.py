@@ -1,0 +1,35 @@
+"""What a handler remembers between steps, beside its account, its orders and its holders."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from msgspec import Struct
+
+from engine.units import NEVER_NS
+
+__all__ = ["ACTIVE", "CLOSED", "CLOSING", "PENDING", "HandlerState"]
+
+PENDING: Final = "pending"
+ACTIVE: Final = "active"
+CLOSING: Final = "closing"
+CLOSED: Final = "closed"
+
+
+class HandlerState(Struct):
+    """What a handler remembers beside its account, its orders and its holders."""
+
+    policies: list[Any]
+    faulted: list[bool]
+    status: str = PENDING
+    launched_ns: int = 0
+    closed_ns: int = 0
+    last_rebalance_ns: int = 0
+    fee_ns: int = NEVER_NS
+    high_water: float = 0.0
+    rebalances: int = 0
+    deleveragings: int = 0
+    unhedged_ns: int = 0
+    opened: bool = False
+    paused: bool = False
+    gated: bool = False

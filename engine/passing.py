@@ -1,0 +1,237 @@
+"""What happens between the rows of a step: alarms ring, messages pass.
+
+Alarms of one instant ring by priority, on the market as of the last tick up to it. A message that
+brings a time of its own lets every alarm up to it ring first.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from engine.agenda import Priority
+from engine.commands import Command, HaltMarket, ResumeMarket
+from engine.events import (
+    CommandObeyed,
+    CommandRefused,
+    CreationRefused,
+    CreationRequest,
+    Dated,
+    InputRejected,
+    Malformed,
+    RedemptionRefused,
+    RedemptionRequest,
+)
+from engine.intake import Rejection
+from engine.parts import Parts
+from engine.rows import Rows, Untimely
+from engine.spec import Announcement
+from engine.units import NEVER_NS
+
+__all__ = ["Passing"]
+
+_HANDLER: Final = 0
+Asked = CreationRequest | RedemptionRequest
+
+
+class Passing(Parts):
+    """What is due before the next row."""
+
+    def _ring(self, rows: Rows, due: int, before: int) -> None:
+        """Alarms of one instant, on the market as of the last tick up to it."""
+        self._pass_time(rows, due, before)
+        booked: set[tuple[int, int]] = set()
+        for priority, number, place in self.agenda.due(due):
+            market = self.markets[number]
+            if priority == Priority.VENUE and self._is_fresh(number, before, due):
+                continue
+            market.stage(before, due, due)
+            if priority == Priority.VENUE:
+                market.check_stale()
+            elif priority == Priority.FUNDING:
+                self.agenda.set((Priority.FUNDING, number, _HANDLER), market.settle_funding())
+                for each in range(len(market.handlers)):
+                    booked.add((number, each))
+                    self._after(number, each, before)
+            else:
+                handler = market.handlers[place]
+                if priority == Priority.FILL:
+                    handler.fill(market)
+                elif priority == Priority.FEE:
+                    handler.charge_fee(market)
+                else:
+                    spoke = handler.attend(market)
+                    if spoke or (number, place) not in booked:
+                        self._count(spoke)
+                booked.add((number, place))
+                self._after(number, place, before)
+            self.router.arm(market)
+
+    def _is_fresh(self, number: int, before: int, due: int) -> bool:
+        """Whether a market is fresh at its check; then the next check is set."""
+        next_ns = self.markets[number].check_ns(before, due)
+        if next_ns <= due:
+            return False
+        self.agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
+        return True
+
+    def _after(self, number: int, place: int, sequence: int) -> None:
+        """A handler was attended: take over when it next cares, and value its holders if it
+        traded."""
+        market = self.markets[number]
+        handler = market.handlers[place]
+        due = handler.next
+        market.edges.arm(place, due.low, due.high)
+        self.agenda.set_each(self._alarms[number][place], (due.fill_ns, due.fee_ns, due.policy_ns))
+        if handler.traded:
+            market.lines.change(place, handler.account, self.sampler.sample_at(self.tape.ts_ns))
+        if handler.dealing.changed or (handler.traded and self.spec.sampling.users_on_trade):
+            reason = "holders" if handler.dealing.changed else "traded"
+            self.sampler.value_users(market, place, market.mark, self.tape.ts_ns, sequence, reason)
+            handler.dealing.changed.clear()
+        handler.traded = False
+
+    def _set_fill(self, number: int, place: int) -> None:
+        arrival = self.markets[number].handlers[place].desk.next_arrival_ns()
+        self.agenda.set((Priority.FILL, number, place), arrival)
+
+    def _pass_time(self, rows: Rows, ts_ns: int, sequence: int) -> None:
+        if self.sampler.state.next_users_ns < ts_ns:
+            self.sampler.pass_users(rows, ts_ns, sequence)
+        if ts_ns > self.state.time_ns:
+            self.state.time_ns = ts_ns
+        self.tape.at(sequence, ts_ns)
+
+    def _count(self, spoke: bool) -> None:
+        self.state.wakes += 1
+        if not spoke:
+            self.state.wakes_empty += 1
+
+    # Messages -----------------------------------------------------------------------------------
+
+    def _pass_barrier(self, rows: Rows, sequence: int, message: Any) -> None:
+        ts_ns = rows.time_at(sequence, self.state.time_ns)
+        dated = isinstance(message, Dated)
+        if dated:
+            ts_ns = max(ts_ns, message.ts_ns)
+        if dated or (isinstance(message, Announcement) and self._passes(message, ts_ns)):
+            while self.agenda.next_ns() <= ts_ns:
+                self._ring(rows, self.agenda.next_ns(), sequence)
+            self.state.rung_ns = ts_ns
+            for market in self.markets:
+                market.stage(sequence, ts_ns, ts_ns)
+                market.pass_grid()
+        self._pass_time(rows, ts_ns, sequence)
+        if isinstance(message, Announcement):
+            self._announced(sequence, message)
+        elif isinstance(message, Rejection):
+            self._rejected(message)
+        elif isinstance(message, Malformed):
+            self._reject("malformed", detail=message.detail)
+        elif isinstance(message, Untimely):
+            self._obey_or_deal(sequence, message.message, message.reason)
+        else:
+            self._obey_or_deal(sequence, message)
+
+    def _obey_or_deal(self, sequence: int, message: Dated, untimely: str | None = None) -> None:
+        if isinstance(message, Command):
+            self._command(sequence, message, untimely)
+        else:
+            self._request(sequence, message, untimely)
+
+    def _passes(self, message: Announcement, ts_ns: int) -> bool:
+        """A row stamped with the funding instant that names the next one: this one is settled
+        first, at its own rate."""
+        number = self.router.of_symbol[message.symbol]
+        if number < 0 or not self.markets[number].spec.funding.recorded:
+            return False
+        return self.markets[number].state.funding_ns <= ts_ns < message.next_ns
+
+    def _announced(self, sequence: int, message: Announcement) -> None:
+        number = self.router.of_symbol[message.symbol]
+        if number >= 0:
+            market = self.markets[number]
+            market.stage(sequence + 1, self.state.time_ns, self.state.time_ns - 1)
+            instant = market.announce(message.next_ns)
+            self.agenda.set((Priority.FUNDING, number, _HANDLER), instant)
+
+    def _rejected(self, message: Rejection) -> None:
+        known = 0 <= message.symbol < len(self.spec.symbols)
+        symbol = self.spec.symbols[message.symbol] if known else str(message.symbol)
+        kind = message.kind.name.lower()
+        self._reject(message.reason, symbol=symbol, kind=kind, detail=message.detail)
+
+    def _reject(self, reason: str, **fields: Any) -> None:
+        self.state.rejected[reason] = self.state.rejected.get(reason, 0) + 1
+        self.tape.say(InputRejected, reason=reason, **fields)
+
+    def _request(self, sequence: int, request: Asked, untimely: str | None = None) -> None:
+        place = self.by_id.get(request.product)
+        refusal = "duplicate" if request.id in self.state.requests else untimely
+        self.state.requests.setdefault(request.id, sequence)
+        if place is None or refusal:
+            named = untimely is not None and refusal == untimely
+            kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
+            self.tape.say(
+                kind,
+                product=request.product,
+                user=request.user,
+                id=request.id,
+                reason=refusal or "unknown_product",
+                detail=self._dates(request) if named else "",
+            )
+            return
+        market = self.markets[place[0]]
+        market.stage(sequence, self.state.time_ns, self.state.time_ns)
+        market.handlers[place[1]].request(market, request)
+        self._after(*place, sequence)
+        self.router.arm(market)
+
+    def _command(self, sequence: int, command: Command, untimely: str | None) -> None:
+        known, detail = self.state.commands, command.detail
+        refusal = "duplicate" if command.id in known else untimely
+        if untimely is not None and refusal == untimely:
+            detail = self._dates(command)
+        known.setdefault(command.id, sequence)
+        refusal = refusal or self._obey(sequence, command)
+        said: dict[str, Any] = {
+            "command": command.__struct_config__.tag,
+            "id": command.id,
+            "symbol": getattr(command, "symbol", None),
+            "product": getattr(command, "product", None),
+            "detail": detail,
+        }
+        if refusal:
+            self.tape.say(CommandRefused, reason=refusal, **said)
+        else:
+            self.tape.say(CommandObeyed, **said)
+
+    def _obey(self, sequence: int, command: Command) -> str | None:
+        """Do it; why not, where it is refused."""
+        if isinstance(command, HaltMarket | ResumeMarket):
+            return self._obey_market(sequence, command)
+        known = self.by_id.get(command.product)
+        if known is None:
+            return "unknown_product"
+        market = self.markets[known[0]]
+        market.stage(sequence, self.state.time_ns, self.state.time_ns)
+        refusal = market.handlers[known[1]].obey(market, command)
+        self._after(*known, sequence)
+        self.router.arm(market)
+        return refusal
+
+    def _obey_market(self, sequence: int, command: HaltMarket | ResumeMarket) -> str | None:
+        symbols = self.spec.symbols
+        known = symbols.index(command.symbol) if command.symbol in symbols else -1
+        number = self.router.of_symbol[known] if known >= 0 else -1
+        if number < 0:
+            return "unknown_symbol"
+        market = self.markets[number]
+        market.stage(sequence, self.state.time_ns, self.state.time_ns)
+        refusal = market.halt() if isinstance(command, HaltMarket) else market.lift()
+        if market.stale:
+            self.agenda.set((Priority.VENUE, number, _HANDLER), NEVER_NS)
+        self.router.arm(market)
+        return refusal
+
+    def _dates(self, message: Dated) -> str:
+        return f"dated {message.ts_ns}, engine time {self.state.time_ns}"

@@ -1,0 +1,327 @@
+"""Tests of ``engine.commands``: what each of them does to a market or a product, and when it is
+refused. Both engines are held to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from engine.commands import (
+    Command,
+    ForceTarget,
+    GateCreations,
+    HaltMarket,
+    PauseProduct,
+    ResumeMarket,
+    ResumeProduct,
+)
+from engine.engine import EngineSpec
+from engine.events import CreationRequest, RedemptionRequest
+from engine.ticks import Kind
+from engine.units import DAY_NS, MINUTE_NS, SECOND_NS
+from engine.venue.funding import FundingSpec
+from strategies import LeverageBand, Schedule
+from tests.builders import T0, Run, a_market, a_product, a_row, a_spec, a_tape
+from tests.properties.agreement import agree
+
+SYMBOL, PRODUCT = "BTCUSDT", "BTC3L"
+BAND = LeverageBand(target=3.0, low=2.4, high=3.6)
+RUIN = LeverageBand(target=9.0, low=0.0, high=1e6)
+
+
+def at(second: float) -> int:
+    return T0 + int(second * SECOND_NS)
+
+
+def price(second: float, mark: float) -> Any:
+    return a_row(Kind.MARK, at(second), mark)
+
+
+def halt(second: float, name: str = "h", symbol: str = SYMBOL) -> HaltMarket:
+    return HaltMarket(ts_ns=at(second), id=name, symbol=symbol, reason="a fault at the venue")
+
+
+def lift(second: float, name: str = "r", symbol: str = SYMBOL) -> ResumeMarket:
+    return ResumeMarket(ts_ns=at(second), id=name, symbol=symbol)
+
+
+def pause(second: float, name: str = "p", product: str = PRODUCT) -> PauseProduct:
+    return PauseProduct(ts_ns=at(second), id=name, product=product)
+
+
+def unpause(second: float, name: str = "u") -> ResumeProduct:
+    return ResumeProduct(ts_ns=at(second), id=name, product=PRODUCT)
+
+
+def force(second: float, target: float, name: str = "f") -> ForceTarget:
+    return ForceTarget(ts_ns=at(second), id=name, product=PRODUCT, target=target)
+
+
+def gate(second: float, name: str = "g", *, closed: bool) -> GateCreations:
+    return GateCreations(ts_ns=at(second), id=name, product=PRODUCT, closed=closed)
+
+
+def creation(second: float, name: str = "c") -> CreationRequest:
+    return CreationRequest(ts_ns=at(second), id=name, user="u1", product=PRODUCT, quote=100.0)
+
+
+def redemption(second: float, name: str = "d") -> RedemptionRequest:
+    return RedemptionRequest(ts_ns=at(second), id=name, user="u1", product=PRODUCT, units=5.0)
+
+
+def one(policy: Any = BAND, market: Any = None, **fields: Any) -> EngineSpec:
+    """One product, of which user u1 holds some."""
+    product = a_product(PRODUCT, holdings=((0, 10**9),), **fields)
+    return a_spec((product, (policy,)), markets=(market or a_market(),), population=1)
+
+
+def said(rows: list[Any], spec: EngineSpec | None = None) -> Run:
+    """Both engines on the rows, cut behind each of them."""
+    return agree(spec or one(), a_tape(rows), range(len(rows)))
+
+
+def refusals(run: Run) -> list[str]:
+    return [event.reason for event in run.named("command_refused")]
+
+
+def told(run: Run, *tags: str) -> list[tuple[str, int]]:
+    """``(tag, second)`` of these events."""
+    return [(e.__struct_config__.tag, (e.ts_ns - T0) // SECOND_NS) for e in run.named(*tags)]
+
+
+def test_a_halted_market_hears_prices_and_does_nothing() -> None:
+    """Between halt and resume no price wakes anybody, not even one beyond the band; the first one
+    after the resumption does. Catches a price that resumes by itself."""
+    rows = [price(0, 100.0), halt(1), price(2, 90.0), price(3, 91.0), lift(4), price(5, 92.0)]
+    run = said(rows)
+    assert told(run, "market_stale", "market_resumed", "rebalanced") == [
+        ("rebalanced", 0),
+        ("market_stale", 1),
+        ("market_resumed", 5),
+        ("rebalanced", 5),
+    ]
+    assert [event.reason for event in run.named("market_stale")] == ["halted"]
+    assert [event.stale_ns for event in run.named("market_resumed")] == [4 * SECOND_NS]
+    assert [e.command for e in run.named("command_obeyed")] == ["halt", "resume"]
+    assert run.named("command_obeyed")[0].detail == "a fault at the venue"
+
+
+def test_a_halted_market_is_not_checked_for_silence() -> None:
+    """An hour without a price adds nothing to a halt, and a repeated price does not freeze it."""
+    rows = [price(0, 100.0), halt(1), *(price(60 * n, 100.0) for n in range(1, 90))]
+    run = said(rows)
+    assert told(run, "market_stale") == [("market_stale", 1)]
+
+
+def test_a_silent_market_can_be_halted() -> None:
+    """It is stale since its silence began, and the price that would have resumed it does not."""
+    run = said([price(0, 100.0), halt(100), price(101, 101.0), lift(102), price(103, 102.0)])
+    assert [e.reason for e in run.named("market_stale")] == ["gap", "halted"]
+    assert {e.since_ns for e in run.named("market_stale")} == {at(0)}
+    assert told(run, "market_resumed") == [("market_resumed", 103)]
+
+
+def test_orders_under_way_wait_for_the_end_of_a_halt() -> None:
+    """An order that arrives during a halt is held, and meets the book at the first price after."""
+    spec = one(latency_ns=5 * SECOND_NS)
+    run = said([price(0, 100.0), halt(1), price(6, 101.0), lift(7), price(8, 102.0)], spec)
+    assert told(run, "order_sent", "order_held") == [("order_sent", 0), ("order_held", 5)]
+    assert [event.mark_price for event in run.named("order_filled")] == [102.0]
+
+
+def test_orders_are_refused_during_a_halt_where_the_terms_say_so() -> None:
+    """Of a product that refuses when stale, an order is tried again, and the halt is its reason."""
+    spec = one(latency_ns=5 * SECOND_NS, when_stale="refuse", retry_ns=3 * SECOND_NS)
+    run = said(
+        [price(0, 100.0), halt(1), price(6, 101.0), lift(7), price(9, 102.0), price(12, 102.0)],
+        spec,
+    )
+    assert [event.reason for event in run.named("order_unfilled")] == ["halted", "stale"]
+    assert run.named("order_filled")
+
+
+def test_a_halted_market_adds_no_exposure() -> None:
+    """A review that wants more during a halt is lost; one that wants less sends its order, which
+    waits. Catches a product that is sized up while nobody can trade."""
+    adding = one(Schedule(target=3.0, every_s=60.0))
+    rows = [price(0, 100.0), halt(1), price(30, 120.0), price(61, 120.0)]
+    assert told(said(rows, adding), "order_sent") == [("order_sent", 0)]
+    rows[2:] = [price(30, 80.0), price(61, 80.0)]
+    run = said(rows, adding)
+    assert len(run.named("order_sent")) == 2
+    assert [event.lots < 0 for event in run.named("order_held")] == [True]
+
+
+def test_funding_and_fees_settle_during_a_halt() -> None:
+    """A halt stops trading, not time."""
+    funding = FundingSpec(recorded=False, instants=((at(60), 0.001),))
+    spec = one(market=a_market(funding=funding), management_fee=0.0001, fee_every_ns=MINUTE_NS)
+    run = said([price(0, 100.0), halt(1), price(100, 100.5)], spec)
+    assert len(run.named("funding_settled")) == 1
+    assert len(run.named("management_fee_charged")) == 2
+
+
+def test_requests_meet_a_halt() -> None:
+    """Both sides are refused, for the halt."""
+    run = said([price(0, 100.0), halt(1), creation(2), redemption(3)])
+    assert {e.reason for e in run.named("creation_refused", "redemption_refused")} == {"halted"}
+
+
+def test_a_paused_product_is_not_asked() -> None:
+    """Beyond its band it does nothing until it is resumed; then it is asked at once, without a
+    further price."""
+    run = said([price(0, 100.0), pause(1), price(2, 85.0), price(3, 86.0), unpause(4)])
+    assert told(run, "rebalanced") == [("rebalanced", 0), ("rebalanced", 4)]
+    assert [event.mark_price for event in run.named("rebalanced")] == [100.0, 86.0]
+
+
+def test_a_paused_policy_misses_its_reviews_without_a_fault() -> None:
+    """A clock that passed meanwhile is set anew, not taken for one that rings for ever."""
+    spec = one(Schedule(target=3.0, every_s=10.0))
+    run = said([price(0, 100.0), pause(1), price(55, 104.0), unpause(56), price(71, 108.0)], spec)
+    assert not run.named("policy_faulted")
+    assert {second for _, second in told(run, "rebalanced")} == {0, 56, 60, 70}
+
+
+def test_a_paused_product_that_is_bankrupt_is_closed() -> None:
+    """NAV <= 0 is nobody's opinion."""
+    run = said([price(0, 100.0), pause(1), price(2, 85.0)], one(RUIN))
+    assert [event.reason for event in run.named("product_closed")] == ["nav_not_positive"]
+
+
+def test_a_plan_under_way_is_carried_out_while_paused() -> None:
+    """The order was sent; a pause does not call it back."""
+    run = said([price(0, 100.0), pause(1), price(9, 100.0)], one(latency_ns=5 * SECOND_NS))
+    assert told(run, "rebalanced") == [("rebalanced", 5)]
+
+
+def test_requests_meet_a_pause() -> None:
+    """Both sides are refused while paused; of a product that was closed since, units are redeemed
+    all the same."""
+    run = said([price(0, 100.0), pause(1), creation(2), redemption(3)])
+    assert {e.reason for e in run.named("creation_refused", "redemption_refused")} == {"paused"}
+    spec = one(LeverageBand(target=9.0, low=0.0, high=1e6), latency_ns=SECOND_NS)
+    rows = [price(0, 100.0), price(2, 100.0), pause(3), price(4, 85.0), price(5, 93.0)]
+    run = said([*rows, price(6, 93.0), redemption(7), price(9, 93.0)], spec)
+    assert run.named("product_closed")
+    assert run.named("units_redeemed")
+
+
+def test_a_target_is_forced_at_the_present_price() -> None:
+    """One trade to the target, with its reason, also while paused."""
+    for before in ([], [pause(1)]):
+        run = said([price(0, 100.0), *before, price(2, 101.0), force(3, 1.0), price(4, 101.5)])
+        forced = run.named("rebalanced")[1]
+        assert (forced.reason, forced.target) == ("forced by the operator", 1.0)
+        assert forced.leverage_after == pytest.approx(1.0, abs=1e-3)
+        assert forced.mark_price == 101.0
+        # Whose band it is beyond wants it back at the next price, unless it is paused.
+        assert len(run.named("rebalanced")) == 3 - len(before)
+
+
+def test_a_forced_target_replaces_a_plan_only_by_less() -> None:
+    """While a plan is under way, more is refused and less takes its place."""
+    rows = [price(0, 100.0), force(1, 4.0, "f1"), force(2, 2.0, "f2"), price(9, 100.0)]
+    run = said(rows, one(latency_ns=5 * SECOND_NS))
+    assert refusals(run) == ["rebalancing"]
+    assert [event.target for event in run.named("rebalanced")][:1] == [2.0]
+
+
+def test_a_forced_target_keeps_a_plan_from_being_ignored() -> None:
+    """To stay at the present leverage while a plan leads elsewhere is no trade, and is refused
+    instead of said to be done."""
+    spec = one(LeverageBand(target=3.0, low=2.4, high=3.6), latency_ns=5 * SECOND_NS)
+    run = said([price(0, 100.0), force(1, 0.0), price(9, 100.0)], spec)
+    assert refusals(run) == ["rebalancing"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([price(0, 100.0), halt(1), force(2, 1.0)], "halted"),
+        ([price(0, 100.0), force(90, 1.0)], "stale"),
+        ([price(0, 100.0), force(2, 11.0)], "out_of_limits"),
+        ([price(0, 100.0), force(2, -11.0)], "out_of_limits"),
+        ([price(0, 100.0), pause(1, "x"), pause(2, "y")], "paused"),
+        ([price(0, 100.0), unpause(1)], "not_paused"),
+        ([price(0, 100.0), halt(1, "x"), halt(2, "y")], "halted"),
+        ([price(0, 100.0), lift(1)], "not_halted"),
+        ([price(0, 100.0), halt(1, "x"), lift(2, "y"), lift(3, "z")], "not_halted"),
+        ([price(0, 100.0), gate(1, "x", closed=True), gate(2, "y", closed=True)], "gated"),
+        ([price(0, 100.0), gate(1, closed=False)], "not_gated"),
+        ([price(0, 100.0), halt(1, "x"), lift(2, "x")], "duplicate"),
+        ([price(0, 100.0), halt(1, symbol="ETHUSDT")], "unknown_symbol"),
+        ([price(0, 100.0), pause(1, product="ETH3L")], "unknown_product"),
+        ([price(0, 100.0), halt(1 + 4 * 86_400)], "clock_jump"),
+        ([halt(0), price(1, 100.0)], "not_launched"),
+        ([a_row(Kind.INDEX, T0, 100.0), halt(1), pause(2, "q")], "not_launched"),
+    ],
+)
+def test_refusals(rows: list[Any], reason: str) -> None:
+    """Each refusal names its reason, and changes nothing."""
+    run = said(rows)
+    assert set(refusals(run)) == {reason}
+    changed = run.engine.state.commands.keys() - {e.id for e in run.named("command_refused")}
+    assert len(run.named("command_obeyed")) == len(changed) + (reason == "duplicate")
+
+
+def test_a_closed_product_takes_no_commands() -> None:
+    """Neither a pause nor a target nor a gate."""
+    spec = one(LeverageBand(target=9.0, low=0.0, high=1e6))
+    rows = [price(0, 100.0), price(1, 85.0), pause(2), force(3, 1.0), gate(4, closed=True)]
+    assert refusals(said(rows, spec)) == ["closed"] * 3
+
+
+def test_a_gate_is_for_creations() -> None:
+    """While closed, creations are refused and redemptions dealt; open again, both are dealt."""
+    rows = [price(0, 100.0), gate(1, closed=True), creation(2), redemption(3)]
+    run = said([*rows, gate(4, "g2", closed=False), creation(5, "c2")])
+    assert [event.reason for event in run.named("creation_refused")] == ["gated"]
+    assert [event.id for event in run.named("units_created", "units_redeemed")] == ["d", "c2"]
+    assert [event.detail for event in run.named("command_obeyed")] == ["closed", "open"]
+
+
+def test_a_command_of_the_past_is_obeyed_at_once() -> None:
+    """Time 0 means now; a time to come moves the clock, and lets the alarms up to it ring first."""
+    run = said([price(0, 100.0), price(5, 100.5), PauseProduct(ts_ns=0, id="p", product=PRODUCT)])
+    assert told(run, "command_obeyed") == [("command_obeyed", 5)]
+    run = said([price(0, 100.0), halt(70)])
+    assert told(run, "market_stale", "command_obeyed") == [
+        ("market_stale", 60),
+        ("market_stale", 70),
+        ("command_obeyed", 70),
+    ]
+
+
+def test_a_command_refused_for_its_time_names_both() -> None:
+    """Who reads the refusal sees by how much he was wrong."""
+    run = said([price(0, 100.0), halt(5 * DAY_NS / SECOND_NS)])
+    assert run.named("command_refused")[0].detail == f"dated {at(5 * 86_400)}, engine time {T0}"
+
+
+@pytest.mark.parametrize(
+    "command", [halt(1), lift(1), pause(1), unpause(1), force(1, -2.5), gate(1, closed=True)]
+)
+def test_commands_are_tagged_objects(command: Command) -> None:
+    """Each is read back as itself from the union of all."""
+    encoded = msgspec.json.encode(command)
+    assert msgspec.json.decode(encoded, type=Command) == command
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"kind":"target","ts_ns":1,"id":"a","product":"P","target":null}',
+        b'{"kind":"target","ts_ns":1,"id":"a","product":"P","target":1e999}',
+        b'{"kind":"halt","ts_ns":-1,"id":"a","symbol":"S"}',
+        b'{"kind":"halt","ts_ns":9223372036854775807,"id":"a","symbol":"S"}',
+        b'{"kind":"gate","ts_ns":1,"id":"a","product":"P"}',
+        b'{"kind":"stop","ts_ns":1,"id":"a","product":"P"}',
+    ],
+)
+def test_what_is_no_command(text: bytes) -> None:
+    """What is missing, infinite, out of range or unknown is not read."""
+    with pytest.raises(msgspec.DecodeError):
+        msgspec.json.decode(text, type=Command)
