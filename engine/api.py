@@ -158,7 +158,7 @@ def run(
         config: TOML file, or a configuration; the standard line-up without.
         sets: ``KEY=VALUE`` changes of the configuration.
         policy: replaces the dynamic policies, by name or ``FILE.py:Class``.
-        requests: JSON lines of creations and redemptions.
+        requests: JSON lines of creations, redemptions and commands.
         symbol: for files that do not name theirs.
         bars: order of the extremes within a bar.
         out: run directory; made under ``runs/`` without.

@@ -136,7 +136,6 @@ class Handler(Asking):
 
     def obey(self, scene: Scene, command: ProductCommand) -> str | None:
         """Do what a command says; why not, where it is refused."""
-        self._keep_high_water(scene)
         if isinstance(command, PauseProduct):
             return self._pause(scene)
         if isinstance(command, ResumeProduct):

@@ -14,7 +14,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from engine.outputs import Outputs
-from engine.ticks import Step
+from engine.ticks import Kind, Step, Tick
 
 __all__ = [
     "CLOCK",
@@ -28,10 +28,16 @@ __all__ = [
     "Sink",
     "Source",
     "Taken",
+    "beat",
 ]
 
 CLOCK = "clock"
 """The input that is in no topic: beats of the service's own clock; its offsets are times."""
+
+
+def beat(sequence: int, ts_ns: int) -> Step:
+    """A beat of that clock: a heartbeat row, which offset and place tell whole."""
+    return Tick(int(Kind.HEARTBEAT), 0, ts_ns, ()).step(sequence)
 
 
 class Range(Struct, frozen=True, array_like=True, gc=False):

@@ -21,6 +21,7 @@ import structlog
 from msgspec import Struct, field
 from msgspec.structs import asdict
 
+from engine.beats import Beats
 from engine.engine import Engine, EngineSpec
 from engine.errors import FeedError, ReplayMismatchError
 from engine.ports import Batch, Mark, Range, Session, Taken
@@ -66,6 +67,7 @@ async def serve(
     stop: asyncio.Event | None = None,
     hung: Callable[[], None] | None = None,
     observer: Observer | None = None,
+    beats: Beats | None = None,
 ) -> tuple[Engine, Progress]:
     """Run until the source ends, ``stop`` is set or an error stops it.
 
@@ -76,6 +78,7 @@ async def serve(
         hung: called when a commit takes too long, to end the process: a client that hangs cannot be
             closed either. Without it the service stops with an error.
         observer: is told what happens.
+        beats: tells the time in a quiet market; nobody does without.
 
     Returns:
         The engine where it stopped, and how far the shard came.
@@ -86,7 +89,12 @@ async def serve(
         InvariantError: from the heart; nothing of its step was written.
     """
     service = _Service(
-        spec, pace or Pace(), stop or asyncio.Event(), hung or _stop_hung, observer or Observer()
+        spec,
+        pace or Pace(),
+        stop or asyncio.Event(),
+        hung or _stop_hung,
+        observer or Observer(),
+        beats or Beats(),
     )
     failures = 0
     while True:
@@ -120,12 +128,14 @@ class _Service:
         stop: asyncio.Event,
         hung: Callable[[], None],
         observer: Observer,
+        beats: Beats,
     ) -> None:
         self._spec = spec
         self.pace = pace
         self.stop = stop
         self._hung = hung
         self.observer = observer
+        self._beats = beats
         self.progress = Progress()
 
     async def run(self, open_session: Callable[[], Awaitable[Session]]) -> Engine:
@@ -168,22 +178,26 @@ class _Service:
         queue: asyncio.Queue[Batch | End] = asyncio.Queue(QUEUE_BATCHES_MAX)
         commit = partial(self._commit, session)
         async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(self._read(engine.sequence, session, queue))
+            reader = tasks.create_task(self._read(engine, session, queue))
             number = self.progress.mark.step
             await Steps(engine, number, self.pace, self.observer, commit, tasks).run(queue)
             reader.cancel()
 
     async def _read(
-        self, sequence: int, session: Session, queue: asyncio.Queue[Batch | End]
+        self, engine: Engine, session: Session, queue: asyncio.Queue[Batch | End]
     ) -> None:
         """Read ahead until the end of the input, or until told to stop."""
+        sequence = engine.sequence
         while not self.stop.is_set():
             batch = await session.source.read(sequence)
             if batch is None:
                 await queue.put(End.FINISHED)
                 return
             await queue.put(batch)
-            sequence = batch.step.end
+            beat = self._beats.after(batch, engine.time_ns)
+            if beat is not None:
+                await queue.put(beat)
+            sequence = (beat or batch).step.end
         await queue.put(End.STOPPED)
 
     async def _commit(self, session: Session, taken: Taken) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from engine.commands import Command
 from engine.events import CreationRequest, Event, Malformed, RedemptionRequest
 from feeds import (
     blocks,
@@ -69,6 +70,8 @@ def _channels(topics: Topics) -> Iterator[tuple[str, str, str, tuple[_Message, .
     yield topics.ticks, "receive", "Market rows; a symbol's partition is crc32(symbol) % n.", ticks
     asked = (_Message(codec.REQUEST, CreationRequest | RedemptionRequest),)
     yield topics.requests, "receive", "Creations and redemptions, by the product's shard.", asked
+    told = (_Message(codec.COMMAND, Command),)
+    yield topics.admin, "receive", "What the operator says, by shard; heartbeats too.", told
     yield topics.events, "send", "Every event, keyed by shard.", (_Message(records.EVENT, Event),)
     navs = (_Message(records.PRODUCT_NAV, records.ProductNav),)
     yield topics.nav, "send", "Product NAVs, keyed by product.", navs

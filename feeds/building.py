@@ -21,6 +21,10 @@ STEP_ROWS_MAX: Final = BLOCK_ROWS_MAX
 """A step is closed once it has this many rows; the last block may carry it beyond, once."""
 
 
+OPERATOR: Final = "admin/"
+"""Inputs whose names begin so are the operator's."""
+
+
 class Undecoded(DeadLetter, frozen=True, gc=False):
     """A dead letter with the ``sequence`` of its first row and the ``schema`` of its header."""
 
@@ -51,6 +55,7 @@ class StepBuilder:
         self._decode: dict[bytes, Callable[[str, bytes], None]] = {
             codec.TICK_BLOCK: lambda _, value: self._block(value),
             codec.MALFORMED: lambda _, value: self._message(codec.decode_malformed(value)),
+            codec.COMMAND: self._command,
             codec.REQUEST: lambda _, value: self._message(codec.decode_request(value)),
             codec.END: self._ended,
         }
@@ -114,6 +119,12 @@ class StepBuilder:
         value = record.value or b""
         letter = Undecoded(name, record.offset, value, reason, sequence=sequence, schema=schema)
         self.dead_letters.append(letter)
+
+    def _command(self, name: str, value: bytes) -> None:
+        # Whoever may write requests must not thereby be the operator.
+        if not name.startswith(OPERATOR):
+            raise BadRecord(f"a command on {name}, expected on {OPERATOR}")
+        self._message(codec.decode_command(value))
 
     def _message(self, message: Any) -> None:
         self._messages.append((self.end, message))
@@ -181,7 +192,9 @@ class _StrangersError(Exception):
 def _unusable(schema: bytes, value: bytes) -> str:
     if schema in codec.SINGLES:
         return f"record has {len(value)} bytes, expected at most {codec.RECORD_BYTES_MAX}"
-    known = ", ".join(name.decode() for name in (*codec.SINGLES, codec.TICK_BLOCK, codec.REQUEST))
+    known = ", ".join(
+        name.decode() for name in (*codec.SINGLES, codec.TICK_BLOCK, codec.REQUEST, codec.COMMAND)
+    )
     return f"unknown schema {schema[:40]!r}, expected one of {known}" if schema else "no schema"
 
 

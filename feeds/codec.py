@@ -1,7 +1,8 @@
 """Bytes to structs and back: what travels in the topics that the engine reads.
 
 A record's header ``schema=<name>/<version>`` says how to read it. Ticks come as JSON objects,
-msgpack arrays or packed blocks (`feeds.blocks`), with symbols by name; requests as JSON objects.
+msgpack arrays or packed blocks (`feeds.blocks`), with symbols by name; requests and commands as
+JSON objects.
 Decoding is strict: whatever is not exactly right raises `BadRecord`, and the caller makes one
 refused row of it. The record structs are made from the tables of `engine.ticks`, so that they
 cannot disagree.
@@ -17,12 +18,14 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from engine.commands import Command
 from engine.errors import InputError
 from engine.events import CreationRequest, Malformed, RedemptionRequest
 from engine.ticks import TABLES, Kind, Table, Tick
 from feeds.log import Headers
 
 __all__ = [
+    "COMMAND",
     "DETAIL_CHARACTERS_MAX",
     "END",
     "KIND_OF",
@@ -37,6 +40,7 @@ __all__ = [
     "UNDECODABLE",
     "BadRecord",
     "SingleCodec",
+    "decode_command",
     "decode_end",
     "decode_malformed",
     "decode_request",
@@ -51,6 +55,8 @@ TICK_JSON: Final = b"tick-json/1"
 TICK_MSGPACK: Final = b"tick-msgpack/1"
 TICK_BLOCK: Final = b"tick-block/1"
 REQUEST: Final = b"request/1"
+COMMAND: Final = b"command/1"
+"""What the operator says; on the topic `admin` only."""
 MALFORMED: Final = b"malformed/1"
 """A row that the publisher itself could not read: it keeps its place among the ticks."""
 END: Final = b"end/1"
@@ -124,6 +130,7 @@ _VALUES: Final = {
 _json: Final = msgspec.json.Decoder(reduce(operator.or_, _RECORDS))
 _msgpack: Final = msgspec.msgpack.Decoder(reduce(operator.or_, _ROWS))
 _request: Final = msgspec.json.Decoder(CreationRequest | RedemptionRequest)
+_command: Final = msgspec.json.Decoder(Command)
 _malformed: Final = msgspec.json.Decoder(Malformed)
 _end: Final = msgspec.json.Decoder(End)
 _json_encoder: Final = msgspec.json.Encoder()
@@ -152,6 +159,12 @@ def decode_request(value: bytes) -> CreationRequest | RedemptionRequest:
     """A request from its JSON object; raises `BadRecord`."""
     request: CreationRequest | RedemptionRequest = _strictly(_request.decode, value)
     return request
+
+
+def decode_command(value: bytes) -> Command:
+    """What the operator says, from its JSON object; raises `BadRecord`."""
+    command: Command = _strictly(_command.decode, value)
+    return command
 
 
 def decode_malformed(value: bytes) -> Malformed:

@@ -12,8 +12,9 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from engine.commands import Command
 from engine.errors import FeedError
-from engine.events import Malformed
+from engine.events import Malformed, Message
 from engine.ticks import Step
 from feeds import codec
 from feeds.blocks import BLOCK_ROWS_MAX, encode_block
@@ -21,7 +22,7 @@ from feeds.log import Outgoing, Producer, partition_of
 from feeds.pacing import Pacer
 from feeds.topics import Topics
 
-__all__ = ["TickForm", "homes_of", "publish", "tick_messages"]
+__all__ = ["TickForm", "homes_of", "message_record", "publish", "tick_messages"]
 
 TickForm = Literal["block", "msgpack", "json"]
 
@@ -117,22 +118,32 @@ def tick_messages(
     for first, end in pairwise([*cuts, step.end]):
         if first in messages:
             message = messages[first]
-            malformed = isinstance(message, Malformed)
-            if not malformed and partitions > 1:
+            if not isinstance(message, Malformed) and partitions > 1:
                 raise FeedError(
                     f"a request names a product, not a symbol: which of the {partitions} shards is "
                     "it for? Send requests by a producer of your own",
                     retriable=False,
                 )
-            topic = topics.ticks if malformed else topics.requests
-            header = codec.schema_header(codec.MALFORMED if malformed else codec.REQUEST)
-            yield Outgoing(topic, codec.encode_json(message), None, header, 0)
+            yield message_record(message, topics)
         elif first < end:
             rows = step.between(first, end)
             if form == "block":
                 yield from _blocks(rows, symbols, topics, partitions)
             else:
                 yield from _singles(rows, symbols, topics, form, partitions)
+
+
+def message_record(message: Message, topics: Topics, partition: int = 0) -> Outgoing:
+    """A message as it travels: commands, requests and unreadable rows each in a topic of their
+    own."""
+    if isinstance(message, Malformed):
+        topic, schema = topics.ticks, codec.MALFORMED
+    elif isinstance(message, Command):
+        topic, schema = topics.admin, codec.COMMAND
+    else:
+        topic, schema = topics.requests, codec.REQUEST
+    header = codec.schema_header(schema)
+    return Outgoing(topic, codec.encode_json(message), None, header, partition)
 
 
 def _blocks(

@@ -1,8 +1,10 @@
-"""Creations and redemptions of users, from a file of JSON lines.
+"""Creations and redemptions of users, and what the operator says, from a file of JSON lines.
 
 One object a line: ``{"ts":..., "id":..., "user":..., "product":..., "side": "create", "quote":
     100.0}`` or
-``"side": "redeem", "units": 5.0``. ``ts`` is a whole number of ns since the epoch, or a time such
+``"side": "redeem", "units": 5.0``. A command has a ``kind`` instead, and what that needs:
+``{"ts":..., "id":..., "kind": "halt", "symbol": "BTCUSDT", "reason": "..."}``.
+``ts`` is a whole number of ns since the epoch, or a time such
 as ``2024-08-08T23:56:00Z`` (without a zone it is UTC).
 """
 
@@ -12,26 +14,28 @@ import difflib
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
+from engine.commands import Command
 from engine.errors import InputError
 from engine.events import CreationRequest, Message, RedemptionRequest
 from engine.units import NEVER_NS
 from feeds.formats.files import line_batches
 
-__all__ = ["load_requests"]
+__all__ = ["load_requests", "parse_time"]
 
 _AMOUNTS: Final = {"create": "quote", "redeem": "units"}
 _AMOUNT_MAX: Final = sys.float_info.max
 _NS_MIN: Final = 10**16
 """Below this lie only times of 1970: they were meant in seconds, ms or us."""
+_KINDS: Final = {kind.__struct_config__.tag: kind for kind in get_args(Command)}
 _KEYS: Final = ("ts", "id", "user", "product", "side", "quote", "units")
 
 
 def load_requests(path: str | Path) -> list[Message]:
-    """The requests of a file in file order.
+    """The requests and commands of a file in file order.
 
     Raises:
         InputError: naming file and line, what was expected and the nearest right key.
@@ -52,6 +56,8 @@ def _request(line: bytes) -> Message:
         row = msgspec.json.decode(line, type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise ValueError(f"expected one JSON object, {error}") from None
+    if "kind" in row:
+        return _command(row)
     side = row.get("side")
     for key in row:
         if key not in _KEYS:
@@ -67,10 +73,27 @@ def _request(line: bytes) -> Message:
         if key not in row:
             raise ValueError(f"{key!r} is missing; a {side} request has {', '.join(wanted)}")
     names = {key: _text(key, row[key]) for key in ("id", "user", "product")}
-    ts_ns, value = _time(row["ts"]), _amount(amount, row[amount])
+    ts_ns, value = parse_time(row["ts"]), _amount(amount, row[amount])
     if side == "create":
         return CreationRequest(ts_ns=ts_ns, quote=value, **names)
     return RedemptionRequest(ts_ns=ts_ns, units=value, **names)
+
+
+def _command(row: dict[str, Any]) -> Message:
+    kind = row.pop("kind")
+    if kind not in _KINDS:
+        raise ValueError(f"kind {kind!r} is no command{_nearest(kind, _KINDS)}")
+    wanted = ("ts", *(name for name in _KINDS[kind].__struct_fields__ if name != "ts_ns"))
+    for key in row:
+        if key not in wanted:
+            raise ValueError(f"unknown key {key!r}{_nearest(key, wanted)}")
+    if "ts" not in row:
+        raise ValueError(f"'ts' is missing; the command {kind} has {', '.join(wanted)}")
+    row["ts_ns"] = parse_time(row.pop("ts"))
+    for key in {"id", "symbol", "product"} & row.keys():
+        _text(key, row[key])
+    command: Message = msgspec.convert(row, _KINDS[kind])
+    return command
 
 
 def _nearest(word: Any, known: Any) -> str:
@@ -91,7 +114,8 @@ def _amount(key: str, value: Any) -> float:
     return float(value)
 
 
-def _time(value: Any) -> int:
+def parse_time(value: Any) -> int:
+    """A time in ns since the epoch, or in words; raises `ValueError`."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < NEVER_NS:
         if value < _NS_MIN:
             raise ValueError(f"ts is in ns since the epoch; {value} would be in 1970")

@@ -134,7 +134,7 @@ class LogShard:
         topics, shard = self._topics, self._settings.shard
         known = {} if kept is None else kept.positions
         positions = {}
-        for topic in (topics.ticks, topics.requests):
+        for topic in (topics.ticks, topics.requests, topics.admin):
             place = Place(topic, shard)
             name = str(Place(topic.removeprefix(topics.prefix), shard))
             start, end = await self._log.bounds(place)

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from engine.errors import FeedError, SnapshotError
-from engine.ports import Batch, Range
+from engine.ports import CLOCK, Batch, Range, beat
 from feeds.building import StepBuilder
 from feeds.codec import SingleCodec
 from feeds.log import RECORDS_MAX, Consumer, Log, Place, Polled, Record
@@ -103,6 +103,13 @@ class LogSource:
         """
         builder = StepBuilder(self._codec, sequence)
         for run in ranges:
+            if run.input == CLOCK:
+                yield self._batch(builder, ())
+                sequence = builder.end
+                for number, ts_ns in enumerate(range(run.start, run.end)):
+                    yield Batch(beat(sequence + number, ts_ns))
+                builder = StepBuilder(self._codec, sequence + run.end - run.start)
+                continue
             async for records in self._between(run):
                 rest = records
                 while rest:

@@ -61,7 +61,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.engine",),
     ("engine.snapshot",),
     ("engine.conflation",),
-    ("engine.steps",),
+    ("engine.steps", "engine.beats"),
     ("engine.service", "engine.replay"),
     ("engine.rundir",),
     ("engine.summary",),

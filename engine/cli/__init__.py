@@ -42,6 +42,12 @@ _COMMANDS: Final = {
     "serve": ("serving:serve", "The engine on Kafka: ticks and requests in, events and NAVs out."),
     "fanout": ("stages:fanout", "Keep each user's newest NAVs in the topic nav.latest."),
     "nav": ("stages:nav", "Keep each user's total over all shards in the topic nav.totals."),
+    "admin halt": ("admin:halt", "Take a market for stale until it is resumed."),
+    "admin resume": ("admin:resume", "Let the next fresh price resume a halted market."),
+    "admin pause": ("admin:pause", "Ask a product's policies no more, and deal no requests."),
+    "admin unpause": ("admin:unpause", "Ask a paused product's policies again, at once."),
+    "admin target": ("admin:target", "Trade a product to a leverage now."),
+    "admin gate": ("admin:gate", "Refuse creations of a product, or take them again."),
     "topics create": ("topics:create", "Create the topics that are missing."),
     "topics check": ("topics:check", "Compare the topics with what they must be."),
     "record": ("taping:record", "What an engine took from Kafka, as one Parquet recording."),
@@ -52,6 +58,7 @@ _COMMANDS: Final = {
 _GROUPS: Final = {
     "policy": "Leverage policies.",
     "data": "Market data.",
+    "admin": "What the operator says to a running engine.",
     "topics": "Topics of Kafka.",
 }
 

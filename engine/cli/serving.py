@@ -15,6 +15,7 @@ from engine.cli.markets import Like, Live, live_markets
 from engine.cli.running import ConfigFile, Json, PolicyName, Sets
 
 if TYPE_CHECKING:
+    from engine.beats import Beats
     from engine.engine import Engine
     from engine.service import Progress
     from engine.steps import Observer
@@ -48,6 +49,10 @@ def serve(
         int | None,
         Parameter(help="Users of a product beyond whom their NAVs are packed into blocks."),
     ] = None,
+    beat: Annotated[
+        str | None,
+        Parameter(help="Tell the time when no tick came for so long, such as 1s; never without."),
+    ] = None,
     once: Annotated[bool, Parameter(negative=(), help="Stop where the publisher ended.")] = False,
     metrics: Annotated[
         int | None,
@@ -63,6 +68,7 @@ def serve(
     """
     import asyncio
 
+    from engine.beats import Beats
     from feeds.kafka import KafkaLog
     from feeds.shard import ShardSettings
     from feeds.topics import Topics
@@ -73,13 +79,26 @@ def serve(
     above = user_blocks_above
     if above is None:
         above = access.user_blocks_above if access else USER_BLOCKS_ABOVE
+    beats = Beats(0.0 if beat is None else _seconds(beat))
     own = ShardSettings(shard=shard, finite=once, user_blocks_above=above)
     log_to_stderr(log_level)
     log = KafkaLog(kafka, security=access)
     with redirect_stdout(sys.stderr):
-        engine, done = asyncio.run(_serve(log, Topics(prefix), live, own, shards, metrics))
+        engine, done = asyncio.run(_serve(log, Topics(prefix), live, own, shards, beats, metrics))
     _tell(shard, engine, done, json=json)
     return 0
+
+
+def _seconds(text: str) -> float:
+    import re
+
+    from engine.config.settings import DURATION_PATTERN, duration_ns
+    from engine.errors import ConfigError
+    from engine.units import SECOND_NS
+
+    if not re.match(DURATION_PATTERN, text) or not duration_ns(text):
+        raise ConfigError(f"--beat must be a duration such as 1s, was {text!r}")
+    return duration_ns(text) / SECOND_NS
 
 
 def _tell(shard: int, engine: Engine, done: Progress, *, json: bool) -> None:
@@ -110,6 +129,7 @@ async def _serve(
     live: Live,
     settings: ShardSettings,
     wanted: int | None,
+    beats: Beats,
     port: int | None,
 ) -> tuple[Engine, Progress]:
     import asyncio
@@ -134,7 +154,7 @@ async def _serve(
         opened = LogShard(log, topics, valuation_of(spec), own).open
         with stop_on_signals(stop):
             async with _watched(log, topics, settings.shard, port) as observer:
-                return await served(spec, opened, stop=stop, observer=observer)
+                return await served(spec, opened, stop=stop, observer=observer, beats=beats)
     finally:
         await log.close()
 

@@ -49,9 +49,14 @@ def _leverage(name: str, product: Object) -> Iterator[str]:
 
 def _markets(run: Run) -> Iterator[str]:
     gaps: dict[str, list[Object]] = {}
+    halts: dict[str, list[Object]] = {}
     for event in run.markets:
         if event["event"] == "market_stale":
-            gaps.setdefault(event["symbol"], []).append(event)
+            found = halts if event["reason"] == "halted" else gaps
+            found.setdefault(event["symbol"], []).append(event)
+    for symbol, events in halts.items():
+        first, times = instant(events[0]["ts_ns"]), plural(len(events), "time")
+        yield f"{symbol} was halted by the operator {times}, first at {first} UTC."
     for symbol, events in gaps.items():
         first = instant(events[0]["since_ns"])
         if len(events) == 1:

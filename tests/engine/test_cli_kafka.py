@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,19 @@ import pytest
 
 from engine.cli import main
 from engine.cli.doctor import here
+from engine.commands import (
+    ForceTarget,
+    GateCreations,
+    HaltMarket,
+    PauseProduct,
+    ResumeMarket,
+    ResumeProduct,
+)
+from feeds import codec
+from feeds.kafka import KafkaLog
 from feeds.publishing import homes_of
 from tests.brokers import kafka_brokers
+from tests.feeds.log_contract import read_all
 
 __all__ = ["kafka_brokers"]
 
@@ -117,6 +129,71 @@ def test_wrong_shards(typed: Types) -> None:
     away = typed("serve", "--shard", "2", "--once", *SETTINGS)
     assert away.code == 3
     assert "numbered from 0 to 1" in away.err
+
+
+def test_admin(typed: Types, kafka_brokers: str) -> None:
+    """Each command becomes one record that the engine reads, in the partition of its shard."""
+    assert typed("topics", "create", "--shards", "2").code == 0
+    told = typed("admin", "halt", "BTCUSDT", "--reason", "venue down", "--id", "h", "--json")
+    assert told.code == 0, told.err
+    prefix = told.json["topic"].removesuffix("admin")
+    assert told.json == {"topic": f"{prefix}admin", "shard": 1, "id": "h"}
+    on = ("--shard", "0", "--id", "i")
+    for line in (
+        *(("resume", "ETHUSDT", "--id", "i"), ("pause", "ETH3S", *on), ("unpause", "ETH3S", *on)),
+        ("target", "ETH3S", "-2.5", *on, "--at", "2024-08-08T23:54:16Z"),
+        *(("gate", "ETH3S", "closed", *on), ("gate", "ETH3S", "open", *on)),
+    ):
+        sent = typed("admin", *line)
+        assert sent.code == 0, sent.err
+        assert "sent to shard 0 as i" in sent.out
+    eth: dict[str, Any] = {"ts_ns": 0, "id": "i", "product": "ETH3S"}
+    assert asyncio.run(_commands(kafka_brokers, told.json["topic"])) == {
+        0: [
+            ResumeMarket(ts_ns=0, id="i", symbol="ETHUSDT"),
+            *(PauseProduct(**eth), ResumeProduct(**eth)),
+            ForceTarget(ts_ns=1_723_161_256 * 10**9, id="i", product="ETH3S", target=-2.5),
+            *(GateCreations(**eth, closed=True), GateCreations(**eth, closed=False)),
+        ],
+        1: [HaltMarket(ts_ns=0, id="h", symbol="BTCUSDT", reason="venue down")],
+    }
+
+
+async def _commands(brokers: str, topic: str) -> dict[int, list[Any]]:
+    log = KafkaLog(brokers)
+    found: dict[int, list[Any]] = {}
+    for record in await read_all(log, topic):
+        assert codec.schema_of(record.headers) == codec.COMMAND
+        found.setdefault(record.partition, []).append(codec.decode_command(record.value or b""))
+    await log.close()
+    return found
+
+
+def test_wrong_commands(typed: Types) -> None:
+    """What no engine could obey is refused before anything is sent."""
+    assert typed("topics", "create", "--shards", "2").code == 0
+    for line, said in (
+        (("target", "BTC3L", "nan", "--shard", "0"), "target must be finite"),
+        (("pause", "BTC3L"), "which of the 2 shards has the product? Say --shard N"),
+        (("pause", "BTC3L", "--shard", "2"), "--shard must be 0 to 1, was 2"),
+        (("halt", "BTCUSDT", "--at", "yesterday"), "is no time such as"),
+    ):
+        refused = typed("admin", *line)
+        assert refused.code == 3, refused.err
+        assert said in refused.err
+
+
+def test_beats(typed: Types) -> None:
+    """A recording of long ago gets no beats, so its digest is what it was; what is no duration is
+    refused."""
+    assert typed("publish", "bars/BTCUSDT-1m-um.csv").code == 0
+    served = typed("serve", "--once", "--beat", "1ms", "--json", *SETTINGS)
+    assert served.code == 0, served.err
+    assert served.json["sequence"] == ROWS
+    for wrong in ("soon", "0s", "1"):
+        refused = typed("serve", "--once", "--beat", wrong, *SETTINGS)
+        assert refused.code == 3
+        assert "--beat must be a duration such as 1s" in refused.err
 
 
 def test_wrong_speed(typed: Types) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.commands import ForceTarget, HaltMarket
 from engine.errors import InputError
 from engine.events import CreationRequest, RedemptionRequest
 from feeds.merge import load_requests
@@ -56,3 +57,40 @@ def test_bad_lines(tmp_path: Path, change: tuple[str, str], message: str) -> Non
         load_requests(path)
     assert f"{path}:2:" in str(caught.value)
     assert caught.value.exit_code == 4
+
+
+COMMANDS = (
+    '{"ts": 1723161256000000001, "id": "h", "kind": "halt", "symbol": "BTCUSDT", "reason": "why"}\n'
+    '{"ts": "2024-08-08T23:54:16Z", "id": "t", "kind": "target", "product": "BTC3L", "target": 2}\n'
+)
+
+
+def test_commands(tmp_path: Path) -> None:
+    """What the operator says stands among the requests, told by its kind, with the same times."""
+    path = tmp_path / "requests.jsonl"
+    path.write_text(GOOD + COMMANDS)
+    assert load_requests(path)[2:] == [
+        HaltMarket(ts_ns=1723161256000000001, id="h", symbol="BTCUSDT", reason="why"),
+        ForceTarget(ts_ns=1723161256 * 10**9, id="t", product="BTC3L", target=2.0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('"halt"', '"hlat"'), "kind 'hlat' is no command; did you mean 'halt'"),
+        (('"symbol"', '"symbl"'), "did you mean 'symbol'"),
+        (('"reason"', '"product"'), "unknown key 'product'"),
+        (('"ts": 1723161256000000001, ', ""), "'ts' is missing; the command halt has ts, id"),
+        (('"id": "h", ', ""), "missing required field `id`"),
+        (('"BTCUSDT"', '""'), "symbol must be a text that is not empty"),
+        (("1723161256000000001", "0"), "would be in 1970"),
+    ],
+)
+def test_bad_commands(tmp_path: Path, change: tuple[str, str], message: str) -> None:
+    """A bad command is told as a bad request is."""
+    path = tmp_path / "requests.jsonl"
+    path.write_text(GOOD + COMMANDS.replace(*change))
+    with pytest.raises(InputError, match=message) as caught:
+        load_requests(path)
+    assert f"{path}:3:" in str(caught.value)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.commands import GateCreations
 from engine.engine import Engine
 from engine.errors import InputError, SnapshotError
 from engine.events import CreationRequest, RedemptionRequest
@@ -15,7 +16,7 @@ from feeds import codec
 from feeds.log import Log, Outgoing, Place
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
-from feeds.publishing import publish
+from feeds.publishing import message_record, publish
 from feeds.recording import open_recording
 from feeds.symbols import SymbolInfo
 from feeds.taping import tape
@@ -29,8 +30,8 @@ STRANGER = b'{"kind":"mark","symbol":"NOBODY","ts_ns":%d,"price":5.0}' % (T0 + 1
 
 async def a_day(log: Log, topics: Topics) -> Engine:
     """Ticks with a malformed row, a record that is no JSON and one of an unknown symbol, and
-    requests between them; served a poll at a time, from topics whose order only the journal
-    knows."""
+    requests and a command between them; served a poll at a time, from topics whose order only the
+    journal knows."""
     await ensure_topics(log, topics, user_partitions=2)
     producer = await log.producer()
     market = a_market(ROWS, bad=77)
@@ -49,6 +50,8 @@ async def a_day(log: Log, topics: Topics) -> Engine:
     await producer.send(
         [Outgoing(topics.requests, codec.encode_json(one), None, asked) for one in requests]
     )
+    gate = GateCreations(ts_ns=0, id="1", product="BTC3L", closed=True)
+    await producer.send([message_record(gate, topics)])
     await publish(producer, topics, [second], (SYMBOL,), form="block")
     await producer.close()
     engine, _ = await served(log, topics)
@@ -61,7 +64,7 @@ async def test_replays_to_the_same_digest(tmp_path: Path) -> None:
     log, topics, path = MemoryLog(MemoryBroker()), some_topics(), tmp_path / "day.parquet"
     live = await a_day(log, topics)
     taped = await tape(log, topics, 0, [INFO], path)
-    assert (taped.rows, taped.mark.sequence) == (ROWS + 5, ROWS + 5)
+    assert (taped.rows, taped.mark.sequence) == (ROWS + 6, ROWS + 6)
     assert taped.mark.finished
     again, events = Engine(a_spec()), []
     recording = open_recording([path])
@@ -69,8 +72,9 @@ async def test_replays_to_the_same_digest(tmp_path: Path) -> None:
     assert again.digest() == live.digest()
     said = [type(event).__name__ for event in events]
     assert said.count("InputRejected") == 3
+    assert said.count("CommandObeyed") == 1
     assert said.count("UnitsCreated") + said.count("CreationRefused") >= 2
-    assert recording.inspect().rows == ROWS + 5
+    assert recording.inspect().rows == ROWS + 6
 
 
 async def test_a_day_that_goes_on(tmp_path: Path) -> None:

@@ -1,0 +1,159 @@
+"""``admin``: one command to a running engine, as a record of the topic of that name.
+
+The engine answers with an event, ``command_obeyed`` or ``command_refused``, of the same id.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from engine.cli.kafka import AccessFile, Brokers, Prefix, reached
+from engine.cli.running import Json
+
+if TYPE_CHECKING:
+    from engine.commands import Command
+    from feeds.log import Log
+    from feeds.topics import Topics
+
+__all__ = ["gate", "halt", "pause", "resume", "target", "unpause"]
+
+Symbol = Annotated[str, Parameter(help="As the ticks name it.")]
+Product = Annotated[str, Parameter(help="Id of the product.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Sending:
+    """Where a command goes, and when it is due."""
+
+    kafka: Brokers = "localhost:9092"
+    prefix: Prefix = ""
+    shard: Annotated[
+        int | None, Parameter(help="Which engine; a market's own, or the only one, without.")
+    ] = None
+    at: Annotated[
+        str | None, Parameter(help="Event time, such as 2024-08-08T23:56:00Z; at once without.")
+    ] = None
+    id: Annotated[
+        str | None, Parameter(help="Names the command; the engine refuses a second of that id.")
+    ] = None
+    config: AccessFile = None
+    json: Json = False
+
+
+def halt(
+    symbol: Symbol,
+    /,
+    *,
+    reason: Annotated[str, Parameter(help="For whoever reads the events.")] = "",
+    sending: Sending | None = None,
+) -> int:
+    """Take a market for stale until it is resumed: orders wait, requests are refused."""
+    from engine.commands import HaltMarket
+
+    return _send(HaltMarket, sending, symbol=symbol, reason=reason)
+
+
+def resume(symbol: Symbol, /, *, sending: Sending | None = None) -> int:
+    """Let the next fresh price resume a halted market."""
+    from engine.commands import ResumeMarket
+
+    return _send(ResumeMarket, sending, symbol=symbol)
+
+
+def pause(product: Product, /, *, sending: Sending | None = None) -> int:
+    """Ask a product's policies no more, and deal no requests; bankruptcy still closes it."""
+    from engine.commands import PauseProduct
+
+    return _send(PauseProduct, sending, product=product)
+
+
+def unpause(product: Product, /, *, sending: Sending | None = None) -> int:
+    """Ask a paused product's policies again, at once."""
+    from engine.commands import ResumeProduct
+
+    return _send(ResumeProduct, sending, product=product)
+
+
+def target(
+    product: Product,
+    leverage: Annotated[float, Parameter(help="Signed, within the product's limits.")],
+    /,
+    *,
+    sending: Sending | None = None,
+) -> int:
+    """Trade a product to a leverage now, paused or not; its policies have their say after that."""
+    from engine.commands import ForceTarget
+
+    return _send(ForceTarget, sending, product=product, target=leverage)
+
+
+def gate(
+    product: Product, state: Literal["closed", "open"], /, *, sending: Sending | None = None
+) -> int:
+    """Refuse creations of a product while closed; redemptions go on."""
+    from engine.commands import GateCreations
+
+    return _send(GateCreations, sending, product=product, closed=state == "closed")
+
+
+def _send(kind: Any, sending: Sending | None, **fields: Any) -> int:
+    import asyncio
+    from uuid import uuid4
+
+    from engine.cli import showing
+    from engine.errors import ConfigError
+    from feeds.codec import decode_command, encode_json
+    from feeds.requests import parse_time
+    from feeds.topics import Topics
+
+    to = sending or Sending()
+    try:
+        at = to.at or ""
+        ts_ns = parse_time(int(at) if at.isdigit() else at) if at else 0
+        command = kind(ts_ns=ts_ns, id=to.id or uuid4().hex, **fields)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    # What the engine could not read is refused here, where somebody sees it.
+    decode_command(encode_json(command))
+    topics = Topics(to.prefix)
+    shard = asyncio.run(_sent(reached(to.kafka, to.config), topics, to.shard, command))
+    told = {"topic": topics.admin, "shard": shard, "id": command.id}
+    if to.json:
+        showing.emit_json(told)
+    else:
+        showing.emit(f"sent to shard {shard} as {command.id}; the events say what became of it")
+    return 0
+
+
+async def _sent(log: Log, topics: Topics, shard: int | None, command: Command) -> int:
+    from feeds.publishing import message_record
+
+    try:
+        partitions = await log.partitions(topics.admin)
+        number = _shard(shard, partitions, getattr(command, "symbol", None))
+        producer = await log.producer()
+        try:
+            await producer.send([message_record(command, topics, number)])
+        finally:
+            await producer.close()
+    finally:
+        await log.close()
+    return number
+
+
+def _shard(given: int | None, shards: int, symbol: str | None) -> int:
+    """The engine that serves a market; which one serves a product, only its operator knows."""
+    from engine.errors import ConfigError
+    from feeds.publishing import homes_of
+
+    if given is None and symbol is not None:
+        return homes_of([symbol], shards)[0]
+    if given is None and shards > 1:
+        raise ConfigError(f"which of the {shards} shards has the product? Say --shard N")
+    if given is not None and not 0 <= given < shards:
+        raise ConfigError(f"--shard must be 0 to {shards - 1}, was {given}")
+    return given or 0
