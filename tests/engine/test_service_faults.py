@@ -13,7 +13,8 @@ from feeds.kafka import KafkaLog
 from feeds.log import Log, Outgoing
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
-from feeds.topics import ensure_topics, tick_messages
+from feeds.publishing import tick_messages
+from feeds.topics import ensure_topics
 from tests.brokers import apache_brokers, apache_quick
 from tests.engine.serving import SYMBOL, T0, Audit, a_market, served, some_topics
 from tests.feeds.test_codec import FAULTS
