@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import structlog
 from msgspec import json
 
-from tests.bench import footprint, latency, live, races, replays, streams, users
+from tests.bench import footprint, holders, latency, live, races, replays, streams, users
 from tests.bench.table import Row, Scale, environment, show
 
 BENCHMARKS: Final[dict[str, Callable[[Scale], list[Row]]]] = {
@@ -27,6 +29,7 @@ BENCHMARKS: Final[dict[str, Callable[[Scale], list[Row]]]] = {
     "start": footprint.start,
     "kafka": streams.streams,
     "latency": latency.latency,
+    "holders": holders.holders,
     "memory50m": footprint.memory50m,
 }
 ON_REQUEST: Final = ("memory50m",)
@@ -47,6 +50,8 @@ def main(arguments: list[str]) -> int:
     if unknown:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     scale = Scale.tiny() if options.smoke else Scale.quick() if options.quick else Scale()
+    # A line an event would be measured with the rest.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     names = options.names or [name for name in BENCHMARKS if name not in ON_REQUEST]
     rows: list[Row] = []
     for name in names:

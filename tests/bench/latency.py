@@ -9,6 +9,7 @@ to be sent to the instant at which the reader held the record.
 from __future__ import annotations
 
 import asyncio
+import logging
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+import structlog
 from msgspec import Struct
 
 from engine.engine import EngineSpec
@@ -224,4 +226,5 @@ async def _serve(brokers: str, prefix: str) -> None:
 
 
 if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     asyncio.run(_serve(*sys.argv[1:3]))

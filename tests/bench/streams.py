@@ -96,9 +96,11 @@ def a_tape(rows: int, symbols: int) -> Step:
     )
 
 
-async def published(log: KafkaLog, topics: Topics, step: Step, names: Any, form: str) -> None:
+async def published(
+    log: KafkaLog, topics: Topics, step: Step, names: Any, form: str, user_partitions: int = 1
+) -> None:
     """The tape is in the topic of ticks, blocks of 500 or a record a row."""
-    await ensure_topics(log, topics)
+    await ensure_topics(log, topics, user_partitions=user_partitions)
     producer = await log.producer()
     if form == "block":
         header = codec.schema_header(codec.TICK_BLOCK)
