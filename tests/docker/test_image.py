@@ -6,6 +6,7 @@ Not shown by any test: that the base images exist, and what Docker itself makes 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -102,7 +103,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 else:
                     shutil.copy(ROOT / name, source / into)
         elif word == "RUN":
-            line = rest.replace(PLACE, str(target)).replace("python3", sys.executable, 1)
+            line = rest.replace(PLACE, str(target))
+            line = line.replace("python3", shlex.quote(sys.executable), 1)
             done = subprocess.run(
                 line, check=False, shell=True, cwd=source, capture_output=True, text=True
             )
