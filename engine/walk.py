@@ -93,7 +93,7 @@ class Walker(Passing):
             return
         named: dict[int, int] = {}
         symbols = column.table.symbols().tolist()
-        next_ns = column.table.next_ns.tolist()  # type: ignore[attr-defined]
+        next_ns = column.table.next_ns.tolist()  # type: ignore[attr-defined]  # funding has it
         for sequence, symbol, instant in zip(
             column.sequence.tolist(), symbols, next_ns, strict=True
         ):

@@ -103,7 +103,7 @@ class StepBuilder:
             if record.value is None:
                 raise BadRecord("tombstone, expected a value")  # noqa: TRY301 - one way to refuse
             if decode is None:
-                raise BadRecord(_unusable(schema, record.value))  # noqa: TRY301
+                raise BadRecord(_unusable(schema, record.value))  # noqa: TRY301 - as above
             decode(name, record.value)
         except BadRecord as error:
             self._refuse(name, record, schema, str(error))
