@@ -115,7 +115,12 @@ class Metrics(Observer):
             self._taken[run.input] = (run.end, 0)
         self.live = self._left == 0
 
-    def processed(self, batch: Batch, outputs: Outputs, seconds: float) -> None:  # noqa: ARG002  # as Observer has it
+    def processed(
+        self,
+        batch: Batch,
+        outputs: Outputs,  # noqa: ARG002  # as Observer has it
+        seconds: float,
+    ) -> None:
         """A batch."""
         self._began.append(self._stopwatch() - seconds)
         self._compute.observe(seconds)
