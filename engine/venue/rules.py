@@ -1,0 +1,155 @@
+"""What a venue publishes about margin, liquidation, its insurance fund and auto-deleveraging.
+
+Parameters only: a preset is one ``VenueRules``, and the modules beside this one carry them out.
+Money is in quote, rates are shares of notional, times in ns.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from engine.units import HOUR_NS
+
+__all__ = [
+    "AdlPrice",
+    "AdlRules",
+    "InsuranceRules",
+    "LiquidationRules",
+    "MarginRules",
+    "Ranking",
+    "Tier",
+    "VenueRules",
+]
+
+Ranking = Literal[
+    "bitmex",
+    "binance",
+    "okx",
+    "bybit",
+    "gate",
+    "hyperliquid",
+    "dydx",
+    "drift",
+    "pro_rata",
+    "risk_aware",
+]
+"""Who is closed first, or how a loss is shared; see ``engine.venue.adl``."""
+AdlPrice = Literal["bankruptcy", "mark", "previous_mark"]
+
+
+class Rules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all rules: unknown keys are errors."""
+
+
+class Tier(Rules, frozen=True, kw_only=True):
+    """One risk limit.
+
+    Attributes:
+        cap: largest notional that belongs to it, in quote; the cap itself included.
+        max_leverage: with which a position of this size may be opened.
+        rate: maintenance margin as a share of notional.
+        deduction: what makes maintenance continuous: ``notional * rate - deduction``.
+    """
+
+    cap: float
+    max_leverage: float
+    rate: float
+    deduction: float = 0.0
+
+
+class MarginRules(Rules, frozen=True, kw_only=True):
+    """What equity a position needs.
+
+    Attributes:
+        tiers: ascending by cap; with none the venue asks for no margin, and liquidates nobody.
+        priced_at: the price at which maintenance values a position.
+        taker_fee_inside: whether the fee of closing counts as maintenance.
+        strict: liquidated only below maintenance; else already at it.
+        open_interest: quote between which initial margin grows to the whole notional; none if
+            ``None``.
+    """
+
+    tiers: tuple[Tier, ...] = ()
+    priced_at: Literal["mark", "entry"] = "mark"
+    taker_fee_inside: bool = False
+    strict: bool = False
+    open_interest: tuple[float, float] | None = None
+
+
+class LiquidationRules(Rules, frozen=True, kw_only=True):
+    """How the venue closes a position that is short of margin.
+
+    Attributes:
+        steps: ``full`` closes all at once; ``tier`` the excess over the tier below, tested again
+            after each step; ``portion`` a share, then waits ``cooldown_ns``; ``shortage`` as much
+            as restores the margin.
+        portion: share closed by one step of ``portion``.
+        portion_above: notional (quote) above which ``portion`` holds; smaller positions are closed
+            whole, and so is what is left after the cooldown.
+        step_min, step_max: bounds of one step's notional, in quote.
+        cooldown_ns: pause after a step of ``portion``.
+        limit: worst price of the liquidation order: none, the bankruptcy price of what is closed,
+            or dYdX's fillable price.
+        bankruptcy_adjustment, spread_to_maintenance: of the fillable price.
+        surplus: whose is what a fill brings beyond the bankruptcy price, the fee apart.
+        fee: share of the liquidated notional, taken from that surplus.
+        backstop_below: share of maintenance margin; equity below it goes to the backstop with the
+            position, and maintenance is not given back. 0: there is none.
+    """
+
+    steps: Literal["full", "tier", "portion", "shortage"] = "full"
+    portion: float = 1.0
+    portion_above: float = 0.0
+    step_min: float = 0.0
+    step_max: float | None = None
+    cooldown_ns: int = 0
+    limit: Literal["none", "bankruptcy", "fillable"] = "bankruptcy"
+    bankruptcy_adjustment: float = 1.0
+    spread_to_maintenance: float = 0.1
+    surplus: Literal["account", "fund"] = "fund"
+    fee: float = 0.0
+    backstop_below: float = 0.0
+
+
+class InsuranceRules(Rules, frozen=True, kw_only=True):
+    """The fund that pays losses beyond the bankruptcy price.
+
+    Attributes:
+        balance: at the start, quote.
+        drawdown: share of its peak within ``window_ns`` that may be lost before it stops paying and
+            ADL begins; 1: until it is empty.
+        window_ns: over which the peak is taken.
+    """
+
+    balance: float = 0.0
+    drawdown: float = 1.0
+    window_ns: int = 8 * HOUR_NS
+
+
+class AdlRules(Rules, frozen=True, kw_only=True):
+    """Who is closed against a position that nobody can pay for, and at what price.
+
+    Attributes:
+        ranking: order, or sharing rule.
+        price: bankruptcy price of the liquidated account, the mark, or the mark before this one.
+        mark_beyond: distance of the bankruptcy price from the mark, as a share, beyond which the
+            mark is taken (Bybit: 0.05); 0: never.
+        rest: what becomes of what finds no counterparty: its loss is socialised, or it stays open.
+    """
+
+    ranking: Ranking = "binance"
+    price: AdlPrice = "bankruptcy"
+    mark_beyond: float = 0.0
+    rest: Literal["socialise", "stay_open"] = "socialise"
+
+
+class VenueRules(Rules, frozen=True, kw_only=True):
+    """All of one venue, for one contract."""
+
+    name: str = "none"
+    margin: MarginRules = MarginRules()
+    liquidation: LiquidationRules = LiquidationRules()
+    insurance: InsuranceRules = InsuranceRules()
+    adl: AdlRules = AdlRules()
