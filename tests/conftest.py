@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+SHARED_REFERENCE = SHARED_DATA.parent / "reference"
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +16,11 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("no recorded markets: the folder ../shared/data is absent")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def shared_reference() -> Path:
+    """The folder of published facts beside the project; without it the test is skipped."""
+    if not SHARED_REFERENCE.is_dir():
+        pytest.skip("no published facts: the folder ../shared/reference is absent")
+    return SHARED_REFERENCE

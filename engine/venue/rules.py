@@ -15,9 +15,11 @@ from engine.units import HOUR_NS
 __all__ = [
     "AdlPrice",
     "AdlRules",
+    "FeeTier",
     "InsuranceRules",
     "LiquidationRules",
     "MarginRules",
+    "OrderRules",
     "Ranking",
     "Tier",
     "VenueRules",
@@ -47,16 +49,19 @@ class Tier(Rules, frozen=True, kw_only=True):
     """One risk limit.
 
     Attributes:
-        cap: largest notional that belongs to it, in quote; the cap itself included.
+        cap: largest notional that belongs to it, in the table's asset; the cap itself included.
         max_leverage: with which a position of this size may be opened.
         rate: maintenance margin as a share of notional.
         deduction: what makes maintenance continuous: ``notional * rate - deduction``.
+        initial_rate: initial margin as a share of notional, where the venue publishes it beside a
+            rounded leverage; else ``1 / max_leverage``.
     """
 
     cap: float
     max_leverage: float
     rate: float
     deduction: float = 0.0
+    initial_rate: float | None = None
 
 
 class MarginRules(Rules, frozen=True, kw_only=True):
@@ -64,18 +69,61 @@ class MarginRules(Rules, frozen=True, kw_only=True):
 
     Attributes:
         tiers: ascending by cap; with none the venue asks for no margin, and liquidates nobody.
+        caps_in: asset of caps and deductions; ``settlement`` is the coin where inverse.
         priced_at: the price at which maintenance values a position.
         taker_fee_inside: whether the fee of closing counts as maintenance.
         strict: liquidated only below maintenance; else already at it.
         open_interest: quote between which initial margin grows to the whole notional; none if
             ``None``.
+        of_initial: maintenance is a share of the initial margin as that was rounded up (dYdX),
+            rather than of the notional.
     """
 
     tiers: tuple[Tier, ...] = ()
+    caps_in: Literal["quote", "settlement"] = "quote"
     priced_at: Literal["mark", "entry"] = "mark"
     taker_fee_inside: bool = False
     strict: bool = False
     open_interest: tuple[float, float] | None = None
+    of_initial: bool = False
+
+
+class OrderRules(Rules, frozen=True, kw_only=True):
+    """Which orders the venue takes. Sizes are in the unit of the contract's ``lot_size``; ``None``
+    sets no bound.
+
+    Attributes:
+        band_up: share of the mark by which a limit order may buy above it.
+        band_down: share by which one may sell below it.
+        market_deviation: share of the mark beyond which a market order does not fill.
+        size_min: smallest order.
+        limit_size_max, market_size_max: largest single order.
+        notional_min: smallest order in quote; those that only reduce are free of it.
+        significant_figures: of a price, at most; whole numbers are always allowed.
+        price_decimals: of a price, at most.
+    """
+
+    band_up: float | None = None
+    band_down: float | None = None
+    market_deviation: float | None = None
+    size_min: float = 0.0
+    limit_size_max: float | None = None
+    market_size_max: float | None = None
+    notional_min: float = 0.0
+    significant_figures: int | None = None
+    price_decimals: int | None = None
+
+
+class FeeTier(Rules, frozen=True, kw_only=True):
+    """Fees as shares of notional from a trading volume on; a negative ``maker`` is a rebate.
+
+    Attributes:
+        volume: quote within 30 days.
+    """
+
+    volume: float
+    maker: float
+    taker: float
 
 
 class LiquidationRules(Rules, frozen=True, kw_only=True):
@@ -149,6 +197,7 @@ class VenueRules(Rules, frozen=True, kw_only=True):
     """All of one venue, for one contract."""
 
     name: str = "none"
+    orders: OrderRules = OrderRules()
     margin: MarginRules = MarginRules()
     liquidation: LiquidationRules = LiquidationRules()
     insurance: InsuranceRules = InsuranceRules()
