@@ -1,0 +1,159 @@
+"""Tests of ``engine.venue.premium``."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.units import HOUR_NS, MINUTE_NS, SECOND_NS
+from engine.venue.premium import Premiums, PremiumState, mean, median, mid_premium, premium
+from engine.venue.price_rules import FundingRules
+
+T = 1_700_006_400 * SECOND_NS
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "expected"),
+    [
+        (10_100.0, 10_110.0, 0.01),
+        (9_880.0, 9_900.0, -0.01),
+        (9_990.0, 10_010.0, 0.0),
+        (10_000.0, 10_000.0, 0.0),
+        (10_200.0, 9_900.0, 0.01),
+    ],
+)
+def test_a_premium_is_what_leaves_the_index_outside(
+    bid: float, ask: float, expected: float
+) -> None:
+    """Above the index by the bid, below it by the ask, nothing between."""
+    assert premium(bid, ask, 10_000.0) == expected
+
+
+def test_the_premium_of_a_mid() -> None:
+    """OKX: 100.5 over 100 is half a per cent."""
+    assert mid_premium(100.0, 101.0, 100.0) == 0.005
+    assert mid_premium(98.0, 99.0, 100.0) == -0.015
+
+
+def test_mean_and_median() -> None:
+    """Of an even number the two in the middle are halved."""
+    assert mean([1.0, 2.0, 6.0]) == 3.0
+    assert median([5.0, 1.0, 2.0]) == 2.0
+    assert median([5.0, 1.0, 2.0, 4.0]) == 3.0
+
+
+def averaged(rules: FundingRules, *values: float, every_ns: int = MINUTE_NS) -> float | None:
+    """Premiums one a sample, the last at the end of the period."""
+    premiums = Premiums(rules)
+    for place, value in enumerate(values, 1):
+        premiums.add(value, T + place * every_ns)
+    return premiums.average(T + len(values) * every_ns)
+
+
+def test_linear_weights_rise_with_the_place() -> None:
+    """(1 x 1 + 2 x 2 + 3 x 6) / 6."""
+    assert averaged(FundingRules(kernel="linear"), 1.0, 2.0, 6.0) == 23.0 / 6.0
+
+
+def test_linear_weights_of_480_minutes() -> None:
+    """Premiums of n millionths: (2 x 480 + 1) / 3 millionths; of 240 minutes (2 x 240 + 1) / 3."""
+    for count in (480, 240):
+        values = [n * 1e-6 for n in range(1, count + 1)]
+        found = averaged(FundingRules(kernel="linear"), *values)
+        assert found == pytest.approx((2 * count + 1) / 3 * 1e-6, rel=1e-12)
+
+
+def test_flat_weighs_alike() -> None:
+    """(1 + 2 + 6) / 3."""
+    assert averaged(FundingRules(kernel="flat"), 1.0, 2.0, 6.0) == 3.0
+
+
+def test_rolling_forgets_what_is_a_window_old() -> None:
+    """Of a window of two minutes the last two count: what lies exactly a window back does not."""
+    rules = FundingRules(kernel="rolling", window_ns=2 * MINUTE_NS)
+    assert averaged(rules, 1.0, 2.0, 6.0) == 4.0
+    assert (
+        averaged(FundingRules(kernel="rolling", window_ns=2 * MINUTE_NS + 1), 1.0, 2.0, 6.0) == 3.0
+    )
+
+
+def test_a_settlement_begins_a_new_period() -> None:
+    """But the rolling window goes on across it."""
+    rules = FundingRules(kernel="rolling", window_ns=2 * MINUTE_NS)
+    premiums = Premiums(rules)
+    premiums.add(3.0, T)
+    assert premiums.settle(T) == 3.0
+    premiums.add(5.0, T + MINUTE_NS)
+    assert premiums.settle(T + MINUTE_NS) == 4.0
+    assert premiums.settle(T + 2 * MINUTE_NS) == 5.0
+    for kernel in ("linear", "flat", "votes"):
+        period = Premiums(FundingRules(kernel=kernel, window_ns=MINUTE_NS, interval_ns=MINUTE_NS))
+        period.add(3.0, T)
+        period.settle(T)
+        assert period.average(T) is None
+        assert period.state == PremiumState()
+
+
+@pytest.mark.parametrize("kernel", ["linear", "flat", "rolling", "votes"])
+def test_a_period_in_which_nothing_was_heard_has_no_premium(kernel: str) -> None:
+    """Nobody makes up a zero."""
+    assert averaged(FundingRules(kernel=kernel)) is None  # type: ignore[arg-type]  # a name of four
+
+
+VOTES = FundingRules(
+    kernel="votes", window_ns=MINUTE_NS, interval_ns=3 * MINUTE_NS, votes_min=3, sample_ns=SECOND_NS
+)
+
+
+def voted(rules: FundingRules, *minutes: list[float]) -> float | None:
+    premiums = Premiums(rules)
+    for minute, votes in enumerate(minutes):
+        for place, vote in enumerate(votes, 1):
+            premiums.add(vote, T + minute * MINUTE_NS + place * SECOND_NS)
+    return premiums.average(T + len(minutes) * MINUTE_NS)
+
+
+def test_votes_make_medians_and_medians_a_mean() -> None:
+    """Medians 2, 5 and 9: their mean is 16/3."""
+    assert voted(VOTES, [1.0, 2.0, 90.0], [5.0, 5.0, 6.0], [9.0, 9.0, 9.0]) == 16.0 / 3.0
+
+
+def test_missing_votes_are_zero() -> None:
+    """Two votes of three: the median of 4, 6 and 0; one of three: 0; a missing minute counts as
+    0 too."""
+    assert voted(VOTES, [4.0, 6.0], [7.0], [3.0, 3.0, 3.0]) == 7.0 / 3.0
+    assert voted(VOTES, [6.0, 6.0, 6.0]) == 2.0
+    assert voted(VOTES, [6.0, 6.0, 6.0], [], [6.0, 6.0, 6.0]) == 4.0
+
+
+def test_a_vote_at_the_end_of_a_minute_belongs_to_it() -> None:
+    """At the full minute the one that ends is still open."""
+    premiums = Premiums(VOTES)
+    for second in (20, 40, 60):
+        premiums.add(6.0, T + second * SECOND_NS)
+    premiums.add(3.0, T + 61 * SECOND_NS)
+    assert premiums.state.votes == [3.0]
+    assert [value for _, value in premiums.state.samples] == [6.0]
+
+
+def test_tails_are_cut_at_both_ends() -> None:
+    """A third of three samples at each end leaves the middle; with an odd number of samples to cut
+    the top loses one more."""
+    third = FundingRules(
+        kernel="votes", window_ns=MINUTE_NS, interval_ns=3 * MINUTE_NS, votes_min=1, tails=0.34
+    )
+    assert voted(third, [90.0], [5.0], [-70.0]) == 5.0
+    odd = FundingRules(
+        kernel="votes", window_ns=MINUTE_NS, interval_ns=3 * MINUTE_NS, votes_min=1, tails=0.2
+    )
+    assert voted(odd, [90.0], [5.0], [-70.0]) == -32.5
+
+
+def test_an_hour_of_sixty_minutes() -> None:
+    """Sixty minutes of ten votes of 0.5 % each: the median of ten and five zeros is the vote."""
+    rules = FundingRules(
+        kernel="votes", window_ns=MINUTE_NS, interval_ns=HOUR_NS, sample_ns=6 * SECOND_NS
+    )
+    premiums = Premiums(rules)
+    for place in range(1, 601):
+        premiums.add(0.005, T + place * 6 * SECOND_NS)
+    assert premiums.settle(T + HOUR_NS) == pytest.approx(0.005, rel=1e-12)
