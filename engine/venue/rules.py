@@ -11,6 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from engine.units import HOUR_NS
+from engine.venue.price_rules import FundingRules, MarkRules
 
 __all__ = [
     "AdlPrice",
@@ -202,3 +203,5 @@ class VenueRules(Rules, frozen=True, kw_only=True):
     liquidation: LiquidationRules = LiquidationRules()
     insurance: InsuranceRules = InsuranceRules()
     adl: AdlRules = AdlRules()
+    mark: MarkRules = MarkRules()
+    funding: FundingRules = FundingRules()
