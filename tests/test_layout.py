@@ -21,7 +21,7 @@ PACKAGES = ("engine", "feeds", "strategies")
 # that ends in a dot stands for a package whose modules may know each other, without cycles.
 ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.errors",),
-    ("engine.units", "engine.exact"),
+    ("engine.units", "engine.exact", "engine.philox"),
     ("engine.ticks",),
     ("engine.commands",),
     ("engine.events", "engine.watch"),
@@ -37,8 +37,11 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.venue.depth", "engine.venue.recorded", "engine.venue.queue"),
     ("engine.venue.book",),
     ("engine.venue.accounts",),
-    ("engine.venue.margin",),
-    ("engine.venue.insurance", "engine.venue.adl"),
+    (
+        *("engine.venue.margin", "engine.venue.joint", "engine.venue.bankruptcy"),
+        "engine.venue.closing",
+    ),
+    ("engine.venue.insurance", "engine.venue.ranking", "engine.venue.sharing", "engine.venue.adl"),
     ("engine.venue.liquidation",),
     ("engine.product",),
     ("engine.account",),
