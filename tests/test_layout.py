@@ -41,6 +41,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         *("engine.venue.margin", "engine.venue.joint", "engine.venue.bankruptcy"),
         "engine.venue.closing",
     ),
+    ("engine.venue.inverse_margin",),
     ("engine.venue.insurance", "engine.venue.ranking", "engine.venue.sharing", "engine.venue.adl"),
     ("engine.venue.liquidation",),
     ("engine.product",),

@@ -10,8 +10,6 @@ from __future__ import annotations
 from math import ceil, floor, inf
 from typing import Final
 
-from engine.venue.rules import Tier
-
 __all__ = [
     "GRACE_SLOTS",
     "charged_insurance_fee",
@@ -144,30 +142,24 @@ def health_lots(
     return needed if needed < most else most
 
 
-def tier_step_lots(lots: int, lot_value: float, tiers: tuple[Tier, ...]) -> int:
-    """Lots to close so that what is left fits the cap of the tier below; all in the lowest tier.
+def tier_step_lots(lots: int, lot_value: float, cap: float) -> int:
+    """Lots to close so that what is left fits the cap of the tier below; all where there is none.
 
-    30 lots of 50 each (1,500) in the second of tiers up to 1,000 and 5,000: 20 lots fit, close 10.
+    30 lots of 50 each (1,500), the tier below up to 1,000: 20 lots fit, close 10.
 
     Args:
         lots: signed position.
-        lot_value: notional of one lot at the mark, > 0, in the caps' money.
-        tiers: ascending by cap; a cap itself still belongs to its tier.
+        lot_value: notional of one lot at the mark, > 0, in the cap's money.
+        cap: of the tier below, ``TierTable.cap_below``, which still belongs to it; 0 in the lowest.
 
     Source: Gate help 22159 ("step the risk limit down by one, close the excess"); Binance.
     """
     if lot_value <= 0.0:
         raise ValueError(f"a lot must be worth something, was {lot_value}")
-    held = abs(lots)
-    cap = 0.0
-    for tier in tiers:
-        if held * lot_value <= tier.cap or tier is tiers[-1]:
-            break
-        cap = tier.cap
-    kept = floor(cap / lot_value)
+    held, kept = abs(lots), floor(cap / lot_value)
     # The quotient is rounded: hold the rule itself, not its division.
     if (kept + 1) * lot_value <= cap:
         kept += 1
     elif kept * lot_value > cap:
         kept -= 1
-    return held - kept
+    return held - kept if held > kept else 0

@@ -10,7 +10,7 @@ Both are straight lines in P, and where they meet is the answer:
 
 The tier is that of the notional at LP itself, not at today's mark. A long is liquidated at LP and
 below, a short at LP and above. Zero or less: no price liquidates a long, every price a short;
-infinity (inverse only): every price a long, no price a short.
+infinity: every price a long, no price a short.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from engine.venue.rules import Tier
 __all__ = [
     "entry_priced",
     "from_margin_available",
-    "inverse_entry_priced",
-    "inverse_mark_priced",
     "liquidation_price",
     "liquidation_prices",
     "mark_priced",
@@ -66,14 +64,14 @@ def mark_priced(
         others: what the account's other positions add, ``what_others_add``; 0 where isolated.
 
     Raises:
-        ValueError: if nothing is held, or maintenance takes all of the notional.
+        ValueError: if nothing is held, or a long's maintenance takes all of its notional.
 
-    Source: ``venue.md`` 2.2; Binance FAQ b3c689c1f50a44cabb3a84e663b81d93 (fee 0), Gate and OKX
+    Source: Binance FAQ b3c689c1f50a44cabb3a84e663b81d93 (fee 0), Gate and OKX
     (fee inside).
     """
-    slope = size * (rate + fee) - side * size
-    if size <= 0.0 or rate + fee >= 1.0:
+    if size <= 0.0 or side * (rate + fee) >= 1.0:
         raise ValueError(f"size must be > 0 and rate + fee < 1, were {size}, {rate + fee}")
+    slope = size * (rate + fee) - side * size
     return (collateral + others + deduction - side * size * entry) / slope
 
 
@@ -104,6 +102,8 @@ def liquidation_price(
         return mark_priced(side, size, entry, collateral, rate=0.0, fee=fee, others=others)
     price, floor_price = 0.0, -inf
     for tier in tiers:
+        if side * (tier.rate + fee) >= 1.0:  # from here on no price makes up for the maintenance
+            return inf
         price = mark_priced(
             side,
             size,
@@ -134,7 +134,7 @@ def liquidation_prices(
     """``liquidation_price`` of many isolated positions at once, the same bits; shapes (n,).
 
     Raises:
-        ValueError: if a size is not positive, or a tier takes all of the notional.
+        ValueError: if a size is not positive.
     """
     if not (sizes > 0.0).all():
         raise ValueError("every size must be > 0")
@@ -143,10 +143,10 @@ def liquidation_prices(
     prices = np.zeros(len(sizes))
     floors = np.full(len(sizes), -inf)
     for tier in steps:
-        if tier.rate + fee >= 1.0:
-            raise ValueError(f"rate + fee must be < 1, was {tier.rate + fee}")
-        slope = sizes * (tier.rate + fee) - sides * sizes
+        hopeless = sides * (tier.rate + fee) >= 1.0
+        slope = np.where(hopeless, 1.0, sizes * (tier.rate + fee) - sides * sizes)
         solution = (collateral + tier.deduction - sides * sizes * entries) / slope
+        solution = np.where(hopeless, inf, solution)
         prices = np.where(settled, prices, solution)
         settled |= prices <= tier.cap / sizes
         floors = np.where(settled, floors, tier.cap / sizes)
@@ -189,61 +189,6 @@ def entry_priced(
     return entry - side * (collateral + others - maintenance) / size
 
 
-def inverse_entry_priced(
-    side: int, face: float, entry: float, collateral: float, *, rate: float, fee: float = 0.0
-) -> float:
-    """Liquidation price of an inverse position whose maintenance is taken at entry (Bybit).
-
-    ``1 / LP = 1 / EP + s (C - MM - F) / N`` with ``MM = N / EP * m`` and the fee of closing at the
-    bankruptcy price, ``F = N f / BP``. Long 10,000 USD at 8,000 with 0.5 BTC, 0.5 % and a fee of
-    0.075 %: BP 5,718.57, LP 5,739.08, published as 5,739.50.
-
-    Args:
-        face: unsigned notional N in quote.
-        collateral: in coin.
-
-    Source: Bybit help centre, liquidation price of inverse contracts.
-    """
-    if face <= 0.0:
-        raise ValueError(f"face must be > 0, was {face}")
-    value = face / entry
-    # What closing at the bankruptcy price costs: the share f of what is left then.
-    worth = value + side * collateral
-    closing = worth * fee / (1.0 + side * fee)
-    inverse = 1.0 / entry + side * (collateral - value * rate - closing) / face
-    return 1.0 / inverse if inverse > 0.0 else inf
-
-
-def inverse_mark_priced(
-    side: int,
-    face: float,
-    entry: float,
-    collateral: float,
-    *,
-    rate: float,
-    deduction: float = 0.0,
-    fee: float = 0.0,
-) -> float:
-    """Liquidation price of an inverse position whose maintenance is taken at the mark (BitMEX).
-
-    Equity ``C + s N (1 / EP - 1 / P)`` meets ``(N (m + f) - d) / P``: ``P = (N (m + f) - d + s N) /
-    (C + s N / EP)``. The notional in quote is N at every price, and so is the tier. Long 10,000 USD
-    at 10,000 with 0.1 BTC and 1 %: ``10,100 / 1.1 = 9,181.82``. A short whose coins cover its face
-    (``C >= N / EP``) cannot be liquidated: infinity.
-
-    Args:
-        face: unsigned notional N in quote.
-        collateral: in coin.
-        rate, deduction, fee: as in ``mark_priced``, the deduction in quote.
-    """
-    if face <= 0.0:
-        raise ValueError(f"face must be > 0, was {face}")
-    coins = collateral + side * face / entry
-    if side * coins <= 0.0:
-        return inf
-    return (face * (rate + fee) - deduction + side * face) / coins
-
-
 def from_margin_available(
     side: int, size: float, mark: float, available: float, *, rate: float
 ) -> float:
@@ -259,7 +204,7 @@ def from_margin_available(
 
     Source: Hyperliquid docs, liquidations.
     """
-    if size <= 0.0 or rate >= 1.0:
+    if size <= 0.0 or side * rate >= 1.0:
         raise ValueError(f"size must be > 0 and rate < 1, were {size}, {rate}")
     return mark - side * available / size / (1.0 - rate * side)
 

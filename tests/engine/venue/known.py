@@ -16,6 +16,7 @@ import numpy as np
 from engine.units import Rounding, decimal, mul_div
 from engine.venue import bankruptcy, closing, margin, ranking, sharing
 from engine.venue.adl import overlaps, seized, taken_from, walked
+from engine.venue.inverse_margin import entry_priced_inverse
 from engine.venue.ranking import Candidates
 from engine.venue.rules import Tier
 
@@ -95,7 +96,7 @@ def a5(i: Inputs) -> Inputs:
     side, entry = SIDES[i["side"]], i["entry"]
     if "contracts_usd" in i:
         face, coins, fee = i["contracts_usd"], i["account_balance_btc"], i["taker_fee"]
-        price = margin.inverse_entry_priced(side, face, entry, coins, rate=i["mmr"], fee=fee)
+        price = entry_priced_inverse(side, face, entry, coins, rate=i["mmr"], fee=fee)
         return {
             "bankruptcy_price": bankruptcy.inverse_bankruptcy_price(side, face, entry, coins, fee),
             "liq_price_unrounded": price,

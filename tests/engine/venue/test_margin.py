@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from math import inf, isclose, ulp
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 
 from engine.venue import margin
+from engine.venue.inverse_margin import (
+    entry_priced_inverse,
+    liquidation_price_inverse,
+    mark_priced_inverse,
+)
 from engine.venue.joint import Leg, Shock, joint_shock, margin_left
 from engine.venue.rules import Tier
 
@@ -121,6 +127,47 @@ def test_a_table_whose_deductions_are_rounded_answers_at_the_cap() -> None:
     assert many == 100.0
 
 
+def test_a_long_that_no_price_saves_has_none() -> None:
+    """Where the last tier asks for all of the notional, a long that is short of margin up to its
+    cap stays so at every price: infinity. A short has its price there."""
+    table = a_table((1_000.0, 0.01), (inf, 1.0))
+    sides, ones = np.array([1.0, -1.0, 1.0]), np.ones(3)
+    sizes, collateral = 10.0 * ones, np.array([-300.0, 900.0, 300.0])
+    found = [
+        margin.liquidation_price(int(side), 10.0, 100.0, cash, table)
+        for side, cash in zip(sides, collateral, strict=True)
+    ]
+    assert found[0] == inf
+    assert found[1] == pytest.approx((900.0 + 990.0 + 1_000.0) / 20.0)
+    assert found[2] == pytest.approx(700.0 / 9.9)
+    many = margin.liquidation_prices(sides, sizes, 100.0 * ones, collateral, table)
+    assert many.tolist() == found
+    assert margin.liquidation_price(1, 1.0, 100.0, 10.0, a_table((inf, 0.999)), fee=0.001) == inf
+
+
+@pytest.mark.parametrize("seed", range(400))
+def test_inverse_tiers_are_those_of_the_coins_at_the_price(seed: int) -> None:
+    """A hair to the safe side of the price the coins exceed the maintenance, a hair further not,
+    by the plain rule, with caps in coin."""
+    random = Random(seed)
+    side = 1 if seed % 2 else -1
+    table = a_table((1.0, 0.005), (3.0, 0.01), (inf, 0.05))
+    face, entry = random.uniform(1_000.0, 90_000.0), random.uniform(5_000.0, 20_000.0)
+    coins = face / entry * random.uniform(0.05, 1.3)
+    price = liquidation_price_inverse(side, face, entry, coins, table, fee=0.0005)
+
+    def spare(at: float) -> float:
+        value = face / at
+        profit = side * face * (1.0 / entry - 1.0 / at)
+        return coins + profit - maintenance(value, table) - value * 0.0005
+
+    if price < inf:
+        assert spare(price * (1.0 + side * 1e-9)) > 0.0
+        assert spare(price * (1.0 - side * 1e-9)) < 0.0
+    else:
+        assert spare(1e12) > 0.0
+
+
 def test_without_tiers_the_price_is_that_of_bankruptcy() -> None:
     """No maintenance: a long of 2 at 100 with 50 lasts to 75, a short to 125."""
     assert margin.liquidation_price(1, 2.0, 100.0, 50.0, ()) == 75.0
@@ -172,12 +219,12 @@ def test_inverse_prices_leave_the_maintenance_in_coins(side: int, fee: float) ->
     """At the price, coins and their profit are the maintenance: at entry with the fee of closing at
     the bankruptcy price, or at the mark. Checked by putting the price back into the definition."""
     face, entry, coins, rate = 10_000.0, 8_000.0, 0.5, 0.005
-    price = margin.inverse_entry_priced(side, face, entry, coins, rate=rate, fee=fee)
+    price = entry_priced_inverse(side, face, entry, coins, rate=rate, fee=fee)
     profit = side * face * (1.0 / entry - 1.0 / price)
     bankrupt = face * (1.0 + side * fee) / (face / entry + side * coins)
     needed = face / entry * rate + face * fee / bankrupt
     assert isclose(coins + profit, needed, rel_tol=1e-12)
-    price = margin.inverse_mark_priced(side, face, entry, coins, rate=rate, deduction=7.0, fee=fee)
+    price = mark_priced_inverse(side, face, entry, coins, rate=rate, deduction=7.0, fee=fee)
     profit = side * face * (1.0 / entry - 1.0 / price)
     assert isclose(coins + profit, (face * (rate + fee) - 7.0) / price, rel_tol=1e-11)
 
@@ -186,11 +233,11 @@ def test_an_inverse_short_covered_by_its_coins_cannot_be_liquidated() -> None:
     """10,000 USD short at 8,000 is worth 1.25 coins: with those or more the short is a hedge.
     A long without any coins is liquidated at every price. Catches a price below zero."""
     for coins in (1.25, 2.0):
-        assert margin.inverse_mark_priced(-1, 10_000.0, 8_000.0, coins, rate=0.005) == inf
-    assert margin.inverse_entry_priced(-1, 10_000.0, 8_000.0, 1.5, rate=0.005) == inf
-    assert margin.inverse_mark_priced(-1, 10_000.0, 8_000.0, 1.2, rate=0.005) < inf
-    assert margin.inverse_mark_priced(1, 10_000.0, 8_000.0, -1.25, rate=0.005) == inf
-    assert margin.inverse_mark_priced(1, 10_000.0, 10_000.0, 0.1, rate=0.01) == pytest.approx(
+        assert mark_priced_inverse(-1, 10_000.0, 8_000.0, coins, rate=0.005) == inf
+    assert entry_priced_inverse(-1, 10_000.0, 8_000.0, 1.5, rate=0.005) == inf
+    assert mark_priced_inverse(-1, 10_000.0, 8_000.0, 1.2, rate=0.005) < inf
+    assert mark_priced_inverse(1, 10_000.0, 8_000.0, -1.25, rate=0.005) == inf
+    assert mark_priced_inverse(1, 10_000.0, 10_000.0, 0.1, rate=0.01) == pytest.approx(
         9_181.818181818
     )
 
@@ -224,25 +271,27 @@ def test_what_has_no_liquidation_price_is_refused() -> None:
         with pytest.raises(ValueError, match="size"):
             margin.from_margin_available(1, size, 100.0, 10.0, rate=0.01)
         with pytest.raises(ValueError, match="face"):
-            margin.inverse_mark_priced(1, size, 100.0, 10.0, rate=0.01)
+            mark_priced_inverse(1, size, 100.0, 10.0, rate=0.01)
         with pytest.raises(ValueError, match="face"):
-            margin.inverse_entry_priced(1, size, 100.0, 10.0, rate=0.01)
+            entry_priced_inverse(1, size, 100.0, 10.0, rate=0.01)
         with pytest.raises(ValueError, match="size"):
             margin.liquidation_prices(np.ones(1), np.array([size]), np.ones(1), np.ones(1), TIERS)
     with pytest.raises(ValueError, match="rate"):
         margin.mark_priced(1, 1.0, 100.0, 10.0, rate=0.999, fee=0.001)
     with pytest.raises(ValueError, match="rate"):
         margin.from_margin_available(1, 1.0, 100.0, 10.0, rate=1.0)
-    with pytest.raises(ValueError, match="rate"):
-        margin.liquidation_prices(*[np.ones(1)] * 4, a_table((inf, 0.999)), fee=0.001)
+    assert margin.mark_priced(-1, 1.0, 100.0, 10.0, rate=1.0) == 55.0
+    assert margin.from_margin_available(-1, 1.0, 100.0, 10.0, rate=1.0) == 105.0
+    with pytest.raises(ValueError, match="face"):
+        liquidation_price_inverse(1, 0.0, 100.0, 1.0, TIERS)
 
 
 # The joint surface --------------------------------------------------------------------
 
 
-def a_leg(side: int = 1, size: float = 1.0, entry: float = 100.0, **more: float) -> Leg:
+def a_leg(side: int = 1, size: float = 1.0, entry: float = 100.0, **more: Any) -> Leg:
     given = {"mark": entry, "tiers": a_table((inf, 0.01)), **more}
-    return Leg(side=side, size=size, entry=entry, **given)  # type: ignore[arg-type]
+    return Leg(side=side, size=size, entry=entry, **given)
 
 
 def test_two_longs_die_together_long_before_either_price() -> None:
@@ -258,7 +307,7 @@ def test_two_longs_die_together_long_before_either_price() -> None:
 def test_one_leg_s_shock_is_its_liquidation_price() -> None:
     """Scaled to the price, for either side; the fee counts where it is inside."""
     for side in (1, -1):
-        leg = a_leg(side=side, size=30.0, mark=110.0, tiers=TIERS, fee=0.0006)  # type: ignore[arg-type]
+        leg = a_leg(side=side, size=30.0, mark=110.0, tiers=TIERS, fee=0.0006)
         shock = joint_shock(900.0, [leg])
         price = margin.liquidation_price(side, 30.0, 100.0, 900.0, TIERS, fee=0.0006)
         beta = shock.down if side > 0 else shock.up
@@ -324,7 +373,7 @@ def test_a_hedged_book_dies_of_its_maintenance() -> None:
     """Long 1 and short 1 cancel; 50 of wallet covers ``2 * 1 % * 100 (1 + beta)`` up to +2,400 %,
     through every tier of the table."""
     assert isclose(joint_shock(50.0, [a_leg(), a_leg(side=-1)]).up, 24.0, rel_tol=1e-14)
-    tiered = [a_leg(side=s, tiers=TIERS) for s in (1, -1)]  # type: ignore[arg-type]
+    tiered = [a_leg(side=s, tiers=TIERS) for s in (1, -1)]
     shock = joint_shock(600.0, tiered)
     assert isclose(maintenance(100.0 * (1.0 + shock.up)), 300.0, rel_tol=1e-12)
 
@@ -332,7 +381,7 @@ def test_a_hedged_book_dies_of_its_maintenance() -> None:
 def test_a_table_with_a_gap_dies_at_the_cap() -> None:
     """Where the second tier asks more at once than the first, the account dies at the corner."""
     gap = (Tier(cap=110.0, max_leverage=50.0, rate=0.01), Tier(cap=inf, max_leverage=2.0, rate=0.2))
-    shock = joint_shock(12.0, [a_leg(side=-1, tiers=gap)])  # type: ignore[arg-type]
+    shock = joint_shock(12.0, [a_leg(side=-1, tiers=gap)])
     assert isclose(1.0 + shock.up, 1.1, rel_tol=1e-12)
 
 
