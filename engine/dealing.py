@@ -156,7 +156,7 @@ class Dealing:
         contract = self.account.contract
         mid, half_spread = scene.top()
         if half_spread < 0.0:
-            half_spread = scene.book.spec.half_spread_bps * 1e-4
+            half_spread = scene.book.half_spread_bps * 1e-4
         cash = abs(contract.trade_cash(self.account.lots, mid))
         return contract.to_quote(contract.taker_fee(cash) + int(cash * half_spread), scene.mark)
 

@@ -24,6 +24,7 @@ from engine.outputs import Tape
 from engine.policy import MarketView
 from engine.units import MILLISECOND_NS, NEVER_NS
 from engine.venue.book import Book
+from engine.venue.taking import Top
 
 __all__ = ["Desk", "DeskState", "Order", "Scene"]
 
@@ -41,7 +42,10 @@ class Scene(Protocol):
     due_ns: int
     mark: float
     stale: bool
-    book: Book
+
+    @property
+    def book(self) -> Book:
+        """The book as of now."""
 
     @property
     def halted(self) -> bool:
@@ -154,17 +158,18 @@ class Desk:
             self._wait(scene, order)
             return 0
         lots = filled = self._bounded(order, scene.mark)
+        reason = ""
         if lots:
             side, (mid, half_spread) = 1 if lots > 0 else -1, scene.top()
             size = self.account.contract.quote_notional(lots, mid)
-            share, price = scene.book.take(side, size, mid, half_spread, scene.ts_ns)
-            if share != 1.0:
-                filled = int(lots * share)
+            top = Top(mid, half_spread, scene.ts_ns)
+            taken = scene.book.take_limited(side, abs(lots), size, None, top)
+            filled, reason = side * taken.lots, taken.reason
             if filled:
-                self._book(scene, order, filled, price, mid)
+                self._book(scene, order, filled, taken.price, mid)
         order.left = lots - filled
         if order.left:
-            self._retry(scene, order, "no_depth")
+            self._retry(scene, order, reason)
         return filled
 
     def _bounded(self, order: Order, mark: float) -> int:

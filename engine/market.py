@@ -11,16 +11,15 @@ import math
 
 from engine.agenda import Edges
 from engine.events import MarketResumed, MarketStale
-from engine.folding import Folding
 from engine.handler import Handler
 from engine.lines import Lines
 from engine.market_state import MarketSpec, MarketState, Staleness
+from engine.matching import Matching
 from engine.outputs import Tape
 from engine.policy import MarketView
 from engine.rows import Column
 from engine.ticks import Kind
 from engine.units import NEVER_NS
-from engine.venue.book import Book
 from engine.venue.contract import Contract
 from engine.venue.funding import next_scheduled
 from engine.watch import ALWAYS
@@ -28,7 +27,7 @@ from engine.watch import ALWAYS
 __all__ = ["Market", "MarketSpec", "MarketState"]
 
 
-class Market(Folding):
+class Market(Matching):
     """A symbol with its book and its products."""
 
     def __init__(
@@ -36,7 +35,6 @@ class Market(Folding):
     ) -> None:
         super().__init__(spec, handlers)
         self.contract = Contract(spec.contract)
-        self.book = Book(spec.book)
         self.handlers = handlers
         self.products = products
         self.edges = Edges(len(handlers))

@@ -34,7 +34,7 @@ from engine.venue.book import BookState
 
 __all__ = ["SCHEMA", "restore", "snapshot", "state_digest"]
 
-SCHEMA: Final = "levsim-snapshot/2"
+SCHEMA: Final = "levsim-snapshot/3"
 
 
 class HandlerSnapshot(Struct):

@@ -24,8 +24,8 @@ from engine.ledger import Cause
 from engine.market import Market
 from engine.router import Router
 from engine.units import NEVER_NS
-from engine.venue.book import Book
 from engine.venue.contract import Contract
+from engine.venue.depth import DepthBook
 
 __all__ = ["BUGS", "Bug"]
 
@@ -205,14 +205,14 @@ def _order_forgotten_in_a_snapshot(patch: Patch) -> None:
 
 
 def _looking_moves_the_book(patch: Patch) -> None:
-    right = Book.depth
+    right = DepthBook.depth
 
     def depth(self: Any, ts_ns: int) -> float:
         self.state.taken_ask *= 0.999
         self.state.taken_bid *= 0.999
         return right(self, ts_ns)
 
-    patch.setattr(Book, "depth", depth)
+    patch.setattr(DepthBook, "depth", depth)
 
 
 def _units_from_nowhere(patch: Patch) -> None:

@@ -87,6 +87,7 @@ def _of_book(market: MarketConfig, info: SymbolInfo) -> Iterator[str]:
             f"depth: {symbol}: {book.depth_at_1pct or 0:,.0f} quote "
             f"a side within 1 % of mid, {source}"
         )
+    if book.model != "flat":
         yield (
             f"book_half_life: {symbol}: half of what our orders took is back "
             f"after {book.half_life_s:g} s, assumed"

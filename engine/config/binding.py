@@ -120,6 +120,8 @@ def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
             model=book.model,
             half_spread_bps=book.half_spread_bps,
             half_life_s=book.half_life_s,
+            beta_near=book.beta_near,
+            beta_far=book.beta_far,
             **depth,
         ),
         funding=_funding(market.funding, market.symbol),

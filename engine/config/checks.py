@@ -27,6 +27,8 @@ __all__ = ["check"]
 
 LOT_MIN: Final = 1e-12
 LOT_MAX: Final = 1e12
+_BETA_MIN: Final = 0.1
+_BETA_MAX: Final = 10.0
 LEVERAGE_MAX: Final = 1_000.0
 WAIT_MS_MAX: Final = 366 * 86_400_000.0
 DURATION_NS_MAX: Final = 3_660 * DAY_NS
@@ -103,6 +105,12 @@ def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: Symbo
         _require(bool(asset), (*contract, name), "the name of an asset", asset)
     _check_range((*path, "book"), market.book, ("half_life_s", "depth_at_1pct"), -0.0)
     _check_range((*path, "book"), market.book, ("half_spread_bps",), 0.0, 10_000.0)
+    _check_range((*path, "book"), market.book, ("beta_near", "beta_far"), _BETA_MIN, _BETA_MAX)
+    if market.book.model == "recorded" and Kind.LEVEL not in info.kinds:
+        raise SettingError(
+            (*path, "book", "model"),
+            f'{market.symbol}: the data hold no L2 book; model can be "depth" or "flat"',
+        )
     _check_range((*path, "venue"), market.venue, ("insurance_fund",), 0.0, UNITS_MAX / UNIT_STEPS)
     _check_range((*path, "signals"), market.signals, ("vol_half_life", "trend_half_life"), -0.0)
     _check_range((*path, "signals"), market.signals, ("window", "stale_after"), 1)

@@ -182,7 +182,7 @@ def _lot_size(decade: float | None) -> float:
 
 
 def _book(book: BookConfig, base: str) -> BookConfig:
-    if book.model == "flat" or book.depth_at_1pct is not None:
+    if book.model != "depth" or book.depth_at_1pct is not None:
         return book
     return replace(book, depth_at_1pct=DEPTH_AT_1PCT.get(base, ASSUMED_DEPTH))
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import Meta, Struct
 
 from engine.units import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS
+from engine.venue.depth import BETA_FAR, BETA_NEAR
 from feeds.security import Security
 from feeds.user_navs import USER_BLOCKS_ABOVE
 from strategies import BuiltIn
@@ -87,12 +88,18 @@ class ContractConfig(_Setting, frozen=True, kw_only=True):
 
 
 class BookConfig(_Setting, frozen=True, kw_only=True):
-    """The book that hedge orders meet; ``depth_at_1pct``: quote per side within 1 % of mid."""
+    """The book that hedge orders meet; ``depth_at_1pct``: quote per side within 1 % of mid.
 
-    model: Literal["flat", "depth"] = "depth"
+    ``beta_near``, ``beta_far``: the power of the distance with which the depth grows, inside 1 %
+    and outside.
+    """
+
+    model: Literal["flat", "depth", "recorded"] = "depth"
     half_spread_bps: float = 0.0
     depth_at_1pct: float | None = None
     half_life_s: float = 180.0
+    beta_near: float = BETA_NEAR
+    beta_far: float = BETA_FAR
 
 
 class VenueConfig(_Setting, frozen=True, kw_only=True):

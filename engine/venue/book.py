@@ -1,134 +1,118 @@
 """The book our orders meet: how much it takes, and at what price.
 
-``flat`` fills any size at a half spread from mid. ``depth`` has a cumulative depth per side of
-``D(u) = A * (u / 1 %)^beta`` quote, ``u`` in per cent from mid, ``beta`` 0.67 inside 1 % and 1.13
-outside; what we took is a negative overlay that recovers by a half-life, and nothing is
-extrapolated beyond the last distance: the rest is unfilled.
-
-Source of the shape: reference venue notes, equation 1 (Binance perpetual depth 2023-2026); ``A``
-per symbol in ``DEPTH_AT_1PCT``, half-life assumed.
+``flat`` and ``depth`` are formulas (``engine.venue.depth``), ``recorded`` is the feed's own L2
+(``engine.venue.recorded``).
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from engine.exact import exp2, power
+from engine.venue.contract import ContractSpec
+from engine.venue.depth import (
+    ASSUMED_DEPTH,
+    BETA_FAR,
+    BETA_NEAR,
+    DEPTH_AT_1PCT,
+    DepthBook,
+    DepthState,
+    FlatBook,
+)
+from engine.venue.recorded import RecordedBook, RecordedState
+from engine.venue.taking import Taken, TakingTerms, Top
 
-__all__ = ["ASSUMED_DEPTH", "DEPTH_AT_1PCT", "Book", "BookSpec", "BookState"]
+__all__ = [
+    "ASSUMED_DEPTH",
+    "DEPTH_AT_1PCT",
+    "AnyBook",
+    "Book",
+    "BookSpec",
+    "BookState",
+    "book_of",
+    "meet",
+]
 
-DEPTH_AT_1PCT: Final[dict[str, float]] = {
-    "BTC": 244.0e6,
-    "ETH": 116.9e6,
-    "SOL": 40.0e6,
-    "XRP": 23.9e6,
-    "DOGE": 15.9e6,
-}
-"""Quote per side within 1 % of mid on a normal day before 2025-10-10, by base asset."""
-ASSUMED_DEPTH: Final = 10.0e6
-"""The same for a base asset nobody measured: assumed."""
-
-_BETA_NEAR: Final = 0.67
-_BETA_FAR: Final = 1.13
-_EDGE_PCT: Final = 10.0
+AnyBook = FlatBook | DepthBook | RecordedBook
+BookState = DepthState | RecordedState
 
 
 class BookSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which book, with its parameters.
 
     Attributes:
-        model: ``flat`` or ``depth``.
+        model: ``flat``, ``depth`` or ``recorded``.
         half_spread_bps: distance of the first level from mid where no best bid and ask are
             recorded.
         depth_at_1pct: quote per side within 1 % (``depth`` only).
-        half_life_s: time in which half of what we took is back (``depth`` only; assumed).
+        half_life_s: time in which half of what we took is back (not ``flat``; assumed).
+        beta_near, beta_far: exponents of the depth inside 1 % and outside (``depth`` only).
     """
 
-    model: Literal["flat", "depth"] = "depth"
+    model: Literal["flat", "depth", "recorded"] = "depth"
     half_spread_bps: float = 0.0
     depth_at_1pct: float = ASSUMED_DEPTH
     half_life_s: float = 180.0
+    beta_near: float = BETA_NEAR
+    beta_far: float = BETA_FAR
 
 
-class BookState(Struct):
-    """Our own impact: quote taken from each side and not yet back, as of ``ts_ns``."""
+class Book(Protocol):
+    """One symbol's book, as far as our own orders see it. ``half_spread_bps``: of the model, where
+    no best bid and ask are recorded."""
 
-    taken_bid: float = 0.0
-    taken_ask: float = 0.0
-    ts_ns: int = 0
+    half_spread_bps: float
+
+    def best(self, side: int, top: Top) -> float | None:
+        """The price of the first lot that an order of that side (+1 buys) would take; ``None``
+        where there is nothing to take."""
+
+    def offer(
+        self, side: int, lots: int, notional: float, limit: float | None, top: Top, /
+    ) -> Taken:
+        """What ``take_limited`` would fill; nothing is taken."""
+
+    def take_limited(
+        self, side: int, lots: int, notional: float, limit: float | None, top: Top, /
+    ) -> Taken:
+        """Fill up to ``lots`` (unsigned; ``notional`` the same in quote at mid) at ``limit`` and
+        better, at market where it is ``None``."""
+
+    def depth(self, ts_ns: int, /) -> float:
+        """Quote per side within 1 % of mid, of the thinner side; 0 where the model has none."""
 
 
-class Book:
-    """One symbol's book, as far as our own orders see it."""
+def book_of(spec: BookSpec, contract: ContractSpec, silent_ns: int) -> AnyBook:
+    """The book that a configuration asks for.
 
-    __slots__ = ("_edge", "_near", "spec", "state")
+    Args:
+        spec: which, with its parameters.
+        contract: what is traded on it.
+        silent_ns: silence of a recorded book after which it is not believed.
+    """
+    if spec.model == "flat":
+        return FlatBook(spec.half_spread_bps)
+    if spec.model == "recorded":
+        return RecordedBook(contract, spec.half_life_s, silent_ns, spec.half_spread_bps)
+    return DepthBook(
+        spec.half_spread_bps, spec.depth_at_1pct, spec.half_life_s, spec.beta_near, spec.beta_far
+    )
 
-    def __init__(self, spec: BookSpec) -> None:
-        self.spec = spec
-        self.state = BookState()
-        self._near = spec.depth_at_1pct
-        self._edge = (
-            spec.depth_at_1pct * power(_EDGE_PCT, _BETA_FAR) if spec.model == "depth" else 0.0
-        )
 
-    def take(
-        self, side: int, notional: float, mid: float, half_spread: float, ts_ns: int
-    ) -> tuple[float, float]:
-        """Execute a market order.
+def meet(book: Book, terms: TakingTerms, side: int, lots: int, notional: float, top: Top) -> Taken:
+    """Let an order meet the book: what it takes at once, by its terms.
 
-        Args:
-            side: +1 buys (takes asks), -1 sells.
-            notional: size in quote, > 0.
-            mid: quote per base.
-            half_spread: recorded half spread as a share of mid; the model's own where negative.
-            ts_ns: when the order meets the book.
-
-        Returns:
-            Share of the order that was filled, in [0, 1], and its average price.
-        """
-        spread = half_spread if half_spread >= 0.0 else self.spec.half_spread_bps * 1e-4
-        if self.spec.model == "flat":
-            return 1.0, mid * (1.0 + side * spread)
-        state = self.state
-        left = self._left(ts_ns)
-        state.taken_bid *= left
-        state.taken_ask *= left
-        state.ts_ns = max(ts_ns, state.ts_ns)
-        taken = state.taken_ask if side > 0 else state.taken_bid
-        size = min(notional, self._edge - taken)
-        if size <= 0.0:
-            return 0.0, mid
-        distance = (self._walked(taken + size) - self._walked(taken)) / size
-        if side > 0:
-            state.taken_ask = taken + size
-        else:
-            state.taken_bid = taken + size
-        price = mid * (1.0 + side * (spread + distance * 0.01))
-        return (1.0 if size == notional else size / notional), price
-
-    def depth(self, ts_ns: int) -> float:
-        """Quote per side within 1 % that is there now, of the thinner side; 0 where the model has
-        no depth."""
-        if self.spec.model == "flat":
-            return 0.0
-        taken = max(self.state.taken_bid, self.state.taken_ask)
-        return self._near - taken * self._left(ts_ns)
-
-    def _left(self, ts_ns: int) -> float:
-        """Share of our takings that is not back yet: a closed form of the time since the last one,
-        so that looking at the book never changes it."""
-        state = self.state
-        if ts_ns <= state.ts_ns or not (state.taken_bid or state.taken_ask):
-            return 1.0
-        return exp2((state.ts_ns - ts_ns) / (self.spec.half_life_s * 1e9))
-
-    def _walked(self, size: float) -> float:
-        """Integral of the distance (per cent) over the first ``size`` quote of a side."""
-        near = self._near
-        if size <= near:
-            return size * power(size / near, 1.0 / _BETA_NEAR) * (_BETA_NEAR / (_BETA_NEAR + 1.0))
-        joined = near * (_BETA_NEAR / (_BETA_NEAR + 1.0))
-        far = _BETA_FAR / (_BETA_FAR + 1.0)
-        return joined + far * (size * power(size / near, 1.0 / _BETA_FAR) - near)
+    A rest of a ``gtc`` order is for the caller to rest, or to give up where the price was not the
+    reason for it.
+    """
+    if terms.post_only:
+        best = book.best(side, top)
+        crosses = best is not None and terms.limit is not None and side * (terms.limit - best) >= 0
+        return Taken(0, reason="would_cross" if crosses else "limit")
+    if terms.time_in_force == "fok":
+        offer = book.offer(side, lots, notional, terms.limit, top)
+        if offer.lots < lots:
+            known = offer.reason in ("limit", "no_depth")
+            return Taken(0, offer.price, reason="not_whole" if known else offer.reason)
+    return book.take_limited(side, lots, notional, terms.limit, top)

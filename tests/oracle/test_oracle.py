@@ -30,8 +30,8 @@ from engine.execution import Desk
 from engine.market import Market
 from engine.nav import nav_columns
 from engine.policy import SetLeverage
-from engine.venue.book import Book
 from engine.venue.contract import Contract
+from engine.venue.depth import DepthBook, FlatBook
 from strategies import LeverageBand
 from tests.oracle.account import ATOMS, UNIT_STEPS, decimal
 from tests.oracle.case import HOUR, Case, Row
@@ -221,7 +221,8 @@ def funding_sign(patch: pytest.MonkeyPatch) -> None:
 
 def fill_at_mid(patch: pytest.MonkeyPatch) -> None:
     """Nobody pays the spread."""
-    patch.setattr(Book, "take", lambda self, side, size, mid, half, ts: (1.0, mid))
+    for book in (FlatBook, DepthBook):
+        patch.setattr(book, "take", lambda self, side, size, mid, half, ts: (1.0, mid))
 
 
 def fill_at_mark(patch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from engine.events import (
     UnitsRedeemed,
 )
 from engine.units import NEVER_NS, asset_decimals
+from engine.venue.taking import Top
 
 if TYPE_CHECKING:
     from tests.reference.product import Product
@@ -78,17 +79,19 @@ def meet_book(product: Product, order: Order) -> int:
         _try_again(product, order, "halted" if market.stale == "halted" else "stale")
         return 0
     lots = filled = _bounded(product, order)
+    reason = ""
     if lots:
         mid, half_spread = market.top()
         size = product.contract.quote_notional(lots, mid)
         side = 1 if lots > 0 else -1
-        share, price = market.book.take(side, size, mid, half_spread, market.now_ns)
-        filled = lots if share == 1.0 else int(lots * share)
+        top = Top(mid, half_spread, market.now_ns)
+        taken = market.book.take_limited(side, abs(lots), size, None, top)
+        filled, reason = side * taken.lots, taken.reason
         if filled:
-            _fill(product, order, filled, price, mid)
+            _fill(product, order, filled, taken.price, mid)
     order.left = lots - filled
     if order.left:
-        _try_again(product, order, "no_depth")
+        _try_again(product, order, reason)
     return filled
 
 

