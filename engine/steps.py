@@ -1,8 +1,10 @@
 """Steps: what came is computed at once, and committed in portions, one at a time.
 
-A step is closed when its time is up, when it is full, or when something in it must be known at
-once. While one is being committed the next one is collected, and no more than that: a slow sink
-slows the source.
+A step that has something to say goes at once where the last one went long enough ago, and one that
+has nothing to say waits for more: nobody waits for it, and whoever has something to say meanwhile
+finds no commit under way. A step is closed too when it is full, or when something in it must be
+known at once. While one is being committed the next one is collected, and no more than that: a slow
+sink slows the source.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from enum import Enum, auto
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -38,9 +41,10 @@ class Pace(Struct, frozen=True, kw_only=True):
     """How much goes into one step, and how long the world is waited for.
 
     Attributes:
-        step_ms: a step is committed this long after its first row at the latest, unless the commit
-            before it is still under way.
-        rows_max: or as soon as it has this many rows; bounds what is in memory.
+        step_ms: from one step to the next, unless the commit of the first is still under way then.
+        silent_ms: how long a step without outputs waits from its first row on; no less than
+            ``step_ms``.
+        rows_max: a step goes as soon as it has this many rows; bounds what is in memory.
         user_navs_max: user NAVs that a step holds; beyond, older samples give way to newer ones.
         snapshot_steps: steps between two snapshots.
         commit_seconds_max: a commit that takes longer hangs, and the process must end.
@@ -49,6 +53,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     """
 
     step_ms: float = 20.0
+    silent_ms: float = 200.0
     rows_max: int = 262_144
     user_navs_max: int = USER_NAVS_MAX
     snapshot_steps: int = 500
@@ -87,12 +92,15 @@ class _Open:
         self.ranges: list[Range] = []
         self.rows = 0
         self.user_navs = 0
+        self.began = inf
+        self.said = False
         self.urgent = False
 
     def take(self, batch: Batch, outputs: Outputs) -> None:
         self.parts.append((batch, outputs))
         self.rows += len(batch.step)
         self.user_navs += count_user_navs(outputs)
+        self.said = self.said or bool(outputs)
         self.urgent = self.urgent or any(isinstance(e, Deleveraged) for e in outputs.events)
         for run in batch.ranges:
             last = self.ranges[-1] if self.ranges else None
@@ -135,7 +143,7 @@ class Steps:
         self._commit = commit
         self._tasks = tasks
         self._open = _Open()
-        self._due = float("inf")
+        self._closed = asyncio.get_running_loop().time()
         self._number = number
         self._committing: asyncio.Task[None] | None = None
 
@@ -144,13 +152,12 @@ class Steps:
         clock, pace = asyncio.get_running_loop().time, self._pace
         while not isinstance(batch := await self._next(queue), End):
             if batch.ranges:
-                if not self._open.parts:
-                    self._due = clock() + pace.step_ms / 1_000
+                self._open.began = min(self._open.began, clock())
                 self._process(batch)
             full = self._open.rows >= pace.rows_max or self._open.urgent
             # Before any sample of users gives way to another one, a step goes early where it can.
             many = 2 * self._open.user_navs >= pace.user_navs_max
-            if full or ((many or clock() >= self._due) and not self._busy()):
+            if full or ((many or clock() >= self._due()) and not self._busy()):
                 await self._close()
         await self._close(finished=batch is End.FINISHED)
         await self._settled()
@@ -165,7 +172,7 @@ class Steps:
         if self._open.parts and self._committing is not None and self._busy():
             awaited.add(self._committing)
         elif self._open.parts:
-            timeout = max(0.0, self._due - asyncio.get_running_loop().time())
+            timeout = max(0.0, self._due() - asyncio.get_running_loop().time())
         try:
             await asyncio.wait(awaited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -174,6 +181,13 @@ class Steps:
         if get.done() and not get.cancelled():
             return get.result()
         return Batch(Step(first=self._engine.sequence, end=self._engine.sequence))
+
+    def _due(self) -> float:
+        """When the open step is to go, by the loop's clock; never, as long as nothing is in it."""
+        pace, step = self._pace, self._open
+        if step.said:
+            return self._closed + pace.step_ms / 1_000
+        return step.began + max(pace.silent_ms, pace.step_ms) / 1_000
 
     def _busy(self) -> bool:
         return self._committing is not None and not self._committing.done()
@@ -196,6 +210,7 @@ class Steps:
         if not step.parts:
             return
         self._number += 1
+        self._closed = asyncio.get_running_loop().time()
         engine = self._engine
         mark = Mark(self._number, engine.sequence, engine.time_ns, state_digest(engine), finished)
         wanted = self._number % self._pace.snapshot_steps == 0
