@@ -178,17 +178,24 @@ class _Service:
         queue: asyncio.Queue[Batch | End] = asyncio.Queue(QUEUE_BATCHES_MAX)
         commit = partial(self._commit, session)
         async with asyncio.TaskGroup() as tasks:
-            reader = tasks.create_task(self._read(engine, session, queue))
             number = self.progress.mark.step
-            await Steps(engine, number, self.pace, self.observer, commit, tasks).run(queue)
+            steps = Steps(engine, number, self.pace, self.observer, commit, tasks)
+            reading = self._read(engine, session, queue, steps.unhurried)
+            reader = tasks.create_task(reading)
+            await steps.run(queue)
             reader.cancel()
 
     async def _read(
-        self, engine: Engine, session: Session, queue: asyncio.Queue[Batch | End]
+        self,
+        engine: Engine,
+        session: Session,
+        queue: asyncio.Queue[Batch | End],
+        unhurried: asyncio.Event,
     ) -> None:
         """Read ahead until the end of the input, or until told to stop."""
         sequence = engine.sequence
         while not self.stop.is_set():
+            await unhurried.wait()
             batch = await session.source.read(sequence)
             if batch is None:
                 await queue.put(End.FINISHED)

@@ -126,6 +126,11 @@ class Steps:
         observer: is told what happens.
         commit: makes a step durable.
         tasks: where the commit under way runs; its error ends the others.
+
+    Attributes:
+        unhurried: whether more may be read. While something is committed that must be known at once
+            nothing is: one thread serves both, and each answer of the broker would wait behind the
+            rows that came meanwhile. Where rows wait already, reading goes on.
     """
 
     def __init__(
@@ -146,6 +151,8 @@ class Steps:
         self._closed = asyncio.get_running_loop().time()
         self._number = number
         self._committing: asyncio.Task[None] | None = None
+        self.unhurried = asyncio.Event()
+        self.unhurried.set()
 
     async def run(self, queue: asyncio.Queue[Batch | End]) -> None:
         """Take batches until their end; returns when all of them are committed."""
@@ -158,7 +165,7 @@ class Steps:
             # Before any sample of users gives way to another one, a step goes early where it can.
             many = 2 * self._open.user_navs >= pace.user_navs_max
             if full or ((many or clock() >= self._due()) and not self._busy()):
-                await self._close()
+                await self._close(hurried=self._open.urgent and queue.empty())
         await self._close(finished=batch is End.FINISHED)
         await self._settled()
 
@@ -200,8 +207,10 @@ class Steps:
         if self._open.user_navs > self._pace.user_navs_max:
             self._observer.conflated(self._open.conflate(self._pace.user_navs_max))
 
-    async def _close(self, *, finished: bool = False) -> None:
+    async def _close(self, *, finished: bool = False, hurried: bool = False) -> None:
         """Commit what was collected, once the commit before it is done."""
+        if hurried:
+            self.unhurried.clear()
         await self._settled()
         if finished:
             sequence = self._engine.sequence
@@ -216,7 +225,14 @@ class Steps:
         wanted = self._number % self._pace.snapshot_steps == 0
         state = snapshot(engine) if wanted else None
         taken = Taken(mark, tuple(step.ranges), step.parts, engine.users.name, state)
-        self._committing = self._tasks.create_task(self._commit(taken))
+        commit = self._commit(taken)
+        self._committing = self._tasks.create_task(self._undisturbed(commit) if hurried else commit)
+
+    async def _undisturbed(self, commit: Coroutine[Any, Any, None]) -> None:
+        try:
+            await commit
+        finally:
+            self.unhurried.set()
 
     async def _settled(self) -> None:
         if self._committing is not None:
