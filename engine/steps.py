@@ -4,7 +4,8 @@ A step that has something to say goes at once where the last one went long enoug
 has nothing to say waits for more: nobody waits for it, and whoever has something to say meanwhile
 finds no commit under way. A step is closed too when it is full, or when something in it must be
 known at once. While one is being committed the next one is collected, and no more than that: a slow
-sink slows the source.
+sink slows the source. Whoever keeps up with the market wants each step soon; whoever is behind
+takes more at a time.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from enum import Enum, auto
 from math import inf
-from time import perf_counter
-from typing import Any
+from time import perf_counter, time
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -27,7 +28,11 @@ from engine.ports import Batch, JournalledStep, Mark, Range, Taken
 from engine.snapshot import snapshot, state_digest
 from engine.ticks import Step
 
-__all__ = ["End", "Observer", "Pace", "Steps"]
+__all__ = ["LATE_MS", "End", "Observer", "Pace", "Steps"]
+
+LATE_MS: Final = 100.0
+"""Between writing and reading, by two clocks: whoever is later than this is behind, or looks it,
+and loses no more than a few milliseconds by being thought so."""
 
 
 class End(Enum):
@@ -42,8 +47,8 @@ class Pace(Struct, frozen=True, kw_only=True):
 
     Attributes:
         step_ms: from one step to the next, unless the commit of the first is still under way then.
-        silent_ms: how long a step without outputs waits from its first row on; no less than
-            ``step_ms``.
+        behind_ms: the same while the input is read later than ``LATE_MS`` after it was written.
+        silent_ms: how long a step without outputs waits from its first row on; no less than that.
         rows_max: a step goes as soon as it has this many rows; bounds what is in memory.
         user_navs_max: user NAVs that a step holds; beyond, older samples give way to newer ones.
         snapshot_steps: steps between two snapshots.
@@ -53,6 +58,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     """
 
     step_ms: float = 20.0
+    behind_ms: float = 100.0
     silent_ms: float = 200.0
     rows_max: int = 262_144
     user_navs_max: int = USER_NAVS_MAX
@@ -128,9 +134,9 @@ class Steps:
         tasks: where the commit under way runs; its error ends the others.
 
     Attributes:
-        unhurried: whether more may be read. While something is committed that must be known at once
-            nothing is: one thread serves both, and each answer of the broker would wait behind the
-            rows that came meanwhile. Where rows wait already, reading goes on.
+        unhurried: whether more may be read. Whoever keeps up with the market reads nothing during a
+            commit: one thread serves both, each answer of the broker would wait behind the rows
+            that came meanwhile, and what they say could not be committed any earlier.
     """
 
     def __init__(
@@ -151,6 +157,7 @@ class Steps:
         self._closed = asyncio.get_running_loop().time()
         self._number = number
         self._committing: asyncio.Task[None] | None = None
+        self._behind = True
         self.unhurried = asyncio.Event()
         self.unhurried.set()
 
@@ -165,7 +172,7 @@ class Steps:
             # Before any sample of users gives way to another one, a step goes early where it can.
             many = 2 * self._open.user_navs >= pace.user_navs_max
             if full or ((many or clock() >= self._due()) and not self._busy()):
-                await self._close(hurried=self._open.urgent and queue.empty())
+                await self._close()
         await self._close(finished=batch is End.FINISHED)
         await self._settled()
 
@@ -192,14 +199,17 @@ class Steps:
     def _due(self) -> float:
         """When the open step is to go, by the loop's clock; never, as long as nothing is in it."""
         pace, step = self._pace, self._open
+        pause_ms = max(pace.step_ms, pace.behind_ms) if self._behind else pace.step_ms
         if step.said:
-            return self._closed + pace.step_ms / 1_000
-        return step.began + max(pace.silent_ms, pace.step_ms) / 1_000
+            return self._closed + pause_ms / 1_000
+        return step.began + max(pace.silent_ms, pause_ms) / 1_000
 
     def _busy(self) -> bool:
         return self._committing is not None and not self._committing.done()
 
     def _process(self, batch: Batch) -> None:
+        if batch.written_ms:
+            self._behind = time() * 1_000 - max(batch.written_ms) > LATE_MS
         began = perf_counter()
         outputs = self._engine.process(batch.step)
         self._observer.processed(batch, outputs, perf_counter() - began)
@@ -207,9 +217,9 @@ class Steps:
         if self._open.user_navs > self._pace.user_navs_max:
             self._observer.conflated(self._open.conflate(self._pace.user_navs_max))
 
-    async def _close(self, *, finished: bool = False, hurried: bool = False) -> None:
+    async def _close(self, *, finished: bool = False) -> None:
         """Commit what was collected, once the commit before it is done."""
-        if hurried:
+        if not self._behind:
             self.unhurried.clear()
         await self._settled()
         if finished:
@@ -225,14 +235,11 @@ class Steps:
         wanted = self._number % self._pace.snapshot_steps == 0
         state = snapshot(engine) if wanted else None
         taken = Taken(mark, tuple(step.ranges), step.parts, engine.users.name, state)
-        commit = self._commit(taken)
-        self._committing = self._tasks.create_task(self._undisturbed(commit) if hurried else commit)
+        self._committing = self._tasks.create_task(self._undisturbed(taken))
 
-    async def _undisturbed(self, commit: Coroutine[Any, Any, None]) -> None:
-        try:
-            await commit
-        finally:
-            self.unhurried.set()
+    async def _undisturbed(self, taken: Taken) -> None:
+        await self._commit(taken)
+        self.unhurried.set()
 
     async def _settled(self) -> None:
         if self._committing is not None:
