@@ -162,11 +162,18 @@ class KafkaLog:
         )
 
     async def bounds(self, place: Place) -> tuple[int, int]:
-        """First offset kept, and the one that comes next."""
+        """First offset kept, and the one that comes next.
+
+        aiokafka asks at once where the partition lives only for what is assigned; for anything else
+        it fails first and tries again after 100 ms. Paused, it reads nothing.
+        """
         consumer = await self._consumer(committed=False)
         try:
             with translated(f"bounds of {place}"):
                 where = topic_partition(place)
+                consumer.assign([where])
+                consumer.seek(where, 0)
+                consumer.pause(where)
                 first = await consumer.beginning_offsets([where])
                 end = await consumer.end_offsets([where])
         finally:
