@@ -1,0 +1,129 @@
+"""When a step goes: what is awaited goes at once, what nobody awaits goes later and in company."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from engine.ports import Taken
+from engine.sampler import Sampling
+from engine.service import serve
+from engine.steps import Observer, Pace
+from engine.units import HOUR_NS
+from feeds.memory_broker import MemoryBroker
+from feeds.memory_log import MemoryLog
+from feeds.shard import LogShard
+from strategies import LeverageBand
+from tests.engine.serving import RECORDS_MAX, a_market, a_shard, a_spec, published, some_topics
+
+ROWS = 2_000
+NEVER_MS = 600_000.0
+BAND = LeverageBand(target=3.0, low=2.9, high=3.1)
+UNTOUCHED = LeverageBand(target=3.0, low=1.0, high=9.0)
+LONG_AGO_MS, NOT_YET_MS = 1, 1 << 60
+"""When records were written: for whoever reads them he is behind, or keeps up, whatever the time."""
+
+
+class Wrapped:
+    """A shard whose records were written then, and whose commits wait at the gate."""
+
+    def __init__(self, shard: LogShard, written_ms: int, gate: asyncio.Event | None = None) -> None:
+        self._shard = shard
+        self._written_ms = written_ms
+        self._gate = gate
+        self.rows_read = 0
+
+    async def open(self) -> Any:
+        session = await self._shard.open()
+        read, commit = session.source.read, session.sink.commit
+
+        async def stamped(sequence: int) -> Any:
+            batch = await read(sequence)
+            if batch is None or not batch.ranges:
+                return batch
+            self.rows_read += len(batch.step)
+            return replace(batch, written_ms=(self._written_ms,))
+
+        async def gated(taken: Taken) -> None:
+            if self._gate is not None:
+                await self._gate.wait()
+            await commit(taken)
+
+        session.source.read, session.sink.commit = stamped, gated
+        return session
+
+
+class Told(Observer):
+    """Keeps what was committed."""
+
+    def __init__(self) -> None:
+        self.taken: list[Taken] = []
+
+    def committed(self, taken: Taken, seconds: float) -> None:
+        self.taken.append(taken)
+
+
+async def a_run(
+    pace: Pace, wrap: Callable[[LogShard], Any], band: LeverageBand = BAND
+) -> list[Taken]:
+    """The steps of a market whose product trades in every third batch or so, and says no more."""
+    log, topics, told = MemoryLog(MemoryBroker()), some_topics(), Told()
+    await published(log, topics, a_market(ROWS, bad=None), "msgpack")
+    spec = replace(a_spec(), sampling=Sampling(nav_every_ns=HOUR_NS), policies=((band,),))
+    shard = wrap(a_shard(log, topics, spec=spec))
+    _, progress = await serve(spec, shard.open, pace=pace, observer=told)
+    assert (progress.mark.sequence, progress.mark.finished) == (ROWS, True)
+    return told.taken
+
+
+async def test_a_step_that_says_nothing_waits_for_one_that_speaks() -> None:
+    """Batches without outputs go with the next one that has some; only the end of the input
+    commits silence."""
+    pace = Pace(step_ms=0.0, silent_ms=NEVER_MS)
+    for band in (BAND, UNTOUCHED):
+        taken = await a_run(pace, lambda shard: Wrapped(shard, NOT_YET_MS), band)
+        spoke = [any(outputs for _, outputs in step.parts) for step in taken]
+        assert all(spoke[:-1])
+        assert len(spoke) == 2 if band is UNTOUCHED else len(spoke) > 2
+
+
+async def test_silence_is_committed_too() -> None:
+    """Rows that cause nothing do not stay uncommitted for ever: their time is up as well."""
+    pace = Pace(step_ms=0.0, silent_ms=0.0)
+    taken = await a_run(pace, lambda shard: Wrapped(shard, NOT_YET_MS), UNTOUCHED)
+    assert any(not any(outputs for _, outputs in step.parts) for step in taken[:-1])
+
+
+async def test_whoever_is_behind_takes_more_at_a_time() -> None:
+    """The pause between steps is longer while rows are read long after they were written."""
+    pace = Pace(step_ms=0.0, behind_ms=NEVER_MS)
+    late = await a_run(pace, lambda shard: Wrapped(shard, LONG_AGO_MS))
+    prompt = await a_run(pace, lambda shard: Wrapped(shard, NOT_YET_MS))
+    assert len(late) == 1 < len(prompt)
+
+
+async def rows_read_during_a_commit(written_ms: int) -> int:
+    """Read by then, while the first commit does not end."""
+    gate, wrapped = asyncio.Event(), list[Wrapped]()
+
+    def wrap(shard: LogShard) -> Wrapped:
+        wrapped.append(Wrapped(shard, written_ms, gate))
+        return wrapped[0]
+
+    pace = Pace(step_ms=0.0, behind_ms=0.0, silent_ms=0.0)
+    running = asyncio.create_task(a_run(pace, wrap))
+    for _ in range(2_000):
+        await asyncio.sleep(0)
+    rows = wrapped[0].rows_read
+    gate.set()
+    await running
+    return rows
+
+
+async def test_whoever_keeps_up_reads_nothing_during_a_commit() -> None:
+    """But for the batches that were in hand when it began; whoever is behind reads on."""
+    assert await rows_read_during_a_commit(NOT_YET_MS) < 8 * RECORDS_MAX
+    assert await rows_read_during_a_commit(LONG_AGO_MS) == ROWS
