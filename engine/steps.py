@@ -219,8 +219,6 @@ class Steps:
 
     async def _close(self, *, finished: bool = False) -> None:
         """Commit what was collected, once the commit before it is done."""
-        if not self._behind:
-            self.unhurried.clear()
         await self._settled()
         if finished:
             sequence = self._engine.sequence
@@ -235,6 +233,8 @@ class Steps:
         wanted = self._number % self._pace.snapshot_steps == 0
         state = snapshot(engine) if wanted else None
         taken = Taken(mark, tuple(step.ranges), step.parts, engine.users.name, state)
+        if not self._behind:
+            self.unhurried.clear()
         self._committing = self._tasks.create_task(self._undisturbed(taken))
 
     async def _undisturbed(self, taken: Taken) -> None:

@@ -24,7 +24,7 @@ NEVER_MS = 600_000.0
 BAND = LeverageBand(target=3.0, low=2.9, high=3.1)
 UNTOUCHED = LeverageBand(target=3.0, low=1.0, high=9.0)
 LONG_AGO_MS, NOT_YET_MS = 1, 1 << 60
-"""When records were written: for whoever reads them he is behind, or keeps up, whatever the time."""
+"""When records were written: whoever reads them is behind, or keeps up, whatever the time."""
 
 
 class Wrapped:
