@@ -11,11 +11,17 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.brokers.distribution import Distribution, MissingError, distribution
+from tests.brokers.distribution import (
+    JAVA_OPTIONS_SHIPPED,
+    Distribution,
+    MissingError,
+    distribution,
+)
 from tests.brokers.ports import free_ports, wait_until_it_listens
 from tests.brokers.settings import properties_of, scram_arguments
 
@@ -121,9 +127,15 @@ def programs() -> Distribution:
 
 
 @contextmanager
-def apache(folder: Path) -> Iterator[ApacheKafka]:
-    """A broker of one's own in the folder, started; killed in the end."""
-    broker = ApacheKafka(folder, programs())
+def apache(folder: Path, *, shipped: bool = False) -> Iterator[ApacheKafka]:
+    """A broker of one's own in the folder, started; killed in the end.
+
+    Args:
+        folder: holds its data.
+        shipped: with the options for Java that Kafka ships with, for measurements.
+    """
+    kafka = programs()
+    broker = ApacheKafka(folder, replace(kafka, options=JAVA_OPTIONS_SHIPPED) if shipped else kafka)
     try:
         broker.start()
         yield broker

@@ -20,7 +20,14 @@ from pathlib import Path
 from tests.brokers.ports import free_ports, listens
 from tests.brokers.settings import properties_of
 
-__all__ = ["CACHE_VARIABLE", "Distribution", "MissingError", "distribution", "kafka_version"]
+__all__ = [
+    "CACHE_VARIABLE",
+    "JAVA_OPTIONS_SHIPPED",
+    "Distribution",
+    "MissingError",
+    "distribution",
+    "kafka_version",
+]
 
 CACHE_VARIABLE = "LEVSIM_KAFKA_CACHE"
 """Names the cache folder; without it ``~/.cache/levsim/kafka-<version>``."""
@@ -33,6 +40,9 @@ LAST_WORDS = 1_500
 
 # One small broker among other programs: little memory, one collector thread, no second compiler.
 JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+"""To start soon: a test's broker lives for seconds."""
+JAVA_OPTIONS_SHIPPED = ("-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
+"""Those of Kafka's own start script: slow for a minute, then twice as fast."""
 LOGGING = """
 rootLogger.level=warn
 rootLogger.appenderRef.c.ref=c
@@ -53,6 +63,7 @@ class Distribution:
 
     folder: Path
     java: str
+    options: tuple[str, ...] = JAVA_OPTIONS
 
     def command(self, program: str, *arguments: str, archiving: bool = False) -> list[str]:
         """The command line of a class; ``archiving`` saves its loaded classes when it ends."""
@@ -63,7 +74,7 @@ class Distribution:
         else:
             shared = [f"-XX:SharedArchiveFile={archive}"] if archive.exists() else []
         logging = f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}"
-        return [self.java, *JAVA_OPTIONS, *shared, logging, "-cp", jars, program, *arguments]
+        return [self.java, *self.options, *shared, logging, "-cp", jars, program, *arguments]
 
     @property
     def archive(self) -> Path:
