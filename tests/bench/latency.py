@@ -232,7 +232,7 @@ def _row(rate: int, found: dict[str, Any]) -> Row:
         figure=f"Deleveraged {_quantiles(waits)}\nNAV {_quantiles(found['waits']['nav'])}",
         met=met,
         note=f"by the sender's schedule, which it kept within {found['late_ms_max']:.0f} ms; "
-        "broker (warm), service, sender and reader on the same cores",
+        "broker, service, sender and reader on the same cores",
         details=found,
     )
 
