@@ -42,7 +42,7 @@ LAST_WORDS = 1_500
 JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 """To start soon: a test's broker lives for seconds."""
 JAVA_OPTIONS_SHIPPED = ("-Xms1g", "-Xmx1g", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20")
-"""Those of Kafka's own start script: slow for a minute, then twice as fast."""
+"""Those of Kafka's own start script; what runs often is compiled in the first minute."""
 LOGGING = """
 rootLogger.level=warn
 rootLogger.appenderRef.c.ref=c
