@@ -221,15 +221,20 @@ class Account:
         state.since_mark, state.since_nav = mark, end
         return end
 
-    def execute(self, lots: int, price: float, mid: float, mark: float) -> Execution:
+    def execute(
+        self, lots: int, price: float, mid: float, mark: float, *, maker: bool = False
+    ) -> Execution:
         """Buy ``lots`` (sell where negative) at ``price`` when mid was ``mid`` and the mark
-        ``mark``."""
+        ``mark``; ``maker``: our order had rested."""
         contract, state = self.contract, self.state
         before = state.since_nav if mark == state.since_mark else self.close_segment(mark)
         at_mid = contract.trade_cash(lots, mid)
         impact = contract.trade_cash(lots, price) - at_mid if price != mid else 0
-        fee = contract.taker_fee(at_mid + impact)
-        self.ledger.trade(self._trade, lots, at_mid, impact, fee)
+        if maker:
+            fee, cause = contract.maker_fee(at_mid + impact), Cause.MAKER_FEE
+        else:
+            fee, cause = contract.taker_fee(at_mid + impact), Cause.TAKER_FEE
+        self.ledger.trade(self._trade, lots, at_mid, impact, fee, cause)
         basis = at_mid - contract.trade_cash(lots, mark) if mid != mark else 0
         spread, paid = impact, -fee
         if contract.inverse:

@@ -12,9 +12,9 @@ from typing import Final
 from engine.account import Account
 from engine.dealing import Dealing
 from engine.events import PolicyFaulted
-from engine.execution import Scene
 from engine.handler_state import ACTIVE, HandlerState
 from engine.hedging import Hedging
+from engine.orders import Scene
 from engine.policy import (
     Close,
     Decision,

@@ -23,7 +23,8 @@ from engine.events import (
     UnitsCreated,
     UnitsRedeemed,
 )
-from engine.execution import Desk, Order, Scene
+from engine.execution import Desk
+from engine.orders import Order, Scene
 from engine.product import units_for
 from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals, decimal
 

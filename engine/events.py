@@ -34,8 +34,11 @@ __all__ = [
     "MarketResumed",
     "MarketStale",
     "Message",
+    "OrderCancelled",
     "OrderFilled",
     "OrderHeld",
+    "OrderRejected",
+    "OrderRested",
     "OrderSent",
     "OrderUnfilled",
     "PolicyFaulted",
@@ -181,12 +184,48 @@ class OrderUnfilled(Output, frozen=True, gc=False, kw_only=True, tag="order_unfi
     reason: str
 
 
-class OrderFilled(Output, frozen=True, gc=False, kw_only=True, tag="order_filled"):
+class OrderRejected(Output, frozen=True, gc=False, kw_only=True, tag="order_rejected"):
+    """The venue refused an order as it arrived: ``would_cross`` (post-only), ``not_whole`` (fill or
+    kill). Its plan sends the same lots again at ``retry_ns``, at market."""
+
+    product: str
+    order: int
+    lots: int
+    retry_ns: int
+    reason: str
+
+
+class OrderRested(Output, frozen=True, gc=False, kw_only=True, tag="order_rested"):
+    """``lots`` of an order wait at ``price``, behind ``ahead_lots`` of others (``None``: nobody
+    knows how many), until ``expires_ns``."""
+
+    product: str
+    order: int
+    lots: int
+    price: float
+    ahead_lots: float | None
+    expires_ns: int
+
+
+class OrderCancelled(Output, frozen=True, gc=False, kw_only=True, tag="order_cancelled"):
+    """``lots`` of a resting order wait no more: ``expired`` (they are sent at market),
+    ``replaced`` (by another plan), ``reduce_only`` (there is nothing left for them to reduce)."""
+
+    product: str
+    order: int
+    lots: int
+    reason: str
+
+
+class OrderFilled(
+    Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="order_filled"
+):
     """One execution. ``lots`` signed, buys positive; amounts in atoms of the settlement asset.
 
     ``hedge_atoms`` is the change of the account's cash at ``mid_price`` (negative where a linear
     contract is bought), ``spread_impact_atoms`` what the fill price changed it by beyond that
-    (negative is a cost), ``fee_atoms`` the taker fee (paid positive).
+    (negative is a cost), ``fee_atoms`` the fee (paid positive): the taker's, or the maker's where
+    the order rested (``maker``).
     """
 
     product: str
@@ -200,6 +239,7 @@ class OrderFilled(Output, frozen=True, gc=False, kw_only=True, tag="order_filled
     hedge_atoms: int
     spread_impact_atoms: int
     fee_atoms: int
+    maker: bool = False
 
 
 class Rebalanced(Output, frozen=True, gc=False, kw_only=True, tag="rebalanced"):
@@ -389,6 +429,9 @@ Event = (
     | OrderSent
     | OrderHeld
     | OrderUnfilled
+    | OrderRejected
+    | OrderRested
+    | OrderCancelled
     | OrderFilled
     | Rebalanced
     | Deleveraged

@@ -3,110 +3,52 @@
 A decision is fixed in lots when it is taken. Its order leaves at once and reaches the book after
 the latency, at the price of then; what the book cannot take is sent again after a pause. One
 rebalance is under way at a time; the hedges of creations and redemptions travel beside it.
+
+An order with a limit takes what its price allows and waits for the rest in the queue of that price,
+where the market finds out when it is filled; when its time is up it goes on at market.
 """
 
 from __future__ import annotations
 
-from typing import Final, Protocol
-
-from msgspec import Struct
+import math
+from typing import Final
 
 from engine.account import Account
 from engine.events import (
     CreationRequest,
+    OrderCancelled,
     OrderFilled,
     OrderHeld,
+    OrderRejected,
+    OrderRested,
     OrderSent,
     OrderUnfilled,
     RedemptionRequest,
 )
-from engine.outputs import Tape
-from engine.policy import MarketView
+from engine.orders import DeskState, Order, Scene
 from engine.units import MILLISECOND_NS, NEVER_NS
-from engine.venue.book import Book
+from engine.venue.book import meet
+from engine.venue.queue import Resting
 from engine.venue.taking import Top
 
-__all__ = ["Desk", "DeskState", "Order", "Scene"]
+__all__ = ["Desk"]
 
+_PATIENT: Final = ("opening", "rebalance")
+"""Purposes whose orders may wait for a price."""
 TRIES_MAX: Final = 1_000
 """After so many attempts a plan ends with what it has; at the default pause that is a quarter of an
 hour. A close has no such end: contracts that are held are somebody's risk until they are gone, and
 its next attempt is an alarm."""
 
 
-class Scene(Protocol):
-    """The market at the moment of a wake, as far as handlers see it."""
-
-    tape: Tape
-    ts_ns: int
-    due_ns: int
-    mark: float
-    stale: bool
-
-    @property
-    def book(self) -> Book:
-        """The book as of now."""
-
-    @property
-    def halted(self) -> bool:
-        """Whether it is the operator who made it stale."""
-
-    def top(self) -> tuple[float, float]:
-        """Mid, and half the recorded spread as a share of it (negative where no book is
-        recorded)."""
-
-    def view(self, uses_signals: bool) -> MarketView:
-        """What policies see; figures that need signals only where they are used."""
-
-    def extremes(self, handler: int) -> tuple[float, float]:
-        """Lowest and highest mark since this handler last asked."""
-
-
-class Order(Struct):
-    """An order under way.
-
-    Attributes:
-        number: counts the product's orders.
-        purpose: ``opening``, ``rebalance``, ``deleverage``, ``close``, ``creation`` or
-            ``redemption``.
-        lots: signed size as decided; ``left`` is what is not filled yet.
-        decided_ns, arrives_ns: when it was decided, when it meets the book next.
-        target, reason, leverage_before: of the decision.
-        cost_atoms: spread, impact and fee so far, settlement asset.
-        request: the user's request that it hedges.
-    """
-
-    number: int
-    purpose: str
-    lots: int
-    left: int
-    decided_ns: int
-    arrives_ns: int
-    target: float = 0.0
-    reason: str = ""
-    leverage_before: float = 0.0
-    cost_atoms: int = 0
-    tries: int = 0
-    held: bool = False
-    request: CreationRequest | RedemptionRequest | None = None
-
-
-class DeskState(Struct):
-    """Orders of one product: the ``plan`` under way, the hedges of ``deals``, and how many were
-    sent."""
-
-    plan: Order | None = None
-    deals: list[Order] = []
-    sent: int = 0
-
-
 class Desk:
     """Sends one product's orders and books their fills."""
 
-    __slots__ = ("account", "latency_ns", "state")
+    __slots__ = ("account", "latency_ns", "place", "state")
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, place: int = 0) -> None:
         self.account = account
+        self.place = place
         self.latency_ns = account.spec.hedge.latency_ns
         self.state = DeskState(deals=[])
 
@@ -135,6 +77,8 @@ class Desk:
             request=request,
         )
         state.sent += 1
+        if purpose in _PATIENT and self.account.spec.hedge.order == "limit":
+            self._limit(scene, order)
         tape = scene.tape
         tape.add(
             OrderSent(
@@ -153,7 +97,14 @@ class Desk:
 
     def arrive(self, scene: Scene, order: Order) -> int:
         """Let an order meet the book now; the lots that were filled. What is left has a new
-        ``arrives_ns``, or waits (``held``) for the market to be fresh again."""
+        ``arrives_ns``, waits in a queue (``resting``) or for the market to be fresh again
+        (``held``)."""
+        if (
+            order.kind == "limit"
+            and order.expires_ns <= scene.ts_ns
+            and not self._expire(scene, order)
+        ):
+            return 0
         if scene.stale:
             self._wait(scene, order)
             return 0
@@ -163,19 +114,95 @@ class Desk:
             side, (mid, half_spread) = 1 if lots > 0 else -1, scene.top()
             size = self.account.contract.quote_notional(lots, mid)
             top = Top(mid, half_spread, scene.ts_ns)
-            taken = scene.book.take_limited(side, abs(lots), size, None, top)
+            taken = meet(scene.book, order.terms, side, abs(lots), size, top)
             filled, reason = side * taken.lots, taken.reason
             if filled:
                 self._book(scene, order, filled, taken.price, mid)
         order.left = lots - filled
         if order.left:
-            self._retry(scene, order, reason)
+            if reason == "limit" and order.time_in_force == "gtc":
+                self._rest(scene, order)
+            else:
+                self._retry(scene, order, reason)
         return filled
+
+    # Orders that wait ---------------------------------------------------------------------------
+
+    def _limit(self, scene: Scene, order: Order) -> None:
+        """An order of a product that need not hurry: on our own side of mid, for some time."""
+        hedge, side = self.account.spec.hedge, 1 if order.lots > 0 else -1
+        price = scene.top()[0] * (1.0 - side * hedge.limit_bps * 1e-4)
+        order.kind, order.limit = "limit", self.account.contract.on_step(price, side)
+        order.time_in_force, order.post_only = hedge.time_in_force, hedge.post_only
+        order.expires_ns = order.arrives_ns + hedge.timeout_ns
+
+    def _rest(self, scene: Scene, order: Order) -> None:
+        side, price = 1 if order.left > 0 else -1, order.limit
+        assert price is not None
+        ahead = scene.ahead(side, price)
+        order.resting = Resting(side, price, abs(order.left), ahead, ahead, rested_ns=scene.ts_ns)
+        order.arrives_ns = order.expires_ns
+        scene.rest(self.place, order)
+        scene.tape.say(
+            OrderRested,
+            product=self.account.spec.id,
+            order=order.number,
+            lots=order.left,
+            price=price,
+            ahead_lots=None if ahead == math.inf else ahead,
+            expires_ns=order.expires_ns,
+        )
+
+    def strike(self, scene: Scene, order: Order, lots: int) -> None:
+        """Somebody took so many lots of an order that rests: at its limit, and no more than may be
+        traded; the rest of one that may trade no more is cancelled."""
+        side, may = 1 if order.left > 0 else -1, abs(self._bounded(order, scene.mark))
+        filled, price = side * min(lots, may), order.limit
+        assert price is not None
+        if filled:
+            self._book(scene, order, filled, price, scene.top()[0], maker=True)
+        order.left -= filled
+        if lots >= may and order.left:
+            self.cancel(scene, order, "reduce_only")
+            order.left = 0
+        elif not order.left:
+            scene.leave(order)
+            order.resting = None
+
+    def cancel(self, scene: Scene, order: Order, reason: str) -> None:
+        """An order that rests waits no more; others are as they were."""
+        if order.resting is None:
+            return
+        scene.leave(order)
+        order.resting = None
+        scene.tape.say(
+            OrderCancelled,
+            product=self.account.spec.id,
+            order=order.number,
+            lots=order.left,
+            reason=reason,
+        )
+
+    def _expire(self, scene: Scene, order: Order) -> bool:
+        """The time of a limit order is up: it is a market order now. Whether that meets the book at
+        once; else it is on its way."""
+        rested = order.resting is not None
+        self.cancel(scene, order, "expired")
+        order.kind, order.limit = "market", None
+        if not rested or not self.latency_ns:
+            return True
+        order.arrives_ns = scene.ts_ns + self.latency_ns
+        return False
+
+    # Bounds, fills, attempts --------------------------------------------------------------------
 
     def _bounded(self, order: Order, mark: float) -> int:
         """What an order may still trade: none flips the sign of the product's exposure. A close,
         though, leaves an inverse account its own coins, whatever side the product was on."""
         account, lots, purpose = self.account, order.left, order.purpose
+        if order.reduce_only:
+            held = account.lots
+            return 0 if held * lots >= 0 else min(max(lots, -abs(held)), abs(held))
         if purpose in ("creation", "opening"):
             return lots
         held = account.lots
@@ -191,9 +218,18 @@ class Desk:
             )  # what is no longer held needs no hedge: the request is dealt in full
         return -held
 
-    def _book(self, scene: Scene, order: Order, lots: int, price: float, mid: float) -> None:
+    def _book(
+        self,
+        scene: Scene,
+        order: Order,
+        lots: int,
+        price: float,
+        mid: float,
+        *,
+        maker: bool = False,
+    ) -> None:
         account, tape, mark = self.account, scene.tape, scene.mark
-        done = account.execute(lots, price, mid, mark)
+        done = account.execute(lots, price, mid, mark, maker=maker)
         order.cost_atoms += done.fee - done.spread_impact
         tape.add(
             OrderFilled(
@@ -211,6 +247,7 @@ class Desk:
                 hedge_atoms=done.hedge,
                 spread_impact_atoms=done.spread_impact,
                 fee_atoms=done.fee,
+                maker=maker,
             )
         )
 
@@ -228,8 +265,11 @@ class Desk:
         given_up = deal or (order.tries >= TRIES_MAX and order.purpose != "close")
         pause = max(self.account.spec.hedge.retry_ns, MILLISECOND_NS)
         order.arrives_ns = NEVER_NS if given_up else scene.ts_ns + pause
+        refused = reason in ("would_cross", "not_whole")
+        if refused:
+            order.kind, order.limit = "market", None
         scene.tape.say(
-            OrderUnfilled,
+            OrderRejected if refused else OrderUnfilled,
             product=self.account.spec.id,
             order=order.number,
             lots=order.left,

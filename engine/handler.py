@@ -17,8 +17,8 @@ from engine.asking import Asking
 from engine.commands import GateCreations, PauseProduct, ProductCommand, ResumeProduct
 from engine.dealing import Dealing
 from engine.events import CreationRequest, RedemptionRequest
-from engine.execution import Scene
 from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING
+from engine.orders import Order, Scene
 from engine.policy import Policy, PolicyAnswerError, SetLeverage
 from engine.product import bankruptcy_price
 from engine.units import NEVER_NS
@@ -84,6 +84,18 @@ class Handler(Asking):
         self._keep_high_water(scene)
         self._fill(scene)
         self._attend_last(scene)
+
+    def strike(self, scene: Scene, order: Order, lots: int) -> None:
+        """A row took so many lots of an order that rests."""
+        self._keep_high_water(scene)
+        self.desk.strike(scene, order, lots)
+        self._filled(scene, order)
+        self._keep_high_water(scene)
+        # Rows of this very instant may follow: at the first price of them, or at its end.
+        self.edges = (-math.inf, math.inf)
+        fee = self.state.fee_ns if self.state.status == ACTIVE else NEVER_NS
+        arrival = self.desk.next_arrival_ns()
+        self.next = Next(ALWAYS.low, ALWAYS.high, scene.ts_ns, arrival, fee)
 
     def settle_funding(self, scene: Scene, rate: float) -> None:
         """Funding at its instant, on the position held."""

@@ -23,8 +23,9 @@ from engine.events import (
     ProductLaunched,
     Rebalanced,
 )
-from engine.execution import Desk, Order, Scene
+from engine.execution import Desk
 from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING, HandlerState
+from engine.orders import Order, Scene
 from engine.policy import Close, Decision, Deleverage, View
 from engine.venue.funding import funding_payment
 
@@ -117,9 +118,14 @@ class Hedging:
         reverses = plan.left * slope > 0.0 > lots * slope
         if abs(target) >= abs(plan.target) and not reverses:
             return False
+        self._drop(scene, plan)
+        return True
+
+    def _drop(self, scene: Scene, plan: Order) -> None:
+        """Another plan takes its place."""
+        self.desk.cancel(scene, plan, "replaced")
         self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
         self.desk.state.plan = None
-        return True
 
     def _edge(self, mark: float) -> float | None:
         low, high = self.edges
@@ -137,8 +143,7 @@ class Hedging:
 
     def _close(self, scene: Scene, reason: str) -> None:
         if self.desk.state.plan is not None:
-            self.state.unhedged_ns += scene.ts_ns - self.desk.state.plan.decided_ns
-            self.desk.state.plan = None
+            self._drop(scene, self.desk.state.plan)
         self.state.status = CLOSING
         if self.desk.latency_ns == 0:
             self.account.close_segment(scene.mark, self._edge(scene.mark))
@@ -172,6 +177,9 @@ class Hedging:
 
     def _arrive(self, scene: Scene, plan: Order) -> None:
         self.desk.arrive(scene, plan)
+        self._filled(scene, plan)
+
+    def _filled(self, scene: Scene, plan: Order) -> None:
         self.traded = True
         if plan.left or plan.held:
             return

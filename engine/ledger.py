@@ -99,9 +99,18 @@ class Ledger:
         self._check_assets(Cause.TAKER_FEE, account[1], fees)
         return (*seller, *account, fees)
 
-    def trade(self, way: TradeWay, lots: int, hedge: int, impact: int, fee: int) -> None:
+    def trade(
+        self,
+        way: TradeWay,
+        lots: int,
+        hedge: int,
+        impact: int,
+        fee: int,
+        fee_cause: Cause = Cause.TAKER_FEE,
+    ) -> None:
         """The four transfers of a fill at once: ``lots`` and ``hedge`` (cash at mid) as hedge,
-        ``impact`` beyond it, all to our own side, and the ``fee`` paid from it."""
+        ``impact`` beyond it, all to our own side, and the ``fee``, a taker's or a maker's, paid
+        from it."""
         balances, transfers = self.balances, self.transfers
         book_lots, book_cash, own_lots, own_cash, fees = way
         cash = hedge + impact
@@ -112,7 +121,7 @@ class Ledger:
         balances[fees] += fee
         transfers[_HEDGE] += 2
         transfers[_SPREAD_IMPACT] += 1
-        transfers[_TAKER_FEE] += 1
+        transfers[fee_cause] += 1
 
     def _check_assets(self, cause: Cause, source: int, target: int) -> None:
         if self.asset_of[source] != self.asset_of[target]:

@@ -115,6 +115,8 @@ class Gate:
         lane = self._lane()
         if self.low < _INF or lane.suspects or lane.leaps:
             return False
+        if self._market is not None and self._market.resting:
+            return False
         self._opened.append(self)
         low, high = -_INF, _INF
         self.ts_ns, self.price = lane.ts_ns, lane.price

@@ -20,7 +20,6 @@ from engine.policy import MarketView
 from engine.rows import Column
 from engine.ticks import Kind
 from engine.units import NEVER_NS
-from engine.venue.contract import Contract
 from engine.venue.funding import next_scheduled
 from engine.watch import ALWAYS
 
@@ -34,7 +33,6 @@ class Market(Matching):
         self, spec: MarketSpec, handlers: list[Handler], products: list[int], tape: Tape
     ) -> None:
         super().__init__(spec, handlers)
-        self.contract = Contract(spec.contract)
         self.handlers = handlers
         self.products = products
         self.edges = Edges(len(handlers))

@@ -38,6 +38,8 @@ class Parts:
         self.by_id: dict[str, tuple[int, int]] = {}
         for number, market in enumerate(spec.markets):
             self.markets.append(self._market(number, market))
+        # Markets in which orders may rest, found anew at each step.
+        self.restless: list[int] = []
         self._alarms = [
             [
                 ((Priority.FILL, n, p), (Priority.FEE, n, p), (Priority.POLICY, n, p))
@@ -61,7 +63,7 @@ class Parts:
             if terms.id in self.by_id:
                 raise ConfigError(f"product {terms.id} is configured twice")
             account = Account(terms, contract, ledger)
-            dealing = Dealing(account, Desk(account), self.users)
+            dealing = Dealing(account, Desk(account, place), self.users)
             handlers.append(Handler(place, account, self.spec.policies[product], dealing))
             self.by_id[terms.id] = (number, place)
         self.handlers.extend(handlers)

@@ -80,6 +80,8 @@ class Passing(Parts):
         market = self.markets[number]
         handler = market.handlers[place]
         due = handler.next
+        if market.resting and number not in self.restless:
+            self.restless.append(number)
         market.edges.arm(place, due.low, due.high)
         self.agenda.set_each(self._alarms[number][place], (due.fill_ns, due.fee_ns, due.policy_ns))
         if handler.traded:

@@ -44,6 +44,8 @@ class Quiet:
                 return False
         number = parts.router.of_symbol[symbol]
         market = parts.markets[number] if number >= 0 else None
+        if market is not None and market.resting:
+            return False
         tracked = market if market is not None and market.kind is column.kind else None
         if parts.agenda.next_ns() < last_ns and not self._finds_fresh(tracked, column, last_ns):
             return False

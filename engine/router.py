@@ -97,6 +97,11 @@ class Router:
         for number, column in enumerate(self._columns):
             self._positions[number] = max(self._positions[number], column.row_at(stop))
 
+    def rewind(self, sequence: int) -> None:
+        """Look at the rows from ``sequence`` on once more."""
+        for number, column in enumerate(self._columns):
+            self._positions[number] = min(self._positions[number], column.row_at(sequence))
+
     def again(self, breach: Breach) -> None:
         """Look at the row of a breach once more: the market resumed there, with its products' own
         edges."""

@@ -23,11 +23,11 @@ from engine.digest import ChainState
 from engine.engine import Engine, EngineSpec, EngineState
 from engine.errors import SnapshotError
 from engine.events import CreationRequest, RedemptionRequest
-from engine.execution import DeskState
 from engine.handler import Handler, Next
 from engine.handler_state import HandlerState
 from engine.lanes import Lane
 from engine.market import Market, MarketState
+from engine.orders import DeskState
 from engine.sampler import SamplerState
 from engine.signals import SignalState
 from engine.venue.book import BookState
@@ -198,6 +198,7 @@ def _restore_market(market: Market, kept: MarketSnapshot) -> None:
         market.edges.arm(place, low, high)
     for handler, one in zip(market.handlers, kept.handlers, strict=True):
         _restore_handler(handler, one)
+    market.recall(market.handlers)
     lines = market.lines
     lines.line[:] = np.frombuffer(kept.line).reshape(lines.line.shape)
     lines.parts[:] = np.frombuffer(kept.parts, np.int64).reshape(lines.parts.shape)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from engine.agenda import Priority
+from engine.matching import Strike
 from engine.passing import Passing
 from engine.router import Breach
 from engine.rows import Rows
@@ -28,6 +29,7 @@ class Walker(Passing):
     def _walk(self, rows: Rows) -> None:
         self._announce(rows)
         self.router.open(rows)
+        self.restless = [number for number, each in enumerate(self.markets) if each.resting]
         agenda, router, barriers = self.agenda, self.router, rows.barriers
         passed, looked_up, limit_of_due = 0, -1, 0
         while True:
@@ -40,7 +42,10 @@ class Walker(Passing):
             if barrier:
                 limit = barriers[passed][0]
             breach = router.next_breach(limit)
-            if breach is not None:
+            struck = self._next_strike(limit if breach is None else breach.sequence + 1)
+            if struck is not None:
+                self._match(rows, *struck)
+            elif breach is not None:
                 self._wake(rows, breach)
             elif barrier:
                 self._pass_barrier(rows, *barriers[passed])
@@ -49,6 +54,27 @@ class Walker(Passing):
                 self._ring(rows, due, limit)
             else:
                 return
+
+    def _next_strike(self, stop: int) -> tuple[int, Strike] | None:
+        """``(market, strike)`` of the first row below ``stop`` that fills an order that rests."""
+        first: tuple[int, Strike] | None = None
+        for number in self.restless:
+            strike = self.markets[number].next_strike(stop)
+            if strike is not None:
+                first, stop = (number, strike), strike.sequence
+        return first
+
+    def _match(self, rows: Rows, number: int, strike: Strike) -> None:
+        """A row fills orders of a market; rows from there on are looked at with new edges."""
+        ts_ns, market = max(strike.run_ns, self.state.time_ns), self.markets[number]
+        market.struck()
+        self.router.rewind(strike.sequence)
+        self._pass_time(rows, ts_ns, strike.sequence)
+        market.stage(strike.sequence + 1, ts_ns, max(ts_ns - 1, self.state.rung_ns))
+        for place, order, lots in strike.fills:
+            market.handlers[place].strike(market, order, lots)
+            self._after(number, place, strike.sequence)
+        self.router.arm(market)
 
     def _wake(self, rows: Rows, breach: Breach) -> None:
         """A row at or beyond an edge of its market."""

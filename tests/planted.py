@@ -17,11 +17,12 @@ import engine.policy
 import engine.snapshot
 from engine.account import Account
 from engine.dealing import Dealing
-from engine.execution import Desk, DeskState
+from engine.execution import Desk
 from engine.handler import Handler
 from engine.intake import Column, Intake, Rows
 from engine.ledger import Cause
 from engine.market import Market
+from engine.orders import DeskState
 from engine.router import Router
 from engine.units import NEVER_NS
 from engine.venue.contract import Contract
@@ -49,8 +50,8 @@ def _wrong_sign_of_funding(patch: Patch) -> None:
 def _fee_twice(patch: Patch) -> None:
     right = Account.execute
 
-    def execute(self: Any, *args: Any) -> Any:
-        done = right(self, *args)
+    def execute(self: Any, *args: Any, **how: bool) -> Any:
+        done = right(self, *args, **how)
         self.pay_funding(done.fee, args[-1])
         return done
 
@@ -60,8 +61,8 @@ def _fee_twice(patch: Patch) -> None:
 def _fee_without_a_payee(patch: Patch) -> None:
     right = Account.execute
 
-    def execute(self: Any, *args: Any) -> Any:
-        done = right(self, *args)
+    def execute(self: Any, *args: Any, **how: bool) -> Any:
+        done = right(self, *args, **how)
         self.balances[self._cash] -= 1
         return done
 

@@ -116,6 +116,11 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
             )
     if any(product.latency_ms == 0.0 for product in config.products):
         yield "no_latency: hedge orders reach the book at once"
+    if any(product.hedge.order == "limit" for product in config.products):
+        yield (
+            "queue_position: of a level that shrinks without a trade, who cancelled is assumed "
+            "(book.queue); an order that waits is cancelled at once"
+        )
     free = [p.id for p in config.products if p.terms.management_fee == 0.0]
     if len(free) == len(config.products):
         yield "no_management_fee: no management fee is charged"

@@ -31,7 +31,7 @@ from engine.product import HedgeTerms, ProductSpec, Terms
 from engine.sampler import Sampling
 from engine.signals import SignalSpec
 from engine.units import MILLISECOND_NS, asset_decimals
-from engine.venue.book import BookSpec
+from engine.venue.book import ASSUMED_DEPTH, BookSpec
 from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
 from feeds.recording import SymbolInfo
@@ -102,7 +102,6 @@ def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
     contract, book, signals = market.contract, market.book, market.signals
     if market.mark == "auto":
         raise SettingError(("markets", number), f"{market.symbol} has no price in the data")
-    depth = {} if book.depth_at_1pct is None else {"depth_at_1pct": book.depth_at_1pct}
     return MarketSpec(
         symbol=symbol,
         contract=ContractSpec(
@@ -122,7 +121,8 @@ def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
             half_life_s=book.half_life_s,
             beta_near=book.beta_near,
             beta_far=book.beta_far,
-            **depth,
+            queue=book.queue,
+            depth_at_1pct=ASSUMED_DEPTH if book.depth_at_1pct is None else book.depth_at_1pct,
         ),
         funding=_funding(market.funding, market.symbol),
         signals=SignalSpec(
@@ -162,6 +162,11 @@ def _product(
             retry_ns=round(hedge.retry_ms * MILLISECOND_NS),
             reserve_atoms=_atoms(hedge.reserve, quote),
             when_stale=hedge.when_stale,
+            order=hedge.order,
+            limit_bps=hedge.limit_bps,
+            timeout_ns=round(hedge.timeout_ms * MILLISECOND_NS),
+            time_in_force=hedge.time_in_force,
+            post_only=hedge.post_only,
         ),
         limit=product.limit,
     )

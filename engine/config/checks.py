@@ -27,8 +27,10 @@ __all__ = ["check"]
 
 LOT_MIN: Final = 1e-12
 LOT_MAX: Final = 1e12
+_LIMIT_BPS_MAX: Final = 5_000.0
 _BETA_MIN: Final = 0.1
 _BETA_MAX: Final = 10.0
+_EXPONENT_MAX: Final = 100.0
 LEVERAGE_MAX: Final = 1_000.0
 WAIT_MS_MAX: Final = 366 * 86_400_000.0
 DURATION_NS_MAX: Final = 3_660 * DAY_NS
@@ -106,6 +108,8 @@ def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: Symbo
     _check_range((*path, "book"), market.book, ("half_life_s", "depth_at_1pct"), -0.0)
     _check_range((*path, "book"), market.book, ("half_spread_bps",), 0.0, 10_000.0)
     _check_range((*path, "book"), market.book, ("beta_near", "beta_far"), _BETA_MIN, _BETA_MAX)
+    queue = market.book.queue
+    _check_range((*path, "book", "queue"), queue, ("exponent",), _BETA_MIN, _EXPONENT_MAX)
     if market.book.model == "recorded" and Kind.LEVEL not in info.kinds:
         raise SettingError(
             (*path, "book", "model"),
@@ -175,6 +179,10 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
     _check_range(path, product, ("latency_ms",), 0.0, WAIT_MS_MAX)
     _check_range((*path, "hedge"), product.hedge, ("reserve",), 0.0)
     _check_range((*path, "hedge"), product.hedge, ("retry_ms",), 1.0, WAIT_MS_MAX)
+    _check_range((*path, "hedge"), product.hedge, ("timeout_ms",), 0.0, WAIT_MS_MAX)
+    bps = product.hedge.limit_bps
+    near = f"within {_LIMIT_BPS_MAX:g} of 0"
+    _require(abs(bps) <= _LIMIT_BPS_MAX, (*path, "hedge", "limit_bps"), near, bps)
     fee = product.terms.management_fee
     _require(0.0 <= fee < 1.0, (*path, "terms", "management_fee"), "a share from 0 to below 1", fee)
     every = product.terms.fee_every

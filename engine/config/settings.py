@@ -12,6 +12,8 @@ from msgspec import Meta, Struct
 
 from engine.units import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS
 from engine.venue.depth import BETA_FAR, BETA_NEAR
+from engine.venue.queue import QueueSpec
+from engine.venue.taking import TimeInForce
 from feeds.security import Security
 from feeds.user_navs import USER_BLOCKS_ABOVE
 from strategies import BuiltIn
@@ -91,7 +93,7 @@ class BookConfig(_Setting, frozen=True, kw_only=True):
     """The book that hedge orders meet; ``depth_at_1pct``: quote per side within 1 % of mid.
 
     ``beta_near``, ``beta_far``: the power of the distance with which the depth grows, inside 1 %
-    and outside.
+    and outside; ``queue``: where in it lots are cancelled before an order that rests.
     """
 
     model: Literal["flat", "depth", "recorded"] = "depth"
@@ -100,6 +102,7 @@ class BookConfig(_Setting, frozen=True, kw_only=True):
     half_life_s: float = 180.0
     beta_near: float = BETA_NEAR
     beta_far: float = BETA_FAR
+    queue: QueueSpec = QueueSpec()
 
 
 class VenueConfig(_Setting, frozen=True, kw_only=True):
@@ -172,11 +175,20 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
 
 
 class HedgeConfig(_Setting, frozen=True, kw_only=True):
-    """How orders reach the venue; ``reserve``: quote set aside against a negative NAV."""
+    """How orders reach the venue; ``reserve``: quote set aside against a negative NAV.
+
+    ``order = "limit"``: openings and rebalances wait ``limit_bps`` on our own side of mid, and go
+    on at market after ``timeout_ms``.
+    """
 
     reserve: float = 0.0
     retry_ms: float = 1_000.0
     when_stale: Literal["hold", "refuse"] = "hold"
+    order: Literal["market", "limit"] = "market"
+    limit_bps: float = 0.0
+    timeout_ms: float = 5_000.0
+    time_in_force: TimeInForce = "gtc"
+    post_only: bool = False
 
 
 class ProductConfig(_Setting, frozen=True, kw_only=True):

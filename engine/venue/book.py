@@ -20,6 +20,7 @@ from engine.venue.depth import (
     DepthState,
     FlatBook,
 )
+from engine.venue.queue import QueueSpec
 from engine.venue.recorded import RecordedBook, RecordedState
 from engine.venue.taking import Taken, TakingTerms, Top
 
@@ -48,6 +49,7 @@ class BookSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         depth_at_1pct: quote per side within 1 % (``depth`` only).
         half_life_s: time in which half of what we took is back (not ``flat``; assumed).
         beta_near, beta_far: exponents of the depth inside 1 % and outside (``depth`` only).
+        queue: where in the queue of a price lots are cancelled, for orders that rest.
     """
 
     model: Literal["flat", "depth", "recorded"] = "depth"
@@ -56,6 +58,7 @@ class BookSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     half_life_s: float = 180.0
     beta_near: float = BETA_NEAR
     beta_far: float = BETA_FAR
+    queue: QueueSpec = QueueSpec()
 
 
 class Book(Protocol):

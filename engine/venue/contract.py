@@ -61,6 +61,9 @@ class Contract:
         "_fee_over",
         "_fee_under",
         "_lot",
+        "_lot_decimal",
+        "_maker_over",
+        "_maker_under",
         "_over",
         "_per_lot",
         "_quote_per_coin",
@@ -93,6 +96,9 @@ class Contract:
         self._quote_per_coin = Fraction(quote_atoms, coin_atoms)
         fee = decimal(spec.taker_fee)
         self._fee_over, self._fee_under = fee.numerator, fee.denominator
+        maker = decimal(spec.maker_fee)
+        self._maker_over, self._maker_under = maker.numerator, maker.denominator
+        self._lot_decimal = decimal(spec.lot_size)
 
     def exposure_value(self, lots: int, price: float) -> int:
         """Settlement atoms that ``lots`` add to an account at ``price``, rounded down.
@@ -182,6 +188,22 @@ class Contract:
         """Fee on an execution that moved ``cash`` settlement atoms, rounded up: the payer's
         side."""
         return mul_div(abs(cash), self._fee_over, self._fee_under, _UP)
+
+    def maker_fee(self, cash: int) -> int:
+        """The same where our order rested, and somebody took it."""
+        return mul_div(abs(cash), self._maker_over, self._maker_under, _UP)
+
+    def on_step(self, price: float, side: int) -> float:
+        """The limit price nearest to ``price`` that buys (+1) at no more or sells (-1) at no less,
+        and is the decimal of its price step: at least one step."""
+        step = decimal(self.spec.price_step)
+        steps = side * (side * decimal(price) // step)
+        return float(max(steps, 1) * step)
+
+    def lots_in(self, size: float) -> int:
+        """Whole lots in a size as feeds tell it: in base where linear, in contracts where
+        inverse."""
+        return int(decimal(size) / self._lot_decimal)
 
     def to_quote(self, settlement: int, mark: float) -> int:
         """Settlement atoms as quote atoms at ``mark``, rounded down; the same number where

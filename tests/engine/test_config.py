@@ -194,6 +194,31 @@ def test_lines() -> None:
             ),
         ),
         ('"flat"', '"flatt"', 'bad.toml:7: markets[0].book.model is "flatt"; did you mean "flat"?'),
+        (
+            'model = "flat"',
+            'model = "recorded"',
+            'bad.toml:7: BTCUSDT: the data hold no L2 book; model can be "depth" or "flat"',
+        ),
+        (
+            'model = "flat"',
+            'model = "depth", beta_near = 0.0',
+            "bad.toml:7: beta_near must be >= 0.1, was 0.0",
+        ),
+        (
+            'model = "flat"',
+            'model = "flat", queue = { exponent = 1000.0 }',
+            "bad.toml:7: exponent must be <= 100, was 1000.0",
+        ),
+        (
+            "latency_ms = 250",
+            'hedge = { order = "limit", limit_bps = 1e4 }',
+            "bad.toml:14: limit_bps must be within 5000 of 0, was 10000.0",
+        ),
+        (
+            "latency_ms = 250",
+            'hedge = { order = "limit", timeout_ms = -1.0 }',
+            "bad.toml:14: timeout_ms must be >= 0, was -1.0",
+        ),
         ('"1s"', '"1 second"', 'bad.toml:21: output.nav_every: expected a duration such as "90s"'),
         ('"1s"', "1", "bad.toml:21: output.nav_every: expected"),
         ('"binance"', '"binanse"', 'bad.toml:8: markets[0].venue.preset is "binanse"'),

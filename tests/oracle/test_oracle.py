@@ -305,8 +305,8 @@ def impact_as_fee(patch: pytest.MonkeyPatch) -> None:
     """A little of the spread is attributed to fees; no money is different."""
     execute = Account.execute
 
-    def moved(self: Account, *args: Any) -> Any:
-        done = execute(self, *args)
+    def moved(self: Account, *args: Any, **how: bool) -> Any:
+        done = execute(self, *args, **how)
         parts = self.state.attribution
         parts[1], parts[3] = parts[1] + 10_000, parts[3] - 10_000
         return done

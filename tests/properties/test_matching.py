@@ -4,34 +4,46 @@ after a restart at any row."""
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from random import Random
 from typing import Any
 
 import pytest
 
 from engine.engine import Engine, EngineSpec
+from engine.events import OrderFilled, OrderRested
 from engine.snapshot import restore, snapshot, state_digest
 from engine.ticks import Kind, Step
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec
-from strategies import LeverageBand, Schedule, TrendVol
+from engine.venue.queue import QueueSpec
+from strategies import LeverageBand, MarginFloor, Schedule, TrendVol
 from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape, cut, run
 from tests.properties.agreement import agree, reference
+from tests.properties.observers import Ratchet
 from tests.properties.rich import happened
+from tests.properties.test_partition import ticks_of
 
-SEEDS = range(6)
-ROWS = 900
+SEEDS = range(8)
+ROWS = 1_000
 STEP = 0.5
 
 
-def a_book_spec(*, inverse: bool = False) -> EngineSpec:
-    """Products that trade often, at once and late, on one recorded book."""
-    band = LeverageBand(target=3.0, low=2.95, high=3.05)
+def a_book_spec(*, inverse: bool = False, model: Any = "recorded") -> EngineSpec:
+    """Products that trade often, at once and late, at market and at a limit, on one book."""
+    band = LeverageBand(target=3.0, low=2.985, high=3.015)
     late = {"latency_ns": 250_000_000, "retry_ns": 300_000_000}
-    size = {"seed_atoms": 2 * 10**11}
+    size = {"seed_atoms": 3 * 10**10}
+    waits = {"order": "limit", "timeout_ns": 8 * SECOND_NS}
+    small = {"seed_atoms": 10**10, **waits}
     market = a_market(
-        contract=a_contract("BTC", inverse=inverse, price_step=STEP),
-        book=BookSpec(model="recorded", half_life_s=3.0),
+        contract=a_contract("BTC", inverse=inverse, price_step=STEP, maker_fee=0.0001),
+        book=BookSpec(
+            model=model,
+            half_life_s=3.0,
+            depth_at_1pct=1e6,
+            queue=QueueSpec(model="log") if inverse else QueueSpec(exponent=2.0),
+        ),
         stale_after_ns=8 * SECOND_NS,
     )
     return a_spec(
@@ -40,6 +52,27 @@ def a_book_spec(*, inverse: bool = False) -> EngineSpec:
         (a_product("SHORT", **size, **late), (LeverageBand(target=-2.0, low=1.95, high=2.05),)),
         (a_product("CLOCK", **size), (Schedule(target=1.5, every_s=5.0),)),
         (a_product("TREND", **size), (TrendVol(review_s=10.0, fast_move=0.01, step=0.05),)),
+        (a_product("WAITS", **small, limit_bps=0.0), (band,)),
+        (
+            a_product("WAITS2", **small, **late, limit_bps=4.0),
+            (band, MarginFloor(max_leverage=3.025, cut_to=2.99)),
+        ),
+        (a_product("WAITS3", **size, **waits, limit_bps=-1.0), (Ratchet(every_s=3),)),
+        (
+            a_product("POST", **small, **late, limit_bps=-0.6, post_only=True),
+            (
+                LeverageBand(target=-2.0, low=1.99, high=2.01),
+                MarginFloor(max_leverage=2.012, cut_to=1.9),
+            ),
+        ),
+        (
+            a_product("WHOLE", **size, **waits, limit_bps=-2.0, time_in_force="fok"),
+            (Schedule(target=2.0, every_s=6.0), LeverageBand(target=2.0, low=1.99, high=2.01)),
+        ),
+        (
+            a_product("PART", **size, **waits, limit_bps=-1.0, time_in_force="ioc"),
+            (LeverageBand(target=2.5, low=2.47, high=2.53),),
+        ),
         markets=[market],
         users=("alice",),
     )
@@ -65,23 +98,25 @@ class _BookGrower:
             self.ts_ns += random.choice((0, 1, 10**7, 10**8, 10**8, SECOND_NS))
             if random.random() < 0.003:
                 self.ts_ns += 20 * SECOND_NS
-            self.tick = max(30_000, self.tick + round(random.gauss(0.0, 12.0)))
+            calm = random.random() < 0.9
+            self.tick += round(random.gauss(0.0, 0.6 if calm else 25.0))
             draw = random.random()
             if draw < 0.35:
                 self.add(Kind.MARK, self.tick * STEP)
             elif draw < 0.45:
                 self.add(Kind.BBO, (self.tick - 1) * STEP, 1.0, self.tick * STEP, 1.0)
-            elif draw < 0.60:
+            elif draw < 0.65:
                 self.trade_id += 1
-                price = (self.tick + random.randint(-8, 8)) * STEP
+                price = (self.tick + random.randint(-2, 2)) * STEP
                 side = random.choice((-1, 0, 1))
-                self.add(Kind.TRADE, price, self.size(), side, self.trade_id)
+                size = self.size() * random.choice((0.01, 0.1, 1.0))
+                self.add(Kind.TRADE, price, size, side, self.trade_id)
             elif self.ts_ns < self.deaf_ns:
                 continue
-            elif draw < 0.63 or (not self.imaged and len(self.rows) > 40):
+            elif draw < 0.67 or (not self.imaged and len(self.rows) > 40):
                 self.image()
                 self.imaged = True
-            elif draw < 0.635:
+            elif draw < 0.68:
                 self.deaf_ns = self.ts_ns + 15 * SECOND_NS
             else:
                 self.update()
@@ -108,26 +143,30 @@ class _BookGrower:
             away = self.random.randint(1, 30)
             size = self.size() if self.random.random() < 0.6 else 0.0
             self.add(Kind.LEVEL, side, (self.tick - side * away) * STEP, size, 0)
-        if self.random.random() < 0.95:
+        if self.random.random() < 0.97:
             for side in (1, -1):
                 for away in range(40):
-                    if self.random.random() < 0.6:
+                    if self.random.random() < 0.9:
                         self.add(Kind.LEVEL, side, (self.tick + side * away) * STEP, 0.0, 0)
 
 
-def _run(seed: int, *, inverse: bool = False) -> tuple[EngineSpec, Step, Run]:
-    spec = a_book_spec(inverse=inverse)
+@cache
+def _run(
+    seed: int, *, inverse: bool = False, model: str = "recorded"
+) -> tuple[EngineSpec, Step, Run]:
+    spec = a_book_spec(inverse=inverse, model=model)
     tape = a_book_tape(Random(seed), ROWS, inverse=inverse)
     return spec, tape, run(spec, tape)
 
 
+@pytest.mark.parametrize("model", ["recorded", "depth", "flat"])
 @pytest.mark.parametrize("inverse", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_log_is_that_of_a_plain_book(seed: int, inverse: bool) -> None:
-    """The slow engine keeps two dictionaries and writes every row down as it comes; the log is the
-    same, cut at three rows or not. Catches a row folded too early, too late or not at all, and any
-    other order of rounding."""
-    spec, tape, _ = _run(seed, inverse=inverse)
+def test_the_log_is_that_of_a_plain_book(seed: int, inverse: bool, model: str) -> None:
+    """The slow engine keeps two dictionaries, writes every row down as it comes and lets it go by
+    every order that rests; the log is the same, cut at three rows or not. Catches a row folded or
+    matched too early, too late or not at all, and any other order of rounding."""
+    spec, tape, _ = _run(seed, inverse=inverse, model=model)
     random = Random(seed)
     agree(spec, tape, [random.randrange(ROWS) for _ in range(3)])
 
@@ -137,21 +176,60 @@ def test_the_books_are_not_calm() -> None:
     counts: Counter[str] = Counter()
     for seed in SEEDS:
         counts += happened(_run(seed)[2], _run(seed, inverse=True)[2])
-    reasons = ("no_image", "crossed", "silent", "no_depth")
-    missing = [r for r in reasons if not counts[f"order_unfilled {r}"]]
+    reasons = ("no_image", "crossed", "silent", "no_depth", "limit")
+    wanted = [f"order_unfilled {reason}" for reason in reasons]
+    wanted += ["order_rejected would_cross", "order_rejected not_whole"]
+    wanted += ["order_cancelled expired", "order_cancelled replaced"]
+    missing = [what for what in wanted if not counts[what]]
     assert not missing, counts
     assert counts["order_filled"] > 300
 
 
+@pytest.mark.parametrize("model", ["recorded", "depth"])
+def test_the_queues_are_not_calm(model: str) -> None:
+    """Sometimes: behind others and alone, filled whole and in part, as makers."""
+    parts, behind, fills = 0, Counter[bool](), 0
+    for seed in SEEDS:
+        for inverse in (False, True):
+            events = _run(seed, inverse=inverse, model=model)[2].events
+            rested = {}
+            for event in events:
+                if isinstance(event, OrderRested):
+                    rested[event.product, event.order] = event.lots
+                    behind[event.ahead_lots == 0.0] += 1
+                elif isinstance(event, OrderFilled) and event.maker:
+                    fills += 1
+                    parts += event.lots != rested[event.product, event.order]
+    assert fills > 40
+    assert parts > 3
+    assert min(behind.values()) > 4, behind
+
+
+@pytest.mark.parametrize("model", ["recorded", "depth"])
 @pytest.mark.parametrize("size", [1, 7])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_any_cut(seed: int, size: int) -> None:
+def test_any_cut(seed: int, size: int, model: str) -> None:
     """Row by row, and in sevens: the same log, and the same state to the last byte. Catches a fold
     that depends on how many rows it gets, and levels in the order in which they were heard."""
-    spec, tape, whole = _run(seed)
+    spec, tape, whole = _run(seed, model=model)
     parts = run(spec, tape, range(0, tape.end, size))
     assert parts.lines == whole.lines
     assert state_digest(parts.engine) == state_digest(whole.engine)
+
+
+@pytest.mark.parametrize("model", ["recorded", "depth"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_single_ticks(seed: int, model: str) -> None:
+    """Live ticks, one at a time: the same. Catches a quote or a trade that passes a gate while an
+    order rests in its market."""
+    spec, tape, whole = _run(seed, model=model)
+    engine = Engine(spec)
+    said = Run(engine)
+    for tick in ticks_of(tape):
+        said.take(engine.process_tick(tick))
+    said.take(engine.finish())
+    assert said.lines == whole.lines
+    assert state_digest(engine) == state_digest(whole.engine)
 
 
 @pytest.mark.parametrize("seed", [2, 3])
@@ -161,13 +239,16 @@ def test_a_restart_anywhere(seed: int) -> None:
     spec, tape, whole = _run(seed)
     random, engine = Random(seed), Engine(spec)
     said = Run(engine)
+    resting = 0
     for step in cut(tape, [random.randrange(ROWS) for _ in range(40)]):
         said.take(engine.process(step))
         kept = snapshot(engine)
+        resting += any(market.resting for market in engine.markets)
         engine = restore(spec, kept)
         assert snapshot(engine) == kept
     said.take(engine.finish())
     assert said.lines == whole.lines
+    assert resting > 5
 
 
 def test_the_reference_is_asked() -> None:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 from engine.events import (
     CreationRefused,
     CreationRequest,
+    OrderCancelled,
     OrderFilled,
     OrderHeld,
+    OrderRejected,
+    OrderRested,
     OrderSent,
     OrderUnfilled,
     RedemptionRefused,
@@ -21,7 +24,8 @@ from engine.events import (
     UnitsRedeemed,
 )
 from engine.units import NEVER_NS, asset_decimals
-from engine.venue.taking import Top
+from engine.venue.queue import Resting
+from engine.venue.taking import Taken, Top
 
 if TYPE_CHECKING:
     from tests.reference.product import Product
@@ -48,6 +52,9 @@ class Order:
     tries: int = 0
     held: bool = False
     request: Any = None
+    limit: float | None = None
+    expires_ns: int = NEVER_NS
+    queue: Any = None
 
 
 def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
@@ -57,6 +64,11 @@ def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
         product.sent, purpose, lots, lots, market.now_ns, market.now_ns + latency, **decision
     )
     product.sent += 1
+    hedge = product.spec.hedge
+    if hedge.order == "limit" and purpose in ("opening", "rebalance"):
+        side = 1 if lots > 0 else -1
+        order.limit = _stepped(product, market.top()[0] * (1 - side * hedge.limit_bps * 1e-4), side)
+        order.expires_ns = order.arrives_ns + hedge.timeout_ns
     product.say(
         OrderSent,
         order=order.number,
@@ -68,9 +80,23 @@ def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
     return order
 
 
+def _stepped(product: Product, price: float, side: int) -> float:
+    """A bid on the price step at or below, an ask at or above."""
+    step = Fraction(repr(product.contract.spec.price_step))
+    steps = Fraction(repr(price)) / step
+    return float(max(1, math.floor(steps) if side > 0 else math.ceil(steps)) * step)
+
+
 def meet_book(product: Product, order: Order) -> int:
     """The order arrives; the lots that were filled."""
     market = product.market
+    if order.limit is not None and market.now_ns >= order.expires_ns:
+        rested = order.queue is not None
+        cancel(product, order, "expired")
+        order.limit = None
+        if rested and product.spec.hedge.latency_ns:
+            order.arrives_ns = market.now_ns + product.spec.hedge.latency_ns
+            return 0
     if market.stale and product.spec.hedge.when_stale == "hold":
         order.held, order.arrives_ns = True, NEVER_NS
         product.say(OrderHeld, order=order.number, lots=order.left)
@@ -85,14 +111,80 @@ def meet_book(product: Product, order: Order) -> int:
         size = product.contract.quote_notional(lots, mid)
         side = 1 if lots > 0 else -1
         top = Top(mid, half_spread, market.now_ns)
-        taken = market.book.take_limited(side, abs(lots), size, None, top)
+        taken = _take(product, order, side, abs(lots), size, top)
         filled, reason = side * taken.lots, taken.reason
         if filled:
             _fill(product, order, filled, taken.price, mid)
     order.left = lots - filled
-    if order.left:
+    gtc = product.spec.hedge.time_in_force == "gtc"
+    if order.left and reason == "limit" and gtc:
+        _rest(product, order)
+    elif order.left:
         _try_again(product, order, reason)
     return filled
+
+
+def _take(product: Product, order: Order, side: int, lots: int, size: float, top: Top) -> Taken:
+    book, hedge, limit = product.market.book, product.spec.hedge, order.limit
+    if limit is not None and hedge.post_only:
+        best = book.best(side, top)
+        crosses = best is not None and (best <= limit if side > 0 else best >= limit)
+        return Taken(0, reason="would_cross" if crosses else "limit")
+    if limit is not None and hedge.time_in_force == "fok":
+        offer = book.offer(side, lots, size, limit, top)
+        if offer.lots < lots:
+            known = offer.reason in ("limit", "no_depth")
+            return Taken(0, reason="not_whole" if known else offer.reason)
+    taken: Taken = book.take_limited(side, lots, size, limit, top)
+    return taken
+
+
+def _rest(product: Product, order: Order) -> None:
+    """What its limit did not get waits at the end of that price's queue."""
+    assert order.limit is not None
+    market, side = product.market, 1 if order.left > 0 else -1
+    ahead = market.ahead(side, order.limit)
+    order.queue = Resting(side, order.limit, abs(order.left), ahead, ahead)
+    order.arrives_ns = order.expires_ns
+    market.resting.append((market.now_ns, product.number, order.number, product, order))
+    market.resting.sort(key=lambda each: each[:3])
+    product.say(
+        OrderRested,
+        order=order.number,
+        lots=order.left,
+        price=order.limit,
+        ahead_lots=None if math.isinf(ahead) else ahead,
+        expires_ns=order.expires_ns,
+    )
+
+
+def cancel(product: Product, order: Order, reason: str) -> None:
+    """An order leaves its queue."""
+    if order.queue is not None:
+        _leave(product, order)
+        product.say(OrderCancelled, order=order.number, lots=order.left, reason=reason)
+
+
+def _leave(product: Product, order: Order) -> None:
+    order.queue = None
+    resting = product.market.resting
+    product.market.resting = [each for each in resting if each[-1] is not order]
+
+
+def strike(product: Product, order: Order, lots: int) -> None:
+    """Somebody took so many lots of ours out of the queue."""
+    side = 1 if order.left > 0 else -1
+    may = abs(_bounded(product, order))
+    filled = side * min(lots, may)
+    if filled:
+        assert order.limit is not None
+        _fill(product, order, filled, order.limit, product.market.top()[0], maker=True)
+    order.left -= filled
+    if lots >= may and order.left:
+        cancel(product, order, "reduce_only")
+        order.left = 0
+    elif not order.left:
+        _leave(product, order)
 
 
 def _bounded(product: Product, order: Order) -> int:
@@ -112,9 +204,11 @@ def _bounded(product: Product, order: Order) -> int:
     return -held
 
 
-def _fill(product: Product, order: Order, lots: int, price: float, mid: float) -> None:
+def _fill(
+    product: Product, order: Order, lots: int, price: float, mid: float, *, maker: bool = False
+) -> None:
     mark = product.market.mark
-    hedge, impact, fee = product.holding.execute(lots, price, mid, mark)
+    hedge, impact, fee = product.holding.execute(lots, price, mid, mark, maker)
     order.cost += fee - impact
     product.say(
         OrderFilled,
@@ -128,6 +222,7 @@ def _fill(product: Product, order: Order, lots: int, price: float, mid: float) -
         hedge_atoms=hedge,
         spread_impact_atoms=impact,
         fee_atoms=fee,
+        maker=maker,
     )
 
 
@@ -138,8 +233,11 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
     over = order.request is not None or (order.tries >= TRIES_MAX and order.purpose != "close")
     pause = max(product.spec.hedge.retry_ns, MILLISECOND_NS)
     order.arrives_ns = NEVER_NS if over else product.market.now_ns + pause
+    refused = reason in ("would_cross", "not_whole")
+    if refused:
+        order.limit = None
     product.say(
-        OrderUnfilled,
+        OrderRejected if refused else OrderUnfilled,
         order=order.number,
         lots=order.left,
         retry_ns=0 if over else order.arrives_ns,

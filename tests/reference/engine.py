@@ -134,7 +134,11 @@ class ReferenceEngine:
 
     def _hear(self, market: Market, row: Row) -> None:
         self._stage(market, max(row.ts_ns, self.now_ns) - 1)
-        if not market.hear(row):
+        priced = market.hear(row)
+        for product, order, lots in market.match(row):
+            product.struck(order, lots)
+            self._after(product)
+        if not priced:
             return
         for product in market.products:
             product.watch_high_water()

@@ -57,14 +57,17 @@ class Holding:
         self.receive(paid, mark)
         self.parts["rounding"] += self.nav(mark) - paid
 
-    def execute(self, lots: int, price: float, mid: float, mark: float) -> tuple[int, int, int]:
+    def execute(
+        self, lots: int, price: float, mid: float, mark: float, maker: bool = False
+    ) -> tuple[int, int, int]:
         """A fill: ``(value at mid, what the price cost beyond it, fee)``, settlement atoms."""
         contract = self.contract
         self.close_segment(mark)
         before = self.nav(mark)
         at_mid = contract.trade_cash(lots, mid)
         impact = contract.trade_cash(lots, price) - at_mid
-        fee = math.ceil(abs(at_mid + impact) * Fraction(repr(contract.spec.taker_fee)))
+        rate = contract.spec.maker_fee if maker else contract.spec.taker_fee
+        fee = math.ceil(abs(at_mid + impact) * Fraction(repr(rate)))
         self.cash += at_mid + impact - fee
         self.lots += lots
         shares = {

@@ -13,6 +13,7 @@ from engine.ticks import Kind
 from engine.units import NEVER_NS
 from engine.venue.book import book_of
 from engine.venue.contract import Contract
+from engine.venue.queue import pass_level, pass_quote, pass_trade
 from tests.reference.book import PlainBook
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Market:
             self.book = book_of(spec.book, spec.contract, spec.stale_after_ns)
         self.signals = Signals(spec.signals)
         self.products: list[Product] = []
+        self.resting: list[tuple[Any, ...]] = []
         self.kind = MARK_KIND[spec.mark_source]
         self.now_ns = self.due_ns = 0
         self.mark = self.last = self.index = self.bid = self.ask = self.rate = 0.0
@@ -79,6 +81,54 @@ class Market:
             every = self.spec.signals.every_ns
             self.grid_ns = -(-(self.due_ns + 1) // every) * every
         return True
+
+    def match(self, row: Row) -> list[tuple[Product, Any, int]]:
+        """The row goes by our orders in their queues, the oldest first; whom it fills with how
+        much. What a trade at their price gave the first is not there for the next."""
+        found, given = [], {1: 0, -1: 0}
+        for *_, product, order in self.resting:
+            queue = order.queue
+            lots = self._pass(row, queue, given)
+            if lots:
+                found.append((product, order, lots))
+        return found
+
+    def _pass(self, row: Row, queue: Any, given: dict[int, int]) -> int:
+        values, buys = row.values, queue.side > 0
+        if row.kind is Kind.TRADE:
+            size = self.contract.lots_in(values["size"])
+            here = row.price == queue.price
+            left = size - given[queue.side] if here else size
+            lots = pass_trade(queue, row.price, max(0, left), values["aggressor"])
+            given[queue.side] += lots if here else 0
+            return lots
+        if row.kind is Kind.LEVEL and self.spec.book.model == "recorded":
+            if values["side"] != queue.side:
+                return pass_quote(queue, row.price) if values["size"] else 0
+            if row.price == queue.price:
+                self._tell(queue, values["size"])
+        if row.kind is Kind.BBO and self.spec.book.model != "recorded":
+            lots = pass_quote(queue, values["ask" if buys else "bid"])
+            best, size = ("bid", "bid_size") if buys else ("ask", "ask_size")
+            if values[best] == queue.price:
+                self._tell(queue, values[size])
+            elif (values[best] < queue.price) == buys:
+                self._tell(queue, 0.0)
+            return lots
+        return 0
+
+    def _tell(self, queue: Any, size: float) -> None:
+        lots = float(self.contract.lots_in(size))
+        pass_level(self.spec.book.queue, queue, lots, self.spec.contract.lot_size)
+
+    def ahead(self, side: int, price: float) -> float:
+        """Lots of others before a new order at a price."""
+        if isinstance(self.book, PlainBook):
+            return self.book.ahead(side, price)
+        if not self.bid:
+            return math.inf
+        better = price > self.bid if side > 0 else price < self.ask
+        return 0.0 if better else math.inf
 
     def top(self) -> tuple[float, float]:
         """Mid and half the spread as a share of it; the mark and -1 where no book is recorded."""

@@ -203,6 +203,8 @@ class Product:
             slope = held.line()[1]
             if not (self.plan.left * slope > 0 > lots * slope):
                 return "rebalancing"
+        if self.plan is not None:
+            desk.cancel(self, self.plan, "replaced")
         if target != self.target or not self.opened:
             held.close_segment(mark)
             self.target = target
@@ -214,6 +216,8 @@ class Product:
         return None
 
     def _close(self, reason: str) -> None:
+        if self.plan is not None:
+            desk.cancel(self, self.plan, "replaced")
         self.status = "closing"
         self._send("close", -self.holding.lots, 0.0, reason, 0.0)
 
@@ -225,6 +229,9 @@ class Product:
 
     def _arrive(self, plan: desk.Order) -> None:
         desk.meet_book(self, plan)
+        self._filled(plan)
+
+    def _filled(self, plan: desk.Order) -> None:
         self.traded = True
         if plan.left or plan.held:
             return
@@ -297,6 +304,13 @@ class Product:
             self.traded = True
             if order.held:
                 self.deals.append(order)
+        self._look_last()
+
+    def struck(self, order: desk.Order, lots: int) -> None:
+        """Somebody took lots of an order of ours that rests."""
+        self.watch_high_water()
+        desk.strike(self, order, lots)
+        self._filled(order)
         self._look_last()
 
     def settle_funding(self, rate: float) -> None:

@@ -1,0 +1,113 @@
+"""Orders of a product, and the scene they are sent into."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from msgspec import Struct
+
+from engine.events import CreationRequest, RedemptionRequest
+from engine.outputs import Tape
+from engine.policy import MarketView
+from engine.units import NEVER_NS
+from engine.venue.book import Book
+from engine.venue.queue import Resting
+from engine.venue.taking import AT_MARKET, TakingTerms, TimeInForce
+
+__all__ = ["DeskState", "Order", "Scene"]
+
+
+class Scene(Protocol):
+    """The market at the moment of a wake, as far as handlers see it."""
+
+    tape: Tape
+    ts_ns: int
+    due_ns: int
+    mark: float
+    stale: bool
+
+    @property
+    def book(self) -> Book:
+        """The book as of now."""
+
+    @property
+    def halted(self) -> bool:
+        """Whether it is the operator who made it stale."""
+
+    def rest(self, place: int, order: Order) -> None:
+        """From now on an order of a product waits in the queue of its price."""
+
+    def leave(self, order: Order) -> None:
+        """An order waits no more."""
+
+    def ahead(self, side: int, price: float) -> float:
+        """Lots of others at a price on the side of an order; infinite where nobody knows."""
+
+    def top(self) -> tuple[float, float]:
+        """Mid, and half the recorded spread as a share of it (negative where no book is
+        recorded)."""
+
+    def view(self, uses_signals: bool) -> MarketView:
+        """What policies see; figures that need signals only where they are used."""
+
+    def extremes(self, handler: int) -> tuple[float, float]:
+        """Lowest and highest mark since this handler last asked."""
+
+
+class Order(Struct):
+    """An order under way.
+
+    Attributes:
+        number: counts the product's orders.
+        purpose: ``opening``, ``rebalance``, ``deleverage``, ``close``, ``creation`` or
+            ``redemption``.
+        lots: signed size as decided; ``left`` is what is not filled yet.
+        decided_ns, arrives_ns: when it was decided, when it meets the book next.
+        target, reason, leverage_before: of the decision.
+        cost_atoms: spread, impact and fee so far, settlement asset.
+        request: the user's request that it hedges.
+        kind: ``market``, or ``limit`` as long as it has one.
+        time_in_force, post_only, limit: see ``engine.venue.taking``.
+        reduce_only: trades no more than what is held on the other side.
+        expires_ns: when a limit order becomes a market order.
+        resting: its place in the queue of its price.
+    """
+
+    number: int
+    purpose: str
+    lots: int
+    left: int
+    decided_ns: int
+    arrives_ns: int
+    target: float = 0.0
+    reason: str = ""
+    leverage_before: float = 0.0
+    cost_atoms: int = 0
+    tries: int = 0
+    held: bool = False
+    request: CreationRequest | RedemptionRequest | None = None
+    kind: Literal["market", "limit"] = "market"
+    time_in_force: TimeInForce = "ioc"
+    post_only: bool = False
+    reduce_only: bool = False
+    limit: float | None = None
+    expires_ns: int = NEVER_NS
+    resting: Resting | None = None
+
+    @property
+    def terms(self) -> TakingTerms:
+        """Up to which price it trades, and what becomes of its rest."""
+        if self.kind == "market":
+            return AT_MARKET
+        return TakingTerms(
+            limit=self.limit, time_in_force=self.time_in_force, post_only=self.post_only
+        )
+
+
+class DeskState(Struct):
+    """Orders of one product: the ``plan`` under way, the hedges of ``deals``, and how many were
+    sent."""
+
+    plan: Order | None = None
+    deals: list[Order] = []
+    sent: int = 0
