@@ -1,8 +1,9 @@
 """The book as it was recorded: L2 rows folded to levels, walked level by level.
 
-A row says the new size at a price. Rows are folded many at a time, when an order meets the book:
-only the last one of each price matters. Of an order each level gives what was recorded there in
-whole lots, less what we took there ourselves; nothing is extrapolated beyond the last level.
+A row says the new size at a price. Rows wait, and are folded many at a time when somebody looks at
+the book: only the last one of each price matters. Of an order each level gives what was recorded
+there in whole lots, less what we took there ourselves; nothing is extrapolated beyond the last
+level.
 
 The feed tells of the market without us: a row that re-states a level, or a new image of the whole
 book, leaves our own takings as they are. They are kept per price, recover by a half-life in closed
@@ -21,9 +22,10 @@ from engine.exact import exp2
 from engine.ticks import Levels
 from engine.units import decimal
 from engine.venue.contract import ContractSpec
+from engine.venue.last_rows import last_of_each
 from engine.venue.taking import Taken, Top, within
 
-__all__ = ["RecordedBook", "RecordedState", "last_of_each"]
+__all__ = ["RecordedBook", "RecordedState"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
@@ -32,9 +34,8 @@ _BIDS: Final = 1
 _ASKS: Final = -1
 _SIDES: Final = (_BIDS, _ASKS)
 _FIRST_OF_IMAGE: Final = 1
-_GRID_MAX: Final = 1 << 24
-"""Price steps between the lowest and the highest of the rows folded at once, up to which they are
-laid out on a grid; of its 64 MiB only the pages with levels on them are ever touched."""
+_PENDING_MAX: Final = 1 << 18
+"""Rows that wait to be folded: the more at once, the fewer of them matter; some 5 MB."""
 _WITHIN: Final = 0.01
 
 
@@ -80,10 +81,13 @@ class RecordedBook:
         self._sorted: dict[int, list[float] | None] = {_BIDS: None, _ASKS: None}
         self._takings: dict[int, dict[float, tuple[float, int]]] = {_BIDS: {}, _ASKS: {}}
         self._heard_ns = 0
+        self._pending: list[tuple[np.ndarray[Any, Any], ...]] = []
+        self._pending_rows = 0
 
     @property
     def state(self) -> RecordedState:
         """All that it remembers, in canonical order."""
+        self._settle()
         return RecordedState(
             sorted(self._levels[_BIDS].items()),
             sorted(self._levels[_ASKS].items()),
@@ -98,6 +102,8 @@ class RecordedBook:
 
     @state.setter
     def state(self, kept: RecordedState) -> None:
+        self._pending.clear()
+        self._pending_rows = 0
         self._levels = {_BIDS: dict(kept.bids), _ASKS: dict(kept.asks)}
         self._imaged = {_BIDS: kept.imaged[0], _ASKS: kept.imaged[1]}
         self._sorted = {_BIDS: None, _ASKS: None}
@@ -111,22 +117,38 @@ class RecordedBook:
     def fold(self, rows: Levels) -> None:
         """Take rows of this symbol in, in order; not none of them."""
         self._heard_ns = rows.ts_ns.item(-1)
-        for side in _SIDES:
-            own = np.flatnonzero(rows.side == side)
-            if len(own):
-                self._fold_side(side, rows, own)
+        # Copies: views would keep the whole block.
+        columns = (rows.side, rows.price, rows.size, rows.snapshot)
+        self._pending.append(tuple(column.copy() for column in columns))
+        self._pending_rows += len(rows)
+        if self._pending_rows >= _PENDING_MAX:
+            self._settle()
 
-    def _fold_side(self, side: int, rows: Levels, own: I64) -> None:
-        images = np.flatnonzero(rows.snapshot[own] == _FIRST_OF_IMAGE)
+    def _settle(self) -> None:
+        """Fold what waits: before anybody looks."""
+        if not self._pending:
+            return
+        side, price, size, snapshot = map(np.concatenate, zip(*self._pending, strict=True))
+        self._pending.clear()
+        self._pending_rows = 0
+        for each in _SIDES:
+            own = np.flatnonzero(side == each)
+            if len(own):
+                self._fold_side(each, price[own], size[own], snapshot[own])
+
+    def _fold_side(
+        self, side: int, price: F64, size: F64, snapshot: np.ndarray[Any, np.dtype[np.int8]]
+    ) -> None:
+        images = np.flatnonzero(snapshot == _FIRST_OF_IMAGE)
         if len(images):
-            own = own[images.item(-1) :]
+            price, size = price[images.item(-1) :], size[images.item(-1) :]
             self._levels[side].clear()
             self._imaged[side] = True
         elif not self._imaged[side]:
             return
         self._sorted[side] = None
-        own = own[last_of_each(rows.price[own], self._step)]
-        price, size, levels = rows.price[own], rows.size[own], self._levels[side]
+        rows, levels = last_of_each(price, self._step), self._levels[side]
+        price, size = price[rows], size[rows]
         there = size > 0.0
         levels.update(zip(price[there].tolist(), size[there].tolist(), strict=True))
         for gone in price[~there].tolist():
@@ -136,6 +158,7 @@ class RecordedBook:
 
     def flaw(self, ts_ns: int) -> str:
         """Why the book cannot be traded with now; empty where it can."""
+        self._settle()
         if not (self._imaged[_BIDS] and self._imaged[_ASKS]):
             return "no_image"
         if ts_ns - self._heard_ns > self._silent_ns:
@@ -182,13 +205,15 @@ class RecordedBook:
 
     def ahead(self, side: int, price: float) -> float:
         """Lots of others that rest at a price on our own side."""
+        self._settle()
         return float(self._whole(self._levels[side].get(price, 0.0)))
 
     def depth(self, ts_ns: int) -> float:
         """Quote per side within 1 % of its own mid that is there now, of the thinner side; 0 where
         the book cannot be traded with."""
+        flawed = self.flaw(ts_ns)
         bids, asks = self._prices(_BIDS), self._prices(_ASKS)
-        if self.flaw(ts_ns) or not bids or not asks:
+        if flawed or not bids or not asks:
             return 0.0
         mid = (bids[0] + asks[0]) * 0.5
         return min(self._near(side, mid, ts_ns) for side in _SIDES)
@@ -253,23 +278,3 @@ class RecordedBook:
 
     def _whole(self, size: float) -> int:
         return int(decimal(size) / self._lot)
-
-
-def last_of_each(prices: F64, step: float) -> I64:
-    """Shape (k,): the row of each price's last appearance, in any order.
-
-    Prices on a grid of ``step`` are laid out on it, which is linear; others are sorted.
-    """
-    places = np.rint(prices / step)
-    low, high = places.item(places.argmin()), places.item(places.argmax())
-    if high - low < _GRID_MAX:
-        cells, rows = (places - low).astype(np.int64), np.arange(len(prices), dtype=np.int32)
-        last = np.zeros(int(high - low) + 1, np.int32)
-        np.maximum.at(last, cells, rows)
-        successors = last[cells]
-        if (prices[successors] == prices).all():  # else two prices share a step
-            return np.flatnonzero(successors == rows)
-    order = prices.argsort(kind="stable")
-    ranked = prices[order]
-    ends: I64 = order[np.append(ranked[1:] != ranked[:-1], True)]
-    return ends

@@ -20,7 +20,8 @@ from engine.events import OrderFilled, OrderUnfilled
 from engine.policy import View
 from engine.ticks import Kind, Levels, Step
 from engine.units import SECOND_NS
-from engine.venue.recorded import RecordedBook, last_of_each
+from engine.venue.last_rows import last_of_each
+from engine.venue.recorded import RecordedBook
 from engine.venue.taking import Taken, Top
 from feeds.recording import open_recording
 from strategies import LeverageBand
