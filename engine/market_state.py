@@ -12,6 +12,7 @@ from engine.units import MINUTE_NS, NEVER_NS
 from engine.venue.book import BookSpec
 from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
+from engine.venue.rules import VenueRules
 
 __all__ = ["MarketSpec", "MarketState"]
 
@@ -28,6 +29,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     Attributes:
         symbol: index of the symbol in the input.
         mark_source: which price values positions: recorded mark, mid or last trade.
+        venue: its rules; without tiers there is no margin and no liquidation.
         insurance_atoms: what the venue's insurance fund begins with, quote atoms.
         stale_after_ns: silence of the mark source after which the market is stale.
         frozen_after_ns: repetition of one price after which it is.
@@ -39,6 +41,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     funding: FundingSpec = FundingSpec()
     signals: SignalSpec = SignalSpec()
     mark_source: MarkSource = "mid"
+    venue: VenueRules = VenueRules()
     insurance_atoms: int = 0
     stale_after_ns: int = MINUTE_NS
     frozen_after_ns: int = 10 * MINUTE_NS

@@ -35,6 +35,8 @@ _COMMANDS: Final = {
     "explain": ("running:explain", "Where the result of a run came from, in words."),
     "report": ("running:report", "Write report.html of a run again."),
     "policy list": ("policies:list_policies", "Built-in policies and installed plug-ins."),
+    "venue list": ("venues:list_venues", "Presets of venues, and how old their facts are."),
+    "venue show": ("venues:show_venue", "All rules of a preset, its sources and assumptions."),
     "data inspect": ("data:inspect", "What files hold and where they are poor."),
     "data import": ("data:import_data", "Write files as one Parquet recording."),
     "data sample": ("data:sample", "Write the synthetic sample as Parquet."),
@@ -57,6 +59,7 @@ _COMMANDS: Final = {
 }
 _GROUPS: Final = {
     "policy": "Leverage policies.",
+    "venue": "Rules of venues.",
     "data": "Market data.",
     "admin": "What the operator says to a running engine.",
     "topics": "Topics of Kafka.",

@@ -5,24 +5,31 @@ from __future__ import annotations
 
 from engine.config.assumptions import assumptions
 from engine.config.binding import spec_of
-from engine.config.complaints import SettingError
+from engine.config.complaints import SettingError, nearest
 from engine.config.lineup import standard_lineup
 from engine.config.loading import PROVENANCE, load_config, placed, resolved_toml
 from engine.config.settings import RunConfig, duration_ns
 from engine.config.sharding import share_of
 from engine.config.toml_text import write_toml
+from engine.config.venue_settings import PRESETS
+from engine.config.venues import facts_of, preset, venue_rules
 
 __all__ = [
+    "PRESETS",
     "PROVENANCE",
     "RunConfig",
     "SettingError",
     "assumptions",
     "duration_ns",
+    "facts_of",
     "load_config",
+    "nearest",
     "placed",
+    "preset",
     "resolved_toml",
     "share_of",
     "spec_of",
     "standard_lineup",
+    "venue_rules",
     "write_toml",
 ]

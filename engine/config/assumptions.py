@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from engine.config.lineup import LONG_BAND, SHORT_BAND, completed
-from engine.config.settings import MarketConfig, RunConfig
+from engine.config.settings import MarketConfig, RunConfig, VenueConfig
+from engine.config.venues import preset
 from engine.ticks import Kind
 from engine.venue.book import DEPTH_AT_1PCT
 from feeds.recording import SymbolInfo
 
-__all__ = ["assumptions"]
+__all__ = ["assumptions", "venue_assumptions"]
+
+DEFAULT_PRESET: Final = VenueConfig().preset
+"""Where no venue is named its margin decides nothing, and its contract is as it always was."""
 
 
 def assumptions(config: RunConfig, symbols: Sequence[SymbolInfo]) -> list[str]:
@@ -32,6 +37,8 @@ def _of_market(market: MarketConfig, info: SymbolInfo, bars: str) -> Iterator[st
     symbol = market.symbol
     yield from _of_funding(market, info)
     yield from _of_book(market, info)
+    if market.venue.preset != DEFAULT_PRESET:
+        yield from venue_assumptions(market)
     if info.contract == "spot":
         yield (
             f"perpetual_priced_from_spot: {symbol} is a spot market; products "
@@ -99,6 +106,13 @@ def _of_book(market: MarketConfig, info: SymbolInfo) -> Iterator[str]:
             f"half_spread: {symbol}: no best bid and ask are recorded; half the spread is assumed "
             f"{book.half_spread_bps:g} bps"
         )
+
+
+def venue_assumptions(market: MarketConfig) -> Iterator[str]:
+    """What no source says of the venue's rules, of a market that is completed."""
+    known = preset(market.venue.preset).assumptions(market.contract.base or "")
+    for name, sentence in known.items():
+        yield f"{name}: {market.symbol}: {market.venue.preset}: {sentence}"
 
 
 def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from engine.config.settings import (
     UserPolicyConfig,
     duration_ns,
 )
+from engine.config.venues import venue_rules
 from engine.engine import EngineSpec
 from engine.errors import PolicyError
 from engine.market import MarketSpec
@@ -109,11 +110,11 @@ def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
             kind=_filled(contract.kind),
             base=_filled(contract.base),
             quote=_filled(contract.quote),
-            price_step=contract.price_step,
+            price_step=_filled(contract.price_step),
             lot_size=_filled(contract.lot_size),
             contract_size=_filled(contract.contract_size),
-            taker_fee=contract.taker_fee,
-            maker_fee=contract.maker_fee,
+            taker_fee=_filled(contract.taker_fee),
+            maker_fee=_filled(contract.maker_fee),
         ),
         book=BookSpec(
             model=book.model,
@@ -133,6 +134,7 @@ def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
             stale_after=signals.stale_after,
         ),
         mark_source=market.mark,
+        venue=venue_rules(market.venue, contract),
         insurance_atoms=_atoms(market.venue.insurance_fund, _filled(contract.quote)),
         stale_after_ns=duration_ns(_filled(market.stale_after)),
         frozen_after_ns=duration_ns(_filled(market.frozen_after)),

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from engine.config.complaints import SettingError, nearest
 from engine.config.lineup import mark_sources
+from engine.config.margins import check_fits
 from engine.config.rates import funding_instants
 from engine.config.settings import (
     FundingConfig,
@@ -18,6 +19,7 @@ from engine.config.settings import (
     UserPolicyConfig,
     duration_ns,
 )
+from engine.config.venues import venue_rules
 from engine.errors import LevsimError
 from engine.ticks import Kind
 from engine.units import DAY_NS, MILLISECOND_NS, UNIT_STEPS, UNITS_MAX, asset_decimals
@@ -67,6 +69,7 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
     for number, product in enumerate(config.products):
         put_in = _check_money(config, ("products", number), product)
         _check_lots(config, ("products", number), product, put_in, known[product.symbol].decade)
+        check_fits(config, ("products", number), product, put_in)
     _check_output(config.output)
 
 
@@ -99,9 +102,13 @@ def _check_range(
 
 def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: SymbolInfo) -> None:
     contract = (*path, "contract")
+    _check_venue((*path, "venue"), market)
     _check_range(contract, market.contract, ("price_step",), -0.0)
     _check_range(contract, market.contract, ("lot_size", "contract_size"), LOT_MIN, LOT_MAX)
-    _check_range(contract, market.contract, ("taker_fee", "maker_fee"), 0.0, 1.0)
+    _check_range(contract, market.contract, ("taker_fee",), 0.0, 1.0)
+    taker, maker = market.contract.taker_fee or 0.0, market.contract.maker_fee or 0.0
+    rebate = "at most 1, and no rebate beyond the taker's fee"
+    _require(-taker <= maker <= 1.0, (*contract, "maker_fee"), rebate, maker)
     for name in ("base", "quote"):
         asset = getattr(market.contract, name)
         _require(bool(asset), (*contract, name), "the name of an asset", asset)
@@ -115,7 +122,6 @@ def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: Symbo
             (*path, "book", "model"),
             f'{market.symbol}: the data hold no L2 book; model can be "depth" or "flat"',
         )
-    _check_range((*path, "venue"), market.venue, ("insurance_fund",), 0.0, UNITS_MAX / UNIT_STEPS)
     _check_range((*path, "signals"), market.signals, ("vol_half_life", "trend_half_life"), -0.0)
     _check_range((*path, "signals"), market.signals, ("window", "stale_after"), 1)
     for name in ("stale_after", "frozen_after"):
@@ -136,6 +142,15 @@ def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: Symbo
             f"{market.symbol}: {names[market.mark]} {lack}; mark can be {', '.join(recorded)}",
         )
     _check_funding((*path, "funding"), market.funding, info)
+
+
+def _check_venue(path: tuple[str | int, ...], market: MarketConfig) -> None:
+    _check_range(path, market.venue, ("insurance_fund",), 0.0, UNITS_MAX / UNIT_STEPS)
+    _check_range(path, market.venue, ("volume",), 0.0)
+    try:
+        venue_rules(market.venue, market.contract)
+    except SettingError as error:
+        raise SettingError((*path, *error.path), f"{market.symbol}: {error.sentence}") from None
 
 
 def _longer(text: str | None, least_ns: int) -> bool:

@@ -21,8 +21,10 @@ from engine.config.settings import (
     RunConfig,
     SignalConfig,
     UserPolicyConfig,
+    VenueConfig,
     duration_text,
 )
+from engine.config.venues import facts_of
 from engine.errors import ConfigError, InputError
 from engine.ticks import Kind
 from engine.units import MINUTE_NS, SECOND_NS
@@ -31,7 +33,14 @@ from feeds.recording import SymbolInfo
 from strategies import LeverageBand, MarginFloor, TrendVol
 from strategies.user import BUILT_IN, built_in_name
 
-__all__ = ["completed", "mark_sources", "standard_lineup", "traded_symbols", "with_policy"]
+__all__ = [
+    "completed",
+    "listed_markets",
+    "mark_sources",
+    "standard_lineup",
+    "traded_symbols",
+    "with_policy",
+]
 
 LONG_BAND: Final = LeverageBand(target=3.0, low=2.25, high=4.125)
 SHORT_BAND: Final = LeverageBand(target=-3.0, low=1.5, high=5.25)
@@ -65,18 +74,26 @@ def completed(config: RunConfig, symbols: Sequence[SymbolInfo]) -> RunConfig:
     by_name = {info.symbol: info for info in symbols}
     products = config.products or _products(traded_symbols(symbols))
     products = tuple(_held(product) for product in products)
-    configured = {market.symbol for market in config.markets}
-    wanted = dict.fromkeys(product.symbol for product in products)
-    added = [MarketConfig(symbol=s) for s in wanted if s not in configured and s in by_name]
     markets = tuple(
         _market(market, by_name[market.symbol]) if market.symbol in by_name else market
-        for market in (*config.markets, *added)
+        for market in listed_markets(config, symbols)
     )
     output = config.output
     if output.nav_every is None:
-        known = [by_name[symbol].bar_ns or 0 for symbol in wanted if symbol in by_name]
+        wanted = {product.symbol for product in products}
+        known = [info.bar_ns or 0 for info in symbols if info.symbol in wanted]
         output = replace(output, nav_every=duration_text(max([SECOND_NS, *known])))
     return replace(config, markets=markets, products=products, output=output)
+
+
+def listed_markets(config: RunConfig, symbols: Sequence[SymbolInfo]) -> tuple[MarketConfig, ...]:
+    """The configured markets, and a bare one for each other symbol that a product stands on."""
+    names = [product.symbol for product in config.products]
+    wanted = names or [info.symbol for info in traded_symbols(symbols)]
+    configured = {market.symbol for market in config.markets}
+    in_data = {info.symbol for info in symbols}
+    added = [s for s in dict.fromkeys(wanted) if s not in configured and s in in_data]
+    return (*config.markets, *(MarketConfig(symbol=symbol) for symbol in added))
 
 
 def traded_symbols(symbols: Sequence[SymbolInfo]) -> list[SymbolInfo]:
@@ -145,7 +162,7 @@ def _held(product: ProductConfig) -> ProductConfig:
 
 def _market(market: MarketConfig, info: SymbolInfo) -> MarketConfig:
     bar_ns = info.bar_ns or 0
-    contract = _contract(market.contract, info)
+    contract = _contract(market.contract, market.venue, info)
     sources = mark_sources(info)
     return replace(
         market,
@@ -159,17 +176,30 @@ def _market(market: MarketConfig, info: SymbolInfo) -> MarketConfig:
     )
 
 
-def _contract(contract: ContractConfig, info: SymbolInfo) -> ContractConfig:
+def _contract(contract: ContractConfig, venue: VenueConfig, info: SymbolInfo) -> ContractConfig:
+    """What the preset says of the contract, and where it says nothing what the data say."""
     kind = contract.kind or ("inverse" if info.contract == "inverse" else "linear")
     inverse = kind == "inverse"
-    said = {
-        "lot_size": 1.0 if inverse else _lot_size(info.decade),
+    base = contract.base or info.base or info.symbol
+    facts = facts_of(venue, base, kind)
+    said: dict[str, Any] = {
+        "price_step": facts.price_step or _price_step(info.decade),
+        "lot_size": facts.lot_size or (1.0 if inverse else _lot_size(info.decade)),
         "contract_size": info.contract_size if inverse else 1.0,
-        "base": info.base or info.symbol,
+        "taker_fee": facts.taker_fee,
+        "maker_fee": facts.maker_fee,
+        "base": base,
         "quote": info.quote or "USD",
     }
     left_open = {name: each for name, each in said.items() if getattr(contract, name) is None}
     return replace(contract, kind=kind, **left_open)
+
+
+def _price_step(decade: float | None) -> float:
+    """A price step that nobody published: 0.1 from 1,000 quote on, less where prices are lower, so
+    that a price has at least five figures."""
+    exponent = int(f"{decade or 1e3:e}".partition("e")[2])
+    return float(f"1e{min(exponent - 4, -1)}")
 
 
 def _lot_size(decade: float | None) -> float:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.config import toml_text
 from engine.config.checks import check
 from engine.config.complaints import SettingError, complaint
-from engine.config.lineup import completed, with_policy
+from engine.config.lineup import completed, listed_markets, with_policy
 from engine.config.settings import RunConfig
 from engine.config.toml_text import dotted, lines_of, write_toml
 from engine.errors import ConfigError
@@ -29,6 +30,7 @@ _SYNTAX: Final = re.compile(
     r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)"
 )
 _POLICY: Final = "policy"
+_OF_CONTRACTS: Final = (("venue", "preset"), ("venue", "volume"))
 _OWNER: Final = 2
 """So many parts of a path name a product or a market; settings of one may contradict each other."""
 
@@ -63,7 +65,7 @@ def load_config(
         if path is not None:
             config = _located(config, Path(path).parent)
         if symbols:
-            config = completed(config, symbols)
+            config = completed(_with_venues(config, others, symbols), symbols)
         if policy is not None:
             config = _with_policy(config, policy, own)
         elif own:
@@ -181,6 +183,16 @@ def _with_sets(config: RunConfig, sets: Sequence[str]) -> RunConfig:
             )
         _assign(settings, path, _value(value.strip()), given)
     return _converted(settings)
+
+
+def _with_venues(
+    config: RunConfig, sets: Sequence[str], symbols: Sequence[SymbolInfo]
+) -> RunConfig:
+    """The presets that ``sets`` choose come first: what a contract leaves open is the preset's."""
+    chosen = [s for s in sets if _parts(s.partition("=")[0].strip())[-2:] in _OF_CONTRACTS]
+    if not chosen:
+        return config
+    return _with_sets(replace(config, markets=listed_markets(config, symbols)), chosen)
 
 
 def _parts(key: str) -> toml_text.Path:

@@ -6,11 +6,12 @@ the data say (``lineup.completed`` fills it in).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from engine.units import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS
+from engine.config.durations import DURATION_PATTERN, Duration, duration_ns, duration_text
+from engine.config.venue_settings import VenueConfig
 from engine.venue.depth import BETA_FAR, BETA_NEAR
 from engine.venue.queue import QueueSpec
 from engine.venue.taking import TimeInForce
@@ -41,33 +42,6 @@ __all__ = [
     "duration_text",
 ]
 
-_UNITS_NS: Final = {
-    "d": DAY_NS,
-    "h": HOUR_NS,
-    "m": MINUTE_NS,
-    "s": SECOND_NS,
-    "ms": MILLISECOND_NS,
-    "us": 1_000,
-    "ns": 1,
-}
-DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h|d)$"
-Duration = Annotated[str, Meta(pattern=DURATION_PATTERN)]
-
-
-def duration_ns(text: str) -> int:
-    """A duration in ns: ``duration_ns("1.5h") == 5_400_000_000_000``."""
-    number = text.rstrip("nusmhd")
-    unit_ns = _UNITS_NS[text[len(number) :]]
-    return round(float(number) * unit_ns) if "." in number else int(number) * unit_ns
-
-
-def duration_text(ns: int) -> str:
-    """A duration in its largest whole unit: ``duration_text(90_000_000_000) == "90s"``."""
-    for unit, unit_ns in _UNITS_NS.items():
-        if ns and ns % unit_ns == 0:
-            return f"{ns // unit_ns}{unit}"
-    return "0s"
-
 
 class _Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all settings: unknown keys are errors."""
@@ -76,15 +50,16 @@ class _Setting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ContractConfig(_Setting, frozen=True, kw_only=True):
     """What the venue publishes about the contract.
 
-    ``lot_size`` is in base where linear, in contracts where inverse; fees are shares of notional.
+    ``lot_size`` is in base where linear, in contracts where inverse; fees are shares of notional, a
+    negative ``maker_fee`` is a rebate. What is left open is the preset's.
     """
 
     kind: Literal["linear", "inverse"] | None = None
-    price_step: float = 0.1
+    price_step: float | None = None
     lot_size: float | None = None
     contract_size: float | None = None
-    taker_fee: float = 0.0004
-    maker_fee: float = 0.0002
+    taker_fee: float | None = None
+    maker_fee: float | None = None
     base: str | None = None
     quote: str | None = None
 
@@ -103,16 +78,6 @@ class BookConfig(_Setting, frozen=True, kw_only=True):
     beta_near: float = BETA_NEAR
     beta_far: float = BETA_FAR
     queue: QueueSpec = QueueSpec()
-
-
-class VenueConfig(_Setting, frozen=True, kw_only=True):
-    """The venue's rules; one preset is known.
-
-    ``insurance_fund``, in quote, pays first for a product whose last fill left less than nothing.
-    """
-
-    preset: Literal["binance"] = "binance"
-    insurance_fund: float = 0.0
 
 
 class FundingConfig(_Setting, frozen=True, kw_only=True):

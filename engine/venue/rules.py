@@ -195,9 +195,10 @@ class AdlRules(Rules, frozen=True, kw_only=True):
 
 
 class VenueRules(Rules, frozen=True, kw_only=True):
-    """All of one venue, for one contract."""
+    """All of one venue, for one contract; ``fees`` ascend by volume."""
 
     name: str = "none"
+    fees: tuple[FeeTier, ...] = ()
     orders: OrderRules = OrderRules()
     margin: MarginRules = MarginRules()
     liquidation: LiquidationRules = LiquidationRules()

@@ -212,6 +212,24 @@ def test_policy_list(typed: Any) -> None:
     assert names == ["leverage_band", "schedule", "margin_floor", "trend_vol"]
 
 
+def test_venue_list_and_show(typed: Any) -> None:
+    """Presets are listed with the age of their facts, and shown with sources and assumptions."""
+    assert "gate: Gate USDT perpetuals, as of 2026-08-09" in typed("venue", "list").out
+    names = [venue["name"] for venue in typed("venue", "list", "--json").json["venues"]]
+    assert names == ["binance", "bybit", "gate", "bitmex", "hyperliquid", "dydx"]
+    shown = typed("venue", "show", "gate").out
+    assert "    to 1,000,000: 150.01x, maintenance 0.35 %, less 250" in shown
+    assert "    venue_fund: the fund pays until it is empty" in shown
+    rules = typed("venue", "show", "hyperliquid", "--symbol", "ETHUSDT", "--json").json
+    assert rules["orders"]["price_decimals"] == 2
+    assert [tier["cap"] for tier in rules["margin"]["tiers"]] == [100_000_000.0, None]
+    coin = typed("venue", "show", "bitmex", "--symbol", "XBTUSD", "--json").json
+    assert (coin["contract"]["kind"], coin["contract"]["lot_size"]) == ("inverse", 100.0)
+    wrong = typed("venue", "show", "gat")
+    assert wrong.code == 3
+    assert 'there is no venue "gat"; did you mean "gate"?' in wrong.err
+
+
 # Errors -------------------------------------------------------------------------------
 
 

@@ -162,6 +162,7 @@ def test_open_interest_raises_the_initial_margin_alone() -> None:
     assert asked == [50, 50, 525, 1_000, 1_000]
     assert table.maintenance(1_000) == 20
     assert table.initial(1_000, 2.0, open_interest=110) == 500
+    assert two(open_interest=(0.0, 10.0)).initial(1_000) == 50
 
 
 D4 = next(group["vectors"] for group in VECTORS["groups"] if group["id"] == "D4")
@@ -206,6 +207,7 @@ def test_maintenance_of_a_rounded_initial_margin_rounds_twice() -> None:
         ({"cap": 1_000.0}, "tier 2: cap 1000 is not above 1000, that of the tier below"),
         ({"cap": 900.0}, "tier 2: cap 900 is not above 1000"),
         ({"cap": math.nan}, "tier 2: cap must be > 0, was nan"),
+        ({"cap": 0.0}, "tier 2: cap must be > 0, was 0"),
         ({"cap": -5.0}, "tier 2: cap must be > 0, was -5"),
         ({"rate": 0.01}, "tier 2: rate 0.01 is below 0.02, that of the tier below"),
         ({"rate": 0.0}, "tier 2: rate must be > 0 and at most 1, was 0"),
@@ -240,7 +242,7 @@ def test_the_edges_of_what_may_be_are_taken() -> None:
     """A rate of 1 at leverage 1, equal rates and equal leverages, a rate that is the whole initial
     margin."""
     tiers = (
-        Tier(cap=1.0, max_leverage=1.0, rate=1.0),
+        Tier(cap=1.0, max_leverage=1.0, rate=1.0, initial_rate=1.0),
         Tier(cap=2.0, max_leverage=1.0, rate=1.0),
     )
     assert tier_fault(tiers) is None

@@ -1,0 +1,80 @@
+"""Whether the venue lets a product be as large as it may become within its band."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from engine.config.complaints import SettingError
+from engine.config.settings import ProductConfig, RunConfig, UserPolicyConfig
+from engine.config.venues import venue_rules
+from engine.units import asset_decimals
+from engine.venue.tiers import TierTable
+
+__all__ = ["check_fits", "far_edges"]
+
+
+def check_fits(
+    config: RunConfig, path: tuple[str | int, ...], product: ProductConfig, put_in: float
+) -> None:
+    """Look whether the hedge fits the venue's tiers at the far edges of the product's bands.
+
+    A 3x short with a band to 5.25 is 3.36 times its first NAV large when its leverage is 5.25: that
+    notional needs a tier which allows 5.25x. Tiers in coin are looked at by each order: what a coin
+    is worth the configuration does not know. So are policies that have no band.
+
+    Args:
+        config: completed.
+        path: of the product.
+        product: of ``config``.
+        put_in: its assets at the start, quote.
+
+    Raises:
+        SettingError: with the largest assets that fit.
+    """
+    (market,) = (each for each in config.markets if each.symbol == product.symbol)
+    contract = market.contract
+    rules = venue_rules(market.venue, contract)
+    inverse = contract.kind == "inverse"
+    if product.kind == "spot" or (inverse and rules.margin.caps_in == "settlement"):
+        return
+    atoms: int = 10 ** asset_decimals(contract.quote or "")
+    table = TierTable(rules.margin, asset_decimals(contract.quote or ""))
+    for place, share, leverage in far_edges(product, inverse=inverse):
+        most = table.largest_notional(leverage)
+        if most is not None and put_in * share * atoms > most:
+            raise SettingError(
+                (*path, *place),
+                f"{product.id}: {put_in:,.0f} {contract.quote} become a position of "
+                f"{put_in * share:,.0f} at {leverage:.4g}x, and {rules.name} allows that leverage "
+                f"up to {most / atoms:,.0f}; at most {math.floor(most / atoms / share):,} "
+                f"{contract.quote} fit",
+            )
+
+
+def far_edges(
+    product: ProductConfig, *, inverse: bool
+) -> Iterator[tuple[tuple[str | int, ...], float, float]]:
+    """For each edge of each policy: its setting, the hedge's notional as a share of the NAV with
+    which the target was met, and the hedge's leverage there.
+
+    From target ``T`` the leverage is ``L`` when the price is ``r`` times what it was: ``r = L (1 -
+    T) / (T (1 - L))``, both signed; the notional is then ``|T| r``. A product of 1x never comes to
+    another leverage. An inverse hedge keeps its face, ``|T - 1|``, beside coins that are 1x.
+    """
+    for number, policy in enumerate(product.policies):
+        side = getattr(policy, "direction", 1)
+        target = float(getattr(policy, "target", side * getattr(policy, "high", 0.0)))
+        if isinstance(policy, UserPolicyConfig) or target in (0.0, 1.0):
+            continue
+        banded = hasattr(policy, "target") and hasattr(policy, "high")
+        names = ("low", "high") if banded else ("target" if hasattr(policy, "target") else "high",)
+        for name in names:
+            edge = abs(float(getattr(policy, name))) * (1.0 if target > 0.0 else -1.0)
+            if edge in (0.0, 1.0) or (1.0 - target) / (1.0 - edge) <= 0.0:
+                continue
+            ratio = edge * (1.0 - target) / (target * (1.0 - edge))
+            share, leverage = abs(target) * ratio, abs(edge)
+            if inverse:
+                share, leverage = abs(target - 1.0), abs(edge - 1.0)
+            yield ("policies", number, name), share, leverage

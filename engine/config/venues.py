@@ -1,0 +1,172 @@
+"""The presets: what six venues publish, and what a configuration makes of it."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from engine.config.complaints import SettingError
+from engine.config.settings import ContractConfig
+from engine.config.venue_settings import (
+    ContractFacts,
+    VenueConfig,
+    VenueLayer,
+    laid_over,
+    rules_of,
+)
+from engine.errors import ConfigError
+from engine.units import asset_decimals
+from engine.venue.rules import VenueRules
+from engine.venue.tiers import TierTable, tier_fault
+
+__all__ = ["Preset", "facts_of", "preset", "venue_rules"]
+
+_FOLDER: Final = Path(__file__).parent / "venues"
+_SIGNED: Final = {"maker", "interest"}
+_SHARES: Final = {
+    *("portion", "drawdown", "fee", "backstop_below", "band_down", "market_deviation"),
+    *("taker", "tails", "mark_beyond"),
+}
+"""Fields of the rules that are shares of a whole, at most 1."""
+
+
+class PresetLayer(VenueLayer, frozen=True, kw_only=True):
+    """What a preset states for one asset, or for all."""
+
+    contract: ContractFacts | None = None
+    assumed: dict[str, str] | None = None
+
+
+class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One file: facts with their sources, and which of them are assumed.
+
+    Attributes:
+        as_of: of what date.
+        assumed: a sentence for each thing that no source says, by name.
+        elsewhere: the same, of base assets without tiers of their own.
+        default: for every base asset; ``assets`` lie over it.
+    """
+
+    title: str
+    as_of: str
+    sources: tuple[str, ...]
+    default: PresetLayer
+    assumed: dict[str, str] = {}
+    elsewhere: dict[str, str] = {}
+    assets: dict[str, PresetLayer] = {}
+
+    def layer(self, base: str) -> PresetLayer:
+        """What is stated for a base asset."""
+        layer = laid_over(self.assets.get(base), self.default)
+        assert layer is not None
+        return layer
+
+    def assumptions(self, base: str) -> dict[str, str]:
+        """What of a base asset's rules is assumed: a sentence by name."""
+        own = self.assets.get(base)
+        general = self.elsewhere if own is None or own.tiers is None else {}
+        special = own.assumed if own is not None else None
+        return {**self.assumed, **general, **(special or {})}
+
+
+@cache
+def preset(name: str) -> Preset:
+    """The preset of that name, as its file says it."""
+    text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    return msgspec.convert(tomllib.loads(text), Preset)
+
+
+def facts_of(venue: VenueConfig, base: str, kind: str) -> ContractFacts:
+    """What the preset says about a contract of a kind.
+
+    Its fees are those of the stated volume, else the contract's own, else those of no volume.
+    """
+    layer = preset(venue.preset).layer(base)
+    facts = layer.contract or ContractFacts()
+    known = (
+        facts
+        if facts.kind == kind
+        else ContractFacts(taker_fee=facts.taker_fee, maker_fee=facts.maker_fee)
+    )
+    stated = known.taker_fee is not None and venue.volume is None and venue.fees is None
+    fees = (venue.fees or layer.fees or ()) if not stated else ()
+    reached = [tier for tier in fees if tier.volume <= (venue.volume or 0.0)]
+    if not reached:
+        return known
+    return msgspec.structs.replace(known, taker_fee=reached[-1].taker, maker_fee=reached[-1].maker)
+
+
+def venue_rules(venue: VenueConfig, contract: ContractConfig) -> VenueRules:
+    """The rules of a market, with everything in them looked at.
+
+    Args:
+        venue: the configuration.
+        contract: completed.
+
+    Raises:
+        SettingError: with a path inside the venue's settings.
+    """
+    layer = laid_over(venue, preset(venue.preset).layer(contract.base or ""))
+    assert layer is not None
+    rules = rules_of(layer, venue.preset, venue.insurance_fund)
+    fault = tier_fault(rules.margin.tiers)
+    if fault is not None:
+        number, field, what = fault
+        raise SettingError(("tiers", number, field), f"tier {number + 1}: {what}")
+    for path, value in _floats(msgspec.to_builtins(rules), ()):
+        _check(path, value)
+    _check_fees(rules)
+    try:
+        TierTable(rules.margin, asset_decimals(contract.quote or ""))
+    except ConfigError as error:
+        raise SettingError(("margin", "open_interest"), str(error)) from None
+    return rules
+
+
+def _floats(
+    value: Any, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], float]]:
+    """Every number in plain data, with its place."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _floats(each, (*path, key))
+    elif isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from _floats(each, (*path, number))
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield path, float(value)
+
+
+def _check(path: tuple[str | int, ...], value: float) -> None:
+    name = next(str(part) for part in reversed(path) if isinstance(part, str))
+    if name in ("cap", "balance"):
+        return
+    if not math.isfinite(value):
+        raise SettingError(path, f"{name} must be finite, was {value}")
+    if value < 0.0 and name not in _SIGNED:
+        raise SettingError(path, f"{name} must be >= 0, was {value:g}")
+    if abs(value) > 1.0 and (name in _SHARES or name in _SIGNED):
+        raise SettingError(path, f"{name} must be a share of at most 1, was {value:g}")
+
+
+def _check_fees(rules: VenueRules) -> None:
+    """A venue that pays the maker more than it takes from the taker pays for every trade."""
+    if rules.fees and rules.fees[0].volume != 0.0:
+        first = rules.fees[0].volume
+        raise SettingError(("fees", 0, "volume"), f"fees begin at a volume of 0, was {first:g}")
+    volume = -1.0
+    for number, tier in enumerate(rules.fees):
+        path = ("fees", number)
+        if tier.volume <= volume:
+            raise SettingError(path, f"fee tiers must ascend by volume, {tier.volume:g} does not")
+        if tier.maker + tier.taker < 0.0:
+            rebate = f"the maker's rebate {-tier.maker:g}"
+            raise SettingError(path, f"{rebate} must not exceed the taker's fee {tier.taker:g}")
+        volume = tier.volume
