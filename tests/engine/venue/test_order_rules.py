@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.units import Rounding
@@ -167,6 +167,7 @@ def test_small_prices_keep_their_figures() -> None:
     assert bounds(significant_figures=5).rounded(0.5123456, UP) == 0.51235
 
 
+@settings(deadline=None)
 @given(st.floats(1e-4, 1e7), st.sampled_from([UP, DOWN]))
 def test_what_is_rounded_is_a_price(price: float, rounding: Rounding) -> None:
     """On every grid, and not farther than a step in the direction asked for."""
@@ -205,6 +206,12 @@ def test_published_prices_and_sizes_are_judged_as_published(vector: dict[str, An
 def test_prices_beside_the_published_ones(price: str, size_decimals: int, fits: bool) -> None:
     """Each rule alone: figures, decimals, and whole numbers free of both."""
     assert price_fits(price, size_decimals) is fits
+
+
+def test_without_size_decimals_a_price_has_six() -> None:
+    """Whole sizes: 0.001234 is a price, and 0.0012345 none."""
+    assert price_fits("0.001234")
+    assert not price_fits("0.0012345")
 
 
 def test_a_price_is_the_decimal_that_was_written() -> None:

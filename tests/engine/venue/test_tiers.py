@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import ConfigError
@@ -266,6 +266,7 @@ def test_open_interest_wants_an_interval(caps: tuple[float, float]) -> None:
         two(open_interest=caps)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 3_000_000_000 * USDT), st.integers(1, 10**15))
 def test_maintenance_never_falls_with_size_and_never_exceeds_the_initial_margin(
     notional: int, more: int
