@@ -146,6 +146,27 @@ def test_a_bid_before_the_best_is_alone() -> None:
     assert told(said)[2:] == [("filled", 1.0, 5, 100.0)]
 
 
+def test_a_bid_at_the_best_is_behind_somebody() -> None:
+    """At the best bid there is somebody before us, and nobody knows how many."""
+    said = waiting([quote(0.0, 99.0, 101.0), mark(0.0), mark(1.0)], model="depth")
+    assert said.named("order_rested")[0].ahead_lots is None
+
+
+def test_rows_of_other_symbols_are_none_of_ours() -> None:
+    """Trades of two symbols in turn: those of the other one fill nothing, the last row of all is
+    ours and does. Catches rows of a mixed column that are taken for all, or cut short."""
+    contract = a_contract(lot_size=0.1, price_step=1.0)
+    flat = BookSpec(model="flat")
+    markets = [a_market(0, contract=contract, book=flat), a_market(1, book=flat)]
+    terms = {"seed_atoms": 100 * 10**6, "order": "limit", "limit_bps": 100.0}
+    spec = a_spec((a_product(**terms), (IDLE,)), markets=markets)
+    other = [a_row(Kind.TRADE, at(n), 98.0, 1.0, -1, -1, symbol=1) for n in (1, 2)]
+    rows = [quote(0.0, 99.0, 101.0), mark(0.0), other[0], trade(1.0, 100.0, 1.0, -1), other[1],
+            trade(3.0, 98.0, 1.0, -1)]  # fmt: skip
+    (fill,) = run(spec, a_tape(rows)).named("order_filled")
+    assert (fill.lots, fill.ts_ns) == (30, at(3.0))
+
+
 def test_what_is_not_filled_in_time_goes_on_at_market() -> None:
     """Five of 30 lots were filled when ten seconds are up, 11 s with the latency of one; the other
     25 leave the queue, and are on the book at 12 s: 10 at 101 and 15 at 102. A trade at 11 s and

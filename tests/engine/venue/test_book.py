@@ -72,6 +72,8 @@ def test_what_a_limited_order_took_is_missing() -> None:
     limit = 100.5
     assert book.offer(1, 400, 0.4 * A, limit, TOP) == book.take_limited(1, 400, 0.4 * A, limit, TOP)
     assert book.take_limited(1, 1_000, A, limit, TOP).lots == 228
+    assert book.state.taken_ask == pytest.approx(0.628 * A)
+    assert book.offer(1, 1_000, A, limit, TOP).lots == 0
     book = a_book()
     book.take_limited(1, 400, 0.4 * A, limit, TOP)
     assert book.offer(1, 1_000, A, limit, Top(100.0, 0.0, 180 * SECOND_NS)).lots == 428
