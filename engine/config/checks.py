@@ -30,9 +30,6 @@ __all__ = ["check"]
 LOT_MIN: Final = 1e-12
 LOT_MAX: Final = 1e12
 _LIMIT_BPS_MAX: Final = 5_000.0
-_BETA_MIN: Final = 0.1
-_BETA_MAX: Final = 10.0
-_EXPONENT_MAX: Final = 100.0
 LEVERAGE_MAX: Final = 1_000.0
 WAIT_MS_MAX: Final = 366 * 86_400_000.0
 DURATION_NS_MAX: Final = 3_660 * DAY_NS
@@ -114,9 +111,8 @@ def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: Symbo
         _require(bool(asset), (*contract, name), "the name of an asset", asset)
     _check_range((*path, "book"), market.book, ("half_life_s", "depth_at_1pct"), -0.0)
     _check_range((*path, "book"), market.book, ("half_spread_bps",), 0.0, 10_000.0)
-    _check_range((*path, "book"), market.book, ("beta_near", "beta_far"), _BETA_MIN, _BETA_MAX)
-    queue = market.book.queue
-    _check_range((*path, "book", "queue"), queue, ("exponent",), _BETA_MIN, _EXPONENT_MAX)
+    _check_range((*path, "book"), market.book, ("beta_near", "beta_far"), 0.1, 10.0)
+    _check_range((*path, "book", "queue"), market.book.queue, ("exponent",), 0.1, 100.0)
     if market.book.model == "recorded" and Kind.LEVEL not in info.kinds:
         raise SettingError(
             (*path, "book", "model"),
