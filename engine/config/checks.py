@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from engine.config.complaints import SettingError, nearest
 from engine.config.lineup import mark_sources
-from engine.config.margins import check_fits
+from engine.config.margins import check_fits, check_rules
 from engine.config.rates import funding_instants
 from engine.config.settings import (
     FundingConfig,
@@ -19,7 +19,6 @@ from engine.config.settings import (
     UserPolicyConfig,
     duration_ns,
 )
-from engine.config.venues import venue_rules
 from engine.errors import LevsimError
 from engine.ticks import Kind
 from engine.units import DAY_NS, MILLISECOND_NS, UNIT_STEPS, UNITS_MAX, asset_decimals
@@ -99,7 +98,10 @@ def _check_range(
 
 def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: SymbolInfo) -> None:
     contract = (*path, "contract")
-    _check_venue((*path, "venue"), market)
+    venue = (*path, "venue")
+    _check_range(venue, market.venue, ("insurance_fund",), 0.0, UNITS_MAX / UNIT_STEPS)
+    _check_range(venue, market.venue, ("volume",), 0.0)
+    check_rules(venue, market)
     _check_range(contract, market.contract, ("price_step",), -0.0)
     _check_range(contract, market.contract, ("lot_size", "contract_size"), LOT_MIN, LOT_MAX)
     _check_range(contract, market.contract, ("taker_fee",), 0.0, 1.0)
@@ -138,15 +140,6 @@ def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: Symbo
             f"{market.symbol}: {names[market.mark]} {lack}; mark can be {', '.join(recorded)}",
         )
     _check_funding((*path, "funding"), market.funding, info)
-
-
-def _check_venue(path: tuple[str | int, ...], market: MarketConfig) -> None:
-    _check_range(path, market.venue, ("insurance_fund",), 0.0, UNITS_MAX / UNIT_STEPS)
-    _check_range(path, market.venue, ("volume",), 0.0)
-    try:
-        venue_rules(market.venue, market.contract)
-    except SettingError as error:
-        raise SettingError((*path, *error.path), f"{market.symbol}: {error.sentence}") from None
 
 
 def _longer(text: str | None, least_ns: int) -> bool:

@@ -1,4 +1,4 @@
-"""Whether the venue lets a product be as large as it may become within its band."""
+"""Whether a market's rules can be, and whether they let a product be as large as its band does."""
 
 from __future__ import annotations
 
@@ -6,12 +6,24 @@ import math
 from collections.abc import Iterator
 
 from engine.config.complaints import SettingError
-from engine.config.settings import ProductConfig, RunConfig, UserPolicyConfig
+from engine.config.settings import MarketConfig, ProductConfig, RunConfig, UserPolicyConfig
 from engine.config.venues import venue_rules
 from engine.units import asset_decimals
 from engine.venue.tiers import TierTable
 
-__all__ = ["check_fits", "far_edges"]
+__all__ = ["check_fits", "check_rules", "far_edges"]
+
+
+def check_rules(path: tuple[str | int, ...], market: MarketConfig) -> None:
+    """Look at every rule of a market's venue.
+
+    Raises:
+        SettingError: with the place of the rule below ``path``, that of the venue.
+    """
+    try:
+        venue_rules(market.venue, market.contract)
+    except SettingError as error:
+        raise SettingError((*path, *error.path), f"{market.symbol}: {error.sentence}") from None
 
 
 def check_fits(
@@ -19,9 +31,10 @@ def check_fits(
 ) -> None:
     """Look whether the hedge fits the venue's tiers at the far edges of the product's bands.
 
-    A 3x short with a band to 5.25 is 3.36 times its first NAV large when its leverage is 5.25: that
-    notional needs a tier which allows 5.25x. Tiers in coin are looked at by each order: what a coin
-    is worth the configuration does not know. So are policies that have no band.
+    A 3x short with a band to 5.25 is 3.36 times its first NAV large at that edge: so large a
+    position needs a tier which allows 3x, with which the product trades. (That it stands at 5.25x
+    there no venue forbids: its leverage bounds what is opened, and the order there reduces.) Tiers
+    in coin are left to each order: what a coin is worth the configuration does not know.
 
     Args:
         config: completed.
@@ -56,7 +69,7 @@ def far_edges(
     product: ProductConfig, *, inverse: bool
 ) -> Iterator[tuple[tuple[str | int, ...], float, float]]:
     """For each edge of each policy: its setting, the hedge's notional as a share of the NAV with
-    which the target was met, and the hedge's leverage there.
+    which the target was met, and the leverage that it needs: its own there, at most the target's.
 
     From target ``T`` the leverage is ``L`` when the price is ``r`` times what it was: ``r = L (1 -
     T) / (T (1 - L))``, both signed; the notional is then ``|T| r``. A product of 1x never comes to
@@ -74,7 +87,6 @@ def far_edges(
             if edge in (0.0, 1.0) or (1.0 - target) / (1.0 - edge) <= 0.0:
                 continue
             ratio = edge * (1.0 - target) / (target * (1.0 - edge))
-            share, leverage = abs(target) * ratio, abs(edge)
-            if inverse:
-                share, leverage = abs(target - 1.0), abs(edge - 1.0)
-            yield ("policies", number, name), share, leverage
+            coin = 1.0 if inverse else 0.0
+            share = abs(target - coin) * (1.0 if inverse else ratio)
+            yield ("policies", number, name), share, min(abs(edge - coin), abs(target - coin))

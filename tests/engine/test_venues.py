@@ -377,7 +377,8 @@ def a_product(*policies: Any, **fields: Any) -> ProductConfig:
 
 def test_the_far_edges_of_a_band() -> None:
     """3L in [2.25, 4.125] is 3.6 and 2.64 times its first NAV large there; 3S in [1.5, 5.25] 2.4
-    and 3.36 times: +-20 % and +-12 %."""
+    and 3.36 times: +-20 % and +-12 %. At the lower edge its leverage is less, at the upper one it
+    is brought back to 3."""
     for target, low, high, shares in (
         (3.0, 2.25, 4.125, (3.6, 2.64)),
         (-3.0, 1.5, 5.25, (2.4, 3.36)),
@@ -386,7 +387,7 @@ def test_the_far_edges_of_a_band() -> None:
         edges = list(far_edges(product, inverse=False))
         assert [(place[-1], leverage) for place, _, leverage in edges] == [
             ("low", low),
-            ("high", high),
+            ("high", 3.0),
         ]
         assert [share for _, share, _ in edges] == pytest.approx(shares)
 
@@ -395,9 +396,9 @@ def test_an_inverse_hedge_keeps_its_face() -> None:
     """3L owes 2 a coin whatever the price, 3S 4; beside coins of 1x the rest of the leverage is
     the hedge's."""
     product = a_product(LeverageBand(target=3.0, low=2.25, high=4.125))
-    assert [edge[1:] for edge in far_edges(product, inverse=True)] == [(2.0, 1.25), (2.0, 3.125)]
+    assert [edge[1:] for edge in far_edges(product, inverse=True)] == [(2.0, 1.25), (2.0, 2.0)]
     product = a_product(LeverageBand(target=-3.0, low=1.5, high=5.25))
-    assert [edge[1:] for edge in far_edges(product, inverse=True)] == [(4.0, 2.5), (4.0, 6.25)]
+    assert [edge[1:] for edge in far_edges(product, inverse=True)] == [(4.0, 2.5), (4.0, 4.0)]
 
 
 def test_policies_without_a_band_are_as_large_as_their_leverage() -> None:
@@ -417,32 +418,34 @@ def test_policies_without_a_band_are_as_large_as_their_leverage() -> None:
 
 
 def test_a_product_too_large_for_its_tiers_is_refused_with_what_fits(tmp_path: Path) -> None:
-    """3S at Binance: 5.25x is allowed up to 230 million, 3.36 times its NAV: 68,452,380 fit."""
+    """3S at Binance: 3x is allowed up to 800 million, 3.36 times its NAV: 238,095,238 fit."""
     band = '{ type = "leverage_band", target = -3.0, low = 1.5, high = 5.25 }'
     text = '[[products]]\nid = "S"\nsymbol = "BTCUSDT"\nseed_capital = {}\npolicies = [{}]\n'
     path = tmp_path / "c.toml"
-    path.write_text(text.format("68_452_380.0", band))
+    path.write_text(text.format("238_095_238.0", band))
     load_config(path, symbols=DATA)
-    path.write_text(text.format("68_452_381.0", band))
+    path.write_text(text.format("238_095_239.0", band))
     with pytest.raises(ConfigError) as caught:
         load_config(path, symbols=DATA)
     told = str(caught.value).replace(f"{tmp_path}/", "")
     assert told == (
-        "c.toml:5: S: 68,452,381 USDT become a position of 230,000,000 at 5.25x, and binance "
-        "allows that leverage up to 230,000,000; at most 68,452,380 USDT fit"
+        "c.toml:5: S: 238,095,239 USDT become a position of 800,000,003 at 3x, and binance "
+        "allows that leverage up to 800,000,000; at most 238,095,238 USDT fit"
     )
-    path.write_text(text.format("1000.0", band) + '[[users]]\nid="a"\nholdings={ S=7e7 }\n')
-    with pytest.raises(ConfigError, match="at most 68,452,380 USDT fit"):
+    path.write_text(text.format("1000.0", band) + '[[users]]\nid="a"\nholdings={ S=2.4e8 }\n')
+    with pytest.raises(ConfigError, match="at most 238,095,238 USDT fit"):
         load_config(path, symbols=DATA)
 
 
 def test_without_a_last_cap_any_size_fits_a_leverage_that_is_allowed(tmp_path: Path) -> None:
-    """Hyperliquid's 5x for other coins has no cap, and 5.25x fits up to 20 million."""
+    """Hyperliquid's 5x for other coins has no cap; 5.5x, where 6x is 6.11 times its NAV, has one."""
     symbols = (a_symbol("PEPEUSDT", base="PEPE", decade=1.0),)
-    seeds = [f"products.{n}.seed_capital=1e9" for n in (0, 2, 3)]
+    seeds = [f"products.{n}.seed_capital=1e9" for n in (0, 1, 2, 3)]
     loaded(tmp_path, 'preset = "hyperliquid"', *seeds, symbols=symbols)
-    with pytest.raises(ConfigError, match=r"PEPE3S: .* at most 5,952,380 USDT fit"):
-        loaded(tmp_path, 'preset = "hyperliquid"', "products.1.seed_capital=1e7", symbols=symbols)
+    band = ["products.0.policies.0.target=6.0", "products.0.policies.0.high=7.0"]
+    seeds = ["products.0.seed_capital=1e7", "products.0.policies.0.low=5.5"]
+    with pytest.raises(ConfigError, match=r"PEPE3L: .* at most 3,272,727 USDT fit"):
+        loaded(tmp_path, 'preset = "hyperliquid"', *seeds, *band, symbols=symbols)
 
 
 def test_tiers_in_coin_are_left_to_the_orders(tmp_path: Path) -> None:
