@@ -438,7 +438,7 @@ def test_a_product_too_large_for_its_tiers_is_refused_with_what_fits(tmp_path: P
 
 
 def test_without_a_last_cap_any_size_fits_a_leverage_that_is_allowed(tmp_path: Path) -> None:
-    """Hyperliquid's 5x for other coins has no cap; 5.5x, where 6x is 6.11 times its NAV, has one."""
+    """Hyperliquid has no cap on 5x for other coins; on 5.5x, where 6x is 6.11 NAVs, it has."""
     symbols = (a_symbol("PEPEUSDT", base="PEPE", decade=1.0),)
     seeds = [f"products.{n}.seed_capital=1e9" for n in (0, 1, 2, 3)]
     loaded(tmp_path, 'preset = "hyperliquid"', *seeds, symbols=symbols)
