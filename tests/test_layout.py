@@ -80,7 +80,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.provenance", "engine.bar_orders", "engine.valuing"),
     ("engine.api",),
     ("engine.conform_book",),
-    ("engine.verify", "engine.conform", "engine.sweep"),
+    ("engine.verify", "engine.conform", "engine.sweep", "engine.adl_waves"),
     ("engine.cli.",),
     ("engine.__main__",),
 )

@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "policy list": ("policies:list_policies", "Built-in policies and installed plug-ins."),
     "venue list": ("venues:list_venues", "Presets of venues, and how old their facts are."),
     "venue show": ("venues:show_venue", "All rules of a preset, its sources and assumptions."),
+    "venue adl-waves": ("waves:adl_waves", "The ADL waves of 10 October 2025, by our rules."),
     "data inspect": ("data:inspect", "What files hold and where they are poor."),
     "data import": ("data:import_data", "Write files as one Parquet recording."),
     "data sample": ("data:sample", "Write the synthetic sample as Parquet."),
