@@ -55,8 +55,7 @@ def taken_from(order: Iterable[int], lots: Sequence[int], needed: int) -> Taken:
     for place in order:
         if rest == 0:
             break
-        held = abs(lots[place])
-        amount = held if held < rest else rest
+        amount = min(abs(lots[place]), rest)
         if amount:
             places.append(int(place))
             amounts.append(int(amount))
@@ -114,12 +113,11 @@ def seized(order: Iterable[int], endowments: Sequence[float], budget: float) -> 
 
     Source: Chitra, arXiv:2512.01112, numerical example.
     """
+    if budget < 0.0:
+        raise ValueError(f"a budget must not be negative, was {budget}")
     taken, left = [0.0] * len(endowments), budget
     for place in order:
-        if left <= 0.0:
-            break
-        endowment = endowments[place]
-        taken[place] = endowment if endowment < left else left
+        taken[place] = min(endowments[place], left)
         left -= taken[place]
     return taken
 

@@ -113,7 +113,7 @@ def fillable_price(
     if size == 0.0 or maintenance <= 0.0:
         raise ValueError(f"size must not be 0 and the requirement > 0, were {size}, {maintenance}")
     rating = adjustment * (1.0 - collateral / maintenance)
-    rating = 0.0 if rating < 0.0 else 1.0 if rating > 1.0 else rating
+    rating = min(max(rating, 0.0), 1.0)
     return (notional - rating * spread * position_maintenance) / size
 
 
@@ -131,9 +131,6 @@ def insurance_delta(fill: int, bankruptcy: int, fee: float) -> int:
 
     Source: dYdX v4-chain, GetLiquidationInsuranceFundDelta.
     """
-    surplus = fill - bankruptcy
-    if surplus <= 0:
-        return surplus
     share = decimal(fee)
     most = mul_div(abs(fill), share.numerator, share.denominator, Rounding.DOWN)
-    return most if most < surplus else surplus
+    return min(most, fill - bankruptcy)

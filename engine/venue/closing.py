@@ -50,19 +50,18 @@ def shortage_size(
 
     Source: Drift protocol-v2, math/liquidation.rs.
     """
-    if shortage <= 0.0:
-        return 0.0
     freed = price * quote_price * (margin_rate - liquidator_fee) - price * insurance_fee
-    return shortage / freed if freed > 0.0 else inf
+    if freed <= 0.0:
+        return inf if shortage > 0.0 else 0.0
+    return max(shortage / freed, 0.0)
 
 
 def shortage_lots(lots: int, size: float, lot_size: float) -> int:
     """Lots to close for a ``shortage_size``: rounded up, all of them at most, unsigned."""
     held = abs(lots)
-    if size >= held * lot_size:
+    if size == inf:
         return held
-    needed = ceil(size / lot_size)
-    return needed if needed < held else held
+    return min(ceil(size / lot_size), held)
 
 
 def charged_insurance_fee(
@@ -84,9 +83,7 @@ def charged_insurance_fee(
     if size <= 0.0 or price <= 0.0:
         raise ValueError(f"size and price must be > 0, were {size}, {price}")
     freed = _CHARGED * (margin_rate - liquidator_fee - shortage / (size * price))
-    if freed <= 0.0:
-        return 0.0
-    return freed if freed < fee_max else fee_max
+    return max(min(freed, fee_max), 0.0)
 
 
 def ramped_fee_ppm(base: int, most: int, slots: int) -> int:
@@ -99,8 +96,7 @@ def ramped_fee_ppm(base: int, most: int, slots: int) -> int:
     """
     if slots < GRACE_SLOTS:
         return base
-    fee = base + slots
-    return fee if fee < most else most
+    return min(base + slots, most)
 
 
 def health(spot: float, base: float, quote: float, weight: float, price: float = 1.0) -> float:
@@ -132,14 +128,11 @@ def health_lots(
     Source: Mango v4, perp_liq_base_or_positive_pnl.
     """
     short_of = -health(spot, base, quote, weight, price)
-    most = abs(base) if abs(base) < abs(lots_max) else abs(lots_max)
-    if short_of <= 0.0:
-        return 0
+    most = min(abs(base), abs(lots_max))
     gained = price * (1.0 - weight - fee)
     if gained <= 0.0:
-        return most
-    needed = ceil(short_of / gained)
-    return needed if needed < most else most
+        return most if short_of > 0.0 else 0
+    return max(min(ceil(short_of / gained), most), 0)
 
 
 def tier_step_lots(lots: int, lot_value: float, cap: float) -> int:
@@ -162,4 +155,4 @@ def tier_step_lots(lots: int, lot_value: float, cap: float) -> int:
         kept += 1
     elif kept * lot_value > cap:
         kept -= 1
-    return held - kept if held > kept else 0
+    return max(held - kept, 0)

@@ -61,7 +61,7 @@ class InsuranceFund(Struct, kw_only=True):
             balance: the present one.
         """
         self._forget(ts_ns)
-        return self.ended[0][1] if self.ended and self.ended[0][1] > balance else balance
+        return max(self.ended[0][1], balance) if self.ended else balance
 
     def available(self, balance: int, ts_ns: int) -> int:
         """Atoms it may still pay: what is above the part of the peak that must stay; 0: it has
@@ -70,7 +70,7 @@ class InsuranceFund(Struct, kw_only=True):
         A peak of 1,000 that may lose 30 % and a balance of 800: 100.
         """
         kept = mul_div(self.peak(balance, ts_ns), self.kept_over, self.kept_under, Rounding.UP)
-        return balance - kept if balance > kept else 0
+        return max(balance - kept, 0)
 
     def can_pay(self, amount: int, balance: int, ts_ns: int) -> bool:
         """Whether the whole amount may be paid."""
@@ -84,8 +84,7 @@ class InsuranceFund(Struct, kw_only=True):
         """
         if loss < 0:
             raise ValueError(f"a loss is not negative, was {loss}")
-        available = self.available(balance, ts_ns)
-        return loss if loss < available else available
+        return min(loss, self.available(balance, ts_ns))
 
     def check(self) -> None:
         """Hold what the rest relies on: larger balances first, ends in order, none of the future.

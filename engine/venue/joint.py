@@ -89,9 +89,9 @@ def _way(wallet: float, legs: Sequence[Leg], stops: Sequence[float], never: floa
         falls = slope < 0.0 if stop == inf else intercept + slope * stop <= 0.0
         if falls:
             root = -intercept / slope if slope != 0.0 else here
-            first, last = (stop, here) if stop < here else (here, stop)
+            first, last = min(here, stop), max(here, stop)
             # Deductions are rounded: the root may miss its stretch by a hair.
-            return (first if root < first else last if root > last else root) - 1.0
+            return min(max(root, first), last) - 1.0
         here = stop
     return never
 

@@ -119,7 +119,7 @@ def liquidation_price(
             break
         floor_price = cap
     # Deductions are rounded: a solution may miss its tier's lower end by a hair.
-    return price if price >= floor_price else floor_price
+    return max(price, floor_price)
 
 
 def liquidation_prices(
@@ -150,7 +150,8 @@ def liquidation_prices(
         prices = np.where(settled, prices, solution)
         settled |= prices <= tier.cap / sizes
         floors = np.where(settled, floors, tier.cap / sizes)
-    return np.where(prices >= floors, prices, floors)
+    bounded: F64 = np.maximum(prices, floors)
+    return bounded
 
 
 def what_others_add(profits: Sequence[float], maintenance: Sequence[float]) -> float:

@@ -238,6 +238,8 @@ def test_money_is_seized_in_order() -> None:
     assert seized([1, 0, 2], [8.0, 4.0, 0.5], 4.0) == [0.0, 4.0, 0.0]
     assert seized([1, 0, 2], [8.0, 4.0, 0.5], 20.0) == [8.0, 4.0, 0.5]
     assert seized([0], [8.0], 0.0) == [0.0]
+    with pytest.raises(ValueError, match="budget"):
+        seized([0], [8.0], -1.0)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +291,7 @@ def test_weights_raise_the_haircuts_of_the_risky() -> None:
     assert cut.capacity == 20.0
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(30))
 def test_water_filling_raises_the_budget_with_level_shares(seed: int) -> None:
     """Whatever the caps: the budget is met, no cap is passed, and those below their cap have one
     level. Against bisection on the definition."""
