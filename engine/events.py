@@ -95,11 +95,13 @@ class RedemptionRequest(Request, frozen=True, gc=False, kw_only=True, tag="redee
 
 
 class Malformed(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="malformed"):
-    """A row of the input that could not be read; it becomes an ``InputRejected``. ``ts_ns`` 0 where
-    it is unknown."""
+    """A row that its feed could not read or use, of that market if it is known; it becomes an
+    ``InputRejected``. ``ts_ns`` 0 where it is unknown."""
 
     ts_ns: int
     detail: str
+    reason: Literal["malformed", "unsupported", "out_of_sync", "duplicate"] = "malformed"
+    symbol: str | None = None
 
 
 class Output(Struct, frozen=True, gc=False, kw_only=True, tag_field="event"):
@@ -115,7 +117,7 @@ class InputRejected(Output, frozen=True, gc=False, kw_only=True, tag="input_reje
     """A row or message that was refused; it changed nothing.
 
     Reasons: ``not_finite``, ``not_positive``, ``jump``, ``clock_jump``, ``late``, ``duplicate``,
-    ``crossed``, ``unknown_symbol``, ``malformed``.
+    ``crossed``, ``unknown_symbol``, ``malformed``, ``unsupported``, ``out_of_sync``.
     """
 
     reason: str

@@ -128,7 +128,7 @@ class Passing(Parts):
         elif isinstance(message, Rejection):
             self._rejected(message)
         elif isinstance(message, Malformed):
-            self._reject("malformed", detail=message.detail)
+            self._reject(message.reason, symbol=message.symbol, detail=message.detail)
         elif isinstance(message, Untimely):
             self._obey_or_deal(sequence, message.message, message.reason)
         else:

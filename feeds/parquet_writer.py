@@ -121,7 +121,9 @@ def _encoded(block: Block, symbols: Sequence[str]) -> tuple[pa.Table, set[str]]:
             for name, column in column_of(table.KIND).items():
                 sheet.put(column, rows, getattr(table, name))
         for sequence, message in block.messages:
-            row, bad = np.array([sequence - block.first]), isinstance(message, Malformed)
+            row = np.array([sequence - block.first])
+            bad = isinstance(message, Malformed) and message.symbol is None
+            bad = bad and message.reason == "malformed"
             sheet.name(row, MALFORMED if bad else MESSAGE, -1)
             sheet.put("ts_ns", row, message.ts_ns)
             detail = message.detail if bad else msgspec.json.encode(message).decode()

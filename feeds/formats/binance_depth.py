@@ -1,4 +1,4 @@
-"""Binance's L2 stream: when a change may be applied to the book, and what the best prices then are.
+"""Binance's L2 stream: when a change may be applied to the book.
 
 Changes come before the REST snapshot that they build on. So they are kept until it comes; those it
 already contains are dropped, the rest is applied in order, and each must follow the one before
@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, NamedTuple
 
-from feeds.formats.binance_events import Pairs
+from feeds.formats.gathering import Pairs
 
-__all__ = ["Changes", "DepthSync", "TopOfBook"]
+__all__ = ["Changes", "DepthSync"]
 
 BUFFERED_MAX: Final = 4_096
 """Changes kept while waiting for a snapshot: 40 s of a busy stream. Older ones are dropped, which a
@@ -98,35 +98,3 @@ class DepthSync:
         waiting = list(self._waiting)
         self._waiting.clear()
         return True, [changes for changes in waiting if self.accept(changes)]
-
-
-class TopOfBook:
-    """The best bid and ask of an L2 stream; needed only where nobody recorded them."""
-
-    def __init__(self) -> None:
-        self._bids: dict[float, float] = {}
-        self._asks: dict[float, float] = {}
-        self._best: tuple[float, float, float, float] | None = None
-
-    def clear(self) -> None:
-        """Forget all levels: a new image follows."""
-        self._bids.clear()
-        self._asks.clear()
-
-    def apply(self, bids: Pairs, asks: Pairs) -> tuple[float, float, float, float] | None:
-        """``(bid, bid size, ask, ask size)`` after these changes; ``None`` if the same as before or
-        a side is empty."""
-        for side, pairs in ((self._bids, bids), (self._asks, asks)):
-            for price, size in pairs:
-                if size > 0:
-                    side[price] = size
-                else:
-                    side.pop(price, None)
-        if not self._bids or not self._asks:
-            return None
-        bid, ask = max(self._bids), min(self._asks)
-        best = (bid, self._bids[bid], ask, self._asks[ask])
-        if best == self._best:
-            return None
-        self._best = best
-        return best

@@ -12,19 +12,19 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from feeds.formats.gathering import Pairs
+
 __all__ = [
     "BARE",
     "ENVELOPE",
     "ENVELOPED",
     "SPACED_ENVELOPE",
     "Event",
-    "Pairs",
     "decode_line",
     "exchange_ns",
     "time_ns",
 ]
 
-Pairs = list[tuple[float, float]]
 _TIME_MAX: Final = 9 * 10**15
 
 

@@ -7,54 +7,41 @@ has shown so far.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
-from engine.events import Malformed
-from engine.ticks import NOT_MARKET, TABLES, Kind, Levels, Step
-from feeds.formats.binance_depth import Changes, DepthSync, TopOfBook
+from engine.ticks import NOT_MARKET, Kind
+from feeds.formats.binance_depth import Changes, DepthSync
 from feeds.formats.binance_events import (
     BARE,
     ENVELOPE,
     ENVELOPED,
     SPACED_ENVELOPE,
     Event,
-    Pairs,
     time_ns,
 )
 from feeds.formats.format import Market
+from feeds.formats.gathering import Gatherer
+from feeds.formats.top_of_book import TopOfBook
 
 __all__ = ["LineReader"]
 
 _MS_MIN: Final = 1
 _MS_MAX: Final = 9 * 10**12
-_SHOWN: Final = 120
-"""Characters of a bad line that its malformed row quotes."""
 
 
 def _refuse(why: str) -> None:
     raise ValueError(why)
 
 
-class LineReader:
-    """Rows of consecutive lines, gathered until ``flush``.
-
-    Attributes:
-        rows: how many wait.
-    """
+class LineReader(Gatherer):
+    """Rows of consecutive lines, gathered until ``flush``."""
 
     def __init__(self, markets: Sequence[Market], first_ns: int, derive_bbo: bool) -> None:
-        self.rows = 0
+        super().__init__(len(markets), first_ns)
         self._index = {m.symbol: i for i, m in enumerate(markets)}
-        self._one_symbol = len(markets) == 1
-        self._last_ns = first_ns
         self._sync = [DepthSync(m.contract == "spot") for m in markets]
         self._tops = [TopOfBook() if derive_bbo else None for m in markets]
-        self._tables: dict[Kind, list[tuple[Any, ...]]] = {kind: [] for kind in Kind}
         self._bbo = self._tables[Kind.BBO]
-        self._pairs: Pairs = []
-        self._messages: list[tuple[int, Malformed]] = []
         self._handlers: dict[str, Callable[[Event, int], None]] = {
             "trade": self._trade,
             "aggTrade": self._agg_trade,
@@ -99,10 +86,7 @@ class LineReader:
 
     def _malformed(self, where: str, line: bytes, error: Exception) -> None:
         why = f"unknown event or symbol {error}" if isinstance(error, KeyError) else str(error)
-        shown = line[:_SHOWN].decode("ascii", "backslashreplace")
-        detail = f"{where}: {why}: {shown}"
-        self._messages.append((self.rows, Malformed(ts_ns=self._last_ns, detail=detail)))
-        self.rows += 1
+        self._refuse(where, why, line)
 
     def _at(self, event: Event) -> int:
         time = event.T or event.E
@@ -111,10 +95,6 @@ class LineReader:
         ts_ns = time * 1_000_000 if _MS_MIN <= time < _MS_MAX else time_ns(time)
         self._last_ns = max(self._last_ns, ts_ns)
         return ts_ns
-
-    def _add(self, kind: Kind, *values: Any) -> None:
-        self._tables[kind].append((self.rows, *values))
-        self.rows += 1
 
     def _trade(self, event: Event, ingest_ns: int) -> None:
         symbol = self._index[event.s]
@@ -194,67 +174,7 @@ class LineReader:
 
     def _levels(self, symbol: int, changes: Changes, *, image: bool) -> None:
         bids, asks = changes.bids, changes.asks
-        if bids or asks:
-            self._tables[Kind.LEVEL].append(
-                (self.rows, symbol, changes.ts_ns, changes.ingest_ns, len(bids), len(asks), image)
-            )
-            self._pairs += bids
-            self._pairs += asks
-            self.rows += len(bids) + len(asks)
+        self._add_levels(symbol, changes.ts_ns, changes.ingest_ns, bids, asks, image=image)
         top = self._tops[symbol]
         if top is not None and (best := top.apply(bids, asks)) is not None:
             self._add(Kind.BBO, symbol, changes.ts_ns, changes.ingest_ns, *best)
-
-    def flush(self) -> Step:
-        """The rows gathered so far as one block; the next row is numbered 0 again."""
-        tables = []
-        for kind, rows in self._tables.items():
-            if rows:
-                columns = list(zip(*rows, strict=True))
-                tables.append(
-                    _levels(columns, self._pairs) if kind is Kind.LEVEL else _table(kind, columns)
-                )
-                rows.clear()
-        if self._one_symbol:
-            tables = [table.replaced(symbol=0) for table in tables]
-        step = Step(first=0, end=self.rows, tables=tuple(tables), messages=tuple(self._messages))
-        self._pairs = []
-        self._messages = []
-        self.rows = 0
-        return step
-
-
-def _table(kind: Kind, columns: list[tuple[Any, ...]]) -> Any:
-    cls = TABLES[kind]
-    values = {
-        name: np.array(column, dtype)
-        for (name, dtype), column in zip(cls.VALUES.items(), columns[4:], strict=True)
-    }
-    return cls(
-        sequence=np.array(columns[0], np.int64),
-        symbol=np.array(columns[1], np.int32),
-        ts_ns=np.array(columns[2], np.int64),
-        ingest_ns=np.array(columns[3], np.int64),
-        **values,
-    )
-
-
-def _levels(columns: list[tuple[Any, ...]], pairs: Pairs) -> Levels:
-    first, symbol, ts_ns, ingest_ns, bids, asks = (np.array(c, np.int64) for c in columns[:6])
-    counts = bids + asks
-    starts = np.cumsum(counts) - counts
-    place = np.arange(len(pairs)) - np.repeat(starts, counts)
-    is_bid = place < np.repeat(bids, counts)
-    of_image = np.repeat(np.array(columns[6], bool), counts)
-    begins = (place == 0) | (place == np.repeat(bids, counts))
-    values = np.array(pairs, np.float64).reshape(-1, 2)
-    return Levels(
-        sequence=np.repeat(first, counts) + place,
-        symbol=np.repeat(symbol, counts).astype(np.int32),
-        ts_ns=np.repeat(ts_ns, counts),
-        ingest_ns=np.repeat(ingest_ns, counts),
-        side=np.where(is_bid, 1, -1).astype(np.int8),
-        price=np.ascontiguousarray(values[:, 0]),
-        size=np.ascontiguousarray(values[:, 1]),
-        snapshot=np.where(of_image, np.where(begins, 1, 2), 0).astype(np.int8),
-    )
