@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from engine.units import SECOND_NS
 
-__all__ = ["Inspection", "Stretch", "SymbolInspection"]
+__all__ = ["Inspection", "Refused", "Stretch", "SymbolInspection"]
 
 
 class Stretch(Struct, frozen=True):
@@ -46,8 +46,20 @@ class SymbolInspection(Struct, frozen=True, kw_only=True):
     bad_prices: int
 
 
+class Refused(Struct, frozen=True):
+    """Rows that a feed refused, of one reason and symbol (``None`` where it is unknown), and what
+    it said of the first."""
+
+    reason: str
+    symbol: str | None
+    rows: int
+    first: str
+
+
 class Inspection(Struct, frozen=True, kw_only=True):
-    """A recording. ``book_breaks``: gaps in L2 streams after which the book waited for an image."""
+    """A recording. ``refused``: rows that its feed could read and not use, while ``malformed`` are
+    those it could not read. ``book_breaks``: gaps in L2 streams after which the book waited for an
+    image."""
 
     rows: int
     rows_by_kind: dict[str, int]
@@ -56,6 +68,7 @@ class Inspection(Struct, frozen=True, kw_only=True):
     symbols: tuple[SymbolInspection, ...]
     malformed: int
     malformed_first: str
+    refused: tuple[Refused, ...]
     bars_without_trades: int
     book_breaks: int
     formats: tuple[str, ...]

@@ -10,7 +10,7 @@ import numpy as np
 from engine.events import Malformed
 from engine.ticks import Bbo, Kind, Step, Table, Trades
 from engine.units import SECOND_NS
-from feeds.inspection import Inspection, Stretch, SymbolInspection
+from feeds.inspection import Inspection, Refused, Stretch, SymbolInspection
 
 __all__ = ["Inspector"]
 
@@ -173,8 +173,7 @@ class Inspector:
         self.bars_without_trades = 0
         self._symbols = [_Symbol(*symbol) for symbol in symbols]
         self._rows = 0
-        self._malformed = 0
-        self._malformed_first = ""
+        self._refused: dict[tuple[str, str | None], tuple[int, str]] = {}
         self._first_ns: int | None = None
         self._last_ns = 0
 
@@ -182,11 +181,10 @@ class Inspector:
         """Count one step."""
         self._rows += len(step)
         for _, message in step.messages:
-            if not isinstance(message, Malformed):
-                continue
-            if not self._malformed:
-                self._malformed_first = message.detail
-            self._malformed += 1
+            if isinstance(message, Malformed):
+                key = message.reason, message.symbol
+                count, first = self._refused.get(key, (0, message.detail))
+                self._refused[key] = count + 1, first
         by_symbol: dict[int, list[Table]] = {}
         for table in step.tables:
             low, high = int(table.ts_ns.min()), int(table.ts_ns.max())
@@ -209,6 +207,10 @@ class Inspector:
     ) -> Inspection:
         """The inspection of all steps so far."""
         symbols = tuple(symbol.result() for symbol in self._symbols)
+        malformed, malformed_first = self._refused.get(("malformed", None), (0, ""))
+        refused = tuple(
+            Refused(*key, *told) for key, told in self._refused.items() if key[0] != "malformed"
+        )
         kinds: dict[str, int] = {}
         for kind in Kind:
             count = sum(symbol.rows.get(kind, 0) for symbol in self._symbols)
@@ -220,8 +222,9 @@ class Inspector:
             first_ns=self._first_ns or 0,
             last_ns=self._last_ns,
             symbols=symbols,
-            malformed=self._malformed,
-            malformed_first=self._malformed_first,
+            malformed=malformed,
+            malformed_first=malformed_first,
+            refused=refused,
             bars_without_trades=self.bars_without_trades,
             book_breaks=book_breaks,
             formats=formats,

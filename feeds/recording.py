@@ -19,10 +19,9 @@ from msgspec import Struct
 from engine.errors import InputError
 from engine.ticks import Kind, Step
 from feeds.bars import BAR_ORDERS, Bars, bar_ticks
-from feeds.formats.binance_capture import BinanceCapture
 from feeds.formats.files import head as head_of
 from feeds.formats.files import sha256
-from feeds.formats.format import Block, Content, Format, Market
+from feeds.formats.format import Block, Content, Format, Market, Synced
 from feeds.formats.registry import ACCEPTED, format_of, guess
 from feeds.gauge import Gauge, share_passed
 from feeds.inspection import Inspection
@@ -168,7 +167,7 @@ class Recording:
         breaks = sum(
             source.format.sync_breaks(source.chain)
             for source in self._sources
-            if isinstance(source.format, BinanceCapture)
+            if isinstance(source.format, Synced)
         )
         formats = tuple(dict.fromkeys(file.format for file in self.inputs))
         return inspector.result(formats, len(self.inputs), breaks, self.skipped)
@@ -269,6 +268,8 @@ def open_recording(paths: Sequence[str | Path], *, symbol: str | None = None) ->
     if not contents:
         where = ", ".join(str(path) for path in paths) or "nothing"
         raise InputError(f"{where}: no recording found; levsim reads {ACCEPTED}")
+    if not any(content.markets for _, content in contents):
+        raise InputError(contents[0][1].marketless)
     chains = chained(contents)
     symbols, places = symbols_of([chain for _, chain in chains])
     stripped = stamped_in_part([chain for _, chain in chains])

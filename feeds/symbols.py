@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from engine.ticks import Kind
 from engine.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
-from feeds.formats.format import Content, Contract, Format, Market
+from feeds.formats.format import Content, Contract, Format, Market, markets_of
 
 __all__ = ["SymbolInfo", "chained", "stamped_in_part", "symbols_of"]
 
@@ -97,7 +97,7 @@ def symbols_of(
         if bar_ns != finest.get((name, spot), bar_ns):
             shown += f"-{_length(bar_ns)}"
         infos.append(_info(shown, markets))
-    places = [tuple(order[place_of(m)] for m in chain[0].markets) for chain in chains]
+    places = [tuple(order[place_of(m)] for m in markets_of(chain)) for chain in chains]
     return tuple(infos), places
 
 

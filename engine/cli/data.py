@@ -38,6 +38,9 @@ def inspect(
     showing.emit(f"{counts}: {', '.join(found.formats)}")
     if found.malformed:
         showing.emit(f"malformed rows: {found.malformed:,}, the first: {found.malformed_first}")
+    for one in found.refused:
+        of = f" of {one.symbol}" if one.symbol else ""
+        showing.emit(f"{one.reason} rows{of}: {one.rows:,}, the first: {one.first}")
     if found.bars_without_trades:
         showing.emit(f"bars without trades (no ticks): {found.bars_without_trades:,}")
     if found.book_breaks:

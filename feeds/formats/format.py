@@ -8,7 +8,7 @@ places in the ``markets`` of the file's ``Content``; the recording renumbers bot
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from msgspec import Struct
@@ -25,7 +25,9 @@ __all__ = [
     "Content",
     "Format",
     "Market",
+    "Synced",
     "malformed_block",
+    "markets_of",
     "table_block",
 ]
 
@@ -66,7 +68,8 @@ class Content(Struct, frozen=True, kw_only=True):
 
     Attributes:
         path: the file.
-        markets: its symbols; a block's symbol is a place in here.
+        markets: its symbols; a block's symbol is a place in here, or in ``markets_of`` several
+            files.
         first_ns: no row is earlier than this, so the file need not be open before the merge gets
             there.
         priority: ``PRICE_PRIORITY`` or ``FUNDING_PRIORITY``; decides ties of time.
@@ -77,6 +80,7 @@ class Content(Struct, frozen=True, kw_only=True):
             another.
         synthetic: generated, not recorded.
         detail: what the format wants to remember.
+        marketless: why there are no ``markets``; alone, such a file cannot be replayed.
     """
 
     path: str
@@ -88,6 +92,7 @@ class Content(Struct, frozen=True, kw_only=True):
     received_ns: tuple[int, int] = (0, 0)
     synthetic: bool = False
     detail: Any = None
+    marketless: str = ""
 
 
 class Format(Protocol):
@@ -113,6 +118,27 @@ class Format(Protocol):
         Raises:
             InputError: where the file ends early or cannot be decompressed.
         """
+
+
+@runtime_checkable
+class Synced(Protocol):
+    """A format of captures whose books can get lost."""
+
+    def sync_breaks(self, chain: Sequence[Content], /) -> int:
+        """Gaps in the L2 streams of a capture, after which a book waited for an image; reads all of
+        it."""
+
+
+def markets_of(chain: Sequence[Content]) -> tuple[Market, ...]:
+    """The markets of files that are one capture, in order of appearance; a block's symbol is a
+    place in here."""
+    if len(chain) == 1:
+        return chain[0].markets
+    found: dict[str, Market] = {}
+    for content in chain:
+        for market in content.markets:
+            found.setdefault(market.symbol, market)
+    return tuple(found.values())
 
 
 def table_block(kind: Kind, ts_ns: Any, symbol: int = 0, **values: Any) -> Step:

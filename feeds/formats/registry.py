@@ -8,9 +8,12 @@ from typing import Final
 from feeds.formats.binance_capture import BinanceCapture
 from feeds.formats.binance_trades_csv import BinanceTradesCsv
 from feeds.formats.bitmex_bars import BitmexBars
+from feeds.formats.bitmex_capture import BitmexCapture
+from feeds.formats.bybit_capture import BybitCapture
 from feeds.formats.format import Format
 from feeds.formats.freqtrade import Freqtrade
 from feeds.formats.funding_csv import FundingCsv
+from feeds.formats.hyperliquid_capture import HyperliquidCapture
 from feeds.formats.klines_csv import KlinesCsv
 from feeds.formats.klines_json import KlinesJson
 from feeds.parquet import LevsimParquet
@@ -20,6 +23,9 @@ __all__ = ["ACCEPTED", "FORMATS", "format_of", "guess"]
 FORMATS: Final[tuple[Format, ...]] = (
     LevsimParquet(),
     BinanceCapture(),
+    BitmexCapture(),
+    BybitCapture(),
+    HyperliquidCapture(),
     KlinesJson(),
     BitmexBars(),
     Freqtrade(),
@@ -30,15 +36,12 @@ FORMATS: Final[tuple[Format, ...]] = (
 """In the order in which they are asked; no two recognise the same file."""
 
 ACCEPTED: Final = (
-    "levsim Parquet, captured Binance websocket lines, Binance aggTrades, trades or klines "
-    "(CSV or JSON; zip, gz or plain), BitMEX 1-minute JSON lines, freqtrade feather, and CSV of "
-    "timestamp,symbol,funding_rate"
+    "levsim Parquet, captured websocket lines of Binance, BitMEX, Bybit and Hyperliquid, Binance "
+    "aggTrades, trades or klines (CSV or JSON; zip, gz or plain), BitMEX 1-minute JSON lines, "
+    "freqtrade feather, and CSV of timestamp,symbol,funding_rate"
 )
 
 _OTHERS: Final = (
-    (rb'^\d+ \{"channel":', "a Hyperliquid websocket capture"),
-    (rb"bitmex\.com/realtime", "a BitMEX websocket capture"),
-    (rb"bybit\.com/", "a Bybit websocket capture"),
     (rb"^timestamp,symbol,sum_open_interest", "open interest"),
     (rb"^Date,Open,High,Low,Close,Adj Close", "daily prices of Yahoo"),
     (rb"^date,funding_mean", "daily means of funding rates"),

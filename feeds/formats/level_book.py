@@ -1,0 +1,91 @@
+"""A book whose levels have names: which changes may be applied to it, and at what prices.
+
+Changes say what happens to a level by its name. They carry no number by which a lost one could be
+told, so the book itself tells: an update or a removal of a level that is not there, or another
+insertion of one that is, shows that something was lost. Then nothing is applied until the next
+image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from feeds.formats.gathering import Pairs
+from feeds.formats.said import Level, Said
+
+__all__ = ["LevelBook", "OutOfSync"]
+
+
+class OutOfSync(ValueError):  # noqa: N818 - a state of the book
+    """A change that cannot be applied, for the book is not the one that it builds on."""
+
+
+class LevelBook:
+    """The levels of one symbol by name and side.
+
+    Attributes:
+        breaks: how often it got lost.
+    """
+
+    def __init__(self) -> None:
+        self.breaks = 0
+        self._synced = False
+        self._prices: dict[tuple[float, int], float] = {}
+
+    def lose(self) -> None:
+        """A change may be missing: wait for an image."""
+        self.breaks += self._synced
+        self._synced = False
+
+    def image(self, levels: Sequence[Level]) -> tuple[Pairs, Pairs]:
+        """Take a whole book; its bids and asks.
+
+        A side that is empty now shows one removal, so that whoever keeps the book drops that side.
+
+        Raises:
+            ValueError: if a level has no price or no size.
+        """
+        sides: dict[int, Pairs] = {1: [], -1: []}
+        prices = {}
+        for level in levels:
+            if level.price is None or level.size is None:
+                raise ValueError("a level of an image has no price or no size")
+            prices[level.key, level.side] = level.price
+            sides[level.side].append((level.price, level.size))
+        for (_, side), price in self._prices.items():
+            if not sides[side]:
+                sides[side].append((price, 0.0))
+        self._prices = prices
+        self._synced = True
+        return sides[1], sides[-1]
+
+    def change(self, said: Said) -> tuple[Pairs, Pairs]:
+        """Take a message's removals, updates and insertions, in this order; bids and asks changed.
+
+        Raises:
+            OutOfSync: if no image came, or this does not fit it; nothing of the message counts.
+        """
+        if not self._synced:
+            raise OutOfSync("a change of a book that has no image, or lost a change since")
+        sides: dict[int, Pairs] = {1: [], -1: []}
+        try:
+            for level in said.deletes:
+                price = self._prices.pop((level.key, level.side))
+                sides[level.side].append((price, 0.0))
+            for level in said.updates:
+                price = self._prices[level.key, level.side]
+                sides[level.side].append((price, _size(level)))
+        except KeyError:
+            self.lose()
+            raise OutOfSync(f"the book has no level {level.key:.15g} on that side") from None
+        for level in said.inserts:
+            if (level.key, level.side) in self._prices or level.price is None:
+                self.lose()
+                raise OutOfSync(f"level {level.key:.15g} is there already, or comes without price")
+            self._prices[level.key, level.side] = level.price
+            sides[level.side].append((level.price, _size(level)))
+        return sides[1], sides[-1]
+
+
+def _size(level: Level) -> float:
+    return float("nan") if level.size is None else level.size
