@@ -268,8 +268,6 @@ def open_recording(paths: Sequence[str | Path], *, symbol: str | None = None) ->
     if not contents:
         where = ", ".join(str(path) for path in paths) or "nothing"
         raise InputError(f"{where}: no recording found; levsim reads {ACCEPTED}")
-    if not any(content.markets for _, content in contents):
-        raise InputError(contents[0][1].marketless)
     chains = chained(contents)
     symbols, places = symbols_of([chain for _, chain in chains])
     stripped = stamped_in_part([chain for _, chain in chains])

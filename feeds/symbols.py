@@ -7,6 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from engine.errors import InputError
 from engine.ticks import Kind
 from engine.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from feeds.formats.format import Content, Contract, Format, Market, markets_of
@@ -75,8 +76,13 @@ def symbols_of(
     Prices of one market in bars of two lengths (or in bars and in ticks) are two symbols: mixed,
     the long bar would tell its high before the short ones reach it. The finest keeps the name, and
     the funding and marks.
+
+    Raises:
+        InputError: if no input has a market.
     """
     everything = [market for chain in chains for content in chain for market in content.markets]
+    if not everything:
+        raise InputError(chains[0][0].marketless)
     finest: dict[tuple[str, bool], int] = {}
     for market in everything:
         if _is_priced(market):

@@ -123,7 +123,7 @@ class CaptureReader(Gatherer):
             desk.book.lose()
 
     def _take(self, where: str, line: bytes, said: Said, ingest_ns: int) -> None:
-        for ts_ns in (said.ts_ns, *(p.ts_ns for p in said.prints), *(q.ts_ns for q in said.quotes)):
+        for ts_ns in said.times:
             if self._last_ns < ts_ns and is_heard(ts_ns, ingest_ns):
                 self._last_ns = ts_ns
         desk = self._desks.get(said.symbol)

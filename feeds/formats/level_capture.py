@@ -159,9 +159,8 @@ def _note(scan: _Scan, ingest_ns: int, heard: Sequence[Said]) -> None:
             seen.kinds |= {
                 kind for kind, value in zip(kinds, told, strict=True) if value is not None
             }
-        times = (said.ts_ns, *(p.ts_ns for p in said.prints), *(q.ts_ns for q in said.quotes))
         if not scan.first_ns:
-            scan.first_ns = next((ts for ts in times if is_heard(ts, ingest_ns)), 0)
+            scan.first_ns = next((ts for ts in said.times if is_heard(ts, ingest_ns)), 0)
 
 
 def _market(market: Market, seen: _Seen) -> Market:

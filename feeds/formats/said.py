@@ -6,6 +6,7 @@ A venue's ``Dialect`` turns lines into these; ``capture_lines`` turns these into
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
 from msgspec import Struct
@@ -102,6 +103,14 @@ class Said(Struct):
     updates: list[Level] = []
     inserts: list[Level] = []
     terms: list[Terms] = []
+
+    @property
+    def times(self) -> Iterator[int]:
+        """All times that it names."""
+        yield self.ts_ns
+        for part in (self.prints, self.quotes, self.states):
+            for each in part:
+                yield each.ts_ns
 
     @property
     def changes(self) -> bool:

@@ -19,7 +19,7 @@ from feeds.formats.registry import FORMATS, format_of
 from feeds.recording import open_recording
 from tests.feeds.rows import column, depth, numbered, opened, rows, snapshot, ticker, trade
 
-REPLAYABLE = 6 + 12 + 6 + 2 + 58 + 1 + 1 + 3
+REPLAYABLE = 6 + 3 + 12 + 6 + 2 + 58 + 1 + 1 + 3
 
 
 def some_lines(count: int) -> str:

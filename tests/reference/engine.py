@@ -165,9 +165,7 @@ class ReferenceEngine:
 
     def _message(self, sequence: int, message: Any) -> None:
         if isinstance(message, Malformed):
-            self._rejected(
-                sequence, message.reason, symbol=message.symbol, detail=message.detail
-            )
+            self._rejected(sequence, message.reason, symbol=message.symbol, detail=message.detail)
             return
         untimely = self.judge.untimely(message.ts_ns)
         if untimely:
