@@ -316,6 +316,7 @@ def test_a_lost_line_loses_the_book(tmp_path: Path) -> None:
     later = l2(3, "update", bitmex_level("Buy", 99.0, 11, priced=False))
     for bad, lost in (
         ("?", 1),
+        ("?\n?", 1),
         ('1700000000.5: {"table":"orderBookL2","data":[{"symbol":"XBTUSD"', 1),
         ('1700000000.5: {"table":"orderBookL2","data":[{"symbol":"ETHUSD"', 0),
         ('1700000000.5: {"table":"quote","data":[{"symbol":"XBTUSD"', 0),
