@@ -33,9 +33,9 @@ LINEAR = {"grossValue": 18_000_000, "homeNotional": 0.0006, "foreignNotional": 1
 
 
 def bitmex() -> str:
-    text = BITMEX_HEAD + bitmex_quote(0, 20, 21, "ETHUSD")
+    text = BITMEX_HEAD + bitmex_image(0, [(99.0, 10)], [(100.0, 30)])
     trade = bitmex_trade(1, "l", symbol="XBTUSDT", **LINEAR)
-    text += table(1, "trade", "partial", trade) + bitmex_image(2, [(99.0, 10)], [(100.0, 30)])
+    text += bitmex_quote(1, 20, 21, "ETHUSD") + table(1, "trade", "partial", trade)
     text += bitmex_image(3, [(9.0, 10)], [(10.0, 30)], "XBTUSDT")
     for n in range(4, 40):
         level = bitmex_level("Buy", 99.0, n, priced=False)
