@@ -8,12 +8,15 @@ of equity.
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
 
 from engine.ledger import Cause, Ledger
 from engine.outputs import ATTRIBUTION
 from engine.product import ProductSpec
 from engine.units import Rounding, decimal, mul_div
+from engine.venue.accounts import cost_after
 from engine.venue.contract import Contract
 
 __all__ = ["Account", "AccountState", "Execution"]
@@ -33,6 +36,13 @@ __all__ = ["Account", "AccountState", "Execution"]
     ROUNDING,
     FLOWS,
 ) = range(len(ATTRIBUTION))
+_SEIZED: Final = {
+    Cause.LIQUIDATION: LIQUIDATION,
+    Cause.INSURANCE: INSURANCE,
+    Cause.ADL: ADL,
+    Cause.SOCIALISED: ADL,
+}
+"""Under which cause a holder finds what the venue did."""
 
 
 class AccountState(Struct):
@@ -41,7 +51,8 @@ class AccountState(Struct):
     ``since_mark`` and ``since_nav``: where the running segment began, and the equity there.
     ``gap``, ``leverage_change`` and ``timing`` split the price part (quote atoms, floats): what was
     lost or won beyond an edge before the product could act; from promised leverage that differed
-    from the first; from held leverage that differed from the promised.
+    from the first; from held leverage that differed from the promised. ``cost``: what the position
+    cost in settlement atoms, kept where the venue asks for margin.
     """
 
     since_mark: float = 0.0
@@ -55,6 +66,7 @@ class AccountState(Struct):
     gap: float = 0.0
     leverage_change: float = 0.0
     timing: float = 0.0
+    cost: int = 0
 
 
 class Execution(Struct, frozen=True, gc=False):
@@ -69,6 +81,7 @@ class Account:
     """Balances, line and attribution of one product."""
 
     __slots__ = (
+        "_book_side",
         "_cash",
         "_clearing",
         "_clearing_quote",
@@ -88,6 +101,7 @@ class Account:
         "contract",
         "intercept",
         "ledger",
+        "margined",
         "slope",
         "spec",
         "state",
@@ -120,6 +134,9 @@ class Account:
         self._insurance = ledger.open("insurance", quote)
         self._reserve = ledger.open(f"reserve:{spec.id}", quote)
         self._trade = ledger.trade_way((book_lots, book_cash), (self._lots, self._cash), fees)
+        self._book_side = (book_lots, book_cash)
+        self.margined = False
+        """Whether the venue may close its position: what that cost is kept then."""
         self.intercept = 0.0
         self.slope = 0.0
 
@@ -234,6 +251,8 @@ class Account:
             fee, cause = contract.maker_fee(at_mid + impact), Cause.MAKER_FEE
         else:
             fee, cause = contract.taker_fee(at_mid + impact), Cause.TAKER_FEE
+        if self.margined:
+            state.cost = cost_after(self.balances[self._lots], state.cost, lots, at_mid + impact)
         self.ledger.trade(self._trade, lots, at_mid, impact, fee, cause)
         basis = at_mid - contract.trade_cash(lots, mark) if mid != mark else 0
         spread, paid = impact, -fee
@@ -293,6 +312,28 @@ class Account:
             self.ledger.post(Cause.HEDGE, self._clearing_quote, self._quote, value)
             self.state.attribution[ROUNDING] += self._moved(mark) - before
             self.state.roundings += 1
+
+    def seize(
+        self, cause: Cause, lots: int, cash: int, against: tuple[int, int], mark: float
+    ) -> int:
+        """The venue moves lots and cash (negative: takes them), ``against`` the other side's lots
+        and cash accounts; what that did to equity, quote atoms."""
+        state, post = self.state, self.ledger.post
+        before = self.close_segment(mark)
+        if lots:
+            state.cost = cost_after(self.balances[self._lots], state.cost, lots, cash)
+            post(cause, against[0], self._lots, lots)
+        post(cause, against[1], self._cash, cash)
+        change = self._moved(mark) - before
+        state.attribution[_SEIZED[cause]] += change
+        return change
+
+    def counter(self, owner: str) -> tuple[int, int]:
+        """The lots and the settlement account of another owner, as ``seize`` wants them."""
+        if owner == "book":
+            return self._book_side
+        lots = self.ledger.open(owner, f"{self.contract.spec.symbol}:lots")
+        return lots, self.ledger.open(owner, self.contract.settlement_asset)
 
     def pay_deficit(self, payer: str, deficit: int) -> int:
         """Let a payer cover up to ``deficit`` quote atoms of a closed account; what it paid."""

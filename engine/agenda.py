@@ -26,8 +26,9 @@ class Priority(IntEnum):
     VENUE = 0
     FILL = 1
     FUNDING = 2
-    FEE = 3
-    POLICY = 4
+    LIQUIDATION = 3
+    FEE = 4
+    POLICY = 5
 
 
 Key = tuple[int, int, int]
@@ -49,6 +50,11 @@ class Agenda:
             self._due[key] = ts_ns
             if ts_ns != NEVER_NS:
                 heappush(self._heap, (ts_ns, key))
+
+    def hasten(self, key: Key, ts_ns: int) -> None:
+        """Ring ``key`` at ``ts_ns``, or when it would have if that is earlier."""
+        if ts_ns < self._due.get(key, NEVER_NS):
+            self.set(key, ts_ns)
 
     def set_each(self, keys: tuple[Key, ...], times: tuple[int, ...]) -> None:
         """``set`` for several keys, most of which say what they said before."""

@@ -78,7 +78,7 @@ class Asking(Hedging):
         per_unit = nav * self._quote * UNIT_STEPS / units if units else 0.0
         return per_unit / high_water - 1.0 if 0.0 < per_unit < high_water else 0.0
 
-    def _keep_high_water(self, scene: Scene) -> None:
+    def keep_high_water(self, scene: Scene) -> None:
         """The line is about to change: what was reached on the old one counts."""
         if self.uses_high_water and self.state.status == ACTIVE:
             self._watch_high_water(scene)
@@ -95,6 +95,10 @@ class Asking(Hedging):
     def _ask(self, scene: Scene, view: View) -> tuple[Decision | None, bool]:
         """The decision that comes first, and whether any policy had something to remember."""
         state, best, changed = self.state, None, False
+        if state.rehedge:
+            state.rehedge = False
+            target = self.account.state.target
+            return SetLeverage(target, "re-hedge after auto-deleveraging"), True
         if not state.opened and self.spec.kind == "spot":
             return SetLeverage(1.0, "spot purchase"), True
         planned = self.desk.state.plan is not None

@@ -15,6 +15,8 @@ import msgspec
 from msgspec import Struct, structs
 
 from engine.commands import Command
+from engine.fact import Output
+from engine.venue_events import VenueEvent
 
 __all__ = [
     "EVENT_ENCODER",
@@ -41,6 +43,7 @@ __all__ = [
     "OrderRested",
     "OrderSent",
     "OrderUnfilled",
+    "Output",
     "PolicyFaulted",
     "ProductClosed",
     "ProductLaunched",
@@ -102,15 +105,6 @@ class Malformed(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", t
     detail: str
     reason: Literal["malformed", "unsupported", "out_of_sync", "duplicate"] = "malformed"
     symbol: str | None = None
-
-
-class Output(Struct, frozen=True, gc=False, kw_only=True, tag_field="event"):
-    """Base of all facts: which input caused it, its place among that input's outputs, and when it
-    was."""
-
-    sequence: int
-    ordinal: int
-    ts_ns: int
 
 
 class InputRejected(Output, frozen=True, gc=False, kw_only=True, tag="input_rejected"):
@@ -449,6 +443,7 @@ Event = (
     | DeficitPaid
     | CommandObeyed
     | CommandRefused
+    | VenueEvent
 )
 EVENT_TYPES: Final[tuple[type[Output], ...]] = get_args(Event)
 

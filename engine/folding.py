@@ -36,6 +36,10 @@ class Folding:
         self.state = MarketState(extremes=[(math.inf, -math.inf)] * len(handlers))
         self.signals = Signals(spec.signals)
         self.uses_signals = any(h.uses_signals for h in handlers)
+        self.keeps_previous = (
+            bool(spec.venue.margin.tiers) and spec.venue.adl.price == "previous_mark"
+        )
+        """Whether the mark before the last one is kept; no block then goes by the short way."""
         self.high_water = [n for n, h in enumerate(handlers) if h.uses_high_water]
         self._rows: Rows | None = None
         self._source: Column | None = None
@@ -100,6 +104,8 @@ class Folding:
         state.changed_ns = self._changed_ns(column, last)
         if self.uses_signals:
             self._see_rows(column, last + 1)
+        if self.keeps_previous:
+            state.previous = self._before(column, last)
         state.mark, state.seen_ns = prices.item(last), column.table.ts_ns.item(last)
 
     def see(self, least: float, most: float) -> None:
@@ -124,6 +130,20 @@ class Folding:
         table = column.table
         assert isinstance(table, Funding)
         return table.rate.item(place)
+
+    def previous_mark(self) -> float:
+        """The mark before the present one; 0 at the first."""
+        column = self._source
+        place = column.last(self.spec.symbol, self._limit) if column is not None else -1
+        if column is None or place < 0:
+            return self.state.previous
+        return self._before(column, place)
+
+    def _before(self, column: Column, row: int) -> float:
+        """The mark before the one in that row."""
+        place = column.last(self.spec.symbol, column.sequence.item(row))
+        assert column.prices is not None
+        return column.prices.item(place) if place >= 0 else self.state.mark
 
     def marks_at(self, sequences: I64) -> Any:
         """Shape (n,): the mark just before each of the ascending sequences."""

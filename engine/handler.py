@@ -81,7 +81,7 @@ class Handler(Asking):
 
     def fill(self, scene: Scene) -> None:
         """An alarm: orders that are due meet the book."""
-        self._keep_high_water(scene)
+        self.keep_high_water(scene)
         self._fill(scene)
         self._attend_last(scene)
 
@@ -99,22 +99,48 @@ class Handler(Asking):
 
     def settle_funding(self, scene: Scene, rate: float) -> None:
         """Funding at its instant, on the position held."""
-        self._keep_high_water(scene)
+        self.keep_high_water(scene)
         if self._pay_funding(scene, rate):
             self._attend_last(scene)
 
     def charge_fee(self, scene: Scene) -> None:
         """An alarm: the management fee is due."""
-        self._keep_high_water(scene)
+        self.keep_high_water(scene)
         self._pay_fee(scene)
         self._attend_last(scene)
 
     def request(self, scene: Scene, request: CreationRequest | RedemptionRequest) -> None:
         """A user asks for units or gives some back."""
-        self._keep_high_water(scene)
+        self.keep_high_water(scene)
         self.dealing.ask(scene, request, self._refusal(scene, request), self._wait())
         self.traded = self.state.status != PENDING
         self._arm(scene)
+
+    # What the venue does ------------------------------------------------------------------------
+
+    def cancel(self, scene: Scene, reason: str) -> int:
+        """The venue cancels what is under way to the book: requests are refused. How many orders
+        that were."""
+        desk, state = self.desk.state, self.state
+        count = len(desk.deals) + (desk.plan is not None)
+        if desk.plan is not None:
+            state.unhedged_ns += scene.ts_ns - desk.plan.decided_ns
+            desk.plan = None
+        for deal in desk.deals:
+            assert deal.request is not None
+            self.dealing.drop(deal.request)
+            self.dealing.refuse(scene, deal.request, reason)
+        desk.deals.clear()
+        return count
+
+    def survive(self, scene: Scene, last: bool) -> None:
+        """The venue took lots or money: go on with what is left, now, or last of this instant."""
+        if self.state.status == CLOSING and self.desk.state.plan is None:
+            self._send(scene, "close", -self.account.lots, 0.0, "liquidated", 0.0)
+        if last:
+            self._attend_last(scene)
+        else:
+            self.attend(scene)
 
     def _refusal(self, scene: Scene, request: CreationRequest | RedemptionRequest) -> str | None:
         status = self.state.status

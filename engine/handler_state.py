@@ -29,6 +29,9 @@ class HandlerState(Struct):
     high_water: float = 0.0
     rebalances: int = 0
     deleveragings: int = 0
+    liquidations: int = 0
+    adl_events: int = 0
+    rehedge: bool = False
     unhedged_ns: int = 0
     opened: bool = False
     paused: bool = False

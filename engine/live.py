@@ -113,7 +113,8 @@ class Gate:
         """Whether a gate that is shut can take over the market's present edges, around the present
         price, and lets ``price`` through."""
         lane = self._lane()
-        if self.low < _INF or lane.suspects or lane.leaps:
+        kept = self._source is not None and self._source.keeps_previous
+        if self.low < _INF or lane.suspects or lane.leaps or kept:
             return False
         if self._market is not None and self._market.resting:
             return False

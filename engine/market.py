@@ -43,6 +43,8 @@ class Market(Matching):
         self.due_ns = 0
         self.mark = 0.0
         self.stale = False
+        self.guard = (-math.inf, math.inf)
+        """Between which marks the venue need not look at any margin account."""
         self._plain_view: MarketView | None = None
         self.lines = Lines(tuple(products))
 
@@ -207,7 +209,8 @@ class Market(Matching):
         if not self.handlers or self.halted:
             return -math.inf, math.inf
         if not self.state.stale:
-            return self.edges.bounds()
+            low, high = self.edges.bounds()
+            return max(low, self.guard[0]), min(high, self.guard[1])
         if self.state.stale == "frozen":
             mark = self.mark
             return math.nextafter(mark, -math.inf), math.nextafter(mark, math.inf)
@@ -243,7 +246,7 @@ class Market(Matching):
         rate = state.due_rate if followed else self.funding_rate()
         for handler in self.handlers:
             handler.settle_funding(self, rate)
-        state.funded_ns = self.ts_ns
+        state.funded_ns, state.funded_rate = self.ts_ns, rate
         next_ns, state.following_ns = state.following_ns, NEVER_NS
         state.funding_ns = next_ns if followed else self.schedule_funding(self.ts_ns)
         return state.funding_ns

@@ -48,9 +48,13 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
 
 
 class MarketState(Struct):
-    """What is remembered between steps: last values, staleness, funding, the grid's open cell."""
+    """What is remembered between steps: last values, staleness, funding, the grid's open cell.
+
+    ``previous`` is the mark before ``mark``, kept where the venue deleverages at it.
+    """
 
     mark: float = 0.0
+    previous: float = 0.0
     seen_ns: int = 0
     changed_ns: int = 0
     bid: float = 0.0
@@ -60,6 +64,7 @@ class MarketState(Struct):
     rate: float = 0.0
     funding_ns: int = NEVER_NS
     funded_ns: int = 0
+    funded_rate: float = 0.0
     following_ns: int = NEVER_NS
     due_rate: float = 0.0
     stale: Staleness = ""

@@ -12,6 +12,7 @@ from engine.errors import ConfigError
 from engine.execution import Desk
 from engine.handler import Handler
 from engine.ledger import Cause, Ledger
+from engine.margins import Margins
 from engine.market import Market, MarketSpec
 from engine.outputs import Tape
 from engine.router import Router
@@ -47,6 +48,13 @@ class Parts:
             ]
             for n, market in enumerate(self.markets)
         ]
+        margined = any(market.venue.margin.tiers for market in spec.markets)
+        self.margins: Margins | None = None
+        """The venue's risk desk; none where no market asks for margin."""
+        if margined:
+            self.margins = Margins(self.markets, spec.traders, self.ledger, spec.seed)
+        elif spec.traders:
+            raise ConfigError("traders need a market that asks for margin: it has no tiers")
         self.router = Router(self.markets, len(spec.symbols))
         self.sampler = Sampler(spec.sampling, self.markets)
 

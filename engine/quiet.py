@@ -47,6 +47,8 @@ class Quiet:
         if market is not None and market.resting:
             return False
         tracked = market if market is not None and market.kind is column.kind else None
+        if tracked is not None and tracked.keeps_previous:
+            return False
         if parts.agenda.next_ns() < last_ns and not self._finds_fresh(tracked, column, last_ns):
             return False
         if sampler.wakes_ns < last_ns:

@@ -26,6 +26,7 @@ from engine.events import CreationRequest, RedemptionRequest
 from engine.handler import Handler, Next
 from engine.handler_state import HandlerState
 from engine.lanes import Lane
+from engine.margins import MarginsState
 from engine.market import Market, MarketState
 from engine.orders import DeskState
 from engine.sampler import SamplerState
@@ -79,6 +80,7 @@ class Snapshot(Struct):
     line_chains: list[ChainState]
     nav_chains: list[ChainState]
     markets: list[MarketSnapshot]
+    margins: MarginsState | None = None
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder(order="deterministic")
@@ -95,6 +97,8 @@ def snapshot(engine: Engine) -> bytes:
     engine.ledger.check()
     for handler in engine.handlers:
         handler.dealing.check()
+    if engine.margins is not None:
+        engine.margins.check()
     return _ENCODER.encode(_state(engine, lambda dealing: dealing.units.tobytes()))
 
 
@@ -124,6 +128,7 @@ def _state(engine: Engine, units: Callable[[Dealing], bytes]) -> Snapshot:
         line_chains=[chain.state for chain in engine.line_chains],
         nav_chains=[chain.state for chain in engine.nav_chains],
         markets=[_market(market, units) for market in engine.markets],
+        margins=engine.margins.state if engine.margins is not None else None,
     )
 
 
@@ -157,6 +162,9 @@ def restore(spec: EngineSpec, data: bytes) -> Engine:
         chain.state = state
     for market, one in zip(engine.markets, kept.markets, strict=True):
         _restore_market(market, one)
+    if engine.margins is not None and kept.margins is not None:
+        engine.margins.resume(kept.margins)
+    for market in engine.markets:
         engine.router.arm(market)
     return engine
 

@@ -8,6 +8,7 @@ from engine.market import MarketSpec
 from engine.policy import Policy
 from engine.product import ProductSpec
 from engine.sampler import Sampling
+from engine.venue.accounts import TraderSpec
 
 __all__ = ["Announcement", "EngineSpec", "EngineState"]
 
@@ -21,6 +22,8 @@ class EngineSpec(Struct, frozen=True, kw_only=True):
         products: with ``market`` as index into ``markets``.
         policies: one tuple per product.
         population, users: how many numbered users there are, and the named ones after them.
+        traders: the venue's other customers.
+        seed: of what the venue draws.
         sampling: cadences.
         config_hash: what a snapshot must agree with.
     """
@@ -31,6 +34,8 @@ class EngineSpec(Struct, frozen=True, kw_only=True):
     policies: tuple[tuple[Policy, ...], ...]
     population: int = 0
     users: tuple[str, ...] = ()
+    traders: tuple[TraderSpec, ...] = ()
+    seed: int = 0
     sampling: Sampling = Sampling()
     config_hash: str = ""
 

@@ -7,6 +7,7 @@ says in whose favour.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from fractions import Fraction
 from typing import Final
@@ -29,6 +30,7 @@ __all__ = [
     "decimal",
     "float_mul_floor",
     "mul_div",
+    "total",
 ]
 
 Nanos = int
@@ -105,6 +107,14 @@ def asset_decimals(asset: str) -> int:
     """Decimals of an asset's smallest unit: 6 for quote money (``micros``), 8 for coins
     (satoshi)."""
     return _QUOTE_DECIMALS if asset.upper() in _QUOTE_ASSETS else _COIN_DECIMALS
+
+
+def total(counts: Iterable[int]) -> int:
+    """Sum of whole numbers, exact."""
+    found = 0
+    for count in counts:
+        found += count
+    return found
 
 
 def decimal(value: float) -> Fraction:

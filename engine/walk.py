@@ -93,14 +93,46 @@ class Walker(Passing):
             self.router.arm(market)
             self.router.again(breach)
         else:
-            for place in market.edges.breached(breach.price):
+            touched = self._breach_margins(breach, ts_ns, due_ns)
+            places = market.edges.breached(breach.price)
+            if touched:
+                own = [place for number, place in touched if number == breach.market]
+                places = sorted({*places, *own})
+            for place in places:
                 handler = market.handlers[place]
                 launched = handler.state.status != "pending"
-                self._count(handler.attend(market))
+                if (breach.market, place) in touched:
+                    handler.survive(market, last=False)
+                    self._count(spoke=True)
+                else:
+                    self._count(spoke=handler.attend(market))
                 self._after(breach.market, place, breach.sequence)
                 if not launched:
+                    if self.margins is not None:
+                        self._stage_others(breach.market, breach.sequence + 1, ts_ns, due_ns)
                     self._launched(breach.market, ts_ns)
+            for number, place in touched:
+                if number != breach.market:
+                    self._survived(number, place, breach.sequence)
         self.router.arm(market)
+
+    def _survived(self, number: int, place: int, sequence: int) -> None:
+        """A product of another market was touched."""
+        other = self.markets[number]
+        other.handlers[place].survive(other, last=False)
+        self._count(spoke=True)
+        self._after(number, place, sequence)
+        self.router.arm(other)
+
+    def _breach_margins(self, breach: Breach, ts_ns: int, due_ns: int) -> list[tuple[int, int]]:
+        """The venue looks at the accounts that the price may have made short, before any policy
+        does; the products that it touched."""
+        margins = self.margins
+        accounts = margins.breached(breach.market, breach.price) if margins is not None else []
+        if margins is None or not accounts:
+            return []
+        self._stage_others(breach.market, breach.sequence + 1, ts_ns, due_ns)
+        return self._review(accounts, ts_ns)
 
     def _launched(self, number: int, ts_ns: int) -> None:
         """The first price of a market: its clocks start, and samples if it is the first of all."""
@@ -108,6 +140,9 @@ class Walker(Passing):
         if self.sampler.wakes_ns == self.sampler.state.next_ns == self.sampler.state.next_users_ns:
             self.sampler.start(ts_ns)
         self.agenda.set((Priority.VENUE, number, _HANDLER), market.next_check_ns())
+        if self.margins is not None and self.margins.launch(number):
+            self.agenda.hasten((Priority.LIQUIDATION, 0, _HANDLER), ts_ns)
+        self._arm_others(number)
         if not market.spec.funding.recorded and not market.state.funding_ns < ts_ns:
             next_ns = market.schedule_funding(ts_ns)
             self.agenda.set((Priority.FUNDING, number, _HANDLER), next_ns)

@@ -23,7 +23,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.errors",),
     ("engine.units", "engine.exact", "engine.philox"),
     ("engine.ticks",),
-    ("engine.commands",),
+    ("engine.commands", "engine.fact"),
+    ("engine.venue_events",),
     ("engine.events", "engine.watch"),
     ("engine.outputs",),
     ("engine.ledger", "engine.signals", "engine.ports", "engine.agenda", "engine.digest"),
@@ -38,13 +39,16 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.venue.depth", "engine.venue.recorded", "engine.venue.queue"),
     ("engine.venue.book",),
     ("engine.venue.accounts",),
+    ("engine.venue.standing",),
     (
         *("engine.venue.margin", "engine.venue.joint", "engine.venue.bankruptcy"),
         "engine.venue.closing",
     ),
     ("engine.venue.inverse_margin",),
     ("engine.venue.insurance", "engine.venue.ranking", "engine.venue.sharing", "engine.venue.adl"),
+    ("engine.venue.desk", "engine.venue.stepping"),
     ("engine.venue.liquidation",),
+    ("engine.venue.deleveraging",),
     ("engine.product",),
     ("engine.account",),
     ("engine.policy",),
@@ -63,6 +67,9 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.folding",),
     ("engine.matching",),
     ("engine.market",),
+    ("engine.hedge_account",),
+    ("engine.margin_watch",),
+    ("engine.margins",),
     ("engine.router", "engine.sampler", "engine.live"),
     ("engine.spec",),
     ("engine.parts",),
@@ -91,6 +98,7 @@ FIRST_OF_COMPOSITION = "engine.config."
 KNOWS = {
     "feeds": {
         *("engine.errors", "engine.units", "engine.exact", "engine.ticks", "engine.events"),
+        *("engine.fact", "engine.venue_events"),
         *("engine.commands", "engine.outputs", "engine.ports"),
     },
     "strategies": {
@@ -111,7 +119,7 @@ TESTS_MAY_NOT = {
 MODULE_LINES, FUNCTION_LINES, LINE_LENGTH = 300, 50, 100
 RAISED: dict[str, tuple[int, str]] = {
     "engine/account.py": (
-        330,
+        380,
         "every way a product's money moves, side by side: for who audits it",
     ),
     "engine/events.py": (

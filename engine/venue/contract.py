@@ -174,6 +174,40 @@ class Contract:
         leaves none."""
         return int(slope * mark / self._per_lot)
 
+    @property
+    def settlement_atoms(self) -> int:
+        """Atoms of one whole settlement asset."""
+        return int(10 ** asset_decimals(self.settlement_asset))
+
+    @property
+    def quote_atoms(self) -> int:
+        """Atoms of one whole quote asset."""
+        return int(10 ** asset_decimals(self.quote_asset))
+
+    @property
+    def coins_a_quote(self) -> float:
+        """Settlement atoms that one quote atom is at a price of 1; inverse contracts only."""
+        return float(1 / self._quote_per_coin)
+
+    def settlement_slope(self, lots: int) -> float:
+        """``exposure_value`` per unit of its coordinate, settlement atoms: of the price where
+        linear, of 1 / price where inverse."""
+        return (-lots if self.inverse else lots) * self._over / self._under
+
+    def entry_price(self, lots: int, cost: int) -> float:
+        """Average price of a position of ``lots`` that cost so many settlement atoms: by size where
+        linear, harmonic where inverse."""
+        size, paid = lots * self._over, cost * self._under
+        return -size / paid if self.inverse else paid / size
+
+    def price_of(self, lots: int, cash: int) -> float | None:
+        """The price at which buying ``lots`` (selling where negative) moves so much cash, in
+        settlement atoms; ``None`` where no positive price does."""
+        size, paid = lots * self._over, -cash * self._under
+        if self.inverse:
+            return size / -paid if size * paid < 0 else None
+        return paid / size if size * paid > 0 else None
+
     def notional(self, lots: int, price: float) -> int:
         """The venue's size of a position for fees and funding: settlement atoms, unsigned, rounded
         down."""

@@ -136,9 +136,10 @@ class LiquidationRules(Rules, frozen=True, kw_only=True):
             as restores the margin.
         portion: share closed by one step of ``portion``.
         portion_above: notional (quote) above which ``portion`` holds; smaller positions are closed
-            whole, and so is what is left after the cooldown.
+            whole.
         step_min, step_max: bounds of one step's notional, in quote.
         cooldown_ns: pause after a step of ``portion``.
+        whole_after: what is left after the pause is closed at once.
         limit: worst price of the liquidation order: none, the bankruptcy price of what is closed,
             or dYdX's fillable price.
         bankruptcy_adjustment, spread_to_maintenance: of the fillable price.
@@ -154,6 +155,7 @@ class LiquidationRules(Rules, frozen=True, kw_only=True):
     step_min: float = 0.0
     step_max: float | None = None
     cooldown_ns: int = 0
+    whole_after: bool = False
     limit: Literal["none", "bankruptcy", "fillable"] = "bankruptcy"
     bankruptcy_adjustment: float = 1.0
     spread_to_maintenance: float = 0.1

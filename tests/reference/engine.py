@@ -28,13 +28,14 @@ from engine.ticks import Kind, Step
 from engine.units import NEVER_NS
 from engine.users import Users
 from tests.reference.judge import LEAP_NS, Judge, Row, rows_of
+from tests.reference.margins import Margins
 from tests.reference.market import Market
 from tests.reference.product import Product
 
 if TYPE_CHECKING:
     from engine.engine import EngineSpec
 
-VENUE, FILL, FUNDING, FEE, POLICY = range(5)
+VENUE, FILL, FUNDING, LIQUIDATION, FEE, POLICY = range(6)
 
 
 class Log:
@@ -76,6 +77,8 @@ class ReferenceEngine:
             policies = spec.policies[number]
             self.products.append(Product(number, product, policies, market, self.users))
             market.products.append(self.products[-1])
+        self.margins = Margins(spec, self.markets, funds)
+        self.margins.admit(self.products)
         self.sequence = 0
         self.now_ns = self.rung_ns = self.heard_ns = 0
         self.left_out = 0
@@ -145,15 +148,30 @@ class ReferenceEngine:
         if market.resumes():
             market.resume()
         if not market.stale:
+            self._stage_others(market, row)
+            touched = self.margins.at_price(self.markets.index(market), self.log.sequence)
             for product in market.products:
                 first = product.status == "pending"
+                if product in touched:
+                    product.survive()
                 product.look()
                 self._after(product)
                 if first:
                     self._launched(market)
+            for product in touched:
+                if product.market is not market:
+                    product.survive()
+                    product.look()
+                    self._after(product)
+
+    def _stage_others(self, market: Market, row: Row) -> None:
+        for other in self.markets:
+            if other is not market:
+                self._stage(other, max(row.ts_ns, self.now_ns) - 1)
 
     def _launched(self, market: Market) -> None:
         """The first price: clocks start."""
+        self.margins.launch(self.markets.index(market))
         every = self.spec.sampling
         now = market.now_ns
         if self.sample_ns == NEVER_NS and every.nav_every_ns:
@@ -258,6 +276,7 @@ class ReferenceEngine:
                 alarms.append((product.next_fill_ns(), FILL, number, place))
                 alarms.append((product.next_fee_ns(), FEE, number, place))
                 alarms.append((product.policy_ns, POLICY, number, place))
+        alarms.append((self.margins.next_ns(), LIQUIDATION, 0, 0))
         return alarms
 
     def _ring_up_to(self, ts_ns: int, sequence: int) -> None:
@@ -276,6 +295,14 @@ class ReferenceEngine:
             elif priority == FUNDING:
                 market.settle_funding()
                 for product in market.products:
+                    self._after(product)
+                self.margins.fund(number, market.funded_rate)
+            elif priority == LIQUIDATION:
+                for each in self.markets:
+                    self._stage(each, due)
+                for product in self.margins.at_alarm(sequence):
+                    product.survive()
+                    product._look_last()
                     self._after(product)
             else:
                 product = market.products[place]
@@ -306,6 +333,7 @@ class ReferenceEngine:
         elif product.traded and self.spec.sampling.users_on_trade:
             self._value(product, self.now_ns, self.log.sequence, "traded", None)
         if product.traded:
+            self.margins.changed(product)
             product.segment = product.holding.since, product.holding.parts["price"]
         product.changed = []
         product.traded = False

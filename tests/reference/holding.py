@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from engine.outputs import ATTRIBUTION
 from engine.product import ProductSpec
+from engine.venue.accounts import cost_after
 from engine.venue.contract import Contract
 
 
@@ -21,7 +22,7 @@ class Holding:
         self.funds = funds  # the venue's insurance by quote asset, common to all
         self.cash = 0
         self.quote = 0
-        self.lots = 0
+        self.lots = self.cost = 0
         self.units = 0
         self.reserve = spec.hedge.reserve_atoms
         self.parts = dict.fromkeys(ATTRIBUTION, 0)
@@ -68,6 +69,7 @@ class Holding:
         impact = contract.trade_cash(lots, price) - at_mid
         rate = contract.spec.maker_fee if maker else contract.spec.taker_fee
         fee = math.ceil(abs(at_mid + impact) * Fraction(repr(rate)))
+        self.cost = cost_after(self.lots, self.cost, lots, at_mid + impact)
         self.cash += at_mid + impact - fee
         self.lots += lots
         shares = {

@@ -40,11 +40,11 @@ class Market:
         self.resting: list[tuple[Any, ...]] = []
         self.kind = MARK_KIND[spec.mark_source]
         self.now_ns = self.due_ns = 0
-        self.mark = self.last = self.index = self.bid = self.ask = self.rate = 0.0
+        self.mark = self.previous = self.last = self.index = self.bid = self.ask = self.rate = 0.0
         self.seen_ns = self.changed_ns = 0
         self.stale, self.stale_since = "", 0
         self.grid_ns = self.funding_ns = NEVER_NS
-        self.funded_ns = 0
+        self.funded_ns, self.funded_rate = 0, 0.0
         self.following_ns, self.due_rate = NEVER_NS, 0.0
         self._open_cell()
 
@@ -71,7 +71,7 @@ class Market:
         self.repeated = row.price == self.mark
         if not self.repeated:
             self.changed_ns = row.ts_ns
-        self.mark, self.seen_ns = row.price, row.ts_ns
+        self.previous, self.mark, self.seen_ns = self.mark, row.price, row.ts_ns
         self.cell_low, self.cell_high = (
             min(self.cell_low, self.mark),
             max(self.cell_high, self.mark),
@@ -238,7 +238,7 @@ class Market:
         rate = self.rate if self.following_ns == NEVER_NS else self.due_rate
         for product in self.products:
             product.settle_funding(rate)
-        self.funded_ns = self.now_ns
+        self.funded_ns, self.funded_rate = self.now_ns, rate
         if self.following_ns == NEVER_NS:
             self.schedule_funding()
         else:

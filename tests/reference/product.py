@@ -49,7 +49,7 @@ class Product:
         self.high_water = 0.0
         self.target = 0.0
         self.opened = False
-        self.paused = self.gated = False
+        self.paused = self.gated = self.rehedge = False
         self.plan: desk.Order | None = None
         self.deals: list[desk.Order] = []
         self.sent = 0
@@ -79,6 +79,11 @@ class Product:
             self._decide()
         self._serve_queue()
         self.policy_ns = self._next_alarm()
+
+    def survive(self) -> None:
+        """The venue took lots or money: a close that it cancelled goes on with what is left."""
+        if self.status == "closing" and self.plan is None:
+            self._close("liquidated")
 
     def _launch(self) -> None:
         spec, mark, held = self.spec, self.market.mark, self.holding
@@ -113,6 +118,10 @@ class Product:
         if self.paused:
             return
         view = self.view()
+        if self.rehedge:
+            self.rehedge = False
+            self._act(SetLeverage(self.target, "re-hedge after auto-deleveraging"), view)
+            return
         if self.spec.kind == "spot" and not self.opened:
             self._act(SetLeverage(1.0, "spot purchase"), view)
             return

@@ -1,0 +1,143 @@
+"""A product's hedge as the venue sees it: one margin account among others.
+
+What the venue takes is booked in the product's account and stated twice, once as an execution and
+once as what it means for the product. Afterwards the product looks at what is left.
+"""
+
+from __future__ import annotations
+
+from engine.account import Account
+from engine.events import OrderFilled
+from engine.execution import Scene
+from engine.handler import Handler
+from engine.handler_state import ACTIVE, CLOSING
+from engine.ledger import Cause
+from engine.venue_events import HedgeAutoDeleveraged, HedgeLiquidated
+
+__all__ = ["HedgeAccount"]
+
+
+class HedgeAccount:
+    """The margin account behind one product.
+
+    Attributes:
+        number: of its market.
+        place: of its handler within the market.
+        touched: whether the venue moved anything since ``settle``.
+    """
+
+    __slots__ = ("_before", "_liquidated", "handler", "name", "number", "place", "scene", "touched")
+
+    def __init__(self, number: int, place: int, handler: Handler, scene: Scene) -> None:
+        self.number = number
+        self.place = place
+        self.handler = handler
+        self.scene = scene
+        self.name = f"product:{handler.spec.id}"
+        self.touched = False
+        self._before: float | None = None
+        self._liquidated = 0
+
+    @property
+    def account(self) -> Account:
+        """The product's own account."""
+        return self.handler.account
+
+    @property
+    def cash(self) -> int:
+        return self.account.cash
+
+    @property
+    def max_leverage(self) -> float:
+        return 0.0
+
+    def positions(self) -> tuple[tuple[int, int, int], ...]:
+        """The hedge, as long as the product is alive."""
+        account = self.account
+        if self.handler.state.status not in (ACTIVE, CLOSING) or not account.lots:
+            return ()
+        return ((self.number, account.lots, account.state.cost),)
+
+    def cancel_orders(self, _market: int) -> int:
+        """The plan under way and the hedges of requests, which are refused."""
+        orders = self.handler.cancel(self.scene, "liquidated")
+        self.touched = self.touched or orders > 0
+        return orders
+
+    def move(
+        self, _market: int, cause: Cause, lots: int, cash: int, against: str, price: float
+    ) -> None:
+        """Book what the venue took or gave."""
+        scene, account, handler = self.scene, self.account, self.handler
+        handler.keep_high_water(scene)
+        self._before = self._leverage()
+        effect = account.seize(cause, lots, cash, account.counter(against), scene.mark)
+        handler.traded = self.touched = True
+        if lots:
+            self._say_filled(cause, lots, cash, against, price)
+        if cause is not Cause.ADL:
+            self._liquidated += effect
+        if lots and cause is Cause.LIQUIDATION:
+            self._say_liquidated(lots, effect)
+
+    def _leverage(self) -> float | None:
+        account, mark = self.account, self.scene.mark
+        exposure = account.slope * mark
+        nav = account.intercept + exposure
+        return exposure / nav if nav > 0.0 else None
+
+    def _say_filled(self, cause: Cause, lots: int, cash: int, against: str, price: float) -> None:
+        account, scene, desk = self.account, self.scene, self.handler.desk
+        mid = scene.top()[0] if against == "book" else scene.mark
+        at_mid = account.contract.trade_cash(lots, mid)
+        scene.tape.say(
+            OrderFilled,
+            product=account.spec.id,
+            symbol=account.contract.spec.symbol,
+            order=desk.state.sent,
+            purpose=cause.name.lower(),
+            lots=lots,
+            price=price,
+            mid_price=mid,
+            mark_price=scene.mark,
+            hedge_atoms=at_mid,
+            spread_impact_atoms=cash - at_mid,
+            fee_atoms=0,
+        )
+        desk.state.sent += 1
+
+    def _say_liquidated(self, lots: int, effect: int) -> None:
+        self.handler.state.liquidations += 1
+        self.scene.tape.say(
+            HedgeLiquidated,
+            product=self.account.spec.id,
+            lots=lots,
+            position_lots=self.account.lots,
+            mark_price=self.scene.mark,
+            leverage_before=self._before,
+            leverage_after=self._leverage(),
+            nav_effect_atoms=effect,
+        )
+
+    def deleveraged(
+        self, _market: int, lots: int, price: float, rank: int, quantile: float
+    ) -> None:
+        """Lots were taken by auto-deleveraging: state it, and have them bought back."""
+        account, mark = self.account, self.scene.mark
+        handler = self.handler
+        handler.state.adl_events += 1
+        handler.state.rehedge = handler.state.status == ACTIVE
+        effect = account.contract.trade_cash(lots, price) - account.contract.trade_cash(lots, mark)
+        self.scene.tape.say(
+            HedgeAutoDeleveraged,
+            product=account.spec.id,
+            lots=lots,
+            price=price,
+            mark_price=mark,
+            rank=rank,
+            quantile=quantile,
+            position_lots=account.lots,
+            leverage_before=self._before,
+            leverage_after=self._leverage(),
+            nav_effect_atoms=account.contract.to_quote(effect, mark),
+        )

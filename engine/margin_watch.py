@@ -1,0 +1,94 @@
+"""When the venue must look at its margin accounts: between which marks of a market nobody is short.
+
+Edges depend on what an account holds alone, so they are armed when that changes. An account that
+is between two steps of its liquidation has none: its next step is an alarm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.units import NEVER_NS
+from engine.venue.accounts import Margined
+from engine.venue.desk import RiskDesk
+from engine.venue.standing import edges
+
+__all__ = ["MarginWatch"]
+
+F64 = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class MarginWatch:
+    """The edges of all margin accounts, by market.
+
+    Args:
+        desk: the venue's risk desk.
+        accounts: all of them, in declared order, with the markets in which each may hold something.
+    """
+
+    def __init__(self, desk: RiskDesk, accounts: Sequence[tuple[Margined, Sequence[int]]]) -> None:
+        self.desk = desk
+        self.accounts = [account for account, _ in accounts]
+        self._rows: dict[str, list[tuple[int, int]]] = {}
+        self._of: list[list[Margined]] = [[] for _ in desk.venues]
+        for account, markets in accounts:
+            self._rows[account.name] = [(market, len(self._of[market])) for market in markets]
+            for market in markets:
+                self._of[market].append(account)
+        self._lows: list[F64] = [np.full(len(of), -math.inf) for of in self._of]
+        self._highs: list[F64] = [np.full(len(of), math.inf) for of in self._of]
+
+    def of(self, market: int) -> list[Margined]:
+        """Who may hold something in a market, in declared order."""
+        return self._of[market]
+
+    def arm(self, account: Margined) -> bool:
+        """Take over an account's present edges; whether it must be looked at now."""
+        rows = self._rows[account.name]
+        for market, row in rows:
+            self._lows[market][row], self._highs[market][row] = -math.inf, math.inf
+        held = [position for position in account.positions() if position[1]]
+        stage = self.desk.stages.get(account.name)
+        marks = self.desk.marks()
+        if not held or (stage is not None and stage.resumes_ns):
+            return False
+        if not all(marks[market] > 0.0 for market, _, _ in held):
+            return False
+        places, due = dict(rows), False
+        for market, low, high in edges(account, self.desk.listings, marks):
+            row = places[market]
+            self._lows[market][row], self._highs[market][row] = low, high
+            due = due or not low < marks[market] < high
+        return due
+
+    def bounds(self, market: int) -> tuple[float, float]:
+        """Between which marks nobody is short."""
+        lows, highs = self._lows[market], self._highs[market]
+        if not len(lows):
+            return -math.inf, math.inf
+        return lows.item(lows.argmax()), highs.item(highs.argmin())
+
+    def breached(self, market: int, price: float) -> list[Margined]:
+        """Whose edge ``price`` is at or beyond, in declared order."""
+        beyond = (self._lows[market] >= price) | (self._highs[market] <= price)
+        of = self._of[market]
+        return [of[row] for row in beyond.nonzero()[0].tolist()]
+
+    def waiting(self, ts_ns: int) -> list[Margined]:
+        """Whose next step is due."""
+        stages = self.desk.stages
+        return [
+            account
+            for account in self.accounts
+            if (stage := stages.get(account.name)) is not None and stage.resumes_ns <= ts_ns
+        ]
+
+    def next_step_ns(self) -> int:
+        """When the next step of a liquidation is due."""
+        return min(
+            (s.resumes_ns for s in self.desk.stages.values() if s.resumes_ns), default=NEVER_NS
+        )

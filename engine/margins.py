@@ -1,0 +1,226 @@
+"""The venue's risk desk within the engine: it is woken like a product, reviews the accounts that
+may be short, and hands what it did to the products it did it to.
+
+All liquidations of an instant come before its deleveragings, and both before any policy is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from engine.errors import InvariantError
+from engine.hedge_account import HedgeAccount
+from engine.ledger import Cause, Ledger
+from engine.margin_watch import MarginWatch
+from engine.market import Market
+from engine.units import NEVER_NS, total
+from engine.venue.accounts import Margined, Trader, TraderAccount, Traders, TraderSpec
+from engine.venue.contract import Contract
+from engine.venue.deleveraging import Deleverager
+from engine.venue.desk import Fund, Stage, Venue
+from engine.venue.funding import funding_payment
+from engine.venue.insurance import InsuranceFund, fund_of
+from engine.venue.liquidation import Liquidator
+from engine.venue.standing import Listing
+from engine.venue_events import TradersFunded
+
+__all__ = ["Margins", "MarginsState"]
+
+
+class MarginsState(Struct):
+    """What the risk desk remembers: who is on the way through liquidation, the other customers'
+    accounts, the funds' peaks by asset, and the markets that have a price."""
+
+    stages: dict[str, Stage] = {}
+    traders: list[Trader] = []
+    funds: dict[str, InsuranceFund] = {}
+    launched: list[int] = []
+
+
+class Margins:
+    """All margin accounts of one engine."""
+
+    def __init__(
+        self, markets: Sequence[Market], traders: Sequence[TraderSpec], ledger: Ledger, seed: int
+    ) -> None:
+        self.markets = markets
+        contracts = [market.contract for market in markets]
+        self.traders = Traders(traders, contracts, ledger)
+        self.state = MarginsState(stages={}, traders=self.traders.accounts, funds={}, launched=[])
+        self._ledger = ledger
+        self._funds: dict[str, Fund] = {}
+        venues = [self._venue(market) for market in markets]
+        self.desk = Liquidator(venues, self.state.stages)
+        self.hedges = {
+            (number, place): HedgeAccount(number, place, handler, market)
+            for number, market in enumerate(markets)
+            if market.spec.venue.margin.tiers
+            for place, handler in enumerate(market.handlers)
+            if handler.spec.kind not in ("spot", "margin_loan")
+        }
+        for hedge in self.hedges.values():
+            hedge.account.margined = True
+        others = [TraderAccount(self.traders, trader) for trader in self.traders.accounts]
+        self._by_market = [
+            [other for other in others if other.trader.holding(number) is not None]
+            for number in range(len(markets))
+        ]
+        accounts: list[tuple[Margined, Sequence[int]]] = [
+            (hedge, (hedge.number,)) for hedge in self.hedges.values()
+        ]
+        accounts += [(each, [held.market for held in each.trader.holdings]) for each in others]
+        self.crosses = any(len(each.trader.holdings) > 1 for each in others)
+        """Whether an account depends on the prices of several markets."""
+        self.watch = MarginWatch(self.desk, accounts)
+        self._deleverager = Deleverager(self.desk, self.watch.accounts, seed)
+
+    def _venue(self, market: Market) -> Venue:
+        contract, rules = market.contract, market.spec.venue
+        asset = contract.settlement_asset
+        fund = self._funds.get(asset)
+        if fund is None:
+            state = self.state.funds[asset] = fund_of(rules.insurance, 0)
+            fund = self._funds[asset] = Fund(self._ledger, asset, state)
+        return Venue(Listing(contract, rules), fund, market)
+
+    # The first price --------------------------------------------------------------------------
+
+    def launch(self, number: int) -> bool:
+        """A market has its first price: a fund that was paid in as quote becomes coins, and its
+        traders are watched. Whether the venue must look at any of them."""
+        if number in self.state.launched:
+            return False
+        self.state.launched.append(number)
+        market = self.markets[number]
+        contract, quote = market.contract, market.spec.insurance_atoms
+        if contract.inverse and quote and market.spec.venue.margin.tiers:
+            coins = contract.to_settlement(quote, market.mark)
+            asset = contract.quote_asset
+            self._exchange(asset, quote, contract.settlement_asset, coins)
+        due = [self.watch.arm(other) for other in self._by_market[number]]
+        self.guard(number)
+        return any(due)
+
+    def _exchange(self, quote: str, paid: int, coin: str, got: int) -> None:
+        ledger = self._ledger
+        fund, clearing = ledger.open("insurance", quote), ledger.open("clearing", quote)
+        ledger.post(Cause.INSURANCE, fund, clearing, paid)
+        fund, clearing = ledger.open("insurance", coin), ledger.open("clearing", coin)
+        ledger.post(Cause.INSURANCE, clearing, fund, got)
+
+    # Watching ---------------------------------------------------------------------------------
+
+    def traded(self, number: int, place: int) -> bool:
+        """A product's account changed; whether the venue must look at it now."""
+        hedge = self.hedges.get((number, place))
+        if hedge is None:
+            return False
+        due = self.watch.arm(hedge)
+        self.guard(number)
+        return due
+
+    def guard(self, number: int) -> None:
+        """Tell a market between which marks nobody is short there; every market, where accounts
+        depend on several."""
+        for each in range(len(self.markets)) if self.crosses else (number,):
+            self.markets[each].guard = self.watch.bounds(each)
+
+    def breached(self, number: int, price: float) -> list[Margined]:
+        """Who may be short at a price of a market."""
+        low, high = self.markets[number].guard
+        return [] if low < price < high else self.watch.breached(number, price)
+
+    def due(self, ts_ns: int) -> list[Margined]:
+        """Who may be short at the present marks, and whose next step is due, in declared order."""
+        found = {account.name for account in self.watch.waiting(ts_ns)}
+        for number, market in enumerate(self.markets):
+            if market.mark > 0.0:
+                found.update(each.name for each in self.watch.breached(number, market.mark))
+        return [account for account in self.watch.accounts if account.name in found]
+
+    def review(
+        self, accounts: Iterable[Margined], sequence: int
+    ) -> tuple[list[tuple[int, int]], int]:
+        """Look at accounts and do what is to be done.
+
+        Returns:
+            The products that were touched, ``(market, place)`` in declared order, and when the
+            desk must look again: 0 for at once.
+        """
+        desk, seen = self.desk, list(accounts)
+        desk.moved.clear()
+        self._deleverager.settle(desk.review(seen), sequence)
+        at_once = False
+        for account in seen:
+            self.watch.arm(account)
+        for account in desk.moved.values():
+            at_once = self.watch.arm(account) or at_once
+        for number in range(len(self.markets)):
+            self.guard(number)
+        touched = []
+        for place, hedge in self.hedges.items():
+            if hedge.touched:
+                hedge.touched = False
+                touched.append(place)
+        return touched, 0 if at_once else self.watch.next_step_ns()
+
+    # Funding ----------------------------------------------------------------------------------
+
+    def fund_traders(self, number: int, rate: float) -> bool:
+        """Funding of the other customers at its instant; whether the venue must look at any."""
+        market = self.markets[number]
+        contract: Contract = market.contract
+        paid = []
+        for other in self._by_market[number]:
+            held = other.trader.holding(number)
+            assert held is not None
+            if held.lots:
+                side = 1 if held.lots > 0 else -1
+                size = contract.notional(held.lots, market.mark)
+                paid.append((other.trader, funding_payment(size, side, rate)))
+        if not paid:
+            return False
+        self.traders.pay_funding(number, paid)
+        market.tape.say(
+            TradersFunded,
+            symbol=contract.spec.symbol,
+            rate=rate,
+            mark_price=market.mark,
+            accounts=len(paid),
+            paid_atoms=total(atoms for _, atoms in paid),
+        )
+        due = [self.watch.arm(other) for other in self._by_market[number]]
+        self.guard(number)
+        return any(due)
+
+    def check(self) -> None:
+        """Traders' shares are what the ledger says; a position's cost is none where none is held.
+
+        Raises:
+            InvariantError: naming the account.
+        """
+        self.traders.check()
+        for hedge in self.hedges.values():
+            if not hedge.account.lots and hedge.account.state.cost:
+                raise InvariantError(f"{hedge.name}: a cost of {hedge.account.state.cost}, no lots")
+
+    # Snapshot ---------------------------------------------------------------------------------
+
+    def resume(self, state: MarginsState) -> None:
+        """Go on where a snapshot was taken."""
+        self.desk.stages.update(state.stages)
+        self.state.launched = state.launched
+        for trader, known in zip(self.traders.accounts, state.traders, strict=True):
+            trader.cash, trader.holdings = known.cash, known.holdings
+        for asset, fund in state.funds.items():
+            self._funds[asset].state = self.state.funds[asset] = fund
+        for account in self.watch.accounts:
+            self.watch.arm(account)
+        for number in range(len(self.markets)):
+            self.guard(number)
+
+    def next_look_ns(self) -> int:
+        """When the next step of a liquidation is due."""
+        return self.watch.next_step_ns() if self.state.stages else NEVER_NS

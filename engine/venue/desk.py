@@ -1,0 +1,209 @@
+"""What the venue's risk desk works with: contracts as listed, their funds, their markets as of now;
+and the reckoning that liquidation and deleveraging share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal, Protocol
+
+from msgspec import Struct
+
+from engine.ledger import Cause, Ledger
+from engine.outputs import Tape
+from engine.units import SECOND_NS
+from engine.venue.accounts import Margined
+from engine.venue.bankruptcy import bankruptcy_quote, fillable_price
+from engine.venue.book import Book
+from engine.venue.insurance import InsuranceFund
+from engine.venue.standing import Listing, Standing, standing_of
+from engine.venue.taking import Top
+from engine.venue_events import InsuranceFundChanged
+
+__all__ = ["RETRY_NS", "Floor", "Fund", "RiskDesk", "Stage", "Unpaid", "Venue", "lots_in"]
+
+RETRY_NS: Final = SECOND_NS
+"""What neither book nor fund nor counterparties could take is tried again after so long."""
+
+
+class Floor(Protocol):
+    """One market at the moment, as the venue's own desk sees it."""
+
+    tape: Tape
+    ts_ns: int
+    mark: float
+    stale: bool
+
+    @property
+    def book(self) -> Book:
+        """What orders meet."""
+
+    def top(self) -> tuple[float, float]:
+        """Mid, and half the recorded spread as a share of it (negative where none is recorded)."""
+
+    def previous_mark(self) -> float:
+        """The mark before this one."""
+
+
+class Fund:
+    """The insurance fund of one settlement asset: its money in the ledger, and what its rule
+    remembers."""
+
+    __slots__ = ("_ledger", "_number", "state")
+
+    def __init__(self, ledger: Ledger, asset: str, state: InsuranceFund) -> None:
+        self._ledger = ledger
+        self._number = ledger.open("insurance", asset)
+        self.state = state
+
+    @property
+    def balance(self) -> int:
+        """Settlement atoms."""
+        return self._ledger.balances[self._number]
+
+    def available(self, ts_ns: int) -> int:
+        """What it may still pay before it is empty, or has lost too much of its peak."""
+        return self.state.available(self.balance, ts_ns)
+
+    def changed(self, delta: int, ts_ns: int) -> None:
+        """Its balance was changed by so much just now."""
+        self.state.changed(self.balance - delta, ts_ns)
+
+
+class Venue:
+    """One contract: how it is listed, its insurance fund, and its market as of now."""
+
+    __slots__ = ("floor", "fund", "listing")
+
+    def __init__(self, listing: Listing, fund: Fund, floor: Floor) -> None:
+        self.listing = listing
+        self.fund = fund
+        self.floor = floor
+
+
+class Stage(Struct):
+    """An account on its way through liquidation.
+
+    Attributes:
+        steps: how many orders were sent.
+        resumes_ns: no further step before; 0: at the next price.
+    """
+
+    steps: int = 0
+    resumes_ns: int = 0
+
+
+class Unpaid(Struct):
+    """What is left for the counterparties: ``lots`` (signed, closing) of an account, for which it
+    must get ``atoms`` to end with nothing."""
+
+    account: Margined
+    market: int
+    lots: int
+    atoms: int
+    price: float | None
+
+
+class RiskDesk:
+    """All contracts of one engine, as the venue's risk desk sees them.
+
+    Attributes:
+        stages: accounts on their way through liquidation, by name.
+        moved: accounts of which anything was moved since somebody emptied it.
+    """
+
+    def __init__(self, venues: Sequence[Venue], stages: dict[str, Stage]) -> None:
+        self.venues = venues
+        self.listings = [venue.listing for venue in venues]
+        self.stages = stages
+        self.moved: dict[str, Margined] = {}
+
+    def marks(self) -> list[float]:
+        """Of every contract, as of now; 0 where it has none yet."""
+        return [venue.floor.mark for venue in self.venues]
+
+    def is_short(self, stand: Standing, market: int) -> bool:
+        """Whether maintenance is no longer covered."""
+        if self.listings[market].rules.margin.strict:
+            return stand.equity < stand.maintenance
+        return stand.equity <= stand.maintenance
+
+    def move(
+        self,
+        account: Margined,
+        market: int,
+        cause: Cause,
+        lots: int,
+        cash: int,
+        against: str,
+        price: float,
+    ) -> None:
+        """``Margined.move``, remembered."""
+        self.moved[account.name] = account
+        account.move(market, cause, lots, cash, against, price)
+
+    def take(self, venue: Venue, lots: int, limit: float | None) -> tuple[int, float]:
+        """Signed lots filled now, and their average price."""
+        floor, side = venue.floor, 1 if lots > 0 else -1
+        top = Top(*floor.top(), floor.ts_ns)
+        size = venue.listing.contract.quote_notional(lots, top.mid)
+        taken = floor.book.take_limited(side, abs(lots), size, limit, top)
+        return side * taken.lots, taken.price
+
+    def pay_fund(self, account: Margined, market: int, atoms: int) -> None:
+        """To the insurance fund, or from it where negative."""
+        if atoms:
+            venue = self.venues[market]
+            self.move(account, market, Cause.INSURANCE, 0, -atoms, "insurance", 0.0)
+            venue.fund.changed(atoms, venue.floor.ts_ns)
+
+    def bankruptcy(self, account: Margined, market: int, lots: int, marks: list[float]) -> int:
+        """Cash with which closing ``lots`` uses up their share of the account's equity."""
+        listing, mark = self.listings[market], marks[market]
+        contract = listing.contract
+        stand = standing_of(account, self.listings, marks)
+        held, cost = next((n, c) for m, n, c in account.positions() if m == market)
+        left = held + lots
+        change = contract.exposure_value(left, mark) - contract.exposure_value(held, mark)
+        needed = listing.maintenance(held, cost, mark)
+        rest = listing.maintenance(left, cost * left // held, mark) if left else 0
+        return bankruptcy_quote(change, stand.equity, needed - rest, stand.maintenance)
+
+    def fillable(self, account: Margined, market: int, marks: list[float]) -> float:
+        """DYdX's limit: it leaves the mark as the account nears bankruptcy."""
+        listing = self.listings[market]
+        rules, contract = listing.rules.liquidation, listing.contract
+        stand = standing_of(account, self.listings, marks)
+        held, cost = next((n, c) for m, n, c in account.positions() if m == market)
+        price = fillable_price(
+            float(contract.exposure_value(held, marks[market])),
+            contract.settlement_slope(held),
+            float(stand.equity),
+            float(listing.maintenance(held, cost, marks[market])),
+            float(stand.maintenance),
+            adjustment=rules.bankruptcy_adjustment,
+            spread=rules.spread_to_maintenance,
+        )
+        # The account's line is straight in 1 / price where the contract is inverse.
+        return 1.0 / price if contract.inverse else price
+
+    def tell_fund(self, venue: Venue, delta: int, cause: Literal["fill", "cover"]) -> None:
+        venue.floor.tape.say(
+            InsuranceFundChanged,
+            symbol=venue.listing.contract.spec.symbol,
+            delta_atoms=delta,
+            balance_atoms=venue.fund.balance,
+            cause=cause,
+        )
+
+    def unpaid(self, account: Margined, market: int, lots: int, marks: list[float]) -> Unpaid:
+        atoms = self.bankruptcy(account, market, lots, marks)
+        price = self.listings[market].contract.price_of(lots, atoms)
+        return Unpaid(account, market, lots, atoms, price)
+
+
+def lots_in(account: Margined, market: int) -> int:
+    """Signed lots that an account holds of one contract."""
+    for number, lots, _ in account.positions():
+        if number == market:
+            return lots
+    return 0

@@ -1,0 +1,280 @@
+"""Liquidation: what the venue does with an account that no longer covers its maintenance margin.
+
+    short of margin -> started (its orders are cancelled) -> steps through the book -> restored
+                                                          -> backstop takes position and equity
+                                                          -> the insurance fund pays beyond the
+                                                             bankruptcy price
+                                                          -> auto-deleveraging -> socialised loss
+
+Every arrow is an event. Orders of the venue are immediate-or-cancel against the book that hedges
+meet. All liquidations of an instant come before all auto-deleveragings of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from engine.ledger import Cause
+from engine.units import total
+from engine.venue.accounts import Margined
+from engine.venue.bankruptcy import insurance_delta
+from engine.venue.desk import RiskDesk, Stage, Unpaid, Venue, lots_in
+from engine.venue.standing import Standing, equity_of, standing_of
+from engine.venue.stepping import step_lots
+from engine.venue.taking import Top
+from engine.venue_events import (
+    BackstopTakeover,
+    LiquidationEnded,
+    LiquidationFilled,
+    LiquidationStarted,
+    OrdersCancelled,
+)
+
+__all__ = ["Liquidator"]
+
+
+class Liquidator(RiskDesk):
+    """The venue closes what is short of margin."""
+
+    # Looking ----------------------------------------------------------------------------------
+
+    def review(self, accounts: Iterable[Margined]) -> list[Unpaid]:
+        """Look at accounts, in order, and liquidate those that are short; what nobody could be
+        paid for is given back."""
+        unpaid: list[Unpaid] = []
+        for account in accounts:
+            held = [position for position in account.positions() if position[1]]
+            marks = self.marks()
+            if not held:
+                self.stages.pop(account.name, None)  # its owner closed it meanwhile
+            elif all(marks[market] > 0.0 for market, _, _ in held):
+                self._review(account, held, marks, unpaid)
+        return unpaid
+
+    def _review(
+        self,
+        account: Margined,
+        held: list[tuple[int, int, int]],
+        marks: list[float],
+        unpaid: list[Unpaid],
+    ) -> None:
+        market = self._heaviest(held, marks)
+        stage = self.stages.get(account.name)
+        floor = self.venues[market].floor
+        if stage is not None and stage.resumes_ns > floor.ts_ns:
+            return
+        if any(self.venues[m].floor.stale for m, _, _ in held):
+            if stage is not None:
+                stage.resumes_ns = 0  # the next step is for the first fresh price
+            return
+        stand = standing_of(account, self.listings, marks)
+        if not self.is_short(stand, market):
+            if stage is not None:
+                self._end(account, market, "restored")
+            return
+        if stage is None:
+            stage = self.stages[account.name] = Stage()
+            self._start(account, market, stand)
+        self._close(account, stage, marks, unpaid)
+
+    def _heaviest(self, held: list[tuple[int, int, int]], marks: list[float]) -> int:
+        """The market whose position needs the most margin: it is closed first."""
+        if len(held) == 1:
+            return held[0][0]
+        needs = [self.listings[m].maintenance(n, cost, marks[m]) for m, n, cost in held]
+        return held[needs.index(max(needs))][0]
+
+    def _start(self, account: Margined, market: int, stand: Standing) -> None:
+        venue = self.venues[market]
+        symbol = venue.listing.contract.spec.symbol
+        lots = lots_in(account, market)
+        venue.floor.tape.say(
+            LiquidationStarted,
+            account=account.name,
+            symbol=symbol,
+            mark_price=venue.floor.mark,
+            position_lots=lots,
+            equity_atoms=stand.equity,
+            maintenance_atoms=stand.maintenance,
+        )
+        orders = total(account.cancel_orders(m) for m, _, _ in account.positions())
+        if orders:
+            venue.floor.tape.say(
+                OrdersCancelled, account=account.name, symbol=symbol, orders=orders
+            )
+
+    def _end(self, account: Margined, market: int, outcome: Literal["restored", "closed"]) -> None:
+        venue = self.venues[market]
+        del self.stages[account.name]
+        venue.floor.tape.say(
+            LiquidationEnded,
+            account=account.name,
+            symbol=venue.listing.contract.spec.symbol,
+            outcome=outcome,
+            position_lots=lots_in(account, market),
+            equity_atoms=equity_of(account, self.listings, self.marks()),
+        )
+
+    # Closing ----------------------------------------------------------------------------------
+
+    def _close(
+        self, account: Margined, stage: Stage, marks: list[float], unpaid: list[Unpaid]
+    ) -> None:
+        """Step by step, until margin suffices, nothing is held, or the rest must wait."""
+        while True:
+            held = [position for position in account.positions() if position[1]]
+            if not held:
+                return
+            market = self._heaviest(held, marks)
+            stand = standing_of(account, self.listings, marks)
+            if not self.is_short(stand, market):
+                self._end(account, market, "restored")
+                return
+            rules = self.listings[market].rules.liquidation
+            lots = lots_in(account, market)
+            if stand.equity < 0 and rules.limit == "none":
+                unpaid.append(self.unpaid(account, market, -lots, marks))
+                return
+            if rules.backstop_below and stand.equity < rules.backstop_below * stand.maintenance:
+                self._backstop(account, market, lots, stand.equity)
+                continue
+            step = step_lots(self.listings[market], lots, marks[market], stand, stage.steps)
+            filled = self._send(account, market, step, marks)
+            stage.steps += 1
+            if step != -lots:
+                if filled and self._cools(stage, market):
+                    return
+                if not filled:
+                    step = -lots
+                    filled = self._send(account, market, step, marks)
+            if step == -lots and filled != step:
+                rest = self._insure(account, market, step - filled, marks)
+                if rest:
+                    unpaid.append(self.unpaid(account, market, rest, marks))
+                    return
+            if not any(n for _, n, _ in account.positions()):
+                self._end(account, market, "closed")
+
+    def _cools(self, stage: Stage, market: int) -> bool:
+        venue = self.venues[market]
+        rules = venue.listing.rules.liquidation
+        if rules.steps != "portion" or not rules.cooldown_ns:
+            return False
+        stage.resumes_ns = venue.floor.ts_ns + rules.cooldown_ns
+        return True
+
+    def _send(self, account: Margined, market: int, lots: int, marks: list[float]) -> int:
+        """An order of the venue meets the book; the signed lots that were filled."""
+        venue = self.venues[market]
+        contract, rules = venue.listing.contract, venue.listing.rules.liquidation
+        whole = lots == -lots_in(account, market)
+        atoms = self.bankruptcy(account, market, lots, marks)
+        bankruptcy = contract.price_of(lots, atoms)
+        limit = None
+        if rules.limit == "bankruptcy":
+            limit = bankruptcy
+        elif rules.limit == "fillable":
+            limit = self.fillable(account, market, marks)
+        filled, price = self.take(venue, lots, limit)
+        cash = fee = fund = 0
+        if filled:
+            cash = contract.trade_cash(filled, price)
+            least = atoms * filled // lots
+            self.move(account, market, Cause.LIQUIDATION, filled, cash, "book", price)
+            fee = max(insurance_delta(cash, least, rules.fee), 0)
+            fund = max(cash - least, 0) if whole and rules.surplus == "fund" else fee
+            self.pay_fund(account, market, fund)
+        venue.floor.tape.say(
+            LiquidationFilled,
+            account=account.name,
+            symbol=contract.spec.symbol,
+            step="full" if whole else "partial",
+            asked_lots=lots,
+            lots=filled,
+            price=price,
+            limit_price=limit,
+            bankruptcy_price=bankruptcy,
+            bankruptcy_atoms=atoms,
+            cash_atoms=cash,
+            fee_atoms=fee,
+            fund_atoms=fund,
+        )
+        return filled
+
+    # Beyond the bankruptcy price --------------------------------------------------------------
+
+    def _backstop(self, account: Margined, market: int, lots: int, equity: int) -> None:
+        """The backstop takes all: the position at mark, and the equity that is left."""
+        venue = self.venues[market]
+        contract, mark = venue.listing.contract, venue.floor.mark
+        cash = contract.trade_cash(-lots, mark)
+        others = total(abs(n) for m, n, _ in account.positions() if m != market)
+        left = 0 if others else account.cash + cash
+        self.move(account, market, Cause.LIQUIDATION, -lots, cash - left, "backstop", mark)
+        venue.floor.tape.say(
+            BackstopTakeover,
+            account=account.name,
+            symbol=contract.spec.symbol,
+            lots=-lots,
+            mark_price=mark,
+            equity_atoms=equity,
+        )
+        if not others:
+            self._end(account, market, "closed")
+
+    def _insure(self, account: Margined, market: int, lots: int, marks: list[float]) -> int:
+        """The fund lets the rest be filled beyond the bankruptcy price, as far as it can pay; the
+        signed lots that are left."""
+        venue = self.venues[market]
+        contract, floor = venue.listing.contract, venue.floor
+        budget = venue.fund.available(floor.ts_ns)
+        if budget <= 0:
+            return lots
+        atoms = self.bankruptcy(account, market, lots, marks)
+        size = self._affordable(venue, lots, atoms, budget)
+        filled, price = self.take(venue, size, None) if size else (0, 0.0)
+        if not filled:
+            return lots
+        cash = contract.trade_cash(filled, price)
+        loss = max(atoms * filled // lots - cash, 0)
+        self.move(account, market, Cause.LIQUIDATION, filled, cash, "book", price)
+        self.pay_fund(account, market, -loss)
+        floor.tape.say(
+            LiquidationFilled,
+            account=account.name,
+            symbol=contract.spec.symbol,
+            step="insured",
+            asked_lots=lots,
+            lots=filled,
+            price=price,
+            limit_price=None,
+            bankruptcy_price=contract.price_of(lots, atoms),
+            bankruptcy_atoms=atoms,
+            cash_atoms=cash,
+            fee_atoms=0,
+            fund_atoms=-loss,
+        )
+        self.tell_fund(venue, -loss, "fill")
+        return lots - filled
+
+    def _affordable(self, venue: Venue, lots: int, atoms: int, budget: int) -> int:
+        """The most of ``lots`` whose loss beyond the bankruptcy price the fund can pay: a search
+        over sizes, each asked of the book without taking it."""
+        contract, floor = venue.listing.contract, venue.floor
+        top, side = Top(*floor.top(), floor.ts_ns), 1 if lots > 0 else -1
+
+        def loss(size: int) -> int:
+            worth = contract.quote_notional(size, top.mid)
+            taken = floor.book.offer(side, size, worth, None, top)
+            filled = side * taken.lots
+            return atoms * filled // lots - contract.trade_cash(filled, taken.price)
+
+        fits, fails = 0, abs(lots) + 1
+        while fails - fits > 1:
+            middle = (fits + fails) // 2 if fails <= abs(lots) else fails - 1
+            if loss(middle) <= budget:
+                fits = middle
+            else:
+                fails = middle
+        return side * fits

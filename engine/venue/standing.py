@@ -1,0 +1,167 @@
+"""How an account stands: equity against maintenance margin, and the prices at which they meet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from engine.units import asset_decimals
+from engine.venue.accounts import Margined
+from engine.venue.contract import Contract
+from engine.venue.rules import MarginRules, VenueRules
+from engine.venue.tiers import TierTable
+
+__all__ = ["Listing", "Standing", "edges", "equity_of", "standing_of"]
+
+_NOWHERE: Final = (-math.inf, math.inf)
+_ALWAYS: Final = (math.inf, -math.inf)
+_DRAW_IN: Final = 1e-9
+"""Edges are floats, the decision is in whole atoms: wake this share of the price early."""
+
+
+class Listing:
+    """One contract as the venue lists it: its arithmetic, its rules and its risk limits."""
+
+    __slots__ = ("by_face", "contract", "fee_inside", "rates", "rules", "table")
+
+    def __init__(self, contract: Contract, rules: VenueRules) -> None:
+        self.contract = contract
+        self.rules = rules
+        self.by_face = contract.inverse and rules.margin.caps_in == "quote"
+        """Whether the venue counts an inverse position by its quote face, not by its coins."""
+        asset = contract.quote_asset if self.by_face else contract.settlement_asset
+        self.table = TierTable(rules.margin, asset_decimals(asset))
+        self.fee_inside = contract.spec.taker_fee if rules.margin.taker_fee_inside else 0.0
+        self.rates = _lines(rules.margin, contract, self.fee_inside)
+
+    def size(self, lots: int, mark: float) -> int:
+        """Unsigned size of a position by which the venue counts, atoms of the tiers' asset."""
+        if self.by_face:
+            return self.contract.face(abs(lots))
+        return self.contract.notional(lots, mark)
+
+    def lots_within(self, held: int, cap: int, mark: float) -> int:
+        """How many lots of a position, unsigned, are no larger than ``cap``."""
+        size = self.size(held, mark)
+        lots = abs(held) if size <= cap else cap * abs(held) // size
+        while lots and self.size(lots, mark) > cap:
+            lots -= 1
+        return lots
+
+    def maintenance(self, lots: int, cost: int, mark: float) -> int:
+        """Margin that a position needs, settlement atoms, rounded up; the fee of closing included
+        where the venue counts it."""
+        margin, contract = self.rules.margin, self.contract
+        if self.by_face:
+            quote = self.table.maintenance(contract.face(abs(lots)))
+            needed = -contract.to_settlement(-quote, mark)
+            size = contract.notional(lots, mark)
+        else:
+            size = abs(cost) if margin.priced_at == "entry" else contract.notional(lots, mark)
+            needed = self.table.maintenance(size)
+        return needed + contract.taker_fee(size) if margin.taker_fee_inside else needed
+
+
+class Standing(Struct, frozen=True, gc=False):
+    """Settlement atoms: what an account is worth, and what it must be worth."""
+
+    equity: int
+    maintenance: int
+
+
+def equity_of(account: Margined, listings: Sequence[Listing], marks: Sequence[float]) -> int:
+    """Cash and the value of every position at the marks, settlement atoms, rounded down."""
+    equity = account.cash
+    for market, lots, _ in account.positions():
+        equity += listings[market].contract.exposure_value(lots, marks[market])
+    return equity
+
+
+def standing_of(account: Margined, listings: Sequence[Listing], marks: Sequence[float]) -> Standing:
+    """Equity and maintenance of all positions."""
+    needed = 0
+    for market, lots, cost in account.positions():
+        needed += listings[market].maintenance(lots, cost, marks[market])
+    return Standing(equity_of(account, listings, marks), needed)
+
+
+# Edges --------------------------------------------------------------------------------------------
+
+
+def edges(
+    account: Margined, listings: Sequence[Listing], marks: Sequence[float], share: float = 1.0
+) -> list[tuple[int, float, float]]:
+    """``(market, low, high)``: between these marks equity stays above ``share`` times maintenance.
+
+    One position: the price at which the two lines meet. Several: a box around the present marks in
+    which even the worst corner leaves the slack uneaten; waking early is harmless.
+    """
+    positions = account.positions()
+    if len(positions) == 1:
+        market, lots, cost = positions[0]
+        return [(market, *_edges_of_one(listings[market], account.cash, lots, cost, share))]
+    stand = standing_of(account, listings, marks)
+    slack = (stand.equity - share * stand.maintenance) / max(len(positions), 1)
+    return [
+        (market, *_side(listings[market], lots, marks[market], slack, share))
+        for market, lots, _ in positions
+    ]
+
+
+def _lines(margin: MarginRules, contract: Contract, fee: float) -> list[tuple[float, float, float]]:
+    """``(cap, rate, deduction)`` of each tier in settlement atoms; the last one is open."""
+    scale = contract.settlement_atoms
+    lines = [(t.cap * scale, t.rate + fee, t.deduction * scale) for t in margin.tiers]
+    return [*lines[:-1], (math.inf, *lines[-1][1:])] if lines else []
+
+
+def _edges_of_one(
+    listing: Listing, cash: int, lots: int, cost: int, share: float
+) -> tuple[float, float]:
+    """In the coordinate ``x`` (mark, or 1 / mark where inverse) equity is ``cash + slope * x`` and
+    a tier's maintenance ``|slope| * x * rate - deduction``; they meet once."""
+    contract = listing.contract
+    slope = contract.settlement_slope(lots)
+    if not listing.rates or slope == 0.0:
+        return _NOWHERE
+    meet = 0.0
+    if listing.by_face:
+        needed = listing.table.maintenance(contract.face(abs(lots))) * contract.coins_a_quote
+        needed += abs(slope) * listing.fee_inside
+        meet = -cash / (slope - share * needed)
+    elif listing.rules.margin.priced_at == "entry":
+        meet = (share * listing.maintenance(lots, cost, 1.0) - cash) / slope
+    else:
+        size = abs(slope)
+        for cap, rate, deduction in listing.rates:
+            meet = -(cash + share * deduction) / (slope - share * size * rate)
+            if meet * size <= cap:
+                break
+    falls = slope > 0.0
+    if contract.inverse:
+        if meet <= 0.0:
+            return _NOWHERE if falls else _ALWAYS
+        meet, falls = 1.0 / meet, not falls
+    if falls:
+        return (meet * (1.0 + _DRAW_IN), math.inf) if meet > 0.0 else _NOWHERE
+    return -math.inf, max(meet, 0.0) * (1.0 - _DRAW_IN)
+
+
+def _side(
+    listing: Listing, lots: int, mark: float, slack: float, share: float
+) -> tuple[float, float]:
+    """How far one market may move against a position before it has eaten ``slack``."""
+    contract = listing.contract
+    slope = contract.settlement_slope(lots)
+    if not listing.rates or slope == 0.0:
+        return _NOWHERE
+    eaten = abs(slope) * (1.0 + share * max(rate for _, rate, _ in listing.rates))
+    here = 1.0 / mark if contract.inverse else mark
+    away = max(slack, 0.0) / eaten
+    low, high = here - away, here + away
+    if contract.inverse:
+        low, high = 1.0 / high, (1.0 / low if low > 0.0 else math.inf)
+    return low * (1.0 + _DRAW_IN), high * (1.0 - _DRAW_IN)

@@ -1,0 +1,198 @@
+"""What the venue says of margin accounts: called, liquidated, paid for, deleveraged.
+
+``account`` is ``product:ID`` for a product's hedge and ``trader:ID`` for another customer. Money is
+in atoms of the settlement asset, lots are signed as traded by the account: a long is closed with
+negative lots.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from engine.fact import Output
+
+__all__ = [
+    "BackstopTakeover",
+    "HedgeAutoDeleveraged",
+    "HedgeLiquidated",
+    "InsuranceFundChanged",
+    "LiquidationEnded",
+    "LiquidationFilled",
+    "LiquidationStarted",
+    "LossSocialised",
+    "MarginCalled",
+    "OrdersCancelled",
+    "PositionAutoDeleveraged",
+    "TradersFunded",
+    "VenueEvent",
+]
+
+
+class _AccountEvent(Output, frozen=True, gc=False, kw_only=True):
+    """Base of what happens to one account in one contract."""
+
+    account: str
+    symbol: str
+
+
+class MarginCalled(_AccountEvent, frozen=True, gc=False, kw_only=True, tag="margin_called"):
+    """Equity came near maintenance: the owner may pay in or reduce. Once, until the account
+    changes."""
+
+    mark_price: float
+    equity_atoms: int
+    maintenance_atoms: int
+
+
+class LiquidationStarted(
+    _AccountEvent, frozen=True, gc=False, kw_only=True, tag="liquidation_started"
+):
+    """Equity no longer covers maintenance: the venue closes the position, in steps."""
+
+    mark_price: float
+    position_lots: int
+    equity_atoms: int
+    maintenance_atoms: int
+
+
+class OrdersCancelled(_AccountEvent, frozen=True, gc=False, kw_only=True, tag="orders_cancelled"):
+    """The first step of a liquidation: what was under way to the book is given up."""
+
+    orders: int
+
+
+class LiquidationFilled(
+    _AccountEvent, frozen=True, gc=False, kw_only=True, tag="liquidation_filled"
+):
+    """One step's order met the book.
+
+    ``asked_lots`` is the step, ``lots`` what was filled at ``price`` on average; ``limit_price`` is
+    the worst it might be (none where there is no limit, nor a bankruptcy price where none is
+    positive). ``bankruptcy_atoms`` is what the account
+    must get for ``asked_lots`` to end with nothing. ``fund_atoms`` went to the insurance fund
+    (negative: it paid), the liquidation fee in it.
+    """
+
+    step: Literal["partial", "full", "insured"]
+    asked_lots: int
+    lots: int
+    price: float
+    limit_price: float | None
+    bankruptcy_price: float | None
+    bankruptcy_atoms: int
+    cash_atoms: int
+    fee_atoms: int
+    fund_atoms: int
+
+
+class BackstopTakeover(_AccountEvent, frozen=True, gc=False, kw_only=True, tag="backstop_takeover"):
+    """The backstop took the position at mark, and what equity was left with it."""
+
+    lots: int
+    mark_price: float
+    equity_atoms: int
+
+
+class InsuranceFundChanged(
+    Output, frozen=True, gc=False, kw_only=True, tag="insurance_fund_changed"
+):
+    """The fund of a contract after it paid or was paid."""
+
+    symbol: str
+    delta_atoms: int
+    balance_atoms: int
+    cause: Literal["fill", "cover"]
+
+
+class PositionAutoDeleveraged(
+    _AccountEvent, frozen=True, gc=False, kw_only=True, tag="position_auto_deleveraged"
+):
+    """The account was closed against a bankrupt one (``against``) at ``price``.
+
+    ``rank`` counts from 1, the first to be taken; ``quantile`` is the share of the queue that it
+    stands before, in [0, 1).
+    """
+
+    against: str
+    lots: int
+    price: float
+    mark_price: float
+    rank: int
+    quantile: float
+    cash_atoms: int
+
+
+class LossSocialised(Output, frozen=True, gc=False, kw_only=True, tag="loss_socialised"):
+    """What nobody else paid is shared by all open positions, by size; ``atoms_per_lot`` rounded
+    up."""
+
+    symbol: str
+    loss_atoms: int
+    atoms_per_lot: int
+    accounts: int
+
+
+class LiquidationEnded(_AccountEvent, frozen=True, gc=False, kw_only=True, tag="liquidation_ended"):
+    """``restored``: margin suffices again; ``closed``: nothing is held any more; ``unfilled``:
+    neither book, fund nor counterparties could take it, and it is tried again."""
+
+    outcome: Literal["restored", "closed", "unfilled"]
+    position_lots: int
+    equity_atoms: int
+
+
+class TradersFunded(Output, frozen=True, gc=False, kw_only=True, tag="traders_funded"):
+    """Funding of the venue's other customers, together."""
+
+    symbol: str
+    rate: float
+    mark_price: float
+    accounts: int
+    paid_atoms: int
+
+
+class HedgeLiquidated(Output, frozen=True, gc=False, kw_only=True, tag="hedge_liquidated"):
+    """A product's hedge was cut by the venue. Leverage before and after; ``nav_effect_atoms`` is
+    quote, negative a loss."""
+
+    product: str
+    lots: int
+    position_lots: int
+    mark_price: float
+    leverage_before: float | None
+    leverage_after: float | None
+    nav_effect_atoms: int
+
+
+class HedgeAutoDeleveraged(
+    Output, frozen=True, gc=False, kw_only=True, tag="hedge_auto_deleveraged"
+):
+    """A product's hedge was auto-deleveraged: what was taken, at which price, and what it cost or
+    brought against the mark. The re-hedge follows."""
+
+    product: str
+    lots: int
+    price: float
+    mark_price: float
+    rank: int
+    quantile: float
+    position_lots: int
+    leverage_before: float | None
+    leverage_after: float | None
+    nav_effect_atoms: int
+
+
+VenueEvent = (
+    MarginCalled
+    | LiquidationStarted
+    | OrdersCancelled
+    | LiquidationFilled
+    | BackstopTakeover
+    | InsuranceFundChanged
+    | PositionAutoDeleveraged
+    | LossSocialised
+    | LiquidationEnded
+    | TradersFunded
+    | HedgeLiquidated
+    | HedgeAutoDeleveraged
+)

@@ -1,0 +1,119 @@
+"""Runs at a venue that asks for margin: the rich run's products, other customers beside them, and
+rules drawn from a seed. Every way out of a liquidation is among them."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from msgspec.structs import replace
+
+from engine.engine import EngineSpec
+from engine.ticks import Step
+from engine.units import SECOND_NS
+from engine.venue.accounts import PositionSpec, TraderSpec
+from engine.venue.rules import (
+    AdlRules,
+    InsuranceRules,
+    LiquidationRules,
+    MarginRules,
+    Tier,
+    VenueRules,
+)
+from tests.properties.rich import rich_spec
+from tests.properties.tapes import a_random_tape
+
+__all__ = ["ROWS", "TIERS", "margined_spec", "margined_tape"]
+
+ROWS = 300
+TIERS = (
+    Tier(cap=2e3, max_leverage=50.0, rate=0.01),
+    Tier(cap=1e4, max_leverage=20.0, rate=0.025, deduction=30.0),
+    Tier(cap=1e9, max_leverage=5.0, rate=0.1, deduction=780.0),
+)
+RANKINGS = (
+    *("bitmex", "binance", "okx", "bybit", "gate", "hyperliquid", "dydx", "drift"),
+    *("pro_rata", "risk_aware"),
+)
+ENTRY = 100.0
+
+
+def _rules(random: Random, *, inverse: bool) -> VenueRules:
+    pick: Any = random.choice
+    return VenueRules(
+        margin=MarginRules(
+            tiers=TIERS,
+            strict=pick([True, False]),
+            taker_fee_inside=pick([True, False, False]),
+            priced_at="mark" if inverse else pick(["mark", "mark", "entry"]),
+        ),
+        liquidation=LiquidationRules(
+            steps=pick(["full", "tier", "portion", "shortage"]),
+            portion=0.2,
+            portion_above=500.0,
+            cooldown_ns=pick([0, 3 * SECOND_NS]),
+            whole_after=pick([True, False]),
+            limit=pick(["none", "bankruptcy", "fillable"]),
+            surplus=pick(["account", "fund"]),
+            fee=pick([0.0, 0.005]),
+            backstop_below=pick([0.0, 0.0, 0.66]),
+        ),
+        insurance=InsuranceRules(drawdown=pick([1.0, 0.3])),
+        adl=AdlRules(
+            ranking=pick(RANKINGS),
+            price=pick(["bankruptcy", "mark", "previous_mark"]),
+            mark_beyond=pick([0.0, 0.05]),
+            rest=pick(["socialise", "stay_open"]),
+        ),
+    )
+
+
+def _trader(random: Random, number: int, inverse: tuple[bool, ...]) -> TraderSpec:
+    """Long or short at 2x to 20x; every fourth holds something in both markets, where these settle
+    in one asset."""
+    market = random.choice((0, 0, 1))
+    leverage = random.choice((2, 5, 10, 20))
+    side, entry = random.choice((1, -1)), ENTRY * random.uniform(0.98, 1.02)
+    lots = random.randint(10, 10**4) if inverse[market] else random.randint(10**5, 10**8)
+    worth = lots * 1e8 / entry if inverse[market] else lots * entry
+    positions = [PositionSpec(market=market, lots=side * lots, entry=entry)]
+    if number % 4 == 0 and not any(inverse):
+        second = PositionSpec(market=1 - market, lots=random.choice((1, -1)) * lots, entry=entry)
+        positions.append(second)
+    return TraderSpec(
+        id=f"t{number}",
+        wallet_atoms=max(int(worth / leverage), 1),
+        positions=tuple(positions),
+        max_leverage=float(leverage),
+    )
+
+
+def margined_spec(seed: int) -> EngineSpec:
+    """The rich run with margin; on every third seed both markets are linear, so that accounts may
+    be crossed."""
+    random, base = Random(seed), rich_spec()
+    linear, other = base.markets
+    if seed % 3 == 0:
+        other = replace(
+            linear,
+            symbol=1,
+            contract=replace(linear.contract, symbol="ETHUSDT"),
+            book=other.book,
+            mark_source="mid",
+        )
+    markets = tuple(
+        replace(
+            market,
+            venue=_rules(random, inverse=market.contract.kind == "inverse"),
+            insurance_atoms=random.choice((0, 10**6, 10**10)),
+        )
+        for market in (linear, other)
+    )
+    inverse = tuple(market.contract.kind == "inverse" for market in markets)
+    traders = tuple(_trader(random, n, inverse) for n in range(random.randint(0, 12)))
+    return replace(base, markets=markets, traders=traders, seed=seed)
+
+
+def margined_tape(seed: int, rows: int = ROWS) -> Step:
+    """A tape for that run: jumps, gaps, stale markets, requests."""
+    return a_random_tape(Random(seed * 7 + 1), margined_spec(seed), rows)

@@ -1,0 +1,314 @@
+"""The venue's risk desk, asked at every price: it knows no edges, it looks at everybody.
+
+The rules (steps, fund, ranking) are the venue's own modules; who is looked at, and when, is said
+here a second time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from engine.events import OrderFilled
+from engine.ledger import Cause, Ledger
+from engine.units import NEVER_NS
+from engine.venue.accounts import TraderAccount, Traders, cost_after
+from engine.venue.deleveraging import Deleverager
+from engine.venue.desk import Venue
+from engine.venue.funding import funding_payment
+from engine.venue.insurance import fund_of
+from engine.venue.liquidation import Liquidator
+from engine.venue.standing import Listing, standing_of
+from engine.venue_events import HedgeAutoDeleveraged, HedgeLiquidated, TradersFunded
+from tests.reference import desk
+
+if TYPE_CHECKING:
+    from engine.engine import EngineSpec
+    from tests.reference.market import Market
+    from tests.reference.product import Product
+
+PARTS = {
+    Cause.LIQUIDATION: "liquidation",
+    Cause.INSURANCE: "insurance",
+    Cause.ADL: "adl",
+    Cause.SOCIALISED: "adl",
+}
+
+
+class Floor:
+    """A market of the reference as the venue's rules see it."""
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        self.tape, self.book = market.log, market.book
+
+    @property
+    def ts_ns(self) -> int:
+        return self.market.now_ns
+
+    @property
+    def mark(self) -> float:
+        return self.market.mark
+
+    @property
+    def stale(self) -> bool:
+        return bool(self.market.stale)
+
+    def top(self) -> tuple[float, float]:
+        return self.market.top()
+
+    def previous_mark(self) -> float:
+        return self.market.previous
+
+
+class Fund:
+    """The insurance fund of a settlement asset; that of quote money is shared with the products'
+    deficits."""
+
+    def __init__(self, funds: dict[str, int], asset: str, state: Any) -> None:
+        self.funds, self.asset, self.state = funds, asset, state
+
+    @property
+    def balance(self) -> int:
+        return self.funds.get(self.asset, 0)
+
+    def available(self, ts_ns: int) -> int:
+        return int(self.state.available(self.balance, ts_ns))
+
+    def changed(self, delta: int, ts_ns: int) -> None:
+        before = self.balance
+        self.funds[self.asset] = before + delta
+        self.state.changed(before, ts_ns)
+
+
+class Hedge:
+    """A product's hedge as a margin account."""
+
+    max_leverage = 0.0
+
+    def __init__(self, number: int, product: Product) -> None:
+        self.number, self.product = number, product
+        self.name = f"product:{product.spec.id}"
+        self.touched = False
+        self.before: float | None = None
+
+    @property
+    def cash(self) -> int:
+        return self.product.holding.cash
+
+    def positions(self) -> list[tuple[int, int, int]]:
+        held, alive = self.product.holding, self.product.status in ("active", "closing")
+        return [(self.number, held.lots, held.cost)] if alive and held.lots else []
+
+    def cancel_orders(self, _market: int) -> int:
+        product = self.product
+        orders = len(product.deals) + (product.plan is not None)
+        product.plan = None
+        for deal in product.deals:
+            if deal.purpose == "redemption":
+                user = product.users.index(deal.request.user)
+                product.pledged[user] -= desk.steps_of(deal.request)
+            desk.refuse(product, deal.request, "liquidated")
+        product.deals = []
+        self.touched = self.touched or orders > 0
+        return orders
+
+    def _leverage(self) -> float | None:
+        intercept, slope = self.product.holding.line()
+        exposure = slope * self.product.market.mark
+        nav = intercept + exposure
+        return exposure / nav if nav > 0.0 else None
+
+    def move(
+        self, _market: int, cause: Cause, lots: int, cash: int, against: str, price: float
+    ) -> None:
+        product, held = self.product, self.product.holding
+        market, contract = product.market, product.contract
+        mark = market.mark
+        product.watch_high_water()
+        self.before = self._leverage()
+        held.close_segment(mark)
+        nav = held.nav(mark)
+        held.cost = cost_after(held.lots, held.cost, lots, cash) if lots else held.cost
+        held.lots += lots
+        held.cash += cash
+        effect = held.nav(mark) - nav
+        held.parts[PARTS[cause]] += effect
+        product.traded = self.touched = True
+        if not lots:
+            return
+        mid = market.top()[0] if against == "book" else mark
+        at_mid = contract.trade_cash(lots, mid)
+        product.say(
+            OrderFilled,
+            symbol=contract.spec.symbol,
+            order=product.sent,
+            purpose=cause.name.lower(),
+            lots=lots,
+            price=price,
+            mid_price=mid,
+            mark_price=mark,
+            hedge_atoms=at_mid,
+            spread_impact_atoms=cash - at_mid,
+            fee_atoms=0,
+        )
+        product.sent += 1
+        if cause is Cause.LIQUIDATION:
+            product.say(
+                HedgeLiquidated,
+                lots=lots,
+                position_lots=held.lots,
+                mark_price=mark,
+                leverage_before=self.before,
+                leverage_after=self._leverage(),
+                nav_effect_atoms=effect,
+            )
+
+    def deleveraged(
+        self, _market: int, lots: int, price: float, rank: int, quantile: float
+    ) -> None:
+        product = self.product
+        contract, mark = product.contract, product.market.mark
+        product.rehedge = product.status == "active"
+        effect = contract.trade_cash(lots, price) - contract.trade_cash(lots, mark)
+        product.say(
+            HedgeAutoDeleveraged,
+            lots=lots,
+            price=price,
+            mark_price=mark,
+            rank=rank,
+            quantile=quantile,
+            position_lots=product.holding.lots,
+            leverage_before=self.before,
+            leverage_after=self._leverage(),
+            nav_effect_atoms=contract.to_quote(effect, mark),
+        )
+
+
+class Margins:
+    """Everybody's margin."""
+
+    def __init__(self, spec: EngineSpec, markets: list[Market], funds: dict[str, int]) -> None:
+        self.markets, self.funds = markets, funds
+        self.on = any(market.spec.venue.margin.tiers for market in markets)
+        contracts = [market.contract for market in markets]
+        self.ledger = Ledger()
+        self.traders = Traders(spec.traders, contracts, self.ledger)
+        kept: dict[str, Fund] = {}
+        venues: list[Any] = []
+        for market in markets:
+            asset, rules = market.contract.settlement_asset, market.spec.venue
+            if asset not in kept:
+                kept[asset] = Fund(funds, asset, fund_of(rules.insurance, 0))
+            fund: Any = kept[asset]
+            floor: Any = Floor(market)
+            venues.append(Venue(Listing(market.contract, rules), fund, floor))
+        self.desk = Liquidator(venues, {})
+        self.hedges: list[Hedge] = []
+        self.others = [TraderAccount(self.traders, each) for each in self.traders.accounts]
+        self.seed = spec.seed
+        self.look_ns = NEVER_NS
+        self.launched: set[int] = set()
+
+    def admit(self, products: list[Product]) -> None:
+        """The products' hedges, in the order of their markets."""
+        for number, market in enumerate(self.markets):
+            for product in products:
+                kind = product.spec.kind
+                if (
+                    product.market is market
+                    and market.spec.venue.margin.tiers
+                    and kind not in ("spot", "margin_loan")
+                ):
+                    self.hedges.append(Hedge(number, product))
+        self.everybody: list[Any] = [*self.hedges, *self.others]
+        self.deleverager = Deleverager(self.desk, self.everybody, self.seed)
+
+    def launch(self, number: int) -> None:
+        """The first price: an inverse market's fund becomes coins."""
+        if number in self.launched:
+            return
+        self.launched.add(number)
+        market = self.markets[number]
+        contract, quote = market.contract, market.spec.insurance_atoms
+        if contract.inverse and quote and market.spec.venue.margin.tiers:
+            coin = contract.settlement_asset
+            self.funds[contract.quote_asset] -= quote
+            coins = contract.to_settlement(quote, market.mark)
+            self.funds[coin] = self.funds.get(coin, 0) + coins
+        self._look_if_short(self.others)
+
+    def next_ns(self) -> int:
+        """When to look again, whatever the prices do."""
+        steps = [stage.resumes_ns for stage in self.desk.stages.values() if stage.resumes_ns]
+        return min([self.look_ns, *steps])
+
+    def changed(self, product: Product) -> None:
+        """A product's account changed by its own doing."""
+        self._look_if_short([each for each in self.hedges if each.product is product])
+
+    def _look_if_short(self, accounts: list[Any]) -> None:
+        """Short accounts are looked at still at this instant."""
+        marks = self.desk.marks()
+        for account in accounts:
+            held = [position for position in account.positions() if position[1]]
+            stage = self.desk.stages.get(account.name)
+            if not held or not all(marks[m] > 0.0 for m, _, _ in held):
+                continue
+            if stage is not None and stage.resumes_ns:
+                continue
+            stand = standing_of(account, self.desk.listings, marks)
+            if any(self.desk.is_short(stand, m) for m, _, _ in held):
+                self.look_ns = self.markets[held[0][0]].log.ts_ns
+
+    def at_price(self, number: int, sequence: int) -> list[Product]:
+        """A price of a market: everybody who holds something there, but for those whose next step
+        is an alarm."""
+        stages = self.desk.stages
+        if number not in self.launched:
+            return []
+        return self._review(
+            [
+                account
+                for account in self.everybody
+                if any(m == number and lots for m, lots, _ in account.positions())
+                and not (account.name in stages and stages[account.name].resumes_ns)
+            ],
+            sequence,
+        )
+
+    def at_alarm(self, sequence: int) -> list[Product]:
+        """A step that is due, or an account that became short without a price."""
+        self.look_ns = NEVER_NS
+        return self._review(self.everybody, sequence)
+
+    def _review(self, accounts: list[Any], sequence: int) -> list[Product]:
+        if not self.on:
+            return []
+        self.desk.moved.clear()
+        self.deleverager.settle(self.desk.review(accounts), sequence)
+        self._look_if_short(list(self.desk.moved.values()))
+        touched = [hedge.product for hedge in self.hedges if hedge.touched]
+        for hedge in self.hedges:
+            hedge.touched = False
+        return touched
+
+    def fund(self, number: int, rate: float) -> None:
+        """Funding of the other customers."""
+        market = self.markets[number]
+        contract, paid = market.contract, []
+        for trader in self.traders.accounts:
+            held = trader.holding(number)
+            if held is not None and held.lots:
+                size = contract.notional(held.lots, market.mark)
+                paid.append((trader, funding_payment(size, 1 if held.lots > 0 else -1, rate)))
+        if paid:
+            self.traders.pay_funding(number, paid)
+            market.log.say(
+                TradersFunded,
+                symbol=contract.spec.symbol,
+                rate=rate,
+                mark_price=market.mark,
+                accounts=len(paid),
+                paid_atoms=sum(atoms for _, atoms in paid),
+            )
+            self._look_if_short([a for a in self.others if a.trader.holding(number) is not None])
