@@ -14,11 +14,24 @@ from engine.watch import ALWAYS
 FILL, FUNDING, FEE, POLICY = Priority.FILL, Priority.FUNDING, Priority.FEE, Priority.POLICY
 
 
+def test_an_alarm_is_hastened_and_never_put_off() -> None:
+    """``hasten`` takes the earlier of two times. Catches a step that is due forgotten for a later
+    one."""
+    agenda = Agenda()
+    agenda.hasten((FEE, 0, 0), 7)
+    agenda.hasten((FEE, 0, 0), 9)
+    assert agenda.next_ns() == 7
+    agenda.hasten((FEE, 0, 0), 5)
+    assert list(agenda.due(5)) == [(FEE, 0, 0)]
+    assert agenda.next_ns() == NEVER_NS
+
+
 def test_one_instant_rings_in_the_order_of_the_design() -> None:
-    """Venue, fills, funding, fees, policies; then the market, then the product. Catches an order
+    """Venue, fills, funding, liquidations, fees, policies; then the market, then the product. Catches an order
     of arrival."""
     assert list(Priority) == sorted(Priority)
-    assert [p.name for p in Priority] == ["VENUE", "FILL", "FUNDING", "FEE", "POLICY"]
+    names = ["VENUE", "FILL", "FUNDING", "LIQUIDATION", "FEE", "POLICY"]
+    assert [p.name for p in Priority] == names
     agenda = Agenda()
     keys = [(p, m, h) for p in Priority for m in range(2) for h in range(3)]
     for key in Random(1).sample(keys, len(keys)):
