@@ -280,6 +280,22 @@ class Account:
         self._book(Cause.MANAGEMENT_FEE, MANAGEMENT_FEE, self._issuer_settlement, paid, mark)
         return paid
 
+    def debt(self, mark: float) -> int:
+        """What is borrowed, quote atoms rounded up: money where cash is below zero, coins where
+        these are."""
+        owed = max(-self.intercept, 0.0) + max(-self.slope * mark, 0.0)
+        whole = int(owed)
+        return whole if whole == owed else whole + 1
+
+    def pay_interest(self, debt: int, rate: float, mark: float) -> int:
+        """The lender's interest on a debt in quote atoms, rounded up; the settlement atoms paid."""
+        share = decimal(rate)
+        interest = mul_div(debt, share.numerator, share.denominator, Rounding.UP)
+        paid = -self.contract.to_settlement(-interest, mark)
+        lender = self.ledger.open("lender", self.contract.settlement_asset)
+        self._book(Cause.INTEREST, INTEREST, lender, paid, mark)
+        return paid
+
     def create(self, quote: int, units: int, mark: float) -> None:
         """A user pays ``quote`` atoms for ``units``."""
         before = self.close_segment(mark)

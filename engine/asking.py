@@ -24,13 +24,20 @@ from engine.policy import (
     PositionView,
     SetLeverage,
     View,
+    Warn,
 )
 from engine.units import UNIT_STEPS, asset_decimals
 
-__all__ = ["Asking"]
+__all__ = ["OPENING", "Asking"]
 
 _NUMBERS: Final = (float, int)
-_RANK: Final = {Close: 0, Deleverage: 1, SetLeverage: 2}
+_RANK: Final = {Close: 0, Deleverage: 1, SetLeverage: 2, Warn: 3}
+OPENING: Final = {
+    "spot": "spot purchase",
+    "futures": "futures opened",
+    "margin_loan": "loan drawn",
+}
+"""What the one trade of a product without a leverage to keep is said to be for."""
 
 
 class Asking(Hedging):
@@ -99,8 +106,8 @@ class Asking(Hedging):
             state.rehedge = False
             target = self.account.state.target
             return SetLeverage(target, "re-hedge after auto-deleveraging"), True
-        if not state.opened and self.spec.kind == "spot":
-            return SetLeverage(1.0, "spot purchase"), True
+        if not state.opened and self.spec.kind != "fund":
+            return SetLeverage(self._opening_target, OPENING[self.spec.kind]), True
         planned = self.desk.state.plan is not None
         for place, policy in enumerate(self.policies):
             known = state.policies[place]
@@ -121,7 +128,7 @@ class Asking(Hedging):
         return best, changed
 
     def _check(self, decision: Decision) -> None:
-        if isinstance(decision, Close):
+        if isinstance(decision, Close | Warn):
             return
         target, limit = decision.target, self.spec.limit
         if type(target) not in _NUMBERS or not math.isfinite(target):

@@ -31,6 +31,7 @@ __all__ = [
     "Event",
     "FundingSettled",
     "InputRejected",
+    "InterestCharged",
     "Malformed",
     "ManagementFeeCharged",
     "MarketResumed",
@@ -47,6 +48,7 @@ __all__ = [
     "PolicyFaulted",
     "ProductClosed",
     "ProductLaunched",
+    "ProductWarned",
     "Rebalanced",
     "RedemptionRefused",
     "RedemptionRequest",
@@ -295,6 +297,26 @@ class ManagementFeeCharged(
     paid_atoms: int
 
 
+class InterestCharged(Output, frozen=True, gc=False, kw_only=True, tag="interest_charged"):
+    """An hour's interest on a margin loan: ``debt_atoms`` in quote, ``paid_atoms`` in the
+    settlement asset."""
+
+    product: str
+    rate: float
+    debt_atoms: int
+    paid_atoms: int
+
+
+class ProductWarned(Output, frozen=True, gc=False, kw_only=True, tag="product_warned"):
+    """A policy has something to say and does nothing: a margin loan near its forced sale."""
+
+    product: str
+    reason: str
+    leverage: float
+    mark_price: float
+    nav_atoms: int
+
+
 class UnitsCreated(Output, frozen=True, gc=False, kw_only=True, tag="units_created"):
     """A creation at its own hedge fills; 0 units where these left nothing of the money to buy any
     with. ``quote_atoms`` paid, of which ``cost_atoms`` for spread, impact and fee; ``refund_atoms``
@@ -340,8 +362,9 @@ class CreationRefused(
 ):
     """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``,
     ``halted``, ``paused``, ``gated``, ``rebalancing``, ``nav_not_positive``, ``too_small``,
-    ``too_large`` (more units than can be counted), ``no_depth``, ``clock_jump`` (dated too far
-    ahead). ``detail`` names the times where the reason is one of time."""
+    ``too_large`` (more units than can be counted), ``no_depth``, ``not_offered`` (futures and loans
+    are opened once), ``liquidated`` (its hedge was cancelled by the venue), ``clock_jump`` (dated
+    too far ahead). ``detail`` names the times where the reason is one of time."""
 
     product: str
     user: str
@@ -433,6 +456,8 @@ Event = (
     | Deleveraged
     | FundingSettled
     | ManagementFeeCharged
+    | InterestCharged
+    | ProductWarned
     | UnitsCreated
     | UnitsRedeemed
     | RequestQueued

@@ -27,6 +27,8 @@ from engine.watch import ALWAYS, NEVER, drawn_in
 __all__ = ["Handler", "Next"]
 
 
+_CLOSED_TO_NEW: Final = ("futures", "margin_loan")
+"""Who opened at another price has another entry: no pool of his would be the same."""
 GATED: Final = ("not_gated", "gated")
 
 
@@ -135,6 +137,9 @@ class Handler(Asking):
 
     def survive(self, scene: Scene, last: bool) -> None:
         """The venue took lots or money: go on with what is left, now, or last of this instant."""
+        if self.spec.kind == "futures" and not self.account.lots:
+            self.state.status = CLOSING
+            self._closed(scene, "liquidated")
         if self.state.status == CLOSING and self.desk.state.plan is None:
             self._send(scene, "close", -self.account.lots, 0.0, "liquidated", 0.0)
         if last:
@@ -150,6 +155,8 @@ class Handler(Asking):
             return "closed"
         if self.state.paused and status != CLOSED:
             return "paused"
+        if self.spec.kind in _CLOSED_TO_NEW and isinstance(request, CreationRequest):
+            return "not_offered"
         if self.state.gated and isinstance(request, CreationRequest):
             return "gated"
         if scene.stale:

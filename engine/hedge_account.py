@@ -49,7 +49,8 @@ class HedgeAccount:
 
     @property
     def max_leverage(self) -> float:
-        return 0.0
+        spec = self.handler.spec
+        return abs(spec.leverage) if spec.kind == "futures" else 0.0
 
     def positions(self) -> tuple[tuple[int, int, int], ...]:
         """The hedge, as long as the product is alive."""

@@ -18,19 +18,24 @@ from engine.events import (
     DeficitPaid,
     Deleveraged,
     FundingSettled,
+    InterestCharged,
     ManagementFeeCharged,
     ProductClosed,
     ProductLaunched,
+    ProductWarned,
     Rebalanced,
 )
 from engine.execution import Desk
 from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING, HandlerState
 from engine.orders import Order, Scene
-from engine.policy import Close, Decision, Deleverage, View
+from engine.policy import Close, Decision, Deleverage, View, Warn
+from engine.units import HOUR_NS
 from engine.venue.funding import funding_payment
 
 __all__ = ["Hedging"]
 
+_SPOT: Final = ("spot", "margin_loan")
+"""What stands on the spot market: it neither pays funding nor asks for margin."""
 _Opened: Final = partial(Rebalanced, opening=True)
 
 
@@ -43,11 +48,21 @@ class Hedging:
         traded: whether balances moved since the engine last looked.
     """
 
-    __slots__ = ("account", "dealing", "desk", "edges", "spec", "state", "traded")
+    __slots__ = (
+        "_opening_target",
+        "account",
+        "dealing",
+        "desk",
+        "edges",
+        "spec",
+        "state",
+        "traded",
+    )
 
     def __init__(self, account: Account, dealing: Dealing, state: HandlerState) -> None:
         self.account = account
         self.spec = account.spec
+        self._opening_target = self.spec.opening_target(inverse=account.contract.inverse)
         self.desk: Desk = dealing.desk
         self.dealing = dealing
         self.state = state
@@ -64,8 +79,10 @@ class Hedging:
         terms = self.spec.terms
         if terms.management_fee:
             state.fee_ns = (scene.ts_ns // terms.fee_every_ns + 1) * terms.fee_every_ns
-        if self.spec.kind == "spot":
-            self.account.state.target = self.account.state.first_target = 1.0
+        if self.spec.kind != "fund":
+            self.account.state.target = self.account.state.first_target = self._opening_target
+        if self.spec.kind == "margin_loan":
+            state.fee_ns = (scene.ts_ns // HOUR_NS + 1) * HOUR_NS
         self.traded = True
         scene.tape.say(
             ProductLaunched,
@@ -82,6 +99,9 @@ class Hedging:
         """Carry a decision out; why not, where something is in its way."""
         if isinstance(decision, Close):
             self._close(scene, decision.reason)
+            return None
+        if isinstance(decision, Warn):
+            self._warn(scene, decision.reason, view)
             return None
         account, desk, state, mark = self.account, self.desk, self.state, scene.mark
         target, leverage, kept = float(decision.target), view.position.leverage, account.state
@@ -108,6 +128,16 @@ class Hedging:
             kept.target = target
         self._send(scene, purpose, lots, target, decision.reason, leverage)
         return None
+
+    def _warn(self, scene: Scene, reason: str, view: View) -> None:
+        scene.tape.say(
+            ProductWarned,
+            product=self.spec.id,
+            reason=reason,
+            leverage=view.position.leverage,
+            mark_price=scene.mark,
+            nav_atoms=self.account.nav(scene.mark),
+        )
 
     def _replace(self, scene: Scene, target: float, lots: int) -> bool:
         """Whether a decision may replace the plan under way: one that ends with less, or reduces
@@ -251,7 +281,7 @@ class Hedging:
         """Funding on the position held; whether there was one to pay for."""
         account = self.account
         lots = account.lots
-        if self.state.status in (PENDING, CLOSED) or lots == 0 or self.spec.kind == "spot":
+        if self.state.status in (PENDING, CLOSED) or lots == 0 or self.spec.kind in _SPOT:
             return False
         size = account.contract.notional(lots, scene.mark)
         paid = funding_payment(size, 1 if lots > 0 else -1, rate)
@@ -268,8 +298,28 @@ class Hedging:
         )
         return True
 
+    def _pay_interest(self, scene: Scene) -> None:
+        """An hour's interest on what is borrowed, quote money or coins, and when the next is
+        due."""
+        state, account, rate = self.state, self.account, self.spec.loan.hourly_rate
+        state.fee_ns += HOUR_NS
+        debt = account.debt(scene.mark)
+        if state.status in (ACTIVE, CLOSING) and debt:
+            paid = account.pay_interest(debt, rate, scene.mark)
+            self.traded = True
+            scene.tape.say(
+                InterestCharged,
+                product=self.spec.id,
+                rate=rate,
+                debt_atoms=debt,
+                paid_atoms=paid,
+            )
+
     def _pay_fee(self, scene: Scene) -> None:
         """The management fee on the present NAV, and when the next one is due."""
+        if self.spec.kind == "margin_loan":
+            self._pay_interest(scene)
+            return
         state, terms = self.state, self.spec.terms
         state.fee_ns += terms.fee_every_ns
         nav = self.account.nav(scene.mark)

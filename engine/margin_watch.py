@@ -59,11 +59,15 @@ class MarginWatch:
         if not all(marks[market] > 0.0 for market, _, _ in held):
             return False
         places, due = dict(rows), False
-        for market, low, high in edges(account, self.desk.listings, marks):
+        for market, low, high in edges(account, self.desk.listings, marks, self._share(account)):
             row = places[market]
             self._lows[market][row], self._highs[market][row] = low, high
             due = due or not low < marks[market] < high
         return due
+
+    def _share(self, account: Margined) -> float:
+        """The multiple of maintenance at which the venue next has something to say."""
+        return 1.0 if account.name in self.desk.stages else self.desk.calls_at(account) or 1.0
 
     def bounds(self, market: int) -> tuple[float, float]:
         """Between which marks nobody is short."""

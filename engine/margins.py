@@ -30,10 +30,11 @@ __all__ = ["Margins", "MarginsState"]
 
 
 class MarginsState(Struct):
-    """What the risk desk remembers: who is on the way through liquidation, the other customers'
-    accounts, the funds' peaks by asset, and the markets that have a price."""
+    """What the risk desk remembers: who is on the way through liquidation or was called, the other
+    customers' accounts, the funds' peaks by asset, and the markets that have a price."""
 
     stages: dict[str, Stage] = {}
+    called: dict[str, int] = {}
     traders: list[Trader] = []
     funds: dict[str, InsuranceFund] = {}
     launched: list[int] = []
@@ -48,11 +49,13 @@ class Margins:
         self.markets = markets
         contracts = [market.contract for market in markets]
         self.traders = Traders(traders, contracts, ledger)
-        self.state = MarginsState(stages={}, traders=self.traders.accounts, funds={}, launched=[])
+        self.state = MarginsState(
+            stages={}, called={}, traders=self.traders.accounts, funds={}, launched=[]
+        )
         self._ledger = ledger
         self._funds: dict[str, Fund] = {}
         venues = [self._venue(market) for market in markets]
-        self.desk = Liquidator(venues, self.state.stages)
+        self.desk = Liquidator(venues, self.state.stages, self.state.called)
         self.hedges = {
             (number, place): HedgeAccount(number, place, handler, market)
             for number, market in enumerate(markets)
@@ -211,6 +214,7 @@ class Margins:
     def resume(self, state: MarginsState) -> None:
         """Go on where a snapshot was taken."""
         self.desk.stages.update(state.stages)
+        self.desk.called.update(state.called)
         self.state.launched = state.launched
         for trader, known in zip(self.traders.accounts, state.traders, strict=True):
             trader.cash, trader.holdings = known.cash, known.holdings

@@ -25,6 +25,7 @@ __all__ = [
     "PositionView",
     "SetLeverage",
     "View",
+    "Warn",
     "leverage_watch",
 ]
 
@@ -122,7 +123,13 @@ class Close(Struct, frozen=True, gc=False):
     reason: str
 
 
-Decision = SetLeverage | Deleverage | Close
+class Warn(Struct, frozen=True, gc=False):
+    """Say it, and do nothing: every other decision comes before it."""
+
+    reason: str
+
+
+Decision = SetLeverage | Deleverage | Close | Warn
 
 
 class Nothing(Struct, frozen=True, gc=False):

@@ -15,6 +15,7 @@ from engine.venue.taking import TimeInForce
 
 __all__ = [
     "HedgeTerms",
+    "LoanTerms",
     "ProductSpec",
     "Terms",
     "bankruptcy_price",
@@ -62,13 +63,30 @@ class HedgeTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     post_only: bool = False
 
 
+class LoanTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A margin loan: ``hourly_rate`` is the share of the debt charged on every hour of UTC; assets
+    over debt at or below ``call_level`` call the borrower, at or below ``sell_level`` are sold.
+
+    Levels as Binance's cross margin has them, the rate (7.3 % a year): assumed.
+    """
+
+    hourly_rate: float = 1.0 / 120_000.0
+    call_level: float = 1.3
+    sell_level: float = 1.1
+
+
 class ProductSpec(Struct, frozen=True, kw_only=True):
     """One product as the heart needs it; policies are bound beside it.
 
     Attributes:
         id: its name.
         market: index of its market.
-        kind: ``fund`` follows its policies; ``spot`` buys once and holds, without funding.
+        kind: ``fund`` follows its policies. The others are what users compare it with, and trade
+            once: ``spot`` buys and holds, without funding; ``futures`` holds ``leverage`` times its
+            margin until it is liquidated; ``margin_loan`` buys spot with borrowed money (or sells
+            borrowed coins) and pays interest.
+        leverage: signed, of ``futures`` and ``margin_loan``: notional over the money put in.
+        loan: of ``margin_loan``.
         seed_atoms: the issuer's own units, quote atoms at the start.
         population: ``(count, quote atoms)``: the first so many users spend that at the start.
         holdings: ``(user index, quote atoms)`` spent at the start beyond that, in user order.
@@ -77,13 +95,25 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
 
     id: str
     market: int
-    kind: Literal["fund", "spot"] = "fund"
+    kind: Literal["fund", "spot", "futures", "margin_loan"] = "fund"
+    leverage: float = 1.0
+    loan: LoanTerms = LoanTerms()
     seed_atoms: int
     population: tuple[int, int] = (0, 0)
     holdings: tuple[tuple[int, int], ...] = ()
     terms: Terms = Terms()
     hedge: HedgeTerms = HedgeTerms()
     limit: float = 10.0
+
+    def opening_target(self, *, inverse: bool) -> float:
+        """Leverage that the one trade of a product without policies leads to: exposure over NAV.
+
+        The margin of an inverse contract is coins, which are one times long on their own: 10x
+        futures on it are an exposure of 11.
+        """
+        if self.kind == "futures":
+            return self.leverage + 1.0 if inverse else self.leverage
+        return self.leverage if self.kind == "margin_loan" else 1.0
 
 
 def bankruptcy_price(intercept: float, slope: float) -> float:

@@ -107,12 +107,17 @@ class RiskDesk:
     """All contracts of one engine, as the venue's risk desk sees them.
 
     Attributes:
+        called: lots for which a margin call stands, by account.
         stages: accounts on their way through liquidation, by name.
         moved: accounts of which anything was moved since somebody emptied it.
     """
 
-    def __init__(self, venues: Sequence[Venue], stages: dict[str, Stage]) -> None:
+    def __init__(
+        self, venues: Sequence[Venue], stages: dict[str, Stage], called: dict[str, int]
+    ) -> None:
         self.venues = venues
+        self.called = called
+        self._call_at = [venue.listing.rules.margin.call_at for venue in venues]
         self.listings = [venue.listing for venue in venues]
         self.stages = stages
         self.moved: dict[str, Margined] = {}
@@ -126,6 +131,17 @@ class RiskDesk:
         if self.listings[market].rules.margin.strict:
             return stand.equity < stand.maintenance
         return stand.equity <= stand.maintenance
+
+    def calls_at(self, account: Margined) -> float:
+        """The multiple of maintenance at which the owner is called; 0: he is not, or was already
+        for what he holds."""
+        market, lots, _ = account.positions()[0]
+        return 0.0 if self.called.get(account.name) == lots else self._call_at[market]
+
+    def is_near(self, account: Margined, stand: Standing) -> bool:
+        """Whether the owner is to be called."""
+        share = self.calls_at(account)
+        return share > 0.0 and stand.equity <= share * stand.maintenance
 
     def move(
         self,

@@ -28,6 +28,7 @@ from engine.venue_events import (
     LiquidationEnded,
     LiquidationFilled,
     LiquidationStarted,
+    MarginCalled,
     OrdersCancelled,
 )
 
@@ -72,11 +73,27 @@ class Liquidator(RiskDesk):
         if not self.is_short(stand, market):
             if stage is not None:
                 self._end(account, market, "restored")
+            else:
+                self._call(account, market, stand)
             return
         if stage is None:
             stage = self.stages[account.name] = Stage()
             self._start(account, market, stand)
         self._close(account, stage, marks, unpaid)
+
+    def _call(self, account: Margined, market: int, stand: Standing) -> None:
+        """Near maintenance the owner is called, once for what he holds."""
+        if not self.is_near(account, stand):
+            return
+        self.called[account.name] = account.positions()[0][1]
+        self.venues[market].floor.tape.say(
+            MarginCalled,
+            account=account.name,
+            symbol=self.listings[market].contract.spec.symbol,
+            mark_price=self.venues[market].floor.mark,
+            equity_atoms=stand.equity,
+            maintenance_atoms=stand.maintenance,
+        )
 
     def _heaviest(self, held: list[tuple[int, int, int]], marks: list[float]) -> int:
         """The market whose position needs the most margin: it is closed first."""

@@ -73,6 +73,7 @@ class MarginRules(Rules, frozen=True, kw_only=True):
         caps_in: asset of caps and deductions; ``settlement`` is the coin where inverse.
         priced_at: the price at which maintenance values a position.
         taker_fee_inside: whether the fee of closing counts as maintenance.
+        call_at: multiple of maintenance at which the owner is called; 0: never.
         strict: liquidated only below maintenance; else already at it.
         open_interest: quote between which initial margin grows to the whole notional; none if
             ``None``.
@@ -84,6 +85,7 @@ class MarginRules(Rules, frozen=True, kw_only=True):
     caps_in: Literal["quote", "settlement"] = "quote"
     priced_at: Literal["mark", "entry"] = "mark"
     taker_fee_inside: bool = False
+    call_at: float = 0.0
     strict: bool = False
     open_interest: tuple[float, float] | None = None
     of_initial: bool = False

@@ -9,6 +9,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from engine.engine import EngineSpec
+from engine.policy import Policy
+from engine.product import LoanTerms, ProductSpec
 from engine.ticks import Step
 from engine.units import SECOND_NS
 from engine.venue.accounts import PositionSpec, TraderSpec
@@ -20,6 +22,8 @@ from engine.venue.rules import (
     Tier,
     VenueRules,
 )
+from strategies import MarginLevel
+from tests.builders import a_product
 from tests.properties.rich import rich_spec
 from tests.properties.tapes import a_random_tape
 
@@ -44,6 +48,7 @@ def _rules(random: Random, *, inverse: bool) -> VenueRules:
         margin=MarginRules(
             tiers=TIERS,
             strict=pick([True, False]),
+            call_at=pick([0.0, 1.5, 4.0]),
             taker_fee_inside=pick([True, False, False]),
             priced_at="mark" if inverse else pick(["mark", "mark", "entry"]),
         ),
@@ -111,7 +116,31 @@ def margined_spec(seed: int) -> EngineSpec:
     )
     inverse = tuple(market.contract.kind == "inverse" for market in markets)
     traders = tuple(_trader(random, n, inverse) for n in range(random.randint(0, 12)))
-    return replace(base, markets=markets, traders=traders, seed=seed)
+    beside = _comparators(random)
+    return replace(
+        base,
+        markets=markets,
+        products=(*base.products, *(product for product, _ in beside)),
+        policies=(*base.policies, *(policies for _, policies in beside)),
+        traders=traders,
+        seed=seed,
+    )
+
+
+def _comparators(random: Random) -> list[tuple[ProductSpec, tuple[Policy, ...]]]:
+    """Futures and margin loans, long and short, on both markets."""
+    lender = (MarginLevel(call=1.3, sell=1.1),)
+    loan = LoanTerms(hourly_rate=0.001)
+    found: list[tuple[ProductSpec, tuple[Policy, ...]]] = []
+    for market in (0, 1):
+        for side in (1.0, -1.0):
+            name = f"{market}{'L' if side > 0 else 'S'}"
+            leverage = side * random.choice((5.0, 10.0, 20.0))
+            size = {"market": market, "seed_atoms": 10**9}
+            futures = a_product(f"FUT{name}", kind="futures", leverage=leverage, **size)
+            lent = a_product(f"LOAN{name}", kind="margin_loan", leverage=3 * side, loan=loan, **size)
+            found += [(futures, ()), (lent, lender)]
+    return found
 
 
 def margined_tape(seed: int, rows: int = ROWS) -> Step:

@@ -202,7 +202,7 @@ class Margins:
             fund: Any = kept[asset]
             floor: Any = Floor(market)
             venues.append(Venue(Listing(market.contract, rules), fund, floor))
-        self.desk = Liquidator(venues, {})
+        self.desk = Liquidator(venues, {}, {})
         self.hedges: list[Hedge] = []
         self.others = [TraderAccount(self.traders, each) for each in self.traders.accounts]
         self.seed = spec.seed
@@ -257,7 +257,8 @@ class Margins:
             if stage is not None and stage.resumes_ns:
                 continue
             stand = standing_of(account, self.desk.listings, marks)
-            if any(self.desk.is_short(stand, m) for m, _, _ in held):
+            near = stage is None and self.desk.is_near(account, stand)
+            if near or any(self.desk.is_short(stand, m) for m, _, _ in held):
                 self.look_ns = self.markets[held[0][0]].log.ts_ns
 
     def at_price(self, number: int, sequence: int) -> list[Product]:

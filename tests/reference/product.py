@@ -12,13 +12,23 @@ from engine.events import (
     DeficitPaid,
     Deleveraged,
     FundingSettled,
+    InterestCharged,
     ManagementFeeCharged,
     PolicyFaulted,
     ProductClosed,
     ProductLaunched,
+    ProductWarned,
     Rebalanced,
 )
-from engine.policy import Close, Deleverage, PolicyAnswerError, PositionView, SetLeverage, View
+from engine.policy import (
+    Close,
+    Deleverage,
+    PolicyAnswerError,
+    PositionView,
+    SetLeverage,
+    View,
+    Warn,
+)
 from engine.units import NEVER_NS, asset_decimals
 from tests.reference import desk
 from tests.reference.holding import Holding
@@ -27,6 +37,14 @@ if TYPE_CHECKING:
     from engine.product import ProductSpec
     from engine.users import Users
     from tests.reference.market import Market
+
+
+HOUR_NS = 3_600 * 10**9
+OPENING = {
+    "spot": "spot purchase",
+    "futures": "futures opened",
+    "margin_loan": "loan drawn",
+}
 
 
 class Product:
@@ -82,6 +100,9 @@ class Product:
 
     def survive(self) -> None:
         """The venue took lots or money: a close that it cancelled goes on with what is left."""
+        if self.spec.kind == "futures" and not self.holding.lots:
+            self.status = "closing"
+            self._closed("liquidated")
         if self.status == "closing" and self.plan is None:
             self._close("liquidated")
 
@@ -99,8 +120,10 @@ class Product:
         every = spec.terms.fee_every_ns
         if spec.terms.management_fee:
             self.fee_ns = (self.market.now_ns // every + 1) * every
-        if spec.kind == "spot":
-            self.target = 1.0
+        if spec.kind != "fund":
+            self.target = spec.opening_target(inverse=self.contract.inverse)
+        if spec.kind == "margin_loan":
+            self.fee_ns = (self.market.now_ns // HOUR_NS + 1) * HOUR_NS
         self.traded = True
         self.say(
             ProductLaunched,
@@ -122,8 +145,8 @@ class Product:
             self.rehedge = False
             self._act(SetLeverage(self.target, "re-hedge after auto-deleveraging"), view)
             return
-        if self.spec.kind == "spot" and not self.opened:
-            self._act(SetLeverage(1.0, "spot purchase"), view)
+        if self.spec.kind != "fund" and not self.opened:
+            self._act(SetLeverage(self.target, OPENING[self.spec.kind]), view)
             return
         answers = []
         for place, policy in enumerate(self.policies):
@@ -140,6 +163,14 @@ class Product:
         first = min(answers, key=_rank, default=None)
         if isinstance(first, Close):
             self._close(first.reason)
+        elif isinstance(first, Warn):
+            self.say(
+                ProductWarned,
+                reason=first.reason,
+                leverage=view.position.leverage,
+                mark_price=self.market.mark,
+                nav_atoms=self.holding.nav(self.market.mark),
+            )
         elif first is not None:
             self._act(first, view)
 
@@ -147,7 +178,7 @@ class Product:
         return not self.faulted[place] and (self.plan is None or self.policies[place].de_risking)
 
     def _judge(self, decision: Any) -> None:
-        if decision is None or isinstance(decision, Close):
+        if decision is None or isinstance(decision, Close | Warn):
             return
         target, limit = decision.target, self.spec.limit
         if type(target) not in (float, int) or not math.isfinite(target):
@@ -325,7 +356,7 @@ class Product:
     def settle_funding(self, rate: float) -> None:
         held, mark = self.holding, self.market.mark
         alive = self.status in ("active", "closing")
-        if not alive or held.lots == 0 or self.spec.kind == "spot":
+        if not alive or held.lots == 0 or self.spec.kind in ("spot", "margin_loan"):
             return
         self.watch_high_water()
         notional = self.contract.notional(held.lots, mark)
@@ -344,8 +375,11 @@ class Product:
         self._look_last()
 
     def charge_fee(self) -> None:
-        """The issuer's fee, a share of NAV, rounded up."""
+        """The issuer's fee, a share of NAV, rounded up; of a loan, the lender's interest."""
         self.watch_high_water()
+        if self.spec.kind == "margin_loan":
+            self._charge_interest()
+            return
         mark, terms = self.market.mark, self.spec.terms
         self.fee_ns += terms.fee_every_ns
         nav = self.holding.nav(mark)
@@ -357,6 +391,18 @@ class Product:
             self.say(
                 ManagementFeeCharged, rate=terms.management_fee, nav_atoms=nav, paid_atoms=paid
             )
+        self._look_last()
+
+    def _charge_interest(self) -> None:
+        mark, rate = self.market.mark, self.spec.loan.hourly_rate
+        self.fee_ns += HOUR_NS
+        intercept, slope = self.holding.line()
+        debt = math.ceil(max(-intercept, 0.0) + max(-slope * mark, 0.0))
+        if self.status in ("active", "closing") and debt:
+            paid = self.holding.coins_up(math.ceil(debt * Fraction(repr(rate))), mark)
+            self.holding.pay("interest", paid, mark)
+            self.traded = True
+            self.say(InterestCharged, rate=rate, debt_atoms=debt, paid_atoms=paid)
         self._look_last()
 
     def _look_last(self) -> None:
@@ -417,6 +463,9 @@ class Product:
             return "closed"
         if self.paused and self.status == "active":
             return "paused"
+        loaned = self.spec.kind in ("futures", "margin_loan")
+        if loaned and isinstance(request, CreationRequest):
+            return "not_offered"
         if self.gated and isinstance(request, CreationRequest):
             return "gated"
         if self.market.stale:
@@ -474,7 +523,7 @@ class Product:
 
 
 def _rank(decision: Any) -> int:
-    return 0 if isinstance(decision, Close) else 1 if isinstance(decision, Deleverage) else 2
+    return (Close, Deleverage, SetLeverage, Warn).index(type(decision))
 
 
 def _judge_alarm(alarm_ns: int, due_ns: int) -> None:
