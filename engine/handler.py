@@ -89,10 +89,10 @@ class Handler(Asking):
 
     def strike(self, scene: Scene, order: Order, lots: int) -> None:
         """A row took so many lots of an order that rests."""
-        self._keep_high_water(scene)
+        self.keep_high_water(scene)
         self.desk.strike(scene, order, lots)
         self._filled(scene, order)
-        self._keep_high_water(scene)
+        self.keep_high_water(scene)
         # Rows of this very instant may follow: at the first price of them, or at its end.
         self.edges = (-math.inf, math.inf)
         fee = self.state.fee_ns if self.state.status == ACTIVE else NEVER_NS
@@ -126,6 +126,7 @@ class Handler(Asking):
         desk, state = self.desk.state, self.state
         count = len(desk.deals) + (desk.plan is not None)
         if desk.plan is not None:
+            self.desk.cancel(scene, desk.plan, reason)
             state.unhedged_ns += scene.ts_ns - desk.plan.decided_ns
             desk.plan = None
         for deal in desk.deals:

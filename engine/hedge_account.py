@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from engine.account import Account
 from engine.events import OrderFilled
-from engine.execution import Scene
 from engine.handler import Handler
 from engine.handler_state import ACTIVE, CLOSING
 from engine.ledger import Cause
+from engine.orders import Scene
 from engine.venue_events import HedgeAutoDeleveraged, HedgeLiquidated
 
 __all__ = ["HedgeAccount"]

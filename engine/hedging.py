@@ -1,4 +1,4 @@
-"""What a product does at the venue and in the ledger: launch, hedge, pay, close.
+"""What a product does at the venue and in the ledger: launch, hedge, close.
 
 A decision becomes a plan, one order at a time; a plan under way gives way only to one that ends
 with less. After the last fill the plan is stated as a fact. Whoever decides, and when, is the
@@ -17,57 +17,39 @@ from engine.events import (
     CreationRequest,
     DeficitPaid,
     Deleveraged,
-    FundingSettled,
-    InterestCharged,
-    ManagementFeeCharged,
     ProductClosed,
     ProductLaunched,
     ProductWarned,
     Rebalanced,
 )
 from engine.execution import Desk
-from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING, HandlerState
+from engine.handler_state import ACTIVE, CLOSED, CLOSING, HandlerState
 from engine.orders import Order, Scene
+from engine.paying import Paying
 from engine.policy import Close, Decision, Deleverage, View, Warn
 from engine.units import HOUR_NS
-from engine.venue.funding import funding_payment
 
 __all__ = ["Hedging"]
 
-_SPOT: Final = ("spot", "margin_loan")
-"""What stands on the spot market: it neither pays funding nor asks for margin."""
 _Opened: Final = partial(Rebalanced, opening=True)
 
 
-class Hedging:
-    """One product's trades and payments.
+class Hedging(Paying):
+    """One product's trades.
 
     Attributes:
         edges: between which marks the product had nothing to say; a move that jumped through one is
             booked apart.
-        traded: whether balances moved since the engine last looked.
     """
 
-    __slots__ = (
-        "_opening_target",
-        "account",
-        "dealing",
-        "desk",
-        "edges",
-        "spec",
-        "state",
-        "traded",
-    )
+    __slots__ = ("_opening_target", "dealing", "desk", "edges")
 
     def __init__(self, account: Account, dealing: Dealing, state: HandlerState) -> None:
-        self.account = account
-        self.spec = account.spec
+        super().__init__(account, state)
         self._opening_target = self.spec.opening_target(inverse=account.contract.inverse)
         self.desk: Desk = dealing.desk
         self.dealing = dealing
-        self.state = state
         self.edges = (-math.inf, math.inf)
-        self.traded = False
 
     def _launch(self, scene: Scene) -> None:
         state = self.state
@@ -274,62 +256,3 @@ class Hedging:
         for request in self.dealing.queue:
             self.dealing.refuse(scene, request, "closed")
         self.dealing.queue.clear()
-
-    # Payments -----------------------------------------------------------------------------------
-
-    def _pay_funding(self, scene: Scene, rate: float) -> bool:
-        """Funding on the position held; whether there was one to pay for."""
-        account = self.account
-        lots = account.lots
-        if self.state.status in (PENDING, CLOSED) or lots == 0 or self.spec.kind in _SPOT:
-            return False
-        size = account.contract.notional(lots, scene.mark)
-        paid = funding_payment(size, 1 if lots > 0 else -1, rate)
-        account.pay_funding(paid, scene.mark)
-        self.traded = True
-        scene.tape.say(
-            FundingSettled,
-            product=self.spec.id,
-            symbol=account.contract.spec.symbol,
-            rate=rate,
-            mark_price=scene.mark,
-            position_lots=lots,
-            paid_atoms=paid,
-        )
-        return True
-
-    def _pay_interest(self, scene: Scene) -> None:
-        """An hour's interest on what is borrowed, quote money or coins, and when the next is
-        due."""
-        state, account, rate = self.state, self.account, self.spec.loan.hourly_rate
-        state.fee_ns += HOUR_NS
-        debt = account.debt(scene.mark)
-        if state.status in (ACTIVE, CLOSING) and debt:
-            paid = account.pay_interest(debt, rate, scene.mark)
-            self.traded = True
-            scene.tape.say(
-                InterestCharged,
-                product=self.spec.id,
-                rate=rate,
-                debt_atoms=debt,
-                paid_atoms=paid,
-            )
-
-    def _pay_fee(self, scene: Scene) -> None:
-        """The management fee on the present NAV, and when the next one is due."""
-        if self.spec.kind == "margin_loan":
-            self._pay_interest(scene)
-            return
-        state, terms = self.state, self.spec.terms
-        state.fee_ns += terms.fee_every_ns
-        nav = self.account.nav(scene.mark)
-        if state.status == ACTIVE and nav > 0:
-            paid = self.account.pay_management_fee(terms.management_fee, scene.mark)
-            self.traded = True
-            scene.tape.say(
-                ManagementFeeCharged,
-                product=self.spec.id,
-                rate=terms.management_fee,
-                nav_atoms=nav,
-                paid_atoms=paid,
-            )

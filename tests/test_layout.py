@@ -55,6 +55,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.orders",),
     ("engine.execution", "engine.lines"),
     ("engine.dealing", "engine.handler_state"),
+    ("engine.paying",),
     ("engine.hedging",),
     ("engine.asking",),
     ("engine.handler", "engine.nav", "engine.attribution"),
@@ -119,11 +120,11 @@ TESTS_MAY_NOT = {
 MODULE_LINES, FUNCTION_LINES, LINE_LENGTH = 300, 50, 100
 RAISED: dict[str, tuple[int, str]] = {
     "engine/account.py": (
-        380,
+        400,
         "every way a product's money moves, side by side: for who audits it",
     ),
     "engine/events.py": (
-        470,
+        500,
         "one union of all that can be said, a class each: it reads as a list",
     ),
 }

@@ -138,7 +138,9 @@ def _comparators(random: Random) -> list[tuple[ProductSpec, tuple[Policy, ...]]]
             leverage = side * random.choice((5.0, 10.0, 20.0))
             size = {"market": market, "seed_atoms": 10**9}
             futures = a_product(f"FUT{name}", kind="futures", leverage=leverage, **size)
-            lent = a_product(f"LOAN{name}", kind="margin_loan", leverage=3 * side, loan=loan, **size)
+            lent = a_product(
+                f"LOAN{name}", kind="margin_loan", leverage=3 * side, loan=loan, **size
+            )
             found += [(futures, ()), (lent, lender)]
     return found
 

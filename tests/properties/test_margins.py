@@ -48,7 +48,7 @@ def test_every_way_was_gone() -> None:
     for wanted in (
         *("liquidation_started", "orders_cancelled", "backstop_takeover", "loss_socialised"),
         *("insurance_fund_changed", "position_auto_deleveraged", "hedge_auto_deleveraged"),
-        *("hedge_liquidated", "traders_funded", "margin_called", "interest_charged"),
+        *("hedge_liquidated", "traders_funded", "margin_called"),
         *("product_warned", "product_closed liquidated"),
         "product_closed margin level at or below 1.1",
         *(f"liquidation_ended {way}" for way in ("restored", "closed", "unfilled")),

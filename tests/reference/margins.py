@@ -102,6 +102,8 @@ class Hedge:
     def cancel_orders(self, _market: int) -> int:
         product = self.product
         orders = len(product.deals) + (product.plan is not None)
+        if product.plan is not None:
+            desk.cancel(product, product.plan, "liquidated")
         product.plan = None
         for deal in product.deals:
             if deal.purpose == "redemption":

@@ -1,0 +1,90 @@
+"""What a product pays or receives at an instant: funding, the management fee, interest on a loan."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.account import Account
+from engine.events import FundingSettled, InterestCharged, ManagementFeeCharged
+from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING, HandlerState
+from engine.orders import Scene
+from engine.units import HOUR_NS
+from engine.venue.funding import funding_payment
+
+__all__ = ["Paying"]
+
+_SPOT: Final = ("spot", "margin_loan")
+"""What stands on the spot market: it neither pays funding nor asks for margin."""
+
+
+class Paying:
+    """One product's payments.
+
+    Attributes:
+        traded: whether balances moved since the engine last looked.
+    """
+
+    __slots__ = ("account", "spec", "state", "traded")
+
+    def __init__(self, account: Account, state: HandlerState) -> None:
+        self.account = account
+        self.spec = account.spec
+        self.state = state
+        self.traded = False
+
+    def _pay_funding(self, scene: Scene, rate: float) -> bool:
+        """Funding on the position held; whether there was one to pay for."""
+        account = self.account
+        lots = account.lots
+        if self.state.status in (PENDING, CLOSED) or lots == 0 or self.spec.kind in _SPOT:
+            return False
+        size = account.contract.notional(lots, scene.mark)
+        paid = funding_payment(size, 1 if lots > 0 else -1, rate)
+        account.pay_funding(paid, scene.mark)
+        self.traded = True
+        scene.tape.say(
+            FundingSettled,
+            product=self.spec.id,
+            symbol=account.contract.spec.symbol,
+            rate=rate,
+            mark_price=scene.mark,
+            position_lots=lots,
+            paid_atoms=paid,
+        )
+        return True
+
+    def _pay_interest(self, scene: Scene) -> None:
+        """An hour's interest on what is borrowed, quote money or coins, and when the next is
+        due."""
+        state, account, rate = self.state, self.account, self.spec.loan.hourly_rate
+        state.fee_ns += HOUR_NS
+        debt = account.debt(scene.mark)
+        if state.status in (ACTIVE, CLOSING) and debt:
+            paid = account.pay_interest(debt, rate, scene.mark)
+            self.traded = True
+            scene.tape.say(
+                InterestCharged,
+                product=self.spec.id,
+                rate=rate,
+                debt_atoms=debt,
+                paid_atoms=paid,
+            )
+
+    def _pay_fee(self, scene: Scene) -> None:
+        """The management fee on the present NAV, and when the next one is due."""
+        if self.spec.kind == "margin_loan":
+            self._pay_interest(scene)
+            return
+        state, terms = self.state, self.spec.terms
+        state.fee_ns += terms.fee_every_ns
+        nav = self.account.nav(scene.mark)
+        if state.status == ACTIVE and nav > 0:
+            paid = self.account.pay_management_fee(terms.management_fee, scene.mark)
+            self.traded = True
+            scene.tape.say(
+                ManagementFeeCharged,
+                product=self.spec.id,
+                rate=terms.management_fee,
+                nav_atoms=nav,
+                paid_atoms=paid,
+            )

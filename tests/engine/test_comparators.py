@@ -1,0 +1,155 @@
+"""Futures and margin loans beside a fund: what users compare it with, worked by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.engine import EngineSpec
+from engine.events import CreationRequest
+from engine.market import MarketSpec
+from engine.product import LoanTerms
+from engine.ticks import Kind, Step
+from engine.units import HOUR_NS, MINUTE_NS
+from engine.venue.book import BookSpec
+from engine.venue.rules import MarginRules, Tier, VenueRules
+from strategies import MarginLevel
+from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape, run
+from tests.properties.agreement import agree
+
+RULES = VenueRules(
+    name="one tier",
+    margin=MarginRules(tiers=(Tier(cap=1e9, max_leverage=50.0, rate=0.01),), call_at=2.0),
+)
+LENDER = (MarginLevel(call=1.3, sell=1.1),)
+MILLION = 10**12
+
+
+def a_free_market(**fields: Any) -> MarketSpec:
+    """Margin, and trades that cost nothing."""
+    free = {"contract": a_contract(taker_fee=0.0), "book": BookSpec(model="flat")}
+    return a_market(**{**free, "venue": RULES, **fields})
+
+
+def futures(leverage: float, market: int = 0) -> tuple[Any, tuple[()]]:
+    name = f"FUT{leverage:g}@{market}"
+    return a_product(name, market, kind="futures", leverage=leverage, seed_atoms=MILLION), ()
+
+
+def loan(leverage: float, market: int = 0) -> tuple[Any, tuple[MarginLevel, ...]]:
+    name = f"LOAN{leverage:g}@{market}"
+    terms = {"leverage": leverage, "loan": LoanTerms(hourly_rate=0.001)}
+    return a_product(name, market, kind="margin_loan", seed_atoms=MILLION, **terms), LENDER
+
+
+def of(said: Run, tag: str) -> list[Any]:
+    return said.named(tag)
+
+
+def test_futures_are_liquidated_where_equity_meets_maintenance() -> None:
+    """10x on a million at 100 holds 100,000 coins: ``1e6 + 1e5 (p - 100) = 0.01 * 1e5 p`` at
+    90.9091. At 90.91 they live, at 90.90 they do not; an edge on the wrong side, or maintenance at
+    the entry price (91.00), is seen."""
+    spec = a_spec(futures(10.0), markets=(a_free_market(),))
+    assert not of(run(spec, a_tape([100.0, 90.91, 120.0])), "liquidation_started")
+    said = run(spec, a_tape([100.0, 90.91, 90.90, 120.0]))
+    (started,) = of(said, "liquidation_started")
+    assert (started.mark_price, started.position_lots) == (90.90, 10**11)
+    assert (started.equity_atoms, started.maintenance_atoms) == (90_000 * 10**6, 90_900 * 10**6)
+    (closed,) = of(said, "product_closed")
+    assert (closed.reason, closed.nav_atoms) == ("liquidated", 0)
+
+
+def test_the_owner_is_called_before() -> None:
+    """Twice maintenance, 2 %, is met at 91.8367: called once at 91.83, not again at 91.5."""
+    spec = a_spec(futures(10.0), markets=(a_free_market(),))
+    said = run(spec, a_tape([100.0, 91.84, 91.83, 91.5, 93.0, 91.6]))
+    assert [event.mark_price for event in of(said, "margin_called")] == [91.83]
+
+
+def test_inverse_futures_count_leverage_on_their_notional() -> None:
+    """10x of a million dollars of coins owes 10 million dollars of face, so that NAV moves eleven
+    times with the price: its own coins do, too."""
+    market = a_free_market(contract=a_contract("BTCUSD", inverse=True, taker_fee=0.0))
+    said = run(a_spec(futures(10.0), markets=(market,)), a_tape([100.0, 101.0]))
+    (opened,) = of(said, "rebalanced")
+    assert opened.position_lots == 10**7
+    assert opened.leverage_after == pytest.approx(11.0, rel=1e-9)
+
+
+def test_a_loan_pays_interest_on_what_is_owed() -> None:
+    """3x long owes two million: 2,000 after an hour of 0.1 %, 2,002 after the next. Interest on the
+    equity, or on the first debt for ever, is seen."""
+    rows = [a_row(Kind.MARK, T0 + n * HOUR_NS // 2, 100.0) for n in range(6)]
+    market = a_free_market(stale_after_ns=HOUR_NS, frozen_after_ns=99 * HOUR_NS)
+    said = run(a_spec(loan(3.0), markets=(market,)), a_tape(rows))
+    first, second = of(said, "interest_charged")[:2]
+    assert (first.debt_atoms, first.paid_atoms) == (2_000_000 * 10**6, 2_000 * 10**6)
+    assert (second.debt_atoms, second.paid_atoms) == (2_002_000 * 10**6, 2_002 * 10**6)
+    assert first.ts_ns % HOUR_NS == second.ts_ns % HOUR_NS == 0
+
+
+def test_a_loan_is_called_and_then_sold() -> None:
+    """30,000 coins against two million: 1.3 is met at 86.667, 1.1 at 73.333."""
+    said = run(
+        a_spec(loan(3.0), markets=(a_free_market(),)),
+        a_tape([100.0, 86.67, 86.66, 80.0, 73.34, 73.33, 90.0]),
+    )
+    assert [event.mark_price for event in of(said, "product_warned")] == [86.66]
+    (closed,) = of(said, "product_closed")
+    assert closed.mark_price == 73.33
+    assert closed.nav_atoms == 199_900 * 10**6 - 1  # 73.33 as a float is a little less
+
+
+def test_a_short_loan_owes_coins() -> None:
+    """-3x has sold 30,000 borrowed coins, and holds four million: 1.1 is met at 121.212."""
+    said = run(
+        a_spec(loan(-3.0), markets=(a_free_market(),)), a_tape([100.0, 121.21, 121.22, 90.0])
+    )
+    (closed,) = of(said, "product_closed")
+    assert closed.mark_price == 121.22
+    assert closed.nav_atoms == (4_000_000 - 3_636_600) * 10**6
+
+
+def test_nobody_joins_at_another_entry() -> None:
+    """Futures and loans are opened once: a creation later is refused, a redemption is not."""
+    request = CreationRequest(
+        ts_ns=T0 + 2 * MINUTE_NS, id="r", user="u", product="FUT5@0", quote=9.0
+    )
+    said = run(a_spec(futures(5.0), markets=(a_free_market(),)), a_tape([100.0, 101.0, request]))
+    (refused,) = of(said, "creation_refused")
+    assert refused.reason == "not_offered"
+
+
+def a_long_fall(spec: EngineSpec) -> Step:
+    """Minutes for a day, down by a half and up again, on every market."""
+    rows = []
+    for minute in range(1_440):
+        depth = minute if minute < 720 else 1_440 - minute
+        price = 100.0 - depth / 14.0 + (minute * 7 % 11) * 0.05
+        for number, market in enumerate(spec.markets):
+            row = a_row(Kind.MARK, T0 + minute * MINUTE_NS, price * (1 + number), symbol=number)
+            assert market.mark_source == "mark"
+            rows.append(row)
+    return a_tape(rows)
+
+
+def test_the_reference_says_the_same_for_a_day() -> None:
+    """Futures of four leverages and loans, long and short, linear and inverse, through a fall by a
+    half: interest by the hour, calls, forced sales, liquidations."""
+    slow = {"stale_after_ns": HOUR_NS, "frozen_after_ns": 2 * HOUR_NS}
+    linear = a_market(0, venue=RULES, **slow)
+    inverse = a_market(1, contract=a_contract("BTCUSD", inverse=True), venue=RULES, **slow)
+    spec = a_spec(
+        *(futures(leverage, 0) for leverage in (5.0, 10.0, 20.0, 45.0, -10.0)),
+        *(futures(leverage, 1) for leverage in (5.0, 10.0, -10.0)),
+        *(loan(leverage, market) for leverage in (3.0, -3.0) for market in (0, 1)),
+        markets=(linear, inverse),
+    )
+    said = agree(spec, a_long_fall(spec), range(0, 2_880, 700))
+    for tag, count in (
+        *(("interest_charged", 40), ("product_warned", 2), ("liquidation_started", 6)),
+        *(("product_closed", 8), ("margin_called", 6)),
+    ):
+        assert len(of(said, tag)) >= count, tag
