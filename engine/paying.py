@@ -1,4 +1,4 @@
-"""What a product pays or receives at an instant: funding, the management fee, interest on a loan."""
+"""What a product pays or receives at an instant: funding, management fee, interest on a loan."""
 
 from __future__ import annotations
 

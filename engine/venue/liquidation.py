@@ -150,7 +150,7 @@ class Liquidator(RiskDesk):
                 return
             rules = self.listings[market].rules.liquidation
             lots = lots_in(account, market)
-            if stand.equity < 0 and rules.limit == "none":
+            if stand.equity < 0 and rules.backstop_below:
                 unpaid.append(self.unpaid(account, market, -lots, marks))
                 return
             if rules.backstop_below and stand.equity < rules.backstop_below * stand.maintenance:
@@ -171,6 +171,9 @@ class Liquidator(RiskDesk):
                     unpaid.append(self.unpaid(account, market, rest, marks))
                     return
             if not any(n for _, n, _ in account.positions()):
+                if account.cash < 0:  # an order without a limit sold it for less than nothing
+                    unpaid.append(Unpaid(account, market, 0, 0, None))
+                    return
                 self._end(account, market, "closed")
 
     def _cools(self, stage: Stage, market: int) -> bool:
