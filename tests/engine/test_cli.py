@@ -209,7 +209,7 @@ def test_policy_list(typed: Any) -> None:
     assert "leverage_band: Trade back to target" in listed
     assert "    target_vol = 0.6" in listed
     names = [policy["name"] for policy in typed("policy", "list", "--json").json["built_in"]]
-    assert names == ["leverage_band", "schedule", "margin_floor", "trend_vol"]
+    assert names == ["leverage_band", "schedule", "margin_floor", "margin_level", "trend_vol"]
 
 
 def test_venue_list_and_show(typed: Any) -> None:
