@@ -21,21 +21,19 @@ from engine.events import (
     RedemptionRefused,
     RedemptionRequest,
 )
+from engine.guarding import MARGINS, Guarding
 from engine.intake import Rejection
-from engine.parts import Parts
 from engine.rows import Rows, Untimely
 from engine.spec import Announcement
 from engine.units import NEVER_NS
-from engine.venue.accounts import Margined
 
 __all__ = ["Passing"]
 
 _HANDLER: Final = 0
-_MARGINS: Final = (Priority.LIQUIDATION, 0, 0)
 Asked = CreationRequest | RedemptionRequest
 
 
-class Passing(Parts):
+class Passing(Guarding):
     """What is due before the next row."""
 
     def _ring(self, rows: Rows, due: int, before: int) -> None:
@@ -57,7 +55,7 @@ class Passing(Parts):
                 if self.margins is not None:
                     self._stage_others(number, before, due, due)
                     if self.margins.fund_traders(number, market.state.funded_rate):
-                        self.agenda.hasten(_MARGINS, due)
+                        self.agenda.hasten(MARGINS, due)
                     self._arm_others(number)
             elif priority == Priority.LIQUIDATION:
                 self._review_due(before, due)
@@ -87,31 +85,6 @@ class Passing(Parts):
             self.markets[number].handlers[place].survive(self.markets[number], last=True)
             self._after(number, place, before)
 
-    def _stage_others(self, number: int, before: int, ts_ns: int, due_ns: int) -> None:
-        """Where accounts depend on several markets: the others as of now, too."""
-        assert self.margins is not None
-        if self.margins.crosses:
-            for place, market in enumerate(self.markets):
-                if place != number:
-                    market.stage(before, ts_ns, due_ns)
-
-    def _arm_others(self, number: int) -> None:
-        """Accounts that depend on several markets may have other edges in the others, too."""
-        if self.margins is not None and self.margins.crosses:
-            for place, market in enumerate(self.markets):
-                if place != number:
-                    self.router.arm(market)
-
-    def _review(self, accounts: list[Margined], ts_ns: int) -> list[tuple[int, int]]:
-        """Let the venue look at accounts; the products that it touched."""
-        margins = self.margins
-        assert margins is not None
-        touched, next_ns = margins.review(accounts, self.tape.sequence)
-        self.agenda.hasten(_MARGINS, next_ns or ts_ns)
-        for market in self.markets:
-            self.router.arm(market)
-        return touched
-
     def _is_fresh(self, number: int, before: int, due: int) -> bool:
         """Whether a market is fresh at its check; then the next check is set."""
         next_ns = self.markets[number].check_ns(before, due)
@@ -132,7 +105,7 @@ class Passing(Parts):
         self.agenda.set_each(self._alarms[number][place], (due.fill_ns, due.fee_ns, due.policy_ns))
         if handler.traded:
             if self.margins is not None and self.margins.traded(number, place):
-                self.agenda.hasten(_MARGINS, self.tape.ts_ns)
+                self.agenda.hasten(MARGINS, self.tape.ts_ns)
             market.lines.change(place, handler.account, self.sampler.sample_at(self.tape.ts_ns))
         if handler.dealing.changed or (handler.traded and self.spec.sampling.users_on_trade):
             reason = "holders" if handler.dealing.changed else "traded"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import IntEnum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
 __all__ = [
@@ -117,6 +118,7 @@ def total(counts: Iterable[int]) -> int:
     return found
 
 
+@lru_cache(maxsize=1_024)
 def decimal(value: float) -> Fraction:
     """The decimal number somebody wrote down: a rate of 0.0001 is one ten-thousandth, not the
     nearest float, which would make a payment of exactly 100 round up to 100.000001.

@@ -74,6 +74,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.router", "engine.sampler", "engine.live"),
     ("engine.spec",),
     ("engine.parts",),
+    ("engine.guarding",),
     ("engine.passing",),
     ("engine.walk", "engine.quiet"),
     ("engine.engine",),

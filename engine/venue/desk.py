@@ -172,12 +172,23 @@ class RiskDesk:
             self.move(account, market, Cause.INSURANCE, 0, -atoms, "insurance", 0.0)
             venue.fund.changed(atoms, venue.floor.ts_ns)
 
-    def bankruptcy(self, account: Margined, market: int, lots: int, marks: list[float]) -> int:
-        """Cash with which closing ``lots`` uses up their share of the account's equity."""
+    def bankruptcy(
+        self,
+        account: Margined,
+        market: int,
+        lots: int,
+        marks: list[float],
+        stand: Standing | None = None,
+    ) -> int:
+        """Cash with which closing ``lots`` uses up their share of the account's equity; ``stand``
+        where it is known. Closing all that is held must bring in what cash is short of nothing."""
+        held, cost = next((n, c) for m, n, c in account.positions() if m == market)
+        if lots == -held and not any(n for m, n, _ in account.positions() if m != market):
+            return -account.cash
         listing, mark = self.listings[market], marks[market]
         contract = listing.contract
-        stand = standing_of(account, self.listings, marks)
-        held, cost = next((n, c) for m, n, c in account.positions() if m == market)
+        if stand is None:
+            stand = standing_of(account, self.listings, marks)
         left = held + lots
         change = contract.exposure_value(left, mark) - contract.exposure_value(held, mark)
         needed = listing.maintenance(held, cost, mark)

@@ -44,9 +44,9 @@ class Liquidator(RiskDesk):
         """Look at accounts, in order, and liquidate those that are short; what nobody could be
         paid for is given back."""
         unpaid: list[Unpaid] = []
+        marks = self.marks()
         for account in accounts:
             held = [position for position in account.positions() if position[1]]
-            marks = self.marks()
             if not held:
                 self.stages.pop(account.name, None)  # its owner closed it meanwhile
             elif all(marks[market] > 0.0 for market, _, _ in held):
@@ -79,7 +79,7 @@ class Liquidator(RiskDesk):
         if stage is None:
             stage = self.stages[account.name] = Stage()
             self._start(account, market, stand)
-        self._close(account, stage, marks, unpaid)
+        self._close(account, stage, held, stand, marks, unpaid)
 
     def _call(self, account: Margined, market: int, stand: Standing) -> None:
         """Near maintenance the owner is called, once for what he holds."""
@@ -136,45 +136,62 @@ class Liquidator(RiskDesk):
     # Closing ----------------------------------------------------------------------------------
 
     def _close(
-        self, account: Margined, stage: Stage, marks: list[float], unpaid: list[Unpaid]
+        self,
+        account: Margined,
+        stage: Stage,
+        held: list[tuple[int, int, int]],
+        stand: Standing,
+        marks: list[float],
+        unpaid: list[Unpaid],
     ) -> None:
         """Step by step, until margin suffices, nothing is held, or the rest must wait."""
-        while True:
-            held = [position for position in account.positions() if position[1]]
-            if not held:
-                return
+        while held:
             market = self._heaviest(held, marks)
-            stand = standing_of(account, self.listings, marks)
             if not self.is_short(stand, market):
                 self._end(account, market, "restored")
                 return
-            rules = self.listings[market].rules.liquidation
-            lots = lots_in(account, market)
-            if stand.equity < 0 and rules.backstop_below:
-                unpaid.append(self.unpaid(account, market, -lots, marks))
+            if not self._close_one(account, stage, market, stand, marks, unpaid):
                 return
-            if rules.backstop_below and stand.equity < rules.backstop_below * stand.maintenance:
-                self._backstop(account, market, lots, stand.equity)
-                continue
-            step = step_lots(self.listings[market], lots, marks[market], stand, stage.steps)
-            filled = self._send(account, market, step, marks)
-            stage.steps += 1
-            if step != -lots:
-                if filled and self._cools(stage, market):
-                    return
-                if not filled:
-                    step = -lots
-                    filled = self._send(account, market, step, marks)
-            if step == -lots and filled != step:
-                rest = self._insure(account, market, step - filled, marks)
-                if rest:
-                    unpaid.append(self.unpaid(account, market, rest, marks))
-                    return
-            if not any(n for _, n, _ in account.positions()):
+            held = [position for position in account.positions() if position[1]]
+            stand = standing_of(account, self.listings, marks)
+            if not held:
                 if account.cash < 0:  # an order without a limit sold it for less than nothing
                     unpaid.append(Unpaid(account, market, 0, 0, None))
-                    return
-                self._end(account, market, "closed")
+                elif account.name in self.stages:
+                    self._end(account, market, "closed")
+
+    def _close_one(
+        self,
+        account: Margined,
+        stage: Stage,
+        market: int,
+        stand: Standing,
+        marks: list[float],
+        unpaid: list[Unpaid],
+    ) -> bool:
+        """The next step; whether it may go on at once."""
+        rules = self.listings[market].rules.liquidation
+        lots = lots_in(account, market)
+        if stand.equity < 0 and rules.backstop_below:
+            unpaid.append(self.unpaid(account, market, -lots, marks))
+            return False
+        if rules.backstop_below and stand.equity < rules.backstop_below * stand.maintenance:
+            self._backstop(account, market, lots, stand.equity)
+            return True
+        step = step_lots(self.listings[market], lots, marks[market], stand, stage.steps)
+        filled = self._send(account, market, step, marks, stand)
+        stage.steps += 1
+        if step != -lots:
+            if filled:
+                return not self._cools(stage, market)
+            step = -lots
+            filled = self._send(account, market, step, marks, stand)
+        if filled == step:
+            return True
+        rest = self._insure(account, market, step - filled, marks)
+        if rest:
+            unpaid.append(self.unpaid(account, market, rest, marks))
+        return not rest
 
     def _cools(self, stage: Stage, market: int) -> bool:
         venue = self.venues[market]
@@ -184,12 +201,14 @@ class Liquidator(RiskDesk):
         stage.resumes_ns = venue.floor.ts_ns + rules.cooldown_ns
         return True
 
-    def _send(self, account: Margined, market: int, lots: int, marks: list[float]) -> int:
+    def _send(
+        self, account: Margined, market: int, lots: int, marks: list[float], stand: Standing
+    ) -> int:
         """An order of the venue meets the book; the signed lots that were filled."""
         venue = self.venues[market]
         contract, rules = venue.listing.contract, venue.listing.rules.liquidation
         whole = lots == -lots_in(account, market)
-        atoms = self.bankruptcy(account, market, lots, marks)
+        atoms = self.bankruptcy(account, market, lots, marks, stand)
         bankruptcy = contract.price_of(lots, atoms)
         limit = None
         if rules.limit == "bankruptcy":

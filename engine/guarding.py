@@ -1,0 +1,43 @@
+"""How the engine and the venue's risk desk speak: who is looked at, on markets as of now."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine.agenda import Priority
+from engine.parts import Parts
+from engine.venue.accounts import Margined
+
+__all__ = ["MARGINS", "Guarding"]
+
+MARGINS: Final = (Priority.LIQUIDATION, 0, 0)
+"""The desk's own alarm: one for all markets."""
+
+
+class Guarding(Parts):
+    """Lets the venue look at margin accounts."""
+
+    def _stage_others(self, number: int, before: int, ts_ns: int, due_ns: int) -> None:
+        """Where accounts depend on several markets: the others as of now, too."""
+        assert self.margins is not None
+        if self.margins.crosses:
+            for place, market in enumerate(self.markets):
+                if place != number:
+                    market.stage(before, ts_ns, due_ns)
+
+    def _arm_others(self, number: int) -> None:
+        """Accounts that depend on several markets may have other edges in the others, too."""
+        if self.margins is not None and self.margins.crosses:
+            for place, market in enumerate(self.markets):
+                if place != number:
+                    self.router.arm(market)
+
+    def _review(self, accounts: list[Margined], ts_ns: int) -> list[tuple[int, int]]:
+        """Let the venue look at accounts; the products that it touched."""
+        margins = self.margins
+        assert margins is not None
+        touched, next_ns = margins.review(accounts, self.tape.sequence)
+        self.agenda.hasten(MARGINS, next_ns or ts_ns)
+        for market in self.markets:
+            self.router.arm(market)
+        return touched
