@@ -47,6 +47,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.venue.inverse_margin",),
     ("engine.venue.insurance", "engine.venue.ranking", "engine.venue.sharing", "engine.venue.adl"),
     ("engine.venue.desk", "engine.venue.stepping"),
+    ("engine.venue.insuring",),
     ("engine.venue.liquidation",),
     ("engine.venue.deleveraging",),
     ("engine.product",),

@@ -19,10 +19,10 @@ from engine.ledger import Cause
 from engine.units import total
 from engine.venue.accounts import Margined
 from engine.venue.bankruptcy import insurance_delta
-from engine.venue.desk import RiskDesk, Stage, Unpaid, Venue, lots_in
+from engine.venue.desk import Stage, Unpaid, lots_in
+from engine.venue.insuring import Insuring
 from engine.venue.standing import Standing, equity_of, standing_of
 from engine.venue.stepping import step_lots
-from engine.venue.taking import Top
 from engine.venue_events import (
     BackstopTakeover,
     LiquidationEnded,
@@ -35,7 +35,7 @@ from engine.venue_events import (
 __all__ = ["Liquidator"]
 
 
-class Liquidator(RiskDesk):
+class Liquidator(Insuring):
     """The venue closes what is short of margin."""
 
     # Looking ----------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class Liquidator(RiskDesk):
             filled = self._send(account, market, step, marks, stand)
         if filled == step:
             return True
-        rest = self._insure(account, market, step - filled, marks)
+        rest = self.insure(account, market, step - filled, marks)
         if rest:
             unpaid.append(self.unpaid(account, market, rest, marks))
         return not rest
@@ -261,59 +261,3 @@ class Liquidator(RiskDesk):
         )
         if not others:
             self._end(account, market, "closed")
-
-    def _insure(self, account: Margined, market: int, lots: int, marks: list[float]) -> int:
-        """The fund lets the rest be filled beyond the bankruptcy price, as far as it can pay; the
-        signed lots that are left."""
-        venue = self.venues[market]
-        contract, floor = venue.listing.contract, venue.floor
-        budget = venue.fund.available(floor.ts_ns)
-        if budget <= 0:
-            return lots
-        atoms = self.bankruptcy(account, market, lots, marks)
-        size = self._affordable(venue, lots, atoms, budget)
-        filled, price = self.take(venue, size, None) if size else (0, 0.0)
-        if not filled:
-            return lots
-        cash = contract.trade_cash(filled, price)
-        loss = max(atoms * filled // lots - cash, 0)
-        self.move(account, market, Cause.LIQUIDATION, filled, cash, "book", price)
-        self.pay_fund(account, market, -loss)
-        floor.tape.say(
-            LiquidationFilled,
-            account=account.name,
-            symbol=contract.spec.symbol,
-            step="insured",
-            asked_lots=lots,
-            lots=filled,
-            price=price,
-            limit_price=None,
-            bankruptcy_price=contract.price_of(lots, atoms),
-            bankruptcy_atoms=atoms,
-            cash_atoms=cash,
-            fee_atoms=0,
-            fund_atoms=-loss,
-        )
-        self.tell_fund(venue, -loss, "fill")
-        return lots - filled
-
-    def _affordable(self, venue: Venue, lots: int, atoms: int, budget: int) -> int:
-        """The most of ``lots`` whose loss beyond the bankruptcy price the fund can pay: a search
-        over sizes, each asked of the book without taking it."""
-        contract, floor = venue.listing.contract, venue.floor
-        top, side = Top(*floor.top(), floor.ts_ns), 1 if lots > 0 else -1
-
-        def loss(size: int) -> int:
-            worth = contract.quote_notional(size, top.mid)
-            taken = floor.book.offer(side, size, worth, None, top)
-            filled = side * taken.lots
-            return atoms * filled // lots - contract.trade_cash(filled, taken.price)
-
-        fits, fails = 0, abs(lots) + 1
-        while fails - fits > 1:
-            middle = (fits + fails) // 2 if fails <= abs(lots) else fails - 1
-            if loss(middle) <= budget:
-                fits = middle
-            else:
-                fails = middle
-        return side * fits

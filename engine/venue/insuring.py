@@ -1,0 +1,71 @@
+"""Beyond the bankruptcy price: what the insurance fund lets be filled."""
+
+from __future__ import annotations
+
+from engine.ledger import Cause
+from engine.venue.accounts import Margined
+from engine.venue.desk import RiskDesk, Venue
+from engine.venue.taking import Top
+from engine.venue_events import LiquidationFilled
+
+__all__ = ["Insuring"]
+
+
+class Insuring(RiskDesk):
+    """The risk desk with its fund's money."""
+
+    def insure(self, account: Margined, market: int, lots: int, marks: list[float]) -> int:
+        """The fund lets the rest be filled beyond the bankruptcy price, as far as it can pay; the
+        signed lots that are left."""
+        venue = self.venues[market]
+        contract, floor = venue.listing.contract, venue.floor
+        budget = venue.fund.available(floor.ts_ns)
+        if budget <= 0:
+            return lots
+        atoms = self.bankruptcy(account, market, lots, marks)
+        size = self._affordable(venue, lots, atoms, budget)
+        filled, price = self.take(venue, size, None) if size else (0, 0.0)
+        if not filled:
+            return lots
+        cash = contract.trade_cash(filled, price)
+        loss = max(atoms * filled // lots - cash, 0)
+        self.move(account, market, Cause.LIQUIDATION, filled, cash, "book", price)
+        self.pay_fund(account, market, -loss)
+        floor.tape.say(
+            LiquidationFilled,
+            account=account.name,
+            symbol=contract.spec.symbol,
+            step="insured",
+            asked_lots=lots,
+            lots=filled,
+            price=price,
+            limit_price=None,
+            bankruptcy_price=contract.price_of(lots, atoms),
+            bankruptcy_atoms=atoms,
+            cash_atoms=cash,
+            fee_atoms=0,
+            fund_atoms=-loss,
+        )
+        self.tell_fund(venue, -loss, "fill")
+        return lots - filled
+
+    def _affordable(self, venue: Venue, lots: int, atoms: int, budget: int) -> int:
+        """The most of ``lots`` whose loss beyond the bankruptcy price the fund can pay: a search
+        over sizes, each asked of the book without taking it."""
+        contract, floor = venue.listing.contract, venue.floor
+        top, side = Top(*floor.top(), floor.ts_ns), 1 if lots > 0 else -1
+
+        def loss(size: int) -> int:
+            worth = contract.quote_notional(size, top.mid)
+            taken = floor.book.offer(side, size, worth, None, top)
+            filled = side * taken.lots
+            return atoms * filled // lots - contract.trade_cash(filled, taken.price)
+
+        fits, fails = 0, abs(lots) + 1
+        while fails - fits > 1:
+            middle = (fits + fails) // 2 if fails <= abs(lots) else fails - 1
+            if loss(middle) <= budget:
+                fits = middle
+            else:
+                fails = middle
+        return side * fits
