@@ -42,7 +42,7 @@ class Folding:
         """Whether the mark before the last one is kept; no block then goes by the short way."""
         self.high_water = [n for n, h in enumerate(handlers) if h.uses_high_water]
         self._rows: Rows | None = None
-        self._source: Column | None = None
+        self.source: Column | None = None
         self._limit = 0
         self._cell_row = 0
         self._extreme_rows = [0] * len(handlers)
@@ -52,14 +52,14 @@ class Folding:
     def open(self, rows: Rows) -> None:
         """A new step begins."""
         self._rows = rows
-        self._source = self._column(self.kind)
+        self.source = self._column(self.kind)
         self._cell_row = 0
         for number in self.high_water:
             self._extreme_rows[number] = 0
 
     def close(self, time_ns: int) -> None:
         """The step ends: fold what its rows said and forget them."""
-        rows, state, column = self._rows, self.state, self._source
+        rows, state, column = self._rows, self.state, self.source
         assert rows is not None
         self._limit = rows.end
         if self.uses_signals:
@@ -80,7 +80,7 @@ class Folding:
         book = by_kind[Kind.BBO]
         if book is not None:
             state.bid, state.ask = self._quotes(book)
-        self._rows = self._source = None
+        self._rows = self.source = None
 
     def pass_column(self, column: Column) -> None:
         """Take a step that is this column, of this symbol, and that nobody looked into: what
@@ -147,7 +147,7 @@ class Folding:
 
     def marks_at(self, sequences: I64) -> Any:
         """Shape (n,): the mark just before each of the ascending sequences."""
-        column = self._source
+        column = self.source
         if column is None:
             return np.full(len(sequences), self.state.mark)
         prices = column.prices
@@ -238,25 +238,28 @@ class Folding:
     def _fold_signals(self, up_to_ns: int) -> None:
         """Feed the grid points up to ``up_to_ns`` that are not fed yet."""
         state = self.state
-        column = self._source
+        column = self.source
         if state.grid_ns == NEVER_NS:
             if column is None or column.last(self.spec.symbol, self._limit) < 0:
                 return
             rows = column.rows_of(self.spec.symbol)
             first_ns = column.run.item(0 if rows is None else rows[0])
             state.grid_ns = self._next_grid(max(first_ns, state.floor_ns + 1))
+        if state.grid_ns > up_to_ns:
+            return
         every = self.spec.signals.every_ns
+        most = column.row_at(self._limit) if column is not None else 0
         while state.grid_ns <= up_to_ns:
-            self._feed(column, state.grid_ns)
+            self._feed(column, state.grid_ns, most)
             state.grid_ns += every
 
-    def _feed(self, column: Column | None, grid_ns: int) -> None:
+    def _feed(self, column: Column | None, grid_ns: int, most: int) -> None:
+        """One grid point, on the rows up to it of the first ``most``."""
         state, close = self.state, self.state.mark
         if column is not None:
-            stop = min(int(column.run.searchsorted(grid_ns, "right")), column.row_at(self._limit))
+            stop = min(int(column.run.searchsorted(grid_ns, "right")), most)
             self._see_rows(column, stop)
-            seen = column.sequence.item(stop - 1) + 1 if stop else 0
-            place = column.last(self.spec.symbol, seen)
+            place = column.last_above(self.spec.symbol, stop)
             if place >= 0:
                 assert column.prices is not None
                 close = column.prices.item(place)
@@ -275,7 +278,7 @@ class Folding:
         self._cell_row = stop
 
     def _fold_extremes(self, handler: int) -> None:
-        column = self._source
+        column = self.source
         if column is None:
             return
         stop = column.row_at(self._limit)

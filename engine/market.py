@@ -45,6 +45,7 @@ class Market(Matching):
         self.stale = False
         self.guard = (-math.inf, math.inf)
         """Between which marks the venue need not look at any margin account."""
+        self._view: MarketView | None = None
         self._plain_view: MarketView | None = None
         self.lines = Lines(tuple(products))
 
@@ -56,6 +57,8 @@ class Market(Matching):
     def stage(self, before: int, ts_ns: int, due_ns: int, mark: float | None = None) -> None:
         """Set the scene: rows with a sequence below ``before`` were seen, engine time is ``ts_ns``,
         alarms up to ``due_ns`` have rung; ``mark`` is looked up where it is not known."""
+        if before != self._limit or ts_ns != self.ts_ns or due_ns != self.due_ns:
+            self._view = None
         self._limit = before
         self.ts_ns = ts_ns
         self.due_ns = due_ns
@@ -86,8 +89,16 @@ class Market(Matching):
             if view is None:
                 view = self._plain_view = MarketView(self.ts_ns, mark, mark, mark)
             return view
+        # Everybody who is attended on one scene sees the same, but for what trades took meanwhile.
+        depth = self.book.depth(self.ts_ns)
+        view = self._view
+        if view is None or view.depth != depth:
+            view = self._view = self._signal_view(depth)
+        return view
+
+    def _signal_view(self, depth: float) -> MarketView:
         self._fold_signals(self.due_ns)
-        state, signals = self.state, self.signals
+        state, signals, mark = self.state, self.signals, self.mark
         index = self._price(Kind.INDEX, state.index) or mark
         half_spread = self.top()[1]
         return MarketView(
@@ -98,7 +109,7 @@ class Market(Matching):
             (mark / index - 1.0) * 1e4,
             self.funding_rate(),
             max(half_spread, 0.0) * 2e4,
-            self.book.depth(self.ts_ns),
+            depth,
             signals.ewma_vol,
             signals.realised_vol,
             signals.parkinson_vol,
@@ -128,25 +139,31 @@ class Market(Matching):
     def check_ns(self, before: int, ts_ns: int) -> int:
         """``next_check_ns`` as of ``ts_ns``, with the rows below ``before`` seen: not later than
         ``ts_ns`` where the market is stale by then."""
-        column = self._source
+        column = self.source
         row = column.last(self.spec.symbol, before) if column is not None else -1
-        return self.check_at(column, row, ts_ns)
+        return self._check_at(column, row, ts_ns)
 
     def next_check_ns(self) -> int:
         """When the market would be stale if nothing came; not before now, though its last price may
         be older."""
         return self.check_ns(self._limit, self.ts_ns)
 
-    def check_at(self, column: Column | None, row: int, ts_ns: int) -> int:
-        """``check_ns`` with the rows of a column up to ``row`` seen, none of them where it is
-        -1."""
+    def check_by(self, ts_ns: int, column: Column | None) -> int:
+        """``check_ns`` with all rows of a column seen that are not later than ``ts_ns``."""
+        row = -1
+        if column is not None:
+            stop = int(column.run.searchsorted(ts_ns, "right"))
+            row = column.last_above(self.spec.symbol, stop)
+        return self._check_at(column, row, ts_ns)
+
+    def _check_at(self, column: Column | None, row: int, ts_ns: int) -> int:
         seen, changed = self._fresh_at(column, row)
         due_ns = min(seen + self.spec.stale_after_ns, changed + self.spec.frozen_after_ns)
         return max(due_ns, ts_ns)
 
     def check_stale(self) -> None:
         """An alarm: is the market stale by now?"""
-        column = self._source
+        column = self.source
         row = column.last(self.spec.symbol, self._limit) if column is not None else -1
         seen, changed = self._fresh_at(column, row)
         silent = self.ts_ns - seen >= self.spec.stale_after_ns
@@ -253,7 +270,7 @@ class Market(Matching):
 
     def schedule_funding(self, after_ns: int) -> int:
         """Look up the next configured instant; recorded ones come with the rows."""
-        state = self.state
+        state, self._view = self.state, None
         state.funding_ns = NEVER_NS
         if not self.spec.funding.recorded:
             state.funding_ns, state.rate = next_scheduled(self.spec.funding, after_ns)

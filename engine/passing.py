@@ -93,6 +93,21 @@ class Passing(Guarding):
         self.agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
         return True
 
+    def _pass_checks(self, before_ns: int) -> int:
+        """When the next alarm rings, but for checks earlier than ``before_ns`` that find their
+        market fresh: whatever happens first, all that they change is when the next one is."""
+        agenda = self.agenda
+        while (due := agenda.next_ns()) < before_ns:
+            priority, number, _ = agenda.next_key()
+            if priority != Priority.VENUE:
+                break
+            market = self.markets[number]
+            next_ns = market.check_by(due, market.source)
+            if next_ns <= due:
+                break
+            agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
+        return due
+
     def _after(self, number: int, place: int, sequence: int) -> None:
         """A handler was attended: take over when it next cares, and value its holders if it
         traded."""

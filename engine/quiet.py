@@ -66,8 +66,7 @@ class Quiet:
             if priority != Priority.VENUE:
                 return False
             market = parts.markets[number]
-            row = int(column.run.searchsorted(due, "right")) - 1 if market is tracked else -1
-            next_ns = market.check_at(column, row, due)
+            next_ns = market.check_by(due, column if market is tracked else None)
             if next_ns <= due:
                 return False
             agenda.set((Priority.VENUE, number, _HANDLER), next_ns)

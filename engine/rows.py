@@ -136,12 +136,15 @@ class Column:
     def last(self, symbol: int, before: int) -> int:
         """Index of the symbol's last row with a sequence below ``before``; -1 if it has none
         here."""
-        stop = self.row_at(before)
+        return self.last_above(symbol, self.row_at(before))
+
+    def last_above(self, symbol: int, stop: int) -> int:
+        """Index of the symbol's last row with an index below ``stop``; -1 if it has none there."""
         rows = self.rows_of(symbol)
         if rows is None:
             return stop - 1
         place = int(rows.searchsorted(stop))
-        return int(rows[place - 1]) if place else -1
+        return rows.item(place - 1) if place else -1
 
 
 class Rows:
