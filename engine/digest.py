@@ -28,17 +28,31 @@ class ChainState(Struct):
 
 
 class Chain:
-    """A chained sha256 over items of any size."""
+    """A chained sha256 over items of any size.
 
-    __slots__ = ("state",)
+    The open tail is hashed as it comes, so that neither a link nor a digest takes longer than what
+    came since: a link of events is a megabyte.
+    """
+
+    __slots__ = ("_running", "_state")
 
     def __init__(self) -> None:
         self.state = ChainState()
 
+    @property
+    def state(self) -> ChainState:
+        """What a snapshot keeps; set, the chain goes on from there."""
+        return self._state
+
+    @state.setter
+    def state(self, state: ChainState) -> None:
+        self._state = state
+        self._running = sha256(state.link + state.tail)
+
     def lines(self, lines: list[bytes]) -> None:
         """Take items of variable size; each is ended by a line end."""
         while lines:
-            room = LINK_ITEMS - self.state.open
+            room = LINK_ITEMS - self._state.open
             part, lines = lines[:room], lines[room:]
             self._take(b"\n".join(part) + b"\n", len(part))
 
@@ -46,28 +60,31 @@ class Chain:
         """Take items of ``size`` bytes each, one after the other."""
         start = 0
         while start < len(data):
-            room = (LINK_ITEMS - self.state.open) * size
+            room = (LINK_ITEMS - self._state.open) * size
             part = data[start : start + room]
             self._take(part, len(part) // size)
             start += len(part)
 
     def note(self, data: bytes) -> None:
         """Take something that is no item: it counts for the digest, not for the links."""
-        self.state.tail += data
+        self._state.tail += data
+        self._running.update(data)
 
     def _take(self, data: bytes, items: int) -> None:
-        state = self.state
+        state = self._state
         state.tail += data
         state.open += items
         state.items += items
+        self._running.update(data)
         if state.open == LINK_ITEMS:
-            state.link = sha256(state.link + state.tail).digest()
+            state.link = self._running.digest()
             state.tail.clear()
             state.open = 0
+            self._running = sha256(state.link)
 
     def digest(self) -> bytes:
         """The digest of everything taken so far."""
-        return sha256(self.state.link + self.state.tail).digest()
+        return self._running.digest()
 
 
 class SampleChain(Chain):

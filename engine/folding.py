@@ -210,7 +210,7 @@ class Folding:
         assert prices is not None
         price = prices.item(last)
         if rows is not None:
-            stop = int(rows.searchsorted(last)) + 1
+            stop = len(rows) if rows.item(-1) == last else int(rows.searchsorted(last)) + 1
             before = rows.item(stop - 2) if stop > 1 else -1
         else:
             stop, before = last + 1, last - 1

@@ -109,8 +109,7 @@ class Lines:
             return
         if self._shared:
             self.line, self.parts, self._shared = self.line.copy(), self.parts.copy(), False
-        places = list(self._now)
-        lines, parts = zip(*self._now.values(), strict=True)
-        self.line[places] = lines
-        self.parts[places] = parts
+        for place, (line, parts) in self._now.items():
+            self.line[place] = line
+            self.parts[place] = parts
         self._now.clear()

@@ -143,7 +143,7 @@ class Column:
         rows = self.rows_of(symbol)
         if rows is None:
             return stop - 1
-        place = int(rows.searchsorted(stop))
+        place = len(rows) if stop == len(self.sequence) else int(rows.searchsorted(stop))
         return rows.item(place - 1) if place else -1
 
 
