@@ -65,10 +65,13 @@ class Agenda:
 
     def next_ns(self) -> int:
         """When the next alarm rings."""
-        heap = self._heap
-        while heap and self._due[heap[0][1]] != heap[0][0]:
+        heap, known = self._heap, self._due
+        while heap:
+            ts_ns, key = heap[0]
+            if known[key] == ts_ns:
+                return ts_ns
             heappop(heap)
-        return heap[0][0] if heap else NEVER_NS
+        return NEVER_NS
 
     def next_key(self) -> Key:
         """Whose alarm rings at ``next_ns``, which must have been asked for before."""

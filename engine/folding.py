@@ -209,11 +209,11 @@ class Folding:
         prices = column.prices
         assert prices is not None
         price = prices.item(last)
-        if rows is not None:
-            stop = len(rows) if rows.item(-1) == last else int(rows.searchsorted(last)) + 1
-            before = rows.item(stop - 2) if stop > 1 else -1
+        if rows is None:
+            stop, before = last, last - 1
         else:
-            stop, before = last + 1, last - 1
+            stop = len(rows) - 1 if rows.item(-1) == last else int(rows.searchsorted(last))
+            before = rows.item(stop - 1) if stop else -1
         if before >= 0 and prices.item(before) != price:
             return times.item(last)
         chunk = _CHUNK

@@ -222,7 +222,7 @@ class Rows:
                 column.run = clock[column.sequence - self.first]
         for column in columns:
             self.time_ns = max(self.time_ns, column.run.item(-1))
-        last = max([self.time_ns, *(ts_ns for _, ts_ns in moved)])
+        last = max(self.time_ns, *(ts_ns for _, ts_ns in moved)) if moved else self.time_ns
         if last - self.floor_ns > LEAP_NS:
             self._find_silences()
 
