@@ -133,7 +133,7 @@ class Folding:
 
     def previous_mark(self) -> float:
         """The mark before the present one; 0 at the first."""
-        column = self._source
+        column = self.source
         place = column.last(self.spec.symbol, self._limit) if column is not None else -1
         if column is None or place < 0:
             return self.state.previous
