@@ -102,7 +102,7 @@ class Asking(Hedging):
     def _ask(self, scene: Scene, view: View) -> tuple[Decision | None, bool]:
         """The decision that comes first, and whether any policy had something to remember."""
         state, best, changed = self.state, None, False
-        if state.rehedge:
+        if state.rehedge and self._may_rehedge(scene, view):
             state.rehedge = False
             target = self.account.state.target
             return SetLeverage(target, "re-hedge after auto-deleveraging"), True
@@ -126,6 +126,10 @@ class Asking(Hedging):
             if decision is not None and (best is None or _RANK[type(decision)] < _RANK[type(best)]):
                 best = decision
         return best, changed
+
+    def _may_rehedge(self, scene: Scene, view: View) -> bool:
+        """A plan under way comes first, and a market without fresh prices waits."""
+        return self.desk.state.plan is None and not (view.market.stale or scene.halted)
 
     def _check(self, decision: Decision) -> None:
         if isinstance(decision, Close | Warn):

@@ -259,6 +259,8 @@ class Handler(Asking):
         low, high = self._ruin(scene.mark)
         if low > high or self.state.paused:
             return low, high, NEVER_NS
+        if self.state.rehedge and self.desk.state.plan is None:
+            low, high = ALWAYS.low, ALWAYS.high  # it waits for the market alone
         view, alarm, due_ns = self._view(scene), NEVER_NS, scene.due_ns
         state, planned = self.state, self.desk.state.plan is not None
         for place, policy in enumerate(self.policies):

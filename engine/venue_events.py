@@ -109,8 +109,8 @@ class PositionAutoDeleveraged(
 ):
     """The account was closed against a bankrupt one (``against``) at ``price``.
 
-    ``rank`` counts from 1, the first to be taken; ``quantile`` is the share of the queue that it
-    stands before, in [0, 1).
+    ``rank`` counts from 1, the first to be taken; ``quantile`` is the share of the queue that is
+    not ahead of it: 1 for the first.
     """
 
     against: str

@@ -141,7 +141,8 @@ class Product:
         if self.paused:
             return
         view = self.view()
-        if self.rehedge:
+        waits = self.plan is not None or view.market.stale or self.market.stale == "halted"
+        if self.rehedge and not waits:
             self.rehedge = False
             self._act(SetLeverage(self.target, "re-hedge after auto-deleveraging"), view)
             return

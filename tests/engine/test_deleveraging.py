@@ -1,0 +1,175 @@
+"""One 3S hedge auto-deleveraged, worked by hand to the last atom, through its re-hedge.
+
+The market: a taker fee of 5 bp, a book of 1 bp half spread, one tier of 1 %, an insurance fund of
+nothing, orders 250 ms on their way. A trader is long 10,000 coins from 100 with 50,000 paid in:
+bankrupt at 95. Another is short 10,000 from 100 with a million. The product sells 30,000 coins at
+99.99 (as a float a little less), for 2,999,700.000000 less one atom and a fee of 1,499.850000: at a
+mark of 100 it is worth 998,200.149999. Then the mark goes from 99 to 90 and passes 95: the book has
+nobody at 95, the fund pays nothing, and the product, levered 2.08 times and short from 99.99, is
+ahead of the trader, levered 0.82 times. It is worth 1,298,200.149999 then.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from engine.commands import ForceTarget
+from engine.engine import EngineSpec
+from engine.handler_state import HandlerState
+from engine.units import SECOND_NS
+from engine.venue.accounts import PositionSpec, TraderSpec
+from engine.venue.book import BookSpec
+from engine.venue.rules import (
+    AdlPrice,
+    AdlRules,
+    LiquidationRules,
+    MarginRules,
+    Tier,
+    VenueRules,
+)
+from strategies import LeverageBand
+from tests.builders import T0, Run, a_contract, a_market, a_product, a_spec, a_tape
+from tests.properties.agreement import agree
+
+COIN = 10**6
+"""Lots."""
+QUOTE = 10**6
+"""Atoms."""
+PRICES = (100.0, 101.0, 100.5, 99.0, 90.0, 90.0)
+FALL_NS = T0 + 4 * SECOND_NS
+BAND = LeverageBand(target=-3.0, low=1.0, high=6.0)
+"""So wide that nothing but the venue makes the product trade."""
+
+
+def a_trader(name: str, coins: int, wallet: int) -> TraderSpec:
+    held = PositionSpec(market=0, lots=coins * COIN, entry=100.0)
+    return TraderSpec(id=name, wallet_atoms=wallet * QUOTE, positions=(held,))
+
+
+def in_danger(price: AdlPrice, latency_ns: int = SECOND_NS // 4) -> EngineSpec:
+    rules = VenueRules(
+        margin=MarginRules(tiers=(Tier(cap=1e9, max_leverage=50.0, rate=0.01),)),
+        liquidation=LiquidationRules(limit="bankruptcy", surplus="fund"),
+        adl=AdlRules(ranking="binance", price=price, rest="stay_open"),
+    )
+    market = a_market(
+        contract=a_contract(taker_fee=0.0005),
+        book=BookSpec(model="flat", half_spread_bps=1.0),
+        venue=rules,
+    )
+    return a_spec(
+        (a_product("BTC3S", latency_ns=latency_ns), (BAND,)),
+        markets=(market,),
+        traders=(a_trader("long", 10_000, 50_000), a_trader("short", -10_000, 1_000_000)),
+    )
+
+
+def of(said: Run, tag: str, *, ts_ns: int = 0) -> list[Any]:
+    return [event for event in said.named(tag) if event.ts_ns >= ts_ns]
+
+
+def state_of(said: Run) -> HandlerState:
+    return said.engine.markets[0].handlers[0].state  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("basis", "price", "paid", "effect", "sold", "impact", "fee", "long_cash"),
+    [
+        # 950,000 for what is worth 900,000. (1,298,200.149999 - 50,000) * 3 / 90 = 41,606.671666
+        # coins are to be short, 20,000 are; 9 thousandths and 5 bp of 89.991 for each.
+        ("bankruptcy", 95.0, 950_000, -50_000, 21_606_671_666, 194_460_045, 972_202_995, 0),
+        # Nothing lost: 43,273.338333 are to be short. The trader owes 50,000, which stays open.
+        ("mark", 90.0, 900_000, 0, 23_273_338_333, 209_460_045, 1_047_195_495, -50_000),
+        # 990,000: 1,208,200.149999 * 3 / 90 = 40,273.338333. The trader keeps 40,000.
+        ("previous_mark", 99.0, 990_000, -90_000, 20_273_338_333, 182_460_045, 912_208_995, 40_000),
+    ],
+)
+def test_a_3s_hedge_is_taken_and_hedged_again(
+    basis: AdlPrice,
+    price: float,
+    paid: int,
+    effect: int,
+    sold: int,
+    impact: int,
+    fee: int,
+    long_cash: int,
+) -> None:
+    """What the venue takes moves cash, lots, NAV and the cause ``adl`` by the price it names, and
+    nobody else's; a quarter of a second later the product is three times short again, at its cost.
+    """
+    said = agree(in_danger(basis), a_tape(list(PRICES)))
+    taken = of(said, "hedge_auto_deleveraged")[0]
+    assert (taken.lots, taken.price, taken.mark_price) == (10_000 * COIN, price, 90.0)
+    assert (taken.rank, taken.quantile) == (1, 1.0)
+    assert (taken.position_lots, taken.nav_effect_atoms) == (-20_000 * COIN, effect * QUOTE)
+    assert taken.leverage_before == pytest.approx(-2_700_000 / 1_298_200.149999, rel=1e-12)
+    nav = 1_298_200_149_999 + effect * QUOTE
+    assert taken.leverage_after == pytest.approx(-1_800_000 * QUOTE / nav, rel=1e-12)
+    stated = of(said, "position_auto_deleveraged")[0]
+    assert (stated.account, stated.against) == ("product:BTC3S", "trader:long")
+    assert (stated.lots, stated.cash_atoms) == (10_000 * COIN, -paid * QUOTE)
+    assert nav_at(said, 4) == (nav, effect * QUOTE)
+    sent, filled = of(said, "order_sent", ts_ns=FALL_NS)[0], of(said, "order_filled")[-1]
+    assert (sent.ts_ns, sent.lots, sent.arrives_ns) == (FALL_NS, -sold, FALL_NS + SECOND_NS // 4)
+    assert (filled.ts_ns, filled.lots, filled.price) == (sent.arrives_ns, -sold, 89.991)
+    assert (filled.spread_impact_atoms, filled.fee_atoms) == (-impact, fee)
+    again = of(said, "rebalanced")[-1]
+    assert again.reason == "re-hedge after auto-deleveraging"
+    assert again.position_lots == -20_000 * COIN - sold
+    assert again.cost_atoms == impact + fee
+    assert nav_at(said, 5) == (nav - impact - fee, effect * QUOTE)
+    assert of(said, "liquidation_ended")[0].equity_atoms == long_cash * QUOTE
+    state = state_of(said)
+    assert state.unhedged_ns == 2 * SECOND_NS // 4  # the opening, and the gap
+    assert (state.adl_events, state.rehedge) == (1, False)
+
+
+def nav_at(said: Run, second: int) -> tuple[int, int]:
+    """NAV and the cause ``adl`` of the record at a second."""
+    row = int(said.nav["ts_ns"].searchsorted(T0 + second * SECOND_NS))
+    return int(said.nav["nav_atoms"][row]), int(said.nav["adl"][row])
+
+
+def test_the_account_holds_what_was_worked_out() -> None:
+    """At bankruptcy: 1,000,000 + 2,999,699.999999 - 1,499.85 - 950,000, and 21,606.671666 coins at
+    89.991 less the fee; the lots are those of both sales less the 10,000 taken."""
+    said = agree(in_danger("bankruptcy"), a_tape(list(PRICES)))
+    account = said.engine.markets[0].handlers[0].account
+    before = 3_998_200_149_999 - 950_000 * QUOTE
+    assert account.lots == -(30_000 - 10_000) * COIN - 21_606_671_666
+    assert account.cash == before + 1_944_600_449_940 - 194_460_045 - 972_202_995
+    said.engine.ledger.check()
+
+
+def test_a_re_hedge_waits_for_the_plan_under_way() -> None:
+    """The product is on its way to -2.5 when the venue takes its lots: the plan ends with what it
+    was sized for, and then the re-hedge goes to -2.5; it is not forgotten."""
+    spec = in_danger("bankruptcy", latency_ns=3 * SECOND_NS + SECOND_NS // 2)
+    force = ForceTarget(ts_ns=0, id="f", product="BTC3S", target=-2.5)
+    rows: list[Any] = [100.0, 100.0, 100.0, 100.0, 100.0, 100.0, force, 99.0, 90.0]
+    said = agree(spec, a_tape([*rows, *[90.0] * 12]))
+    done = of(said, "rebalanced")
+    assert [event.reason for event in done] == [
+        "leverage -0 at or below the band",
+        "forced by the operator",
+        "re-hedge after auto-deleveraging",
+    ]
+    assert done[-1].leverage_after == pytest.approx(-2.5, rel=0.01)
+    assert of(said, "hedge_auto_deleveraged")[0].ts_ns < done[1].ts_ns
+
+
+def test_the_last_of_the_queue_is_taken_in_part() -> None:
+    """The other trader, 40 times levered and as short, comes first and is closed whole; of the
+    product only the rest is taken: 6,000 coins."""
+    spec = in_danger("bankruptcy")
+    first = a_trader("short", -4_000, 10_000)
+    said = agree(replace(spec, traders=(spec.traders[0], first)), a_tape(list(PRICES)))
+    taken = [(e.account, e.lots, e.rank) for e in of(said, "position_auto_deleveraged")]
+    assert taken == [
+        ("trader:short", 4_000 * COIN, 1),
+        ("product:BTC3S", 6_000 * COIN, 2),
+    ]
+    assert of(said, "hedge_auto_deleveraged")[0].nav_effect_atoms == -30_000 * QUOTE
