@@ -173,7 +173,8 @@ class OrderHeld(Output, frozen=True, gc=False, kw_only=True, tag="order_held"):
 
 
 class OrderUnfilled(Output, frozen=True, gc=False, kw_only=True, tag="order_unfilled"):
-    """What the book could not take; the plan tries again at ``retry_ns``."""
+    """What the book could not take, or not within the venue's deviation of market orders
+    (``market_deviation``) or in so many ``pieces``; the plan tries again at ``retry_ns``."""
 
     product: str
     order: int
@@ -184,7 +185,9 @@ class OrderUnfilled(Output, frozen=True, gc=False, kw_only=True, tag="order_unfi
 
 class OrderRejected(Output, frozen=True, gc=False, kw_only=True, tag="order_rejected"):
     """The venue refused an order as it arrived: ``would_cross`` (post-only), ``not_whole`` (fill or
-    kill). Its plan sends the same lots again at ``retry_ns``, at market."""
+    kill), or by its order rules ``too_small``, ``too_large``, ``price_step``, ``price_band``,
+    ``not_a_price``. Its plan sends the same lots again at ``retry_ns``, at market; 0: it gave
+    up."""
 
     product: str
     order: int

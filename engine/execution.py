@@ -14,6 +14,7 @@ import math
 from typing import Final
 
 from engine.account import Account
+from engine.admission import REFUSALS, limit_price, meet_venue
 from engine.events import (
     CreationRequest,
     OrderCancelled,
@@ -27,9 +28,7 @@ from engine.events import (
 )
 from engine.orders import DeskState, Order, Scene
 from engine.units import MILLISECOND_NS, NEVER_NS
-from engine.venue.book import meet
 from engine.venue.queue import Resting
-from engine.venue.taking import Top
 
 __all__ = ["Desk"]
 
@@ -108,19 +107,17 @@ class Desk:
         if scene.stale:
             self._wait(scene, order)
             return 0
-        lots = filled = self._bounded(order, scene.mark)
-        reason = ""
+        account, filled, reason = self.account, 0, ""
+        lots = self._bounded(order, scene.mark)
         if lots:
-            side, (mid, half_spread) = 1 if lots > 0 else -1, scene.top()
-            size = self.account.contract.quote_notional(lots, mid)
-            top = Top(mid, half_spread, scene.ts_ns)
-            taken = meet(scene.book, order.terms, side, abs(lots), size, top)
-            filled, reason = side * taken.lots, taken.reason
-            if filled:
-                self._book(scene, order, filled, taken.price, mid)
+            mid = scene.top()[0]
+            fills, reason = meet_venue(scene, account.contract, order, lots, account.lots)
+            for part, price in fills:
+                self._book(scene, order, part, price, mid)
+                filled += part
         order.left = lots - filled
         if order.left:
-            if reason == "limit" and order.time_in_force == "gtc":
+            if order.kind == "limit" and reason == "limit" and order.time_in_force == "gtc":
                 self._rest(scene, order)
             else:
                 self._retry(scene, order, reason)
@@ -132,7 +129,7 @@ class Desk:
         """An order of a product that need not hurry: on our own side of mid, for some time."""
         hedge, side = self.account.spec.hedge, 1 if order.lots > 0 else -1
         price = scene.top()[0] * (1.0 - side * hedge.limit_bps * 1e-4)
-        order.kind, order.limit = "limit", self.account.contract.on_step(price, side)
+        order.kind, order.limit = "limit", limit_price(scene, self.account.contract, price, side)
         order.time_in_force, order.post_only = hedge.time_in_force, hedge.post_only
         order.expires_ns = order.arrives_ns + hedge.timeout_ns
 
@@ -263,9 +260,11 @@ class Desk:
         order.tries += 1
         deal = order.request is not None
         given_up = deal or (order.tries >= TRIES_MAX and order.purpose != "close")
+        if reason == "too_small" and order.left != order.lots:
+            given_up = True  # the rest of an order that was filled, and no order by itself
         pause = max(self.account.spec.hedge.retry_ns, MILLISECOND_NS)
         order.arrives_ns = NEVER_NS if given_up else scene.ts_ns + pause
-        refused = reason in ("would_cross", "not_whole")
+        refused = reason in REFUSALS
         if refused:
             order.kind, order.limit = "market", None
         scene.tape.say(

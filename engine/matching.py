@@ -26,8 +26,10 @@ from engine.rows import Column, Rows
 from engine.ticks import Bbo, Kind, Levels, Trades
 from engine.venue.book import AnyBook, book_of
 from engine.venue.contract import Contract
+from engine.venue.order_rules import OrderBounds
 from engine.venue.queue import Resting, pass_level, pass_quote, pass_trade
 from engine.venue.recorded import RecordedBook
+from engine.venue.rules import OrderRules
 
 __all__ = ["Matching", "Strike"]
 
@@ -52,6 +54,8 @@ class Matching(Folding):
     def __init__(self, spec: MarketSpec, handlers: list[Handler]) -> None:
         super().__init__(spec, handlers)
         self.contract = Contract(spec.contract)
+        rules = spec.venue.orders
+        self.order_bounds = None if rules == OrderRules() else OrderBounds(rules, spec.contract)
         self.resting: list[tuple[int, Order]] = []
         self._book = book_of(spec.book, spec.contract, spec.stale_after_ns)
         self._recorded = self._book if isinstance(self._book, RecordedBook) else None

@@ -11,6 +11,7 @@ from engine.outputs import Tape
 from engine.policy import MarketView
 from engine.units import NEVER_NS
 from engine.venue.book import Book
+from engine.venue.order_rules import OrderBounds
 from engine.venue.queue import Resting
 from engine.venue.taking import AT_MARKET, TakingTerms, TimeInForce
 
@@ -18,13 +19,16 @@ __all__ = ["DeskState", "Order", "Scene"]
 
 
 class Scene(Protocol):
-    """The market at the moment of a wake, as far as handlers see it."""
+    """The market at the moment of a wake, as far as handlers see it; ``order_bounds`` where the
+    venue has rules for orders."""
 
     tape: Tape
     ts_ns: int
     due_ns: int
     mark: float
     stale: bool
+
+    order_bounds: OrderBounds | None
 
     @property
     def book(self) -> Book:

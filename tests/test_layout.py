@@ -54,6 +54,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.account",),
     ("engine.policy",),
     ("engine.orders",),
+    ("engine.admission",),
     ("engine.execution", "engine.lines"),
     ("engine.dealing", "engine.handler_state"),
     ("engine.paying",),

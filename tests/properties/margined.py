@@ -19,6 +19,7 @@ from engine.venue.rules import (
     InsuranceRules,
     LiquidationRules,
     MarginRules,
+    OrderRules,
     Tier,
     VenueRules,
 )
@@ -73,6 +74,23 @@ def _rules(random: Random, *, inverse: bool) -> VenueRules:
     )
 
 
+def _orders(random: Random) -> OrderRules:
+    """Every third venue has no rules for orders; some bind often."""
+    pick: Any = random.choice
+    if pick([True, False, False]):
+        return OrderRules()
+    return OrderRules(
+        band_up=pick([None, 0.0005, 0.05]),
+        band_down=pick([None, 0.0005, 0.05]),
+        market_deviation=pick([None, 0.0002, 0.05]),
+        size_min=pick([0.0, 0.02, 1.0]),
+        market_size_max=pick([None, 300.0, 5_000.0]),
+        limit_size_max=pick([None, 1_000.0]),
+        notional_min=pick([0.0, 10.0, 1_000.0]),
+        significant_figures=pick([None, 5]),
+    )
+
+
 def _trader(random: Random, number: int, inverse: tuple[bool, ...]) -> TraderSpec:
     """Long or short at 2x to 20x; every fourth holds something in both markets, where these settle
     in one asset."""
@@ -109,7 +127,10 @@ def margined_spec(seed: int) -> EngineSpec:
     markets = tuple(
         replace(
             market,
-            venue=_rules(random, inverse=market.contract.kind == "inverse"),
+            venue=replace(
+                _rules(random, inverse=market.contract.kind == "inverse"),
+                orders=_orders(Random(f"orders {seed} {market.symbol}")),
+            ),
             insurance_atoms=random.choice((0, 10**6, 10**10)),
         )
         for market in (linear, other)

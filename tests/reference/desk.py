@@ -23,7 +23,8 @@ from engine.events import (
     UnitsCreated,
     UnitsRedeemed,
 )
-from engine.units import NEVER_NS, asset_decimals
+from engine.units import NEVER_NS, Rounding, asset_decimals
+from engine.venue.order_rules import OrderBounds
 from engine.venue.queue import Resting
 from engine.venue.taking import Taken, Top
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tests.reference.product import Product
 
 TRIES_MAX = 1_000
+PIECES_MAX = 100
 MILLISECOND_NS = 10**6
 UNITS_MAX = 2**60
 
@@ -84,7 +86,11 @@ def _stepped(product: Product, price: float, side: int) -> float:
     """A bid on the price step at or below, an ask at or above."""
     step = Fraction(repr(product.contract.spec.price_step))
     steps = Fraction(repr(price)) / step
-    return float(max(1, math.floor(steps) if side > 0 else math.ceil(steps)) * step)
+    venue = _rules_of(product)
+    plain = float(max(1, math.floor(steps) if side > 0 else math.ceil(steps)) * step)
+    if not venue.is_price(plain):
+        return venue.rounded(price, Rounding.DOWN if side > 0 else Rounding.UP)
+    return plain
 
 
 def meet_book(product: Product, order: Order) -> int:
@@ -104,18 +110,26 @@ def meet_book(product: Product, order: Order) -> int:
     if market.stale:
         _try_again(product, order, "halted" if market.stale == "halted" else "stale")
         return 0
-    lots = filled = _bounded(product, order)
-    reason = ""
-    if lots:
+    lots, filled, reason = _bounded(product, order), 0, ""
+    held = product.holding.lots
+    for piece in _pieces(product, lots, order.limit):
+        reason = _refusal_of(product, order, piece, lots, held)
+        if reason:
+            break
         mid, half_spread = market.top()
-        size = product.contract.quote_notional(lots, mid)
-        side = 1 if lots > 0 else -1
+        size = product.contract.quote_notional(piece, mid)
+        side = 1 if piece > 0 else -1
         top = Top(mid, half_spread, market.now_ns)
-        taken = _take(product, order, side, abs(lots), size, top)
-        filled, reason = side * taken.lots, taken.reason
-        if filled:
-            _fill(product, order, filled, taken.price, mid)
+        taken = _take(product, order, side, abs(piece), size, top)
+        if taken.lots:
+            _fill(product, order, side * taken.lots, taken.price, mid)
+        filled, reason = filled + side * taken.lots, taken.reason
+        if reason == "limit" and order.limit is None:
+            reason = "market_deviation"
+        if reason:
+            break
     order.left = lots - filled
+    reason = reason or "pieces"
     gtc = product.spec.hedge.time_in_force == "gtc"
     if order.left and reason == "limit" and gtc:
         _rest(product, order)
@@ -135,8 +149,43 @@ def _take(product: Product, order: Order, side: int, lots: int, size: float, top
         if offer.lots < lots:
             known = offer.reason in ("limit", "no_depth")
             return Taken(0, reason="not_whole" if known else offer.reason)
+    if limit is None and product.market.spec.venue.orders.market_deviation is not None:
+        worst = _rules_of(product).market_limit(side, product.market.mark)
+        limit = worst if worst > 0 else None
     taken: Taken = book.take_limited(side, lots, size, limit, top)
     return taken
+
+
+def _rules_of(product: Product) -> OrderBounds:
+    return OrderBounds(product.market.spec.venue.orders, product.contract.spec)
+
+
+def _pieces(product: Product, lots: int, limit: float | None) -> list[int]:
+    """An order at market in sizes that the venue takes."""
+    most = _rules_of(product).lots_max(market=True) if limit is None else None
+    side, left, pieces = 1 if lots > 0 else -1, abs(lots), []
+    while left:
+        piece = left if most is None else min(left, most)
+        pieces.append(side * piece)
+        left -= piece
+        if len(pieces) == PIECES_MAX:
+            break
+    return pieces
+
+
+def _refusal_of(product: Product, order: Order, piece: int, lots: int, held: int) -> str:
+    """Why the venue does not take a piece of an order for ``lots``. One that only reduces may be
+    worth little, one that closes the position may have any size."""
+    closes = order.purpose == "close" or lots == -held
+    only_reduces = lots * held < 0 and abs(lots) <= abs(held)
+    found = _rules_of(product).refusal(
+        piece,
+        product.market.mark,
+        order.limit,
+        position=held,
+        reduce_only=only_reduces,
+    )
+    return "" if found is None or (found == "too_small" and closes) else found
 
 
 def _rest(product: Product, order: Order) -> None:
@@ -231,9 +280,14 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
     never gives up."""
     order.tries += 1
     over = order.request is not None or (order.tries >= TRIES_MAX and order.purpose != "close")
+    if reason == "too_small" and order.left != order.lots:
+        over = True
     pause = max(product.spec.hedge.retry_ns, MILLISECOND_NS)
     order.arrives_ns = NEVER_NS if over else product.market.now_ns + pause
-    refused = reason in ("would_cross", "not_whole")
+    refused = reason not in (
+        *("no_depth", "limit", "no_image", "crossed", "silent", "stale", "halted"),
+        *("market_deviation", "pieces"),
+    )
     if refused:
         order.limit = None
     product.say(

@@ -1,0 +1,97 @@
+"""An order at the venue: what is not taken, how it is cut to allowed sizes, and how far it walks.
+
+The venue refuses by its order rules; a product sends what is too large in pieces, all at the same
+instant, each an order of its own to the book. A market order fills no worse than the venue's
+deviation from the mark. What is refused or left is for the plan to send again.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Final
+
+from engine.orders import Order, Scene
+from engine.units import Rounding
+from engine.venue.book import meet
+from engine.venue.contract import Contract
+from engine.venue.order_rules import OrderBounds
+from engine.venue.taking import Taken, TakingTerms, Top
+
+__all__ = ["PIECES_MAX", "REFUSALS", "limit_price", "meet_venue"]
+
+PIECES_MAX: Final = 100
+"""Pieces of one order that are sent at once; what is left then is sent after the pause."""
+REFUSALS: Final = (
+    *("would_cross", "not_whole", "too_small", "too_large"),
+    *("not_a_price", "price_step", "price_band"),
+)
+"""Reasons for which the venue takes nothing of an order, whatever the book holds."""
+
+
+def limit_price(scene: Scene, contract: Contract, price: float, side: int) -> float:
+    """The price that an order of ours may name, on our own side of ``price``."""
+    limit, bounds = contract.on_step(price, side), scene.order_bounds
+    if bounds is None or bounds.is_price(limit):
+        return limit
+    return bounds.rounded(price, Rounding.DOWN if side > 0 else Rounding.UP)
+
+
+def meet_venue(
+    scene: Scene, contract: Contract, order: Order, lots: int, held: int
+) -> tuple[list[tuple[int, float]], str]:
+    """Let an order meet rules and book.
+
+    Args:
+        scene: the market as of now.
+        contract: what is traded.
+        order: its kind and its limit.
+        lots: signed, not zero: as many as it may trade.
+        held: signed lots of the account before.
+
+    Returns:
+        ``(signed lots, average price)`` of every fill, and why there is a rest; empty without one.
+    """
+    bounds, side, left = scene.order_bounds, 1 if lots > 0 else -1, abs(lots)
+    mid, half_spread = scene.top()
+    top, terms = Top(mid, half_spread, scene.ts_ns), order.terms
+    if bounds is None:
+        return _fills(side, _take(scene, contract, terms, side * left, top))
+    market = order.kind == "market"
+    most = bounds.lots_max(market=True) if market else None
+    if market:
+        terms = _within_deviation(bounds, side, scene.mark)
+    reduces = held * lots < 0 and left <= abs(held)
+    whole = order.purpose == "close" or lots == -held
+    found: list[tuple[int, float]] = []
+    for _ in range(PIECES_MAX):
+        piece = left if most is None else min(left, most)
+        limit = None if market else terms.limit
+        refusal = bounds.refusal(
+            side * piece, scene.mark, limit, position=held, reduce_only=reduces
+        )
+        # A whole position may be closed, however small it is.
+        if refusal is not None and not (refusal == "too_small" and whole and piece):
+            return found, refusal
+        fills, reason = _fills(side, _take(scene, contract, terms, side * piece, top))
+        found += fills
+        if reason:
+            return found, "market_deviation" if market and reason == "limit" else reason
+        left -= piece
+        if not left:
+            return found, ""
+    return found, "pieces"
+
+
+def _within_deviation(bounds: OrderBounds, side: int, mark: float) -> TakingTerms:
+    limit = bounds.market_limit(side, mark)
+    return TakingTerms(limit=limit if 0.0 < limit < inf else None)
+
+
+def _take(scene: Scene, contract: Contract, terms: TakingTerms, lots: int, top: Top) -> Taken:
+    size = contract.quote_notional(lots, top.mid)
+    return meet(scene.book, terms, 1 if lots > 0 else -1, abs(lots), size, top)
+
+
+def _fills(side: int, taken: Taken) -> tuple[list[tuple[int, float]], str]:
+    fills = [(side * taken.lots, taken.price)] if taken.lots else []
+    return fills, taken.reason
