@@ -15,7 +15,7 @@ from tests.properties.agreement import agree
 
 COIN = 10**6
 """Lots."""
-BAND = LeverageBand(target=3.0, low=1.0, high=8.0)
+BAND = LeverageBand(target=3.0, low=0.2, high=8.0)
 
 
 def said_by(rows: list[Any], book: BookSpec | None = None, **rules: Any) -> Run:
@@ -126,11 +126,16 @@ def test_reducing_is_free_of_the_least_notional() -> None:
 
 
 def test_a_position_is_closed_whatever_its_size() -> None:
-    """A product that was left with less than the least order is closed at once."""
-    said = said_by([100.0, 100.0, 60.0, 60.0], size_min=29_000.0)
-    assert fills(said) == [30_000 * COIN, -30_000 * COIN]
-    small = said_by([100.0, 60.0, 60.0], size_min=29_000.0, seed_atoms=975 * 10**9)
-    assert fills(small) == [29_250 * COIN, -29_250 * COIN]
+    """9,000 coins are less than the least order of 20,000: a part of them may not be sold, all of
+    them may."""
+    commands = [
+        ForceTarget(ts_ns=0, id=f"{target}", product="BTC3L", target=target)
+        for target in (0.9, 0.5, 0.0)
+    ]
+    rows = [100.0, 100.0, *commands[:2], 100.0, commands[2], 100.0]
+    said = said_by(rows, size_min=20_000.0)
+    assert fills(said)[:3] == [30_000 * COIN, -21_000 * COIN, -9_000 * COIN]
+    assert said.named("order_rejected")[0].lots == -4_000 * COIN
 
 
 def test_the_hedge_of_a_request_that_the_venue_refuses_deals_nothing() -> None:
