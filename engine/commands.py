@@ -7,20 +7,24 @@ means at once). Its id names it: a second one of the same id is refused.
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct, structs
 
 __all__ = [
     "Command",
+    "DegradeMarket",
     "ForceTarget",
     "GateCreations",
     "HaltMarket",
+    "MarketCommand",
     "PauseProduct",
     "ProductCommand",
     "ResumeMarket",
     "ResumeProduct",
 ]
+
+HOUR_MS: Final = 3_600_000
 
 
 class Instruction(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind"):
@@ -55,6 +59,22 @@ class ResumeMarket(Instruction, frozen=True, gc=False, kw_only=True, tag="resume
     """The next fresh price of a halted market resumes it."""
 
     symbol: str
+
+
+class DegradeMarket(Instruction, frozen=True, gc=False, kw_only=True, tag="degrade"):
+    """Orders that are sent to a market from now on take ``latency_ms`` longer to its book; 0 ends
+    it. Those on their way arrive as they were to."""
+
+    symbol: str
+    latency_ms: Annotated[int, Meta(ge=0, le=3_600_000)]
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.latency_ms <= HOUR_MS:
+            raise ValueError(f"latency_ms must be in [0, {HOUR_MS}], was {self.latency_ms}")
+
+    @property
+    def detail(self) -> str:
+        return f"{self.latency_ms} ms"
 
 
 class PauseProduct(Instruction, frozen=True, gc=False, kw_only=True, tag="pause"):
@@ -97,4 +117,5 @@ class GateCreations(Instruction, frozen=True, gc=False, kw_only=True, tag="gate"
 
 
 ProductCommand = PauseProduct | ResumeProduct | ForceTarget | GateCreations
-Command = HaltMarket | ResumeMarket | ProductCommand
+MarketCommand = HaltMarket | ResumeMarket | DegradeMarket
+Command = MarketCommand | ProductCommand

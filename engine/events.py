@@ -430,7 +430,7 @@ class CommandRefused(Output, frozen=True, gc=False, kw_only=True, tag="command_r
     """It changed nothing. Reasons: ``duplicate``, ``clock_jump``, ``unknown_symbol``,
     ``unknown_product``, ``not_launched``, ``closed``, ``stale``, ``nav_not_positive``,
     ``out_of_limits``, ``rebalancing``, and where it is so already ``halted``, ``not_halted``,
-    ``paused``, ``not_paused``, ``gated``, ``not_gated``."""
+    ``paused``, ``not_paused``, ``gated``, ``not_gated``, ``degraded``, ``not_degraded``."""
 
     command: str
     id: str

@@ -69,7 +69,7 @@ class Desk:
             lots,
             lots,
             ts_ns,
-            ts_ns + self.latency_ns,
+            ts_ns + self.latency_ns + scene.delay_ns,
             target,
             reason,
             leverage_before,
@@ -186,9 +186,10 @@ class Desk:
         rested = order.resting is not None
         self.cancel(scene, order, "expired")
         order.kind, order.limit = "market", None
-        if not rested or not self.latency_ns:
+        latency_ns = self.latency_ns + scene.delay_ns
+        if not rested or not latency_ns:
             return True
-        order.arrives_ns = scene.ts_ns + self.latency_ns
+        order.arrives_ns = scene.ts_ns + latency_ns
         return False
 
     # Bounds, fills, attempts --------------------------------------------------------------------

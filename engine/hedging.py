@@ -105,7 +105,7 @@ class Hedging(Paying):
             state.opened = True
         if isinstance(decision, Deleverage):
             purpose = "deleverage"
-        if target != kept.target or desk.latency_ns == 0:
+        if target != kept.target or desk.latency_ns + scene.delay_ns == 0:
             account.close_segment(mark, self._edge(mark), nav)
             kept.target = target
         self._send(scene, purpose, lots, target, decision.reason, leverage)
@@ -157,7 +157,7 @@ class Hedging(Paying):
         if self.desk.state.plan is not None:
             self._drop(scene, self.desk.state.plan)
         self.state.status = CLOSING
-        if self.desk.latency_ns == 0:
+        if self.desk.latency_ns + scene.delay_ns == 0:
             self.account.close_segment(scene.mark, self._edge(scene.mark))
         self._send(scene, "close", -self.account.lots, 0.0, reason, 0.0)
 

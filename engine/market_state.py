@@ -50,7 +50,8 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
 class MarketState(Struct):
     """What is remembered between steps: last values, staleness, funding, the grid's open cell.
 
-    ``previous`` is the mark before ``mark``, kept where the venue deleverages at it.
+    ``previous`` is the mark before ``mark``, kept where the venue deleverages at it; ``delay_ns``
+    is what orders take longer while the venue is degraded.
     """
 
     mark: float = 0.0
@@ -75,3 +76,4 @@ class MarketState(Struct):
     cell_high: float = -math.inf
     cell_fresh: bool = False
     extremes: list[tuple[float, float]] = []
+    delay_ns: int = 0

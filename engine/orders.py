@@ -35,6 +35,10 @@ class Scene(Protocol):
         """The book as of now."""
 
     @property
+    def delay_ns(self) -> int:
+        """What orders take longer than their product's latency: the venue is degraded."""
+
+    @property
     def halted(self) -> bool:
         """Whether it is the operator who made it stale."""
 

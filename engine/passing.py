@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from engine.agenda import Priority
-from engine.commands import Command, HaltMarket, ResumeMarket
+from engine.commands import Command, DegradeMarket, HaltMarket, MarketCommand
 from engine.events import (
     CommandObeyed,
     CommandRefused,
@@ -25,7 +25,7 @@ from engine.guarding import MARGINS, Guarding
 from engine.intake import Rejection
 from engine.rows import Rows, Untimely
 from engine.spec import Announcement
-from engine.units import NEVER_NS
+from engine.units import MILLISECOND_NS, NEVER_NS
 
 __all__ = ["Passing"]
 
@@ -245,7 +245,7 @@ class Passing(Guarding):
 
     def _obey(self, sequence: int, command: Command) -> str | None:
         """Do it; why not, where it is refused."""
-        if isinstance(command, HaltMarket | ResumeMarket):
+        if isinstance(command, MarketCommand):
             return self._obey_market(sequence, command)
         known = self.by_id.get(command.product)
         if known is None:
@@ -257,7 +257,7 @@ class Passing(Guarding):
         self.router.arm(market)
         return refusal
 
-    def _obey_market(self, sequence: int, command: HaltMarket | ResumeMarket) -> str | None:
+    def _obey_market(self, sequence: int, command: MarketCommand) -> str | None:
         symbols = self.spec.symbols
         known = symbols.index(command.symbol) if command.symbol in symbols else -1
         number = self.router.of_symbol[known] if known >= 0 else -1
@@ -265,6 +265,8 @@ class Passing(Guarding):
             return "unknown_symbol"
         market = self.markets[number]
         market.stage(sequence, self.state.time_ns, self.state.time_ns)
+        if isinstance(command, DegradeMarket):
+            return market.degrade(command.latency_ms * MILLISECOND_NS)
         refusal = market.halt() if isinstance(command, HaltMarket) else market.lift()
         if market.stale:
             self.agenda.set((Priority.VENUE, number, _HANDLER), NEVER_NS)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from feeds.log import Log
     from feeds.topics import Topics
 
-__all__ = ["gate", "halt", "pause", "resume", "target", "unpause"]
+__all__ = ["degrade", "gate", "halt", "pause", "resume", "target", "unpause"]
 
 Symbol = Annotated[str, Parameter(help="As the ticks name it.")]
 Product = Annotated[str, Parameter(help="Id of the product.")]
@@ -62,6 +62,21 @@ def resume(symbol: Symbol, /, *, sending: Sending | None = None) -> int:
     from engine.commands import ResumeMarket
 
     return _send(ResumeMarket, sending, symbol=symbol)
+
+
+def degrade(
+    symbol: Symbol,
+    latency_ms: Annotated[
+        int, Parameter(help="How much longer orders take to the book; 0 ends it.")
+    ],
+    /,
+    *,
+    sending: Sending | None = None,
+) -> int:
+    """Let orders that are sent to a market from now on be late by so much more."""
+    from engine.commands import DegradeMarket
+
+    return _send(DegradeMarket, sending, symbol=symbol, latency_ms=latency_ms)
 
 
 def pause(product: Product, /, *, sending: Sending | None = None) -> int:

@@ -10,6 +10,7 @@ import pytest
 
 from engine.commands import (
     Command,
+    DegradeMarket,
     ForceTarget,
     GateCreations,
     HaltMarket,
@@ -45,6 +46,10 @@ def halt(second: float, name: str = "h", symbol: str = SYMBOL) -> HaltMarket:
 
 def lift(second: float, name: str = "r", symbol: str = SYMBOL) -> ResumeMarket:
     return ResumeMarket(ts_ns=at(second), id=name, symbol=symbol)
+
+
+def degrade(second: float, latency_ms: int, name: str) -> DegradeMarket:
+    return DegradeMarket(ts_ns=at(second), id=name, symbol=SYMBOL, latency_ms=latency_ms)
 
 
 def pause(second: float, name: str = "p", product: str = PRODUCT) -> PauseProduct:
@@ -89,6 +94,37 @@ def refusals(run: Run) -> list[str]:
 def told(run: Run, *tags: str) -> list[tuple[str, int]]:
     """``(tag, second)`` of these events."""
     return [(e.__struct_config__.tag, (e.ts_ns - T0) // SECOND_NS) for e in run.named(*tags)]
+
+
+def test_orders_to_a_degraded_market_are_late() -> None:
+    """1.5 s longer on top of the product's half second, for orders that are sent meanwhile; the one
+    on its way before arrives as it was to, the one sent after the end is not late."""
+    rows = [
+        *(price(0, 100.0), degrade(0.1, 1_500, "a"), price(1, 100.0), force(2, 2.6, "x")),
+        *(degrade(2.1, 0, "b"), price(3, 101.0), price(4, 102.0), force(5, 2.8, "y")),
+        *(price(6, 102.0), price(8, 102.0)),
+    ]
+    run = said(rows, one(latency_ns=SECOND_NS // 2))
+    late = [event.arrives_ns - event.ts_ns for event in run.named("order_sent")]
+    assert late == [SECOND_NS // 2, 2 * SECOND_NS, SECOND_NS // 2]
+    assert [event.ts_ns for event in run.named("order_filled")] == [at(0.5), at(4), at(5.5)]
+    assert run.named("order_filled")[1].mark_price == 102.0
+    assert run.named("command_obeyed")[0].detail == "1500 ms"
+
+
+def test_a_product_without_latency_waits_for_a_degraded_market() -> None:
+    """What was decided at once is not filled at once."""
+    rows = [price(0, 100.0), degrade(1, 250, "a"), price(2, 70.0), price(3, 71.0)]
+    run = said(rows)
+    assert [event.ts_ns for event in run.named("order_filled")] == [at(0), at(2.25)]
+
+
+def test_a_market_is_degraded_once() -> None:
+    """The same again, or the end of what is not, changes nothing; and no order is early."""
+    rows = [price(0, 100.0), degrade(1, 0, "a"), degrade(2, 9, "b"), degrade(3, 9, "c")]
+    assert refusals(said(rows)) == ["not_degraded", "degraded"]
+    with pytest.raises(ValueError, match="latency_ms must be in"):
+        degrade(0, -1, "d")
 
 
 def test_a_halted_market_hears_prices_and_does_nothing() -> None:

@@ -61,7 +61,7 @@ class Order:
 
 def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
     """An order leaves for the venue."""
-    market, latency = product.market, product.spec.hedge.latency_ns
+    market, latency = product.market, latency_of(product)
     order = Order(
         product.sent, purpose, lots, lots, market.now_ns, market.now_ns + latency, **decision
     )
@@ -82,6 +82,11 @@ def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
     return order
 
 
+def latency_of(product: Product) -> int:
+    """From decision to book, at a venue that may be degraded."""
+    return product.spec.hedge.latency_ns + product.market.delay_ns
+
+
 def _stepped(product: Product, price: float, side: int) -> float:
     """A bid on the price step at or below, an ask at or above."""
     step = Fraction(repr(product.contract.spec.price_step))
@@ -100,8 +105,8 @@ def meet_book(product: Product, order: Order) -> int:
         rested = order.queue is not None
         cancel(product, order, "expired")
         order.limit = None
-        if rested and product.spec.hedge.latency_ns:
-            order.arrives_ns = market.now_ns + product.spec.hedge.latency_ns
+        if rested and latency_of(product):
+            order.arrives_ns = market.now_ns + latency_of(product)
             return 0
     if market.stale and product.spec.hedge.when_stale == "hold":
         order.held, order.arrives_ns = True, NEVER_NS

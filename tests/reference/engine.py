@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from engine.commands import Command, HaltMarket, ResumeMarket
+from engine.commands import Command, DegradeMarket, HaltMarket, ResumeMarket
 from engine.events import (
     CommandObeyed,
     CommandRefused,
@@ -242,10 +242,12 @@ class ReferenceEngine:
             self.log.say(CommandObeyed, **fields)
 
     def _obey(self, command: Command) -> str | None:
-        if isinstance(command, HaltMarket | ResumeMarket):
+        if isinstance(command, HaltMarket | ResumeMarket | DegradeMarket):
             for market in self.markets:
                 if market.spec.contract.symbol == command.symbol:
                     self._stage(market, self.now_ns)
+                    if isinstance(command, DegradeMarket):
+                        return market.degrade(command.latency_ms)
                     return market.halt() if isinstance(command, HaltMarket) else market.lift()
             return "unknown_symbol"
         for product in self.products:

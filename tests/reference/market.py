@@ -43,6 +43,7 @@ class Market:
         self.mark = self.previous = self.last = self.index = self.bid = self.ask = self.rate = 0.0
         self.seen_ns = self.changed_ns = 0
         self.stale, self.stale_since = "", 0
+        self.delay_ns = 0
         self.grid_ns = self.funding_ns = NEVER_NS
         self.funded_ns, self.funded_rate = 0, 0.0
         self.following_ns, self.due_rate = NEVER_NS, 0.0
@@ -188,6 +189,13 @@ class Market:
         if self.stale == "halted":
             return "halted"
         self._be_stale("halted", self.stale_since if self.stale else self.now_ns)
+        return None
+
+    def degrade(self, latency_ms: int) -> str | None:
+        """The operator: orders are late by so much more."""
+        if self.delay_ns == latency_ms * 10**6:
+            return "degraded" if latency_ms else "not_degraded"
+        self.delay_ns = latency_ms * 10**6
         return None
 
     def lift(self) -> str | None:
