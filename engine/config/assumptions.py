@@ -8,6 +8,7 @@ from typing import Final
 from engine.config.lineup import LONG_BAND, SHORT_BAND, completed
 from engine.config.settings import MarketConfig, RunConfig, VenueConfig
 from engine.config.venues import preset
+from engine.product import LoanTerms
 from engine.ticks import Kind
 from engine.venue.book import DEPTH_AT_1PCT
 from feeds.recording import SymbolInfo
@@ -15,7 +16,8 @@ from feeds.recording import SymbolInfo
 __all__ = ["assumptions", "venue_assumptions"]
 
 DEFAULT_PRESET: Final = VenueConfig().preset
-"""Where no venue is named its margin decides nothing, and its contract is as it always was."""
+"""Where no venue is named, and nobody is there whom it would liquidate, its margin decides nothing,
+and its contract is as it always was."""
 
 
 def assumptions(config: RunConfig, symbols: Sequence[SymbolInfo]) -> list[str]:
@@ -24,20 +26,26 @@ def assumptions(config: RunConfig, symbols: Sequence[SymbolInfo]) -> list[str]:
     config = completed(config, symbols)
     known = {info.symbol: info for info in symbols}
     used = {product.symbol for product in config.products}
+    margined = {product.symbol for product in config.products if product.kind == "futures"}
+    margined |= {trader.symbol for trader in config.traders}
     found = [
         line
         for market in config.markets
         if market.symbol in used and market.symbol in known
-        for line in _of_market(market, known[market.symbol], config.bars)
+        for line in _of_market(
+            market, known[market.symbol], config.bars, margined=market.symbol in margined
+        )
     ]
     return list(dict.fromkeys([*found, *_of_products(config, known)]))
 
 
-def _of_market(market: MarketConfig, info: SymbolInfo, bars: str) -> Iterator[str]:
+def _of_market(
+    market: MarketConfig, info: SymbolInfo, bars: str, *, margined: bool
+) -> Iterator[str]:
     symbol = market.symbol
     yield from _of_funding(market, info)
     yield from _of_book(market, info)
-    if market.venue.preset != DEFAULT_PRESET:
+    if margined or market.venue.preset != DEFAULT_PRESET:
         yield from venue_assumptions(market)
     if info.contract == "spot":
         yield (
@@ -123,10 +131,17 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
                 "[2.25, 4.125], 3S outside [1.5, 5.25]"
             )
         info = known.get(product.symbol)
-        if product.kind == "spot" and info is not None and info.contract != "spot":
+        on_spot = product.kind in ("spot", "margin_loan")
+        if on_spot and info is not None and info.contract != "spot":
             yield (
                 f"spot_at_perpetual: {product.id} is valued at the price "
                 f"of {product.symbol}, without funding"
+            )
+        if product.kind == "margin_loan":
+            loan = product.loan or LoanTerms()
+            yield (
+                f"loan_terms: {product.id} pays {loan.hourly_rate:.3g} of its debt an hour, is "
+                f"called at a margin level of {loan.call_level:g} and sold at {loan.sell_level:g}"
             )
     if any(product.latency_ms == 0.0 for product in config.products):
         yield "no_latency: hedge orders reach the book at once"

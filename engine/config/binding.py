@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.config.checks import check
+from engine.config.comparators import lots_of, trader_names
 from engine.config.complaints import SettingError
 from engine.config.lineup import completed
 from engine.config.rates import funding_instants
@@ -28,15 +29,16 @@ from engine.engine import EngineSpec
 from engine.errors import PolicyError
 from engine.market import MarketSpec
 from engine.policy import Policy
-from engine.product import HedgeTerms, ProductSpec, Terms
+from engine.product import HedgeTerms, LoanTerms, ProductSpec, Terms
 from engine.sampler import Sampling
 from engine.signals import SignalSpec
 from engine.units import MILLISECOND_NS, asset_decimals
+from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.book import ASSUMED_DEPTH, BookSpec
 from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
 from feeds.recording import SymbolInfo
-from strategies import MarginFloor
+from strategies import MarginFloor, MarginLevel
 from strategies.user import load_policy
 
 __all__ = ["USERS_SAMPLED_MAX", "spec_of"]
@@ -77,6 +79,8 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
         policies=policies,
         population=config.population.count,
         users=tuple(user.id for user in config.users),
+        traders=_traders(config, numbers),
+        seed=config.seed,
         sampling=_sampling(config.output, config.population.count + len(config.users)),
         config_hash=_hash(config, funding, named),
     )
@@ -149,6 +153,8 @@ def _product(
         id=product.id,
         market=number,
         kind=product.kind,
+        leverage=1.0 if product.leverage is None else product.leverage,
+        loan=product.loan or LoanTerms(),
         seed_atoms=_atoms(product.seed_capital, quote),
         population=_population(config, product, quote),
         holdings=_holdings(config, product, quote),
@@ -170,12 +176,38 @@ def _product(
             time_in_force=hedge.time_in_force,
             post_only=hedge.post_only,
         ),
-        limit=product.limit,
+        limit=max(product.limit, abs(product.leverage or 0.0) + 1.0)
+        if product.leverage is not None
+        else product.limit,
     )
 
 
+def _traders(config: RunConfig, numbers: dict[str, int]) -> tuple[TraderSpec, ...]:
+    """The venue's other customers, each by his own name."""
+    found: list[TraderSpec] = []
+    for trader in config.traders:
+        number = numbers[trader.symbol]
+        contract = config.markets[number].contract
+        asset = contract.base if contract.kind == "inverse" else contract.quote
+        position = PositionSpec(market=number, lots=lots_of(trader, contract), entry=trader.entry)
+        found += [
+            TraderSpec(
+                id=name,
+                wallet_atoms=_atoms(trader.wallet, _filled(asset)),
+                positions=(position,),
+                max_leverage=trader.leverage,
+            )
+            for name in trader_names(trader)
+        ]
+    return tuple(found)
+
+
 def _policies(place: tuple[str | int, ...], product: ProductConfig) -> tuple[Policy, ...]:
-    """A product's policies; a user's own gets a margin floor beside it where none is listed."""
+    """A product's policies; a user's own gets a margin floor beside it where none is listed, and a
+    loan has its lender's."""
+    if product.kind == "margin_loan":
+        loan = product.loan or LoanTerms()
+        return (MarginLevel(call=loan.call_level, sell=loan.sell_level),)
     loaded: list[Policy] = []
     for number, policy in enumerate(product.policies):
         if isinstance(policy, UserPolicyConfig):
@@ -199,7 +231,7 @@ def _policies(place: tuple[str | int, ...], product: ProductConfig) -> tuple[Pol
 def _population(config: RunConfig, product: ProductConfig, quote: str) -> tuple[int, int]:
     """``(count, quote atoms)`` of the numbered users that hold a product."""
     population: PopulationConfig = config.population
-    if population.products is None or product.id in population.products:
+    if population.holds(product):
         return population.count, _atoms(population.quote, quote) if population.count else 0
     return 0, 0
 

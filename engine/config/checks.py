@@ -6,6 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
+from engine.config.comparators import (
+    LEVERAGE_MAX,
+    LOTS_MAX,
+    check_comparator,
+    check_traders,
+)
 from engine.config.complaints import SettingError, nearest
 from engine.config.lineup import mark_sources
 from engine.config.margins import check_fits, check_rules
@@ -29,11 +35,8 @@ __all__ = ["check"]
 LOT_MIN: Final = 1e-12
 LOT_MAX: Final = 1e12
 _LIMIT_BPS_MAX: Final = 5_000.0
-LEVERAGE_MAX: Final = 1_000.0
 WAIT_MS_MAX: Final = 366 * 86_400_000.0
 DURATION_NS_MAX: Final = 3_660 * DAY_NS
-_LOTS_MAX: Final = 2.0**52
-"""Beyond these a run would mean nothing, and its whole numbers would leave 64 bits."""
 
 
 def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
@@ -62,6 +65,7 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
         ids.add(product.id)
         _check_product(path, product)
     _check_users(config, [product.id for product in config.products])
+    check_traders(config)
     for number, product in enumerate(config.products):
         put_in = _check_money(config, ("products", number), product)
         _check_lots(config, ("products", number), product, put_in, known[product.symbol].decade)
@@ -191,10 +195,7 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
     _require(0.0 <= fee < 1.0, (*path, "terms", "management_fee"), "a share from 0 to below 1", fee)
     every = product.terms.fee_every
     _require(_longer(every, MILLISECOND_NS), (*path, "terms", "fee_every"), "at least 1 ms", every)
-    if not product.policies:
-        raise SettingError(
-            (*path, "policies"), f"product {product.id} has no policies; it would never trade"
-        )
+    check_comparator(path, product)
     for number, policy in enumerate(product.policies):
         target = getattr(policy, "target", getattr(policy, "high", 0.0))
         if abs(target) > product.limit:
@@ -247,7 +248,7 @@ def _check_money(config: RunConfig, path: tuple[str | int, ...], product: Produc
     wants = f"at least {least:.{asset_decimals(quote or '')}f}, the smallest amount of {quote}"
     put_in, population = product.seed_capital, config.population
     _require(put_in >= least, (*path, "seed_capital"), wants, put_in)
-    if population.count and (population.products is None or product.id in population.products):
+    if population.count and population.holds(product):
         _require(population.quote >= least, ("population", "quote"), wants, population.quote)
         put_in += population.count * population.quote
     for number, user in enumerate(config.users):
@@ -278,11 +279,12 @@ def _check_lots(
     price = decade if contract.kind == "linear" else 1.0
     if not price or not contract.lot_size or not contract.contract_size:
         return
-    lots = put_in * product.limit / (price * contract.lot_size * contract.contract_size)
-    if lots > _LOTS_MAX:
+    most = max(product.limit, abs(product.leverage or 0.0))
+    lots = put_in * most / (price * contract.lot_size * contract.contract_size)
+    if lots > LOTS_MAX:
         raise SettingError(
             (*path, "seed_capital"),
-            f"{product.id}: {put_in:g} {contract.quote} at {product.limit:g} times, in lots of "
+            f"{product.id}: {put_in:g} {contract.quote} at {most:g} times, in lots of "
             f"{contract.lot_size:g} at a price of about {price:g}, are more lots than can be "
             f"counted; use a smaller seed_capital or a larger lot_size of {product.symbol}",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -48,6 +48,11 @@ SHORT_BAND: Final = LeverageBand(target=-3.0, low=1.5, high=5.25)
 +12 %."""
 BUY_AND_HOLD: Final = LeverageBand(target=1.0, low=0.0, high=math.inf)
 """Spot: one purchase at the start, and no edge that could be reached."""
+_BORROWED: Final[tuple[tuple[str, Literal["futures", "margin_loan"], float], ...]] = (
+    ("-FUT10L", "futures", 10.0),
+    ("-LOAN3L", "margin_loan", 3.0),
+)
+"""What users would hold instead of a product, and are liquidated with."""
 STALE_BARS: Final = 3
 FROZEN_BARS: Final = 10
 _REVIEW_S: Final = 300.0
@@ -56,8 +61,8 @@ _FROZEN_NS: Final = 10 * MINUTE_NS
 
 
 def standard_lineup(symbols: Sequence[SymbolInfo]) -> RunConfig:
-    """3x long and short tokens, Smart Leverage long and short and spot, on every perpetual of the
-    data.
+    """3x long and short tokens, Smart Leverage long and short, and beside them spot, 10x futures
+    and a 3x margin loan, on every perpetual of the data.
 
     Where the data hold no perpetual the products stand on its spot markets, as if there were one of
     the same price.
@@ -150,6 +155,10 @@ def _products(symbols: Sequence[SymbolInfo]) -> tuple[ProductConfig, ...]:
                 policies=policy,
             )
             for name, policy in policies.items()
+        ]
+        products += [
+            ProductConfig(id=f"{base}{name}{at}", symbol=info.symbol, kind=kind, leverage=leverage)
+            for name, kind, leverage in _BORROWED
         ]
     return tuple(products)
 

@@ -49,13 +49,16 @@ def check_fits(
     contract = market.contract
     rules = venue_rules(market.venue, contract)
     inverse = contract.kind == "inverse"
-    if product.kind == "spot" or (inverse and rules.margin.caps_in == "settlement"):
+    if product.kind in ("spot", "margin_loan"):
         return
+    in_coins = inverse and rules.margin.caps_in == "settlement"
     atoms: int = 10 ** asset_decimals(contract.quote or "")
     table = TierTable(rules.margin, asset_decimals(contract.quote or ""))
     for place, share, leverage in far_edges(product, inverse=inverse):
         most = table.largest_notional(leverage)
-        if most is not None and put_in * share * atoms > most:
+        if most is None or (in_coins and most):
+            continue
+        if put_in * share * atoms > most:
             raise SettingError(
                 (*path, *place),
                 f"{product.id}: {put_in:,.0f} {contract.quote} become a position of "
@@ -74,7 +77,11 @@ def far_edges(
     From target ``T`` the leverage is ``L`` when the price is ``r`` times what it was: ``r = L (1 -
     T) / (T (1 - L))``, both signed; the notional is then ``|T| r``. A product of 1x never comes to
     another leverage. An inverse hedge keeps its face, ``|T - 1|``, beside coins that are 1x.
+    Futures trade once, with the leverage that their owner chose.
     """
+    if product.kind == "futures":
+        held = abs(product.leverage or 0.0)
+        yield ("leverage",), held, held
     for number, policy in enumerate(product.policies):
         side = getattr(policy, "direction", 1)
         target = float(getattr(policy, "target", side * getattr(policy, "high", 0.0)))

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from engine.config.durations import DURATION_PATTERN, Duration, duration_ns, duration_text
 from engine.config.venue_settings import VenueConfig
+from engine.product import LoanTerms
 from engine.venue.depth import BETA_FAR, BETA_NEAR
 from engine.venue.queue import QueueSpec
 from engine.venue.taking import TimeInForce
@@ -35,6 +36,7 @@ __all__ = [
     "RunConfig",
     "SignalConfig",
     "TermsConfig",
+    "TraderConfig",
     "UserConfig",
     "UserPolicyConfig",
     "VenueConfig",
@@ -157,11 +159,17 @@ class HedgeConfig(_Setting, frozen=True, kw_only=True):
 
 
 class ProductConfig(_Setting, frozen=True, kw_only=True):
-    """One product; ``limit``: largest magnitude of leverage that a policy may ask for."""
+    """One product; ``limit``: largest magnitude of leverage that a policy may ask for.
+
+    ``futures`` and ``margin_loan`` are what a user would have held instead: they have a signed
+    ``leverage`` and no policies, a loan has its terms.
+    """
 
     id: str
     symbol: str
-    kind: Literal["fund", "spot"] = "fund"
+    kind: Literal["fund", "spot", "futures", "margin_loan"] = "fund"
+    leverage: float | None = None
+    loan: LoanTerms | None = None
     seed_capital: float = 1_000_000.0
     latency_ms: float = 0.0
     policies: tuple[PolicyConfig, ...] = ()
@@ -178,11 +186,35 @@ class UserConfig(_Setting, frozen=True, kw_only=True):
 
 
 class PopulationConfig(_Setting, frozen=True, kw_only=True):
-    """Numbered users ``u1`` ... ``uN``, each with ``quote`` of every product or of ``products``."""
+    """Numbered users ``u1`` ... ``uN``, each with ``quote`` of ``products``; without, of every one
+    but futures and margin loans: each borrower and each trader has an account of his own."""
 
     count: int = 0
     quote: float = 100.0
     products: tuple[str, ...] | None = None
+
+    def holds(self, product: ProductConfig) -> bool:
+        """Whether the numbered users, if there are any, hold a product."""
+        if self.products is None:
+            return product.kind not in ("futures", "margin_loan")
+        return product.id in self.products
+
+
+class TraderConfig(_Setting, frozen=True, kw_only=True):
+    """Another customer of the venue, or ``count`` of them alike (``ID-1`` ... ``ID-N``).
+
+    ``wallet`` is in the settlement asset (quote, or coins where inverse), ``size`` signed, long
+    positive, in base (contracts where inverse), bought or sold at ``entry``; ``leverage``: what he
+    chose, 0 where he chose none.
+    """
+
+    id: str
+    symbol: str
+    wallet: float
+    size: float
+    entry: float
+    leverage: float = 0.0
+    count: int = 1
 
 
 class OutputConfig(_Setting, frozen=True, kw_only=True):
@@ -217,6 +249,7 @@ class RunConfig(_Setting, frozen=True, kw_only=True):
     markets: tuple[MarketConfig, ...] = ()
     products: tuple[ProductConfig, ...] = ()
     users: tuple[UserConfig, ...] = ()
+    traders: tuple[TraderConfig, ...] = ()
     population: PopulationConfig = PopulationConfig()
     output: OutputConfig = OutputConfig()
     kafka: KafkaConfig | None = None

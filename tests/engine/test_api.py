@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from msgspec import structs
 
-from engine.api import RunResult, load, run
+from engine.api import RunResult, load, open_data, run
+from engine.config import standard_lineup
 from engine.verify import verify
 from feeds.recording import open_recording, write_parquet
 
@@ -173,6 +175,8 @@ def test_bars_that_cannot_decide_say_so(tmp_path: Path) -> None:
     rows = [[*bar, bar[0] + 59_999, "500", 10, "2", "200", "0"] for bar in bars]
     path = tmp_path / "BTCUSDT-1m-usdm.json"
     path.write_text(json.dumps(rows))
-    result = run(path, write=False)
+    alone = standard_lineup(open_data(path).symbols)
+    alone = structs.replace(alone, products=alone.products[:2])
+    result = run(path, config=alone, write=False)
     assert result.summary["bars"]["decidable"]["BTC3L"] is False
     assert "not decidable from bars" in result.verdict

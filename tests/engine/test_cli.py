@@ -114,6 +114,8 @@ def test_narrow_terminal(folder: Path) -> None:
         "BTC-SMART-L",
         "BTC-SMART-S",
         "BTC-SPOT",
+        "BTC-FUT10L",
+        "BTC-LOAN3L",
     ]
     for table in narrow:
         text = io.StringIO()

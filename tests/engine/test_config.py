@@ -311,7 +311,7 @@ def test_sets_change_the_lineup() -> None:
     ("given", "expected"),
     [
         ("products.0.policies.0.lwo=2", "products[0].policies[0].lwo is not a setting"),
-        ("products.9.limit=2", "there is no products[9]; there are 5 (0 to 4)"),
+        ("products.9.limit=2", "there is no products[9]; there are 7 (0 to 6)"),
         ("products.BTC4L.limit=2", "products has no 'BTC4L'; known are BTC3L"),
         ("seed", "expected KEY=VALUE"),
         ("seed=fast", "seed: expected `int`, got `str`"),
@@ -336,7 +336,9 @@ def test_policy_takes_the_dynamic_place(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("class Two:\n    def target(self, market, position):\n        return 2.0\n")
     config = load_config(None, ["policy.review=10s"], symbols=TICKS, policy=f"{file}:Two")
-    assert [p.id for p in config.products] == ["BTC3L", "BTC3S", "BTC-SMART-L", "BTC-SPOT"]
+    assert [p.id for p in config.products] == [
+        *("BTC3L", "BTC3S", "BTC-SMART-L", "BTC-SPOT", "BTC-FUT10L", "BTC-LOAN3L")
+    ]
     mine, floor = config.products[2].policies
     assert (mine.path, mine.review) == (f"{file}:Two", "10s")  # type: ignore[union-attr]
     assert floor == MarginFloor()
@@ -383,7 +385,7 @@ def test_files_beside_the_configuration(tmp_path: Path) -> None:
 
 
 def test_lineup_on_a_perpetual() -> None:
-    """Five products on a perpetual, with Gate's bands and a margin floor."""
+    """Seven products on a perpetual, with Gate's bands and a margin floor."""
     config = standard_lineup(TICKS)
     assert [p.id for p in config.products] == [
         "BTC3L",
@@ -391,6 +393,8 @@ def test_lineup_on_a_perpetual() -> None:
         "BTC-SMART-L",
         "BTC-SMART-S",
         "BTC-SPOT",
+        "BTC-FUT10L",
+        "BTC-LOAN3L",
     ]
     assert config.products[0].policies == (
         LeverageBand(target=3.0, low=2.25, high=4.125),
@@ -420,10 +424,10 @@ def test_lineup_names_that_collide() -> None:
     assert "BTC3L@BTCUSDT" in ids
     assert "BTC-SPOT@BTCUSD_PERP" in ids
     assert "ETH3L" in ids
-    assert len(ids) == 15
+    assert len(ids) == 21
     inverse = next(m for m in config.markets if m.symbol == "BTCUSD_PERP").contract
     assert (inverse.kind, inverse.contract_size, inverse.lot_size) == ("inverse", 100.0, 1.0)
-    assert len(spec_of(config, symbols).products) == 15
+    assert len(spec_of(config, symbols).products) == 21
 
 
 def test_lineup_on_bars_and_spot() -> None:

@@ -1,0 +1,181 @@
+"""Futures, margin loans and the venue's other customers: what of their settings cannot be."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from engine.config.complaints import SettingError, nearest
+from engine.config.settings import ContractConfig, ProductConfig, RunConfig, TraderConfig
+from engine.config.venues import venue_rules
+from engine.product import LoanTerms
+from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals
+from engine.venue.tiers import TierTable
+
+__all__ = [
+    "BORROWED",
+    "LEVERAGE_MAX",
+    "LOTS_MAX",
+    "check_comparator",
+    "check_traders",
+    "lots_of",
+    "trader_names",
+]
+
+BORROWED: Final = ("futures", "margin_loan")
+LEVERAGE_MAX: Final = 1_000.0
+TRADERS_MAX: Final = 1_000_000
+LOTS_MAX: Final = 2.0**52
+"""Beyond these a run would mean nothing, and its whole numbers would leave 64 bits."""
+_WHOLE: Final = 1e-6
+"""So near a whole number of lots a size must be: what a decimal fraction misses it by is less."""
+
+Path = tuple[str | int, ...]
+
+
+def check_comparator(path: Path, product: ProductConfig) -> None:
+    """A product either has policies, or is borrowed once with a leverage of its owner's.
+
+    Raises:
+        SettingError: naming the setting that does not belong to its kind, or cannot be.
+    """
+    if product.loan is not None and product.kind != "margin_loan":
+        raise SettingError((*path, "loan"), f"{product.id}: only a margin_loan has loan terms")
+    if product.kind not in BORROWED:
+        if product.leverage is not None:
+            raise SettingError(
+                (*path, "leverage"),
+                f"{product.id}: leverage is of futures and margin_loan; that of a {product.kind} "
+                "is its policies'",
+            )
+        if not product.policies:
+            raise SettingError(
+                (*path, "policies"), f"product {product.id} has no policies; it would never trade"
+            )
+        return
+    if product.policies:
+        raise SettingError(
+            (*path, "policies"),
+            f"{product.id}: {product.kind} has no policies; it is opened once with its leverage",
+        )
+    if product.leverage is None:
+        raise SettingError(path, f"{product.id}: {product.kind} wants a leverage")
+    _check_leverage((*path, "leverage"), product.leverage, product)
+    if product.kind == "margin_loan":
+        _check_loan(path, product.leverage, product)
+
+
+def _check_leverage(path: Path, leverage: float, product: ProductConfig) -> None:
+    if not 0.0 < abs(leverage) <= LEVERAGE_MAX:
+        raise SettingError(
+            path, f"leverage must not be 0, nor beyond {LEVERAGE_MAX:g}, was {leverage!r}"
+        )
+    if product.kind == "margin_loan" and 0.0 < leverage <= 1.0:
+        raise SettingError(path, f"{product.id}: a loan of {leverage:g}x borrows nothing")
+
+
+def _check_loan(path: Path, leverage: float, product: ProductConfig) -> None:
+    loan, place = product.loan or LoanTerms(), (*path, "loan")
+    if not 0.0 <= loan.hourly_rate < 1.0:
+        raise SettingError(
+            (*place, "hourly_rate"),
+            f"hourly_rate must be a share from 0 to below 1, was {loan.hourly_rate!r}",
+        )
+    if not 1.0 < loan.sell_level < loan.call_level < math.inf:
+        raise SettingError(
+            (*place, "sell_level"),
+            f"loan wants 1 < sell_level < call_level, was {loan.sell_level!r} and "
+            f"{loan.call_level!r}",
+        )
+    owed = leverage - 1.0 if leverage > 0.0 else -leverage
+    level = 1.0 + 1.0 / owed
+    if level <= loan.call_level:
+        raise SettingError(
+            (*path, "leverage"),
+            f"{product.id}: at {leverage:g}x assets are {level:.4g} times the debt, and the "
+            f"borrower is called at {loan.call_level:g}",
+        )
+
+
+def trader_names(trader: TraderConfig) -> list[str]:
+    """The names of all that are configured alike."""
+    if trader.count == 1:
+        return [trader.id]
+    return [f"{trader.id}-{number}" for number in range(1, trader.count + 1)]
+
+
+def lots_of(trader: TraderConfig, contract: ContractConfig) -> int:
+    """The position in lots."""
+    return round(trader.size / (contract.lot_size or 1.0))
+
+
+def check_traders(config: RunConfig) -> None:
+    """Look at the venue's other customers, of a completed configuration.
+
+    Raises:
+        SettingError: with the place of the first setting that cannot be.
+    """
+    symbols = [market.symbol for market in config.markets]
+    names: set[str] = set()
+    count = 0
+    for number, trader in enumerate(config.traders):
+        path: Path = ("traders", number)
+        if trader.symbol not in symbols:
+            raise SettingError(
+                (*path, "symbol"),
+                f'no market of the run is "{trader.symbol}"{nearest(trader.symbol, symbols)}',
+            )
+        count += trader.count
+        if trader.count < 1 or count > TRADERS_MAX:
+            raise SettingError(
+                (*path, "count"),
+                f"count must be >= 1, and traders at most {TRADERS_MAX:,}, was {trader.count}",
+            )
+        own = trader_names(trader)
+        if not trader.id or not names.isdisjoint(own):
+            raise SettingError(
+                (*path, "id"), f'trader "{trader.id}" is nameless or configured twice'
+            )
+        names.update(own)
+        _check_trader(config, path, trader)
+
+
+def _check_trader(config: RunConfig, path: Path, trader: TraderConfig) -> None:
+    (market,) = (each for each in config.markets if each.symbol == trader.symbol)
+    contract = market.contract
+    inverse = contract.kind == "inverse"
+    asset = (contract.base if inverse else contract.quote) or ""
+    atom, most = 10.0 ** -asset_decimals(asset), UNITS_MAX / UNIT_STEPS
+    for name, low, high in (
+        ("wallet", atom, most),
+        ("entry", 5e-324, math.inf),
+        ("leverage", 0.0, LEVERAGE_MAX),
+    ):
+        value = getattr(trader, name)
+        if not (low <= value <= high and math.isfinite(value)):
+            raise SettingError(
+                (*path, name),
+                f"{trader.id}: {name} must be finite, >= {low:g} and <= {high:g}, was {value!r}",
+            )
+    lots = trader.size / (contract.lot_size or 1.0)
+    counted = math.isfinite(lots) and 1.0 <= abs(round(lots)) <= LOTS_MAX
+    if not counted or abs(lots - round(lots)) > _WHOLE:
+        raise SettingError(
+            (*path, "size"),
+            f"{trader.id}: size must be whole lots of {contract.lot_size:g}, at least one, "
+            f"was {trader.size!r}",
+        )
+    rules = venue_rules(market.venue, contract)
+    if not trader.leverage or not rules.margin.tiers:
+        return
+    in_coins = inverse and rules.margin.caps_in == "settlement"
+    size = abs(trader.size) * (contract.contract_size or 1.0)
+    worth = size / trader.entry if in_coins else size if inverse else size * trader.entry
+    decimals = asset_decimals(asset if in_coins else contract.quote or "")
+    allowed = TierTable(rules.margin, decimals).max_leverage(int(worth * 10**decimals))
+    if trader.leverage > allowed:
+        raise SettingError(
+            (*path, "leverage"),
+            f"{trader.id}: {rules.name} allows a position of {worth:,.4g} at most {allowed:g}x, "
+            f"was {trader.leverage:g}",
+        )
