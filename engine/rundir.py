@@ -7,31 +7,19 @@ from typing import Any, Final, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from engine.engine import Engine
 from engine.events import Deleveraged, OrderFilled, OrderSent, Output, Rebalanced
+from engine.fates import FATEFUL, Fates
+from engine.fills import write_fills
 from engine.nav import nav_columns, worth_of
 from engine.outputs import ATTRIBUTION, NavBlock, Outputs, UserNavBlock
+from engine.parquet import TIME, timestamps, writer
 from engine.units import UNIT_STEPS, asset_decimals
 
 __all__ = ["RunWriter", "Samples"]
 
 _FLUSH_ROWS: Final = 262_144
-
-_FILL_FIELDS: Final = (
-    "product",
-    "symbol",
-    "order",
-    "purpose",
-    "lots",
-    "price",
-    "mid_price",
-    "mark_price",
-    "hedge_atoms",
-    "spread_impact_atoms",
-    "fee_atoms",
-)
 
 
 class Samples:
@@ -87,6 +75,7 @@ class RunWriter:
         self.refusals: dict[str, int] = {}
         self.orders: dict[str, int] = {}
         self.filled: set[str] = set()
+        self.fates = Fates({p.id: p.kind for p in engine.spec.products})
         self._ids = [p.id for p in engine.spec.products]
         self._places = {name: place for place, name in enumerate(self._ids)}
         self._quote = [self._scale(n) for n in range(len(self._ids))]
@@ -98,8 +87,8 @@ class RunWriter:
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
             self._events = (path / "events.jsonl").open("wb")
-            self._nav = _writer(path / "nav.parquet", _NAV_SCHEMA)
-            self._users = _writer(path / "user_nav.parquet", _USER_SCHEMA)
+            self._nav = writer(path / "nav.parquet", _NAV_SCHEMA)
+            self._users = writer(path / "user_nav.parquet", _USER_SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -135,6 +124,8 @@ class RunWriter:
         name = type(event).__struct_config__.tag
         assert isinstance(name, str)
         self.counts[name] = self.counts.get(name, 0) + 1
+        if name in FATEFUL:
+            self.fates.note(event)
         if name.endswith("_refused"):
             reason = str(getattr(event, "reason", ""))
             self.refusals[reason] = self.refusals.get(reason, 0) + 1
@@ -163,7 +154,7 @@ class RunWriter:
             pa.table(
                 {
                     "ts_ns": rows["ts_ns"],
-                    "ts": _timestamps(rows["ts_ns"]),
+                    "ts": timestamps(rows["ts_ns"]),
                     "product": _names(product, self._ids),
                     "nav_per_unit": money["nav_per_unit"],
                     "units": rows["units"] / UNIT_STEPS,
@@ -226,37 +217,16 @@ class RunWriter:
         self._events.close()
         self._nav.close()
         self._users.close()
-        self._write_fills(self.path / "fills.parquet")
-
-    def _write_fills(self, path: Path) -> None:
-        fills = self._fills
-        columns: dict[str, Any] = {
-            "sequence": [f.sequence for f in fills],
-            "ordinal": [f.ordinal for f in fills],
-            "ts_ns": [f.ts_ns for f in fills],
-            "ts": _timestamps(np.array([f.ts_ns for f in fills], np.int64)),
-            **{name: [getattr(f, name) for f in fills] for name in _FILL_FIELDS},
-        }
-        with _writer(path, _FILL_SCHEMA) as file:
-            file.write_table(pa.table(columns, schema=_FILL_SCHEMA))
-
-
-def _timestamps(ts_ns: Any) -> pa.Array:
-    return pa.array(ts_ns // 1_000, pa.timestamp("us", "UTC"))
+        write_fills(self.path / "fills.parquet", self._fills)
 
 
 def _names(product: Any, ids: list[str]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(product, pa.int32()), pa.array(ids, pa.string()))
 
 
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    return pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True)
-
-
-_TIME: Final = [("ts_ns", pa.int64()), ("ts", pa.timestamp("us", "UTC"))]
 _NAV_SCHEMA: Final = pa.schema(
     [
-        *_TIME,
+        *TIME,
         ("product", pa.dictionary(pa.int32(), pa.string())),
         ("nav_per_unit", pa.float64()),
         ("units", pa.float64()),
@@ -275,23 +245,5 @@ _USER_SCHEMA: Final = pa.schema(
         ("product", pa.string()),
         ("units", pa.int64()),
         ("nav_atoms", pa.int64()),
-    ]
-)
-_FILL_SCHEMA: Final = pa.schema(
-    [
-        ("sequence", pa.int64()),
-        ("ordinal", pa.int64()),
-        *_TIME,
-        ("product", pa.string()),
-        ("symbol", pa.string()),
-        ("order", pa.int64()),
-        ("purpose", pa.string()),
-        ("lots", pa.int64()),
-        ("price", pa.float64()),
-        ("mid_price", pa.float64()),
-        ("mark_price", pa.float64()),
-        ("hedge_atoms", pa.int64()),
-        ("spread_impact_atoms", pa.int64()),
-        ("fee_atoms", pa.int64()),
     ]
 )

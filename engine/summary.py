@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
 
 from engine.attribution import attribution, price_split
 from engine.engine import Engine
@@ -13,7 +16,11 @@ from engine.market import Market
 from engine.rundir import RunWriter
 from engine.units import UNIT_STEPS, asset_decimals
 
-__all__ = ["summarise"]
+__all__ = ["COSTS", "costs_of", "summarise"]
+
+COSTS: Final = ("fees", "management_fee", "funding", "interest", "liquidation")
+"""The causes that are a price for holding; what liquidation took is all beyond the mark."""
+_BORROWED: Final = ("futures", "margin_loan")
 
 
 def summarise(engine: Engine, writer: RunWriter) -> dict[str, Any]:
@@ -74,7 +81,7 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
     unhedged = state.unhedged_ns
     if handler.desk.state.plan is not None:
         unhedged += market.ts_ns - handler.desk.state.plan.decided_ns
-    target = account.state.first_target
+    target, parts = account.state.first_target, attribution(account, mark)
     return {
         "symbol": market.spec.contract.symbol,
         "kind": handler.spec.kind,
@@ -93,20 +100,41 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
         "max_drawdown": _drawdown(writer, number, per_unit if units else None),
         "rebalances": state.rebalances,
         "deleveragings": state.deleveragings,
-        "adl_events": 0,
+        "liquidations": state.liquidations,
+        "adl_events": state.adl_events,
         "unhedged_seconds": unhedged / 1e9,
         "leverage": {
             "min": _finite(samples.leverage_min[number]),
             "max": _finite(samples.leverage_max[number]),
             "mean": float(samples.leverage_sum[number] / count) if count else None,
             "end": slope * mark / worth if worth > 0.0 else None,
+            "chosen": handler.spec.leverage if handler.spec.kind in _BORROWED else None,
         },
-        "attribution": {k: v * scale for k, v in attribution(account, mark).items()},
+        "attribution": {k: v * scale for k, v in parts.items()},
         "price_split": {k: v * scale for k, v in price_split(account, mark).items()},
+        "costs": costs_of(parts) * scale,
+        **_fate(writer, handler.spec.id),
         "roundings": account.state.roundings,
         "policy_faults": sum(state.faulted),
         "no_position": _no_position(market, handler, writer),
     }
+
+
+def costs_of(parts: Mapping[str, int]) -> int:
+    """What was paid for holding, quote atoms: ``COSTS``, and the fee and the rest of the margin
+    that the venue's fund took in a liquidation."""
+    return -sum(parts[cause] for cause in COSTS) - min(parts["insurance"], 0)
+
+
+def _fate(writer: RunWriter, name: str) -> dict[str, Any]:
+    """When and at which mark the liquidation began that ended a product, or the forced sale; and
+    what its owner had to do."""
+    fates, liquidated = writer.fates, None
+    if name in fates.liquidated:
+        ts_ns, mark = fates.liquidated[name]
+        ts = np.datetime_as_string(np.datetime64(ts_ns, "ns"), unit="ms")
+        liquidated = {"ts_ns": ts_ns, "ts": f"{ts}Z", "mark_price": mark}
+    return {"liquidated": liquidated, "actions": fates.actions(name)}
 
 
 def _no_position(market: Market, handler: Handler, writer: RunWriter) -> str | None:

@@ -84,6 +84,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.conflation",),
     ("engine.steps", "engine.beats"),
     ("engine.service", "engine.replay"),
+    ("engine.parquet", "engine.fates"),
+    ("engine.fills",),
     ("engine.rundir",),
     ("engine.summary",),
     ("engine.report.", "engine.web."),

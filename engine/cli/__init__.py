@@ -32,6 +32,7 @@ _HELP: Final = (
 _COMMANDS: Final = {
     "run": ("running:run", "Replay market data through the products of a configuration."),
     "verify": ("running:verify", "Run again from what a run directory holds; compare every byte."),
+    "compare": ("comparing:compare", "Products of runs side by side, and what users would hold."),
     "explain": ("running:explain", "Where the result of a run came from, in words."),
     "report": ("running:report", "Write report.html of a run again."),
     "policy list": ("policies:list_policies", "Built-in policies and installed plug-ins."),

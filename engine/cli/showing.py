@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.cli.progress import rate
+from engine.report.comparison import WORDS, comparison_of, head_of
 from engine.report.words import number, percent
 
 __all__ = ["emit", "emit_json", "note", "run_screen", "show_rows"]
@@ -59,6 +60,10 @@ def run_screen(verdict: str, rows: Sequence[Mapping[str, Any]], summary: Mapping
     console.print()
     for table in _tables(rows, console.width):
         console.print(table)
+        console.print()
+    comparison = comparison_of(summary)
+    if comparison:
+        console.print(_table(head_of(1), comparison, words=WORDS))
         console.print()
     for line in (*_remarks(rows), _counters(summary), *_assumed(summary)):
         console.print(f" {escape(line)}", soft_wrap=True)
@@ -111,10 +116,10 @@ def _tables(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[Table]:
         yield _table(turned[0], turned[1:])
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> Table:
     table = Table(box=None, header_style="bold", padding=(0, 1))
     for place, head in enumerate(heads):
-        table.add_column(escape(head), justify="right" if place else "left", no_wrap=True)
+        table.add_column(escape(head), justify="right" if place >= words else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     return table
@@ -133,7 +138,8 @@ def _remarks(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 f"mean {number(row['leverage_mean'])}. "
                 "You could not have known that in advance."
             )
-    worst = min(rows, key=lambda row: row["max_drawdown"], default=None)
+    funds = [row for row in rows if row["kind"] == "fund"]
+    worst = min(funds, key=lambda row: row["max_drawdown"], default=None)
     if worst is not None and worst["max_drawdown"] < -0.01:
         down = percent(-worst["max_drawdown"], signed=False)
         yield f"No liquidation is not no loss: {worst['product']} was down {down} on the way."

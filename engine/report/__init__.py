@@ -9,11 +9,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.report.comparison import cells_of, comparison_of, comparison_rows, head_of, same_ticks
 from engine.report.explanation import explain, explain_of
 from engine.report.table import table_of
 from engine.report.verdict import verdict_of
 
-__all__ = ["explain", "explain_of", "render", "table_of", "verdict_of"]
+__all__ = [
+    "cells_of",
+    "comparison_of",
+    "comparison_rows",
+    "explain",
+    "explain_of",
+    "head_of",
+    "render",
+    "same_ticks",
+    "table_of",
+    "verdict_of",
+]
 
 
 def render(run_dir: Path) -> Path:

@@ -9,11 +9,23 @@ from engine.report.table import CAUSES, SPLIT
 from engine.report.verdict import promise
 from engine.report.words import MINUS, asset_of, date_of, moved, number, percent, plural, points
 
-__all__ = ["leverage_title", "policy_words", "underwater_title", "value_title", "waterfall_title"]
+__all__ = [
+    "leverage_title",
+    "policy_words",
+    "terms_words",
+    "underwater_title",
+    "value_title",
+    "waterfall_title",
+]
 
 Object = dict[str, Any]
 
 _EVEN = 0.0005
+_ONCE = {
+    "spot": "bought once and held",
+    "futures": "opened once, at the mercy of the venue",
+    "margin_loan": "drawn once, at the mercy of the lender",
+}
 
 
 def value_title(name: str, product: Object) -> str:
@@ -50,8 +62,8 @@ def leverage_title(name: str, product: Object) -> str:
         return f"{name} held nothing"
     low, high = (number(leverage[end]) for end in ("min", "max"))
     ranged = f"Leverage stayed at {low}" if low == high else f"Leverage ranged {low} to {high}"
-    if product["kind"] == "spot":
-        return f"{ranged}: bought once and held"
+    if product["kind"] != "fund":
+        return f"{ranged}: {_ONCE[product['kind']]}"
     return (
         f"{ranged}: {plural(product['rebalances'], 'rebalance')}, "
         f"{plural(product['deleveragings'], 'forced cut')}"
@@ -77,6 +89,18 @@ def status_words(product: Object, events: list[Object]) -> str:
         if event["event"] == "product_closed":
             return f"closed on {date_of(event['ts_ns'])}: {event['reason'].replace('_', ' ')}"
     return "" if product["status"] == "active" else str(product["status"])
+
+
+def terms_words(product: Object) -> str:
+    """What a product without policies is: ``10x futures: ...``; nothing for a fund."""
+    kind, leverage = product.get("kind"), product.get("leverage", 1.0)
+    if kind == "futures":
+        return f"{leverage:g}x futures: liquidated where equity no longer covers maintenance"
+    if kind == "margin_loan":
+        loan = product.get("loan") or {}
+        levels = [f"{key.replace('_', ' ')} {value:g}" for key, value in loan.items()]
+        return f"{leverage:g}x margin loan{': ' if levels else ''}{', '.join(levels)}"
+    return ""
 
 
 def policy_words(policy: Object) -> str:

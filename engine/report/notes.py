@@ -19,7 +19,7 @@ def notes_of(run: Run) -> Iterator[str]:
     products = run.summary["products"]
     for name, product in products.items():
         yield from _leverage(name, product)
-    falls = {n: p["max_drawdown"] for n, p in products.items() if p["kind"] != "spot"}
+    falls = {n: p["max_drawdown"] for n, p in products.items() if p["kind"] == "fund"}
     if falls:
         worst = min(falls, key=lambda name: falls[name])
         depth = percent(-falls[worst], signed=False)

@@ -11,9 +11,10 @@ from jinja2 import Environment, StrictUndefined
 
 from engine.report import captions
 from engine.report.appearance import COLORS
+from engine.report.comparison import WORDS, comparison_of, head_of
 from engine.report.figures import bokeh_script, figures_json
 from engine.report.notes import notes_of
-from engine.report.numbers import numbers_of, overview_of
+from engine.report.numbers import Table, numbers_of, overview_of
 from engine.report.pictures import pictures_of
 from engine.report.reading import Run
 from engine.report.verdict import promise, undecided, verdict_of
@@ -65,6 +66,7 @@ def _page(run: Run) -> str:
         products=[_product(name, run) for name in run.curves],
         uncharted=[name for name in summary["products"] if name not in run.curves],
         overview=overview_of(run),
+        comparison=Table(head_of(1), comparison_of(run.summary), words=WORDS),
         assumed=[_assumption(text) for text in summary["assumed"]],
         notes=list(notes_of(run)),
         footer=_footer(run),
@@ -136,7 +138,8 @@ def _product(name: str, run: Run) -> Object:
         "promise": promise(product),
         "asset": asset_of(product["symbol"]),
         "currency": run.currency(name),
-        "spot": product["kind"] == "spot",
+        "spot": product["kind"] != "fund",
+        "terms": captions.terms_words(own),
         "status": captions.status_words(product, run.events[name]),
         "undecided": name in undecided(run.summary),
         "policies": [captions.policy_words(policy) for policy in own.get("policies", ())],

@@ -65,6 +65,7 @@ def _row(name: str, product: dict[str, Any]) -> dict[str, Any]:
     )
     return {
         "product": name,
+        "kind": product["kind"],
         "promise": multiple(product["target"], asset_of(product["symbol"])),
         "myth": product["multiple_return"],
         "got": product["return"],

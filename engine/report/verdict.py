@@ -12,6 +12,7 @@ from engine.report.words import (
     listed,
     moved,
     multiple,
+    number,
     percent,
     plural,
     title_of,
@@ -136,7 +137,9 @@ def _extremes(products: Summary, alone: bool) -> str:
 
 def _closing(name: str, product: Summary) -> str:
     when = f" on {date_of(product['closed_ns'])}" if product.get("closed_ns") else ""
-    loss = product["return"]
+    loss, forced = product["return"], product.get("liquidated")
+    if forced:
+        return f"{name} {moved(loss)}, liquidated{when} at {number(forced['mark_price'])}"
     what = "having lost everything" if loss <= -1.0 else f"it {moved(loss)}"
     return f"{name} was closed{when}, {what}"
 

@@ -35,6 +35,7 @@ _MONTHS: Final = (
     *("August", "September", "October", "November", "December"),
 )
 _QUOTES: Final = ("USDT", "USDC", "BUSD", "FDUSD", "USD", "EUR", "DAI")
+_BORROWED: Final = re.compile(r"^(?P<asset>.+)-(?P<what>FUT|LOAN)(?P<times>[0-9.]+)(?P<side>[LS])$")
 _SMART: Final = re.compile(r"^(?P<asset>.+)-SMART-(?P<side>[LS])(@.*)?$")
 
 
@@ -146,12 +147,19 @@ def asset_of(symbol: str) -> str:
 
 
 def title_of(product: str, *, alone: bool) -> str:
-    """A product's name in a sentence: its id, and for Smart Leverage the words.
+    """A product's name in a sentence: its id, and for Smart Leverage and what is held instead the
+    words.
 
     Args:
         product: the id.
         alone: whether the run has one market, so that its asset need not be said.
     """
+    borrowed = _BORROWED.match(product)
+    if borrowed is not None:
+        what = "futures" if borrowed["what"] == "FUT" else "margin loan"
+        side = " short" if borrowed["side"] == "S" else ""
+        asset = "" if alone else f"{borrowed['asset']} "
+        return f"{asset}{borrowed['times']}x {what}{side}"
     found = _SMART.match(product)
     if found is None or "@" in product:
         return product

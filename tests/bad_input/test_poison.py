@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from engine.config import load_config, spec_of
 from engine.engine import Engine
@@ -22,7 +23,8 @@ T0 = 1_700_000_000 * 10**9
 
 
 def run(sets: tuple[str, ...] = (), **spoilt: tuple[int, float]) -> tuple[Engine, list[object]]:
-    """The line-up on a swinging tape, one cell of a column spoilt; the engine and its events."""
+    """The funds of the line-up on a swinging tape, one cell of a column spoilt; the engine and its
+    events."""
     columns = {
         "price": 60_000.0 + 300.0 * np.sin(np.arange(COUNT) / 9.0),
         "size": np.ones(COUNT),
@@ -34,7 +36,9 @@ def run(sets: tuple[str, ...] = (), **spoilt: tuple[int, float]) -> tuple[Engine
     table = Trades(
         sequence=np.arange(COUNT), symbol=0, ts_ns=T0 + np.arange(COUNT) * 10**8, **columns
     )
-    engine = Engine(spec_of(load_config(None, sets, symbols=SYMBOLS), SYMBOLS))
+    config = load_config(None, sets, symbols=SYMBOLS)
+    funds = tuple(product for product in config.products if product.kind == "fund")
+    engine = Engine(spec_of(replace(config, products=funds), SYMBOLS))
     return engine, list(engine.process(Step(first=0, end=COUNT, tables=(table,))).events)
 
 

@@ -35,6 +35,11 @@ def a_product(**fields: Any) -> dict[str, Any]:
             "direction": start * gain,
             **dict.fromkeys(("compounding", "leverage_change", "timing", "gap"), 0.0),
         },
+        "liquidations": 0,
+        "adl_events": 0,
+        "costs": 0.0,
+        "liquidated": None,
+        "actions": 0,
         "policy_faults": 0,
     }
     return {**defaults, **fields}

@@ -32,6 +32,20 @@ def test_a_closed_product_is_said_to_be_closed() -> None:
     assert "closed on 12 March 2020" in verdict_of(a_summary(products={"BTC3S": dated}))
 
 
+def test_who_was_liquidated_is_said_with_time_and_price() -> None:
+    """Futures and loans bear names that people know; their end is the venue's doing or the
+    lender's."""
+    gone = {"liquidated": {"ts_ns": 1, "ts": "", "mark_price": 5_123.5}, "status": "closed"}
+    when = {"closed_ns": 1_584_009_460_000_000_000, **gone}
+    products = {
+        "BTC-FUT10L": a_product(kind="futures", **{"return": -1.0}, **when),
+        "BTC-LOAN3L": a_product(kind="margin_loan"),
+    }
+    said = verdict_of(a_summary(products=products))
+    assert "3x margin loan lost 10.0 %; 10x futures lost everything, liquidated on" in said
+    assert said.endswith("on 12 March 2020 at 5,123.50.")
+
+
 def test_what_bars_cannot_decide_is_said_with_both_results() -> None:
     """An undecidable product gets no result of its own, but both."""
     bars = {
