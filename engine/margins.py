@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from engine.errors import InvariantError
+from engine.errors import ConfigError, InvariantError
 from engine.hedge_account import HedgeAccount
 from engine.ledger import Cause, Ledger
 from engine.margin_watch import MarginWatch
@@ -23,7 +23,7 @@ from engine.venue.desk import Fund, Stage, Venue
 from engine.venue.funding import funding_payment
 from engine.venue.insurance import InsuranceFund, fund_of
 from engine.venue.liquidation import Liquidator
-from engine.venue.standing import Listing
+from engine.venue.standing import Listing, opening_fault
 from engine.venue_events import TradersFunded
 
 __all__ = ["Margins", "MarginsState"]
@@ -56,6 +56,10 @@ class Margins:
         self._funds: dict[str, Fund] = {}
         venues = [self._venue(market) for market in markets]
         self.desk = Liquidator(venues, self.state.stages, self.state.called)
+        for spec in traders:
+            fault = opening_fault(spec, self.desk.listings)
+            if fault:
+                raise ConfigError(f"trader {spec.id}: {fault}")
         self.hedges = {
             (number, place): HedgeAccount(number, place, handler, market)
             for number, market in enumerate(markets)

@@ -8,6 +8,7 @@ who hold what they hold until the venue closes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -189,11 +190,9 @@ class Traders:
                 f"trader {spec.id}: needs one position or more, one a market, and all of one "
                 f"settlement asset; was {sorted(assets)}"
             )
-        if any(p.lots == 0 or not p.entry > 0.0 for p in spec.positions) or spec.wallet_atoms <= 0:
-            raise ConfigError(
-                f"trader {spec.id}: wallet, lots and entry prices must not be zero, nor wallet "
-                "and entry prices negative"
-            )
+        fault = _fault(spec)
+        if fault:
+            raise ConfigError(f"trader {spec.id}: {fault}")
         trader = Trader(spec.id, 0, [], spec.max_leverage)
         self.accounts.append(trader)
         asset = assets.pop()
@@ -260,6 +259,20 @@ class Traders:
             if kept != total:
                 symbol = self.contracts[market].spec.symbol
                 raise InvariantError(f"traders have {total} lots of {symbol}, the ledger {kept}")
+
+
+def _fault(spec: TraderSpec) -> str | None:
+    """What cannot be about a trader's numbers; NaN is no number."""
+    if type(spec.wallet_atoms) is not int or spec.wallet_atoms <= 0:
+        return f"wallet_atoms must be a whole number > 0, was {spec.wallet_atoms}"
+    if not 0.0 <= spec.max_leverage < math.inf:
+        return f"max_leverage must be finite and >= 0, was {spec.max_leverage}"
+    for position in spec.positions:
+        if type(position.lots) is not int or position.lots == 0:
+            return f"lots must be a whole number and not 0, were {position.lots}"
+        if not 0.0 < position.entry < math.inf:
+            return f"entry must be finite and > 0, was {position.entry}"
+    return None
 
 
 def _owner(against: str, contract: Contract) -> str:

@@ -9,12 +9,12 @@ from typing import Final
 from msgspec import Struct
 
 from engine.units import asset_decimals
-from engine.venue.accounts import Margined
+from engine.venue.accounts import Margined, TraderSpec
 from engine.venue.contract import Contract
 from engine.venue.rules import MarginRules, VenueRules
 from engine.venue.tiers import TierTable
 
-__all__ = ["Listing", "Standing", "edges", "equity_of", "standing_of"]
+__all__ = ["Listing", "Standing", "edges", "equity_of", "opening_fault", "standing_of"]
 
 _NOWHERE: Final = (-math.inf, math.inf)
 _ALWAYS: Final = (math.inf, -math.inf)
@@ -86,6 +86,31 @@ def standing_of(account: Margined, listings: Sequence[Listing], marks: Sequence[
     for market, lots, cost in account.positions():
         needed += listings[market].maintenance(lots, cost, marks[market])
     return Standing(equity_of(account, listings, marks), needed)
+
+
+def opening_fault(spec: TraderSpec, listings: Sequence[Listing]) -> str | None:
+    """Why the venue would not have let a trader open what he holds: at his entry prices it needs
+    more initial margin than he paid in, or more leverage than its tier allows.
+
+    A wallet may be an atom short of the margin, which is rounded up.
+    """
+    needed = 0
+    for position in spec.positions:
+        listing = listings[position.market]
+        if not listing.rules.margin.tiers:
+            continue
+        size = listing.size(position.lots, position.entry)
+        most = listing.table.max_leverage(size)
+        symbol = listing.contract.spec.symbol
+        if most == 0.0 or spec.max_leverage > most:
+            return f"{symbol} allows a position of this size {most:g}x, not {spec.max_leverage:g}x"
+        initial = listing.table.initial(size)
+        if listing.by_face:
+            initial = listing.contract.to_settlement(initial, position.entry)
+        needed += initial
+    if needed > spec.wallet_atoms + len(spec.positions):
+        return f"needs {needed} of initial margin, wallet_atoms was {spec.wallet_atoms}"
+    return None
 
 
 # Edges --------------------------------------------------------------------------------------------

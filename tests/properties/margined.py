@@ -103,11 +103,15 @@ def _trader(random: Random, number: int, inverse: tuple[bool, ...]) -> TraderSpe
     if number % 4 == 0 and not any(inverse):
         second = PositionSpec(market=1 - market, lots=random.choice((1, -1)) * lots, entry=entry)
         positions.append(second)
+    # As large a wallet, and no more leverage, as the venue wants of who opens that.
+    size = lots if inverse[market] else lots * entry / 1e6
+    most = next(tier.max_leverage for tier in TIERS if size <= tier.cap)
+    leverage = min(float(leverage), most / len(positions))
     return TraderSpec(
         id=f"t{number}",
         wallet_atoms=max(int(worth / leverage), 1),
         positions=tuple(positions),
-        max_leverage=float(leverage),
+        max_leverage=leverage,
     )
 
 
