@@ -21,8 +21,9 @@ __all__ = ["Agenda", "Edges", "Priority"]
 
 class Priority(IntEnum):
     """The order of what happens at one instant; prices and their breaches come before all of it,
-    requests and samples after."""
+    requests and samples after. ``MARK`` is such a price, made by the venue at that instant."""
 
+    MARK = -1
     VENUE = 0
     FILL = 1
     FUNDING = 2

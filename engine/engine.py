@@ -17,6 +17,7 @@ from engine.lines import LINE_BYTES
 from engine.live import Live
 from engine.market import Market
 from engine.outputs import Outputs
+from engine.priced_market import PricedMarket
 from engine.quiet import Quiet
 from engine.rows import Rows
 from engine.spec import EngineSpec, EngineState
@@ -106,11 +107,16 @@ class Engine(Walker):
             market.close(state.time_ns)
 
     def _concerned(self, rows: Rows) -> list[Market]:
-        """The markets that the step may be about; the time alone is about those with signals."""
+        """The markets that the step may be about; the time alone is about those with signals, and
+        those whose venue makes prices of other symbols."""
         symbol = rows.columns[0].symbol if len(rows.columns) == 1 else None
         if not isinstance(symbol, int):
             return self.markets
-        return [m for m in self.markets if m.spec.symbol == symbol or m.uses_signals]
+        return [
+            m
+            for m in self.markets
+            if m.spec.symbol == symbol or m.uses_signals or isinstance(m, PricedMarket)
+        ]
 
     def finish(self) -> Outputs:
         """A finite input ended: let its last instant pass. Alarms and samples up to now are due."""
@@ -121,6 +127,7 @@ class Engine(Walker):
         for market in self.markets:
             market.open(rows)
         try:
+            self._make_marks(rows, state.time_ns, rows.end)
             while self.agenda.next_ns() <= state.time_ns:
                 self._ring(rows, self.agenda.next_ns(), rows.end)
         except (OutOfRangeError, OverflowError) as error:
@@ -164,6 +171,8 @@ class Engine(Walker):
         grid_ns, users_ns = self._live.shut(), self.sampler.state.next_users_ns
         leap_ns = -1 if self.intake.clock.suspects else self.state.time_ns + LEAP_NS
         self._quiet_ns = min(self.agenda.next_ns(), users_ns, grid_ns, leap_ns)
+        if self.priced:  # its points remember every row
+            self._quiet_ns = -1
         self._calm_ns = min(self._quiet_ns, self.sampler.wakes_ns)
 
     def _outputs(self) -> Outputs:

@@ -30,10 +30,12 @@ __all__ = [
     "Deleveraged",
     "Event",
     "FundingSettled",
+    "IndexStale",
     "InputRejected",
     "InterestCharged",
     "Malformed",
     "ManagementFeeCharged",
+    "MarkSourceChanged",
     "MarketResumed",
     "MarketStale",
     "Message",
@@ -137,6 +139,28 @@ class MarketResumed(Output, frozen=True, gc=False, kw_only=True, tag="market_res
     symbol: str
     price: float
     stale_ns: int
+
+
+class MarkSourceChanged(Output, frozen=True, gc=False, kw_only=True, tag="mark_source_changed"):
+    """The venue's mark is chosen from other legs than before.
+
+    ``legs``: those that are there, joined by ``+``; ``leg``: the one that held at that point, with
+    its price; ``index``: 0 where no source is fresh.
+    """
+
+    symbol: str
+    legs: str
+    leg: str
+    price: float
+    index: float
+
+
+class IndexStale(Output, frozen=True, gc=False, kw_only=True, tag="index_stale"):
+    """No source of an index is fresh: there is none since ``since_ns``, and no mark stands on
+    it."""
+
+    symbol: str
+    since_ns: int
 
 
 class ProductLaunched(Output, frozen=True, gc=False, kw_only=True, tag="product_launched"):
@@ -446,6 +470,8 @@ Message = Dated | Malformed
 Event = (
     InputRejected
     | MarketStale
+    | MarkSourceChanged
+    | IndexStale
     | MarketResumed
     | ProductLaunched
     | OrderSent

@@ -25,6 +25,7 @@ I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 _CHUNK: Final = 64
 _KIND_OF: Final = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE}
+"""Which rows are marks; the venue's own are none of the input's."""
 
 
 class Folding:
@@ -32,7 +33,7 @@ class Folding:
 
     def __init__(self, spec: MarketSpec, handlers: list[Handler]) -> None:
         self.spec = spec
-        self.kind = _KIND_OF[spec.mark_source]
+        self.kind = _KIND_OF.get(spec.mark_source)
         self.state = MarketState(extremes=[(math.inf, -math.inf)] * len(handlers))
         self.signals = Signals(spec.signals)
         self.uses_signals = any(h.uses_signals for h in handlers)
@@ -52,7 +53,7 @@ class Folding:
     def open(self, rows: Rows) -> None:
         """A new step begins."""
         self._rows = rows
-        self.source = self._column(self.kind)
+        self.source = None if self.kind is None else self._column(self.kind)
         self._cell_row = 0
         for number in self.high_water:
             self._extreme_rows[number] = 0
@@ -65,7 +66,7 @@ class Folding:
         if self.uses_signals:
             self._fold_signals(time_ns - 1)
         if column is not None:
-            last = column.last(self.spec.symbol, rows.end)
+            last = column.last(self.spec.symbol, self._seen())
             if last >= 0:
                 self._remember(column, last)
             for number in self.high_water:
@@ -134,7 +135,7 @@ class Folding:
     def previous_mark(self) -> float:
         """The mark before the present one; 0 at the first."""
         column = self.source
-        place = column.last(self.spec.symbol, self._limit) if column is not None else -1
+        place = column.last(self.spec.symbol, self._seen()) if column is not None else -1
         if column is None or place < 0:
             return self.state.previous
         return self._before(column, place)
@@ -145,8 +146,9 @@ class Folding:
         assert column.prices is not None
         return column.prices.item(place) if place >= 0 else self.state.mark
 
-    def marks_at(self, sequences: I64) -> Any:
-        """Shape (n,): the mark just before each of the ascending sequences."""
+    def marks_at(self, sequences: I64, times: I64) -> Any:  # noqa: ARG002  # see PricedMarket
+        """Shape (n,): the mark just before each of the ascending sequences, which let those times
+        pass."""
         column = self.source
         if column is None:
             return np.full(len(sequences), self.state.mark)
@@ -166,6 +168,10 @@ class Folding:
             marks[: int(places.searchsorted(0))] = self.state.mark
         return marks
 
+    def _seen(self) -> int:
+        """Below which place in the column of marks rows were seen."""
+        return self._limit
+
     def _column(self, kind: Kind) -> Column | None:
         rows = self._rows
         column = rows.by_kind[kind] if rows is not None else None
@@ -174,8 +180,8 @@ class Folding:
         symbol = column.symbol
         return None if isinstance(symbol, int) and symbol != self.spec.symbol else column
 
-    def _price(self, kind: Kind, known: float) -> float:
-        column = self._column(kind)
+    def _price(self, kind: Kind | None, known: float) -> float:
+        column = None if kind is None else self._column(kind)
         if column is None:
             return known
         place = column.last(self.spec.symbol, self._limit)
@@ -240,7 +246,7 @@ class Folding:
         state = self.state
         column = self.source
         if state.grid_ns == NEVER_NS:
-            if column is None or column.last(self.spec.symbol, self._limit) < 0:
+            if column is None or column.last(self.spec.symbol, self._seen()) < 0:
                 return
             rows = column.rows_of(self.spec.symbol)
             first_ns = column.run.item(0 if rows is None else rows[0])
@@ -248,7 +254,7 @@ class Folding:
         if state.grid_ns > up_to_ns:
             return
         every = self.spec.signals.every_ns
-        most = column.row_at(self._limit) if column is not None else 0
+        most = column.row_at(self._seen()) if column is not None else 0
         while state.grid_ns <= up_to_ns:
             self._feed(column, state.grid_ns, most)
             state.grid_ns += every
@@ -281,7 +287,7 @@ class Folding:
         column = self.source
         if column is None:
             return
-        stop = column.row_at(self._limit)
+        stop = column.row_at(self._seen())
         start = self._extreme_rows[handler]
         if stop > start:
             own = self._own(column, start, stop)

@@ -6,6 +6,7 @@ from typing import Final
 
 from engine.agenda import Priority
 from engine.parts import Parts
+from engine.priced_market import PricedMarket
 from engine.venue.accounts import Margined
 
 __all__ = ["MARGINS", "Guarding"]
@@ -17,12 +18,17 @@ MARGINS: Final = (Priority.LIQUIDATION, 0, 0)
 class Guarding(Parts):
     """Lets the venue look at margin accounts."""
 
-    def _stage_others(self, number: int, before: int, ts_ns: int, due_ns: int) -> None:
-        """Where accounts depend on several markets: the others as of now, too."""
+    def _stage_others(
+        self, number: int, before: int, ts_ns: int, due_ns: int, *, made: bool = False
+    ) -> None:
+        """Where accounts depend on several markets: the others as of now, too. Of marks ``made`` at
+        one instant those of the markets before this one are there already."""
         assert self.margins is not None
         if self.margins.crosses:
             for place, market in enumerate(self.markets):
-                if place != number:
+                if place < number and made and isinstance(market, PricedMarket):
+                    market.stage(before, ts_ns, due_ns, market.made_at(ts_ns))
+                elif place != number:
                     market.stage(before, ts_ns, due_ns)
 
     def _arm_others(self, number: int) -> None:

@@ -99,7 +99,7 @@ class Market(Matching):
     def _signal_view(self, depth: float) -> MarketView:
         self._fold_signals(self.due_ns)
         state, signals, mark = self.state, self.signals, self.mark
-        index = self._price(Kind.INDEX, state.index) or mark
+        index = self.index() or mark
         half_spread = self.top()[1]
         return MarketView(
             self.ts_ns,
@@ -118,6 +118,10 @@ class Market(Matching):
             signals.stale,
             signals.state.price,
         )
+
+    def index(self) -> float:
+        """The spot reference; 0 where there is none."""
+        return self._price(Kind.INDEX, self.state.index)
 
     def pass_grid(self) -> None:
         """Alarms up to ``due_ns`` have rung: the grid is fed as far, whoever asks, and begins
@@ -164,7 +168,7 @@ class Market(Matching):
     def check_stale(self) -> None:
         """An alarm: is the market stale by now?"""
         column = self.source
-        row = column.last(self.spec.symbol, self._limit) if column is not None else -1
+        row = column.last(self.spec.symbol, self._seen()) if column is not None else -1
         seen, changed = self._fresh_at(column, row)
         silent = self.ts_ns - seen >= self.spec.stale_after_ns
         if not silent and self.ts_ns - changed < self.spec.frozen_after_ns:

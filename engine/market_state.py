@@ -7,6 +7,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from engine.points import PricingSpec
 from engine.signals import SignalSpec
 from engine.units import MINUTE_NS, NEVER_NS
 from engine.venue.book import BookSpec
@@ -16,7 +17,7 @@ from engine.venue.rules import VenueRules
 
 __all__ = ["MarketSpec", "MarketState"]
 
-MarkSource = Literal["mark", "mid", "last"]
+MarkSource = Literal["mark", "venue", "mid", "last"]
 
 
 Staleness = Literal["", "gap", "frozen", "halted"]
@@ -28,7 +29,9 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
 
     Attributes:
         symbol: index of the symbol in the input.
-        mark_source: which price values positions: recorded mark, mid or last trade.
+        mark_source: which price values positions: recorded mark, the venue's own of several legs,
+            mid or last trade.
+        pricing: what the venue makes of its own, where it does: mark, funding rate or both.
         venue: its rules; without tiers there is no margin and no liquidation.
         insurance_atoms: what the venue's insurance fund begins with, quote atoms.
         stale_after_ns: silence of the mark source after which the market is stale.
@@ -42,6 +45,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     signals: SignalSpec = SignalSpec()
     mark_source: MarkSource = "mid"
     venue: VenueRules = VenueRules()
+    pricing: PricingSpec | None = None
     insurance_atoms: int = 0
     stale_after_ns: int = MINUTE_NS
     frozen_after_ns: int = 10 * MINUTE_NS

@@ -15,6 +15,7 @@ from engine.ledger import Cause, Ledger
 from engine.margins import Margins
 from engine.market import Market, MarketSpec
 from engine.outputs import Tape
+from engine.priced_market import PricedMarket
 from engine.router import Router
 from engine.sampler import Sampler
 from engine.spec import EngineSpec, EngineState
@@ -41,6 +42,8 @@ class Parts:
             self.markets.append(self._market(number, market))
         # Markets in which orders may rest, found anew at each step.
         self.restless: list[int] = []
+        self.priced = [market for market in self.markets if isinstance(market, PricedMarket)]
+        """Those whose venue makes prices of its own."""
         self._alarms = [
             [
                 ((Priority.FILL, n, p), (Priority.FEE, n, p), (Priority.POLICY, n, p))
@@ -55,7 +58,7 @@ class Parts:
             self.margins = Margins(self.markets, spec.traders, self.ledger, spec.seed)
         elif spec.traders:
             raise ConfigError("traders need a market that asks for margin: it has no tiers")
-        self.router = Router(self.markets, len(spec.symbols))
+        self.router = Router(self.markets, len(spec.symbols), self.agenda)
         self.sampler = Sampler(spec.sampling, self.markets)
 
     def _market(self, number: int, spec: MarketSpec) -> Market:
@@ -75,4 +78,5 @@ class Parts:
             handlers.append(Handler(place, account, self.spec.policies[product], dealing))
             self.by_id[terms.id] = (number, place)
         self.handlers.extend(handlers)
-        return Market(spec, handlers, products, self.tape)
+        priced = spec.pricing is not None and handlers
+        return (PricedMarket if priced else Market)(spec, handlers, products, self.tape)

@@ -73,6 +73,12 @@ class Passing(Guarding):
                 self._after(number, place, before)
             self.router.arm(market)
 
+    def _make_marks(self, rows: Rows, up_to_ns: int, before: int) -> None:
+        """Let venues make their prices up to a time, of the rows below ``before``."""
+        for market in self.priced:
+            market.make(rows, up_to_ns, before)
+            self.router.arm(market)
+
     # The venue's risk desk ----------------------------------------------------------------------
 
     def _review_due(self, before: int, due: int) -> None:
@@ -152,6 +158,7 @@ class Passing(Guarding):
         if dated:
             ts_ns = max(ts_ns, message.ts_ns)
         if dated or (isinstance(message, Announcement) and self._passes(message, ts_ns)):
+            self._make_marks(rows, ts_ns, sequence)
             while self.agenda.next_ns() <= ts_ns:
                 self._ring(rows, self.agenda.next_ns(), sequence)
             self.state.rung_ns = ts_ns

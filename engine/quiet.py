@@ -31,7 +31,7 @@ class Quiet:
     def passes(self, column: Column) -> bool:
         """Take a column that is all of its step; ``False`` leaves it for the general way."""
         parts, symbol = self._parts, column.symbol
-        if column.prices is None or not isinstance(symbol, int):
+        if column.prices is None or not isinstance(symbol, int) or parts.priced:
             return False
         low, high = parts.router.edges(column.kind, symbol)
         if not low < column.low or not column.high < high:

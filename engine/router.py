@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.agenda import Agenda, Priority
 from engine.market import Market
+from engine.priced_market import PricedMarket
 from engine.rows import Column, Rows
 from engine.ticks import Kind
 from engine.watch import first_breach, first_breach_by_symbol
@@ -22,9 +24,15 @@ F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class Breach:
-    """A row at or beyond a market's edge."""
+    """A row at or beyond a market's edge.
 
-    __slots__ = ("market", "price", "row", "run_ns", "sequence")
+    Attributes:
+        sequence: what it wakes is said there.
+        before: rows below that sequence were seen.
+        is_made: it is no row but a mark that the venue made.
+    """
+
+    __slots__ = ("before", "is_made", "market", "price", "row", "run_ns", "sequence")
 
     def __init__(self, market: int, column: Column, row: int) -> None:
         prices = column.prices
@@ -34,17 +42,37 @@ class Breach:
         self.price = prices.item(row)
         self.sequence = column.sequence.item(row)
         self.run_ns = column.run.item(row)
+        self.before = self.sequence + 1
+        self.is_made = False
+
+    @classmethod
+    def made(cls, market: int, column: Column, row: int, before: int) -> Breach:
+        """A mark that the venue made, ahead of the row with sequence ``before``."""
+        breach = cls(market, column, row)
+        breach.sequence = breach.before = before
+        breach.is_made = True
+        return breach
 
 
 class Router:
     """The markets' edges, by kind of column and symbol."""
 
-    __slots__ = ("_columns", "_highs", "_lows", "_positions", "markets", "of_symbol", "sources")
+    __slots__ = (
+        "_agenda",
+        "_columns",
+        "_highs",
+        "_lows",
+        "_positions",
+        "markets",
+        "of_symbol",
+        "sources",
+    )
 
-    def __init__(self, markets: list[Market], symbols: int) -> None:
+    def __init__(self, markets: list[Market], symbols: int, agenda: Agenda) -> None:
         self.markets = markets
+        self._agenda = agenda
         self.of_symbol = [-1] * symbols
-        self.sources = sorted({m.kind for m in markets if m.handlers})
+        self.sources = sorted({m.kind for m in markets if m.handlers and m.kind is not None})
         self._lows: dict[Kind, F64] = {k: np.full(symbols, -math.inf) for k in self.sources}
         self._highs: dict[Kind, F64] = {k: np.full(symbols, math.inf) for k in self.sources}
         for number, market in enumerate(markets):
@@ -54,8 +82,12 @@ class Router:
         self._positions: list[int] = []
 
     def arm(self, market: Market) -> None:
-        """Take over a market's present edges."""
-        if market.handlers:
+        """Take over a market's present edges; where the venue makes the marks, and what there is to
+        tell of them, an alarm rings at the first one beyond."""
+        if isinstance(market, PricedMarket):
+            due_ns, number = market.next_made_ns(), self.of_symbol[market.spec.symbol]
+            self._agenda.set((Priority.MARK, number, 0), due_ns)
+        if market.handlers and market.kind is not None:
             low, high = market.bounds()
             self._lows[market.kind][market.spec.symbol] = low
             self._highs[market.kind][market.spec.symbol] = high
@@ -105,6 +137,11 @@ class Router:
     def again(self, breach: Breach) -> None:
         """Look at the row of a breach once more: the market resumed there, with its products' own
         edges."""
+        if breach.is_made:
+            market = self.markets[breach.market]
+            assert isinstance(market, PricedMarket)
+            market.look_again(breach.run_ns)
+            return
         for number, column in enumerate(self._columns):
             if column.kind is self.markets[breach.market].kind:
                 self._positions[number] = breach.row

@@ -218,7 +218,7 @@ class Sampler:
         passed = rows.firsts_after(times)
         if passed.item(-1) > at:
             passed = np.minimum(passed, at)
-        self._take(passed, times, [market.marks_at(passed) for market in self._launched()])
+        self._take(passed, times, [market.marks_at(passed, times) for market in self._launched()])
 
     def _take(self, passed: I64, times: I64, marks: list[F64]) -> None:
         """Samples at ``times``, which the inputs ``passed`` let pass, of the launched markets at
@@ -238,7 +238,7 @@ class Sampler:
     def _users(self, rows: Rows, ts_ns: int, at: int) -> None:
         sequence = min(rows.first_after(ts_ns), at)
         for market in self.markets:
-            mark = float(market.marks_at(np.array([sequence]))[0])
+            mark = float(market.marks_at(np.array([sequence]), np.array([ts_ns]))[0])
             for number in range(len(market.handlers)):
                 self.value_users(market, number, mark, ts_ns, sequence, "cadence")
 

@@ -29,6 +29,8 @@ from engine.lanes import Lane
 from engine.margins import MarginsState
 from engine.market import Market, MarketState
 from engine.orders import DeskState
+from engine.points import PricingState
+from engine.priced_market import PricedMarket
 from engine.sampler import SamplerState
 from engine.signals import SignalState
 from engine.venue.book import BookState
@@ -61,6 +63,7 @@ class MarketSnapshot(Struct):
     line: bytes
     parts: bytes
     handlers: list[HandlerSnapshot]
+    pricing: PricingState | None = None
 
 
 class Snapshot(Struct):
@@ -180,6 +183,7 @@ def _market(market: Market, units: Callable[[Dealing], bytes]) -> MarketSnapshot
         line.tobytes(),
         parts.tobytes(),
         [_handler(handler, units) for handler in market.handlers],
+        market.pricing.points.state if isinstance(market, PricedMarket) else None,
     )
 
 
@@ -202,6 +206,8 @@ def _restore_market(market: Market, kept: MarketSnapshot) -> None:
     market.book.state = kept.book
     market.signals.state = kept.signals
     market.mark = kept.state.mark
+    if isinstance(market, PricedMarket) and kept.pricing is not None:
+        market.pricing.points.resume(kept.pricing)
     for place, (low, high) in enumerate(kept.edges):
         market.edges.arm(place, low, high)
     for handler, one in zip(market.handlers, kept.handlers, strict=True):

@@ -11,8 +11,10 @@ from __future__ import annotations
 from typing import Final
 
 from engine.agenda import Priority
+from engine.events import Dated
 from engine.matching import Strike
 from engine.passing import Passing
+from engine.priced_market import PricedMarket
 from engine.router import Breach
 from engine.rows import Rows
 from engine.spec import Announcement
@@ -32,6 +34,7 @@ class Walker(Passing):
         self.restless = [number for number, each in enumerate(self.markets) if each.resting]
         agenda, router, barriers = self.agenda, self.router, rows.barriers
         passed, looked_up, limit_of_due = 0, -1, 0
+        self._look_ahead(rows, passed)
         while True:
             due = agenda.next_ns()
             if due != looked_up:
@@ -50,6 +53,7 @@ class Walker(Passing):
             elif barrier:
                 self._pass_barrier(rows, *barriers[passed])
                 passed += 1
+                self._look_ahead(rows, passed)
             elif limit < rows.end:
                 self._ring(rows, due, limit)
             else:
@@ -77,14 +81,14 @@ class Walker(Passing):
         self.router.arm(market)
 
     def _wake(self, rows: Rows, breach: Breach) -> None:
-        """A row at or beyond an edge of its market."""
+        """A row, or a mark that the venue made, at or beyond an edge of its market."""
         ts_ns = max(breach.run_ns, self.state.time_ns)
         market = self.markets[breach.market]
         if not market.launched and self.sampler.wakes_ns < ts_ns:
             self.sampler.pass_time(rows, ts_ns, breach.sequence)
         self._pass_time(rows, ts_ns, breach.sequence)
         due_ns = max(ts_ns - 1, self.state.rung_ns)
-        market.stage(breach.sequence + 1, ts_ns, due_ns, breach.price)
+        market.stage(breach.before, ts_ns, due_ns, breach.price)
         if market.stale:
             market.resume()
             self.agenda.set((Priority.VENUE, breach.market, _HANDLER), market.next_check_ns())
@@ -109,7 +113,9 @@ class Walker(Passing):
                 self._after(breach.market, place, breach.sequence)
                 if not launched:
                     if self.margins is not None:
-                        self._stage_others(breach.market, breach.sequence + 1, ts_ns, due_ns)
+                        self._stage_others(
+                            breach.market, breach.before, ts_ns, due_ns, made=breach.is_made
+                        )
                     self._launched(breach.market, ts_ns)
             for number, place in touched:
                 if number != breach.market:
@@ -131,8 +137,46 @@ class Walker(Passing):
         accounts = margins.breached(breach.market, breach.price) if margins is not None else []
         if margins is None or not accounts:
             return []
-        self._stage_others(breach.market, breach.sequence + 1, ts_ns, due_ns)
+        self._stage_others(breach.market, breach.before, ts_ns, due_ns, made=breach.is_made)
         return self._review(accounts, ts_ns)
+
+    def _look_ahead(self, rows: Rows, passed: int) -> None:
+        """Let venues make their prices up to the next message that may let alarms ring, or to the
+        end: no row before it is missing."""
+        if not self.priced:
+            return
+        barriers = rows.barriers
+        for place in range(passed, len(barriers)):
+            sequence, message = barriers[place]
+            if isinstance(message, Dated | Announcement):
+                time_ns = rows.time_at(sequence, self.state.time_ns)
+                self._make_marks(rows, time_ns - 1, sequence)
+                return
+        self._make_marks(rows, max(rows.time_ns, self.state.time_ns) - 1, rows.end)
+
+    def _ring(self, rows: Rows, due: int, before: int) -> None:
+        """Prices that the venue made come before all that rings at their instant."""
+        while self.priced and self.agenda.next_ns() == due:
+            priority, number, _ = self.agenda.next_key()
+            if priority != Priority.MARK:
+                break
+            next(self.agenda.due(due))
+            self._meet(rows, number, due, before)
+        if self.agenda.next_ns() == due:
+            super()._ring(rows, due, before)
+
+    def _meet(self, rows: Rows, number: int, due: int, before: int) -> None:
+        """A point at which the venue has something to tell, or whose mark is beyond an edge."""
+        market = self.markets[number]
+        assert isinstance(market, PricedMarket)
+        self._pass_time(rows, due, before)
+        market.tell(due)
+        row, column = market.beyond_at(due), market.pricing.column
+        if row >= 0 and column is not None:
+            self._wake(rows, Breach.made(number, column, row, before))
+        else:
+            market.stage(before, due, due)
+            self.router.arm(market)
 
     def _launched(self, number: int, ts_ns: int) -> None:
         """The first price of a market: its clocks start, and samples if it is the first of all."""

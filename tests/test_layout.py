@@ -66,10 +66,12 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.rows",),
     ("engine.lanes",),
     ("engine.intake",),
-    ("engine.market_state",),
+    ("engine.points",),
+    ("engine.market_state", "engine.pricing"),
     ("engine.folding",),
     ("engine.matching",),
     ("engine.market",),
+    ("engine.priced_market",),
     ("engine.hedge_account",),
     ("engine.margin_watch",),
     ("engine.margins",),
@@ -129,7 +131,7 @@ RAISED: dict[str, tuple[int, str]] = {
         "every way a product's money moves, side by side: for who audits it",
     ),
     "engine/events.py": (
-        500,
+        520,
         "one union of all that can be said, a class each: it reads as a list",
     ),
 }

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine.config.lineup import LONG_BAND, SHORT_BAND, completed
+from engine.config.pricing import pricing_assumptions
 from engine.config.settings import MarketConfig, RunConfig, VenueConfig
 from engine.config.venues import preset
 from engine.product import LoanTerms
@@ -45,6 +46,7 @@ def _of_market(
     symbol = market.symbol
     yield from _of_funding(market, info)
     yield from _of_book(market, info)
+    yield from pricing_assumptions(market)
     if margined or market.venue.preset != DEFAULT_PRESET:
         yield from venue_assumptions(market)
     if info.contract == "spot":
@@ -58,7 +60,7 @@ def _of_market(
             f"coarse_mark_ignored: {symbol}: recorded marks are too sparse "
             f"and were not used; {_value_of(market)}"
         )
-    elif market.mark != "mark":
+    elif market.mark not in ("mark", "venue"):
         yield (
             f"mark_from_{market.mark}: {symbol}: no recorded mark "
             f"price is used; {_value_of(market)}"
@@ -72,9 +74,8 @@ def _of_market(
 
 
 def _value_of(market: MarketConfig) -> str:
-    name = {"last": "the last trade", "mid": "the mid of the book"}.get(
-        market.mark, "the recorded mark"
-    )
+    names = {"last": "the last trade", "mid": "the mid of the book", "venue": "the venue's own"}
+    name = names.get(market.mark, "the recorded mark")
     return f"positions are valued at {name}"
 
 
@@ -87,6 +88,8 @@ def _of_funding(market: MarketConfig, info: SymbolInfo) -> Iterator[str]:
         )
     elif funding.file is not None:
         yield f"funding_from_file: {symbol}: funding rates are those of {funding.file}"
+    elif funding.source == "premium":
+        return
     elif funding.source == "none" or Kind.FUNDING not in info.kinds:
         recorded = Kind.FUNDING in info.kinds
         why = "the recorded funding is switched off" if recorded else "the data hold no funding"

@@ -13,6 +13,7 @@ from engine.config.checks import check
 from engine.config.comparators import lots_of, trader_names
 from engine.config.complaints import SettingError
 from engine.config.lineup import completed
+from engine.config.pricing import pricing_of
 from engine.config.rates import funding_instants
 from engine.config.settings import (
     FundingConfig,
@@ -37,6 +38,7 @@ from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.book import ASSUMED_DEPTH, BookSpec
 from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
+from engine.venue.rules import VenueRules
 from feeds.recording import SymbolInfo
 from strategies import MarginFloor, MarginLevel
 from strategies.user import load_policy
@@ -59,8 +61,9 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
     config = completed(config, symbols)
     check(config, symbols)
     places = {info.symbol: place for place, info in enumerate(symbols)}
+    by_name = {info.symbol: info for info in symbols}
     markets = tuple(
-        _market(number, market, places[market.symbol])
+        _market(number, market, places, by_name[market.symbol])
         for number, market in enumerate(config.markets)
     )
     numbers = {market.symbol: number for number, market in enumerate(config.markets)}
@@ -103,12 +106,19 @@ def _filled(setting: T | None) -> T:
     return setting
 
 
-def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
+def _market(
+    number: int, market: MarketConfig, places: dict[str, int], info: SymbolInfo
+) -> MarketSpec:
     contract, book, signals = market.contract, market.book, market.signals
     if market.mark == "auto":
         raise SettingError(("markets", number), f"{market.symbol} has no price in the data")
+    rules = venue_rules(market.venue, contract)
+    try:
+        pricing = pricing_of(market, rules, places, info)
+    except SettingError as error:
+        raise SettingError(("markets", number, *error.path), error.sentence) from None
     return MarketSpec(
-        symbol=symbol,
+        symbol=places[market.symbol],
         contract=ContractSpec(
             symbol=market.symbol,
             kind=_filled(contract.kind),
@@ -129,7 +139,7 @@ def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
             queue=book.queue,
             depth_at_1pct=ASSUMED_DEPTH if book.depth_at_1pct is None else book.depth_at_1pct,
         ),
-        funding=_funding(market.funding, market.symbol),
+        funding=_funding(market.funding, market.symbol, rules),
         signals=SignalSpec(
             every_ns=duration_ns(_filled(signals.every)),
             vol_half_life=signals.vol_half_life,
@@ -138,7 +148,8 @@ def _market(number: int, market: MarketConfig, symbol: int) -> MarketSpec:
             stale_after=signals.stale_after,
         ),
         mark_source=market.mark,
-        venue=venue_rules(market.venue, contract),
+        venue=rules,
+        pricing=pricing,
         insurance_atoms=_atoms(market.venue.insurance_fund, _filled(contract.quote)),
         stale_after_ns=duration_ns(_filled(market.stale_after)),
         frozen_after_ns=duration_ns(_filled(market.frozen_after)),
@@ -253,9 +264,11 @@ def _sampling(output: OutputConfig, users: int) -> Sampling:
     )
 
 
-def _funding(funding: FundingConfig, symbol: str) -> FundingSpec:
+def _funding(funding: FundingConfig, symbol: str, rules: VenueRules) -> FundingSpec:
     if funding.file is not None:
         return FundingSpec(recorded=False, instants=funding_instants(funding.file, symbol))
     if funding.rate_8h is not None:
         return FundingSpec(recorded=False, rate_8h=funding.rate_8h)
+    if funding.source == "premium":
+        return FundingSpec(recorded=False, premium=rules.funding)
     return FundingSpec(recorded=funding.source == "recorded")

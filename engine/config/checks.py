@@ -135,7 +135,7 @@ def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: Symbo
     recorded = mark_sources(info)
     if not recorded:
         raise SettingError((*path, "symbol"), f"{market.symbol}: the data hold no price of it")
-    if market.mark != "auto" and market.mark not in recorded:
+    if market.mark not in ("auto", "venue") and market.mark not in recorded:
         coarse = market.mark == "mark" and info.mark_coarse and Kind.MARK in info.kinds
         lack = "are too sparse to value positions" if coarse else "are not in the data"
         names = {"mark": "recorded marks", "mid": "quotes", "last": "trades"}

@@ -178,11 +178,20 @@ def _market(market: MarketConfig, info: SymbolInfo) -> MarketConfig:
         contract=contract,
         book=_book(market.book, contract.base or ""),
         funding=_funding(market.funding, info),
-        mark=sources[0] if market.mark == "auto" and sources else market.mark,
+        mark=_mark(market, info, sources),
         stale_after=market.stale_after or duration_text(max(_STALE_NS, STALE_BARS * bar_ns)),
         frozen_after=market.frozen_after or duration_text(max(_FROZEN_NS, FROZEN_BARS * bar_ns)),
         signals=_signals(market.signals, bar_ns),
     )
+
+
+def _mark(market: MarketConfig, info: SymbolInfo, sources: list[str]) -> str:
+    """The best price that values positions: the recorded mark, else the venue's own where there is
+    an index to make it of, else mid or last trade."""
+    if market.mark != "auto" or not sources:
+        return market.mark
+    indexed = bool(market.index) or (Kind.INDEX in info.kinds and Kind.MARK not in info.kinds)
+    return "venue" if indexed and sources[0] != "mark" else sources[0]
 
 
 def _contract(contract: ContractConfig, venue: VenueConfig, info: SymbolInfo) -> ContractConfig:
@@ -228,7 +237,7 @@ def _book(book: BookConfig, base: str) -> BookConfig:
 
 def _funding(funding: FundingConfig, info: SymbolInfo) -> FundingConfig:
     constant = funding.rate_8h is not None or funding.file is not None
-    if constant or funding.source == "none" or Kind.FUNDING in info.kinds:
+    if constant or funding.source != "recorded" or Kind.FUNDING in info.kinds:
         return funding
     return replace(funding, source="none")
 

@@ -27,6 +27,7 @@ __all__ = [
     "Duration",
     "FundingConfig",
     "HedgeConfig",
+    "IndexConfig",
     "KafkaConfig",
     "MarketConfig",
     "OutputConfig",
@@ -83,11 +84,21 @@ class BookConfig(_Setting, frozen=True, kw_only=True):
 
 
 class FundingConfig(_Setting, frozen=True, kw_only=True):
-    """Rates as recorded, a constant ``rate_8h`` at 00, 08 and 16 UTC, or those of a ``file``."""
+    """Rates as recorded, made of premiums by the venue's rules, a constant ``rate_8h`` at 00, 08
+    and 16 UTC, or those of a ``file``."""
 
-    source: Literal["recorded", "none"] = "recorded"
+    source: Literal["recorded", "premium", "none"] = "recorded"
     rate_8h: float | None = None
     file: str | None = None
+
+
+class IndexConfig(_Setting, frozen=True, kw_only=True):
+    """A spot market that an index stands on: its mid, or else its last trade; it counts until it is
+    silent for ``stale_after``."""
+
+    symbol: str
+    weight: float = 1.0
+    stale_after: Duration = "10s"
 
 
 class SignalConfig(_Setting, frozen=True, kw_only=True):
@@ -101,14 +112,16 @@ class SignalConfig(_Setting, frozen=True, kw_only=True):
 
 
 class MarketConfig(_Setting, frozen=True, kw_only=True):
-    """One symbol; ``mark`` says which price values positions."""
+    """One symbol; ``mark`` says which price values positions, ``index`` of which spot markets the
+    venue's own prices are made (of recorded index rows where there are none)."""
 
     symbol: str
     contract: ContractConfig = ContractConfig()
     book: BookConfig = BookConfig()
     venue: VenueConfig = VenueConfig()
     funding: FundingConfig = FundingConfig()
-    mark: Literal["auto", "mark", "mid", "last"] = "auto"
+    mark: Literal["auto", "mark", "venue", "mid", "last"] = "auto"
+    index: tuple[IndexConfig, ...] = ()
     stale_after: Duration | None = None
     frozen_after: Duration | None = None
     signals: SignalConfig = SignalConfig()

@@ -27,10 +27,10 @@ def test_an_alarm_is_hastened_and_never_put_off() -> None:
 
 
 def test_one_instant_rings_in_the_order_of_the_design() -> None:
-    """Venue, fills, funding, liquidations, fees, policies; then the market, then the product.
-    Catches an order of arrival."""
+    """Marks that the venue makes, venue, fills, funding, liquidations, fees, policies; then the
+    market, then the product. Catches an order of arrival."""
     assert list(Priority) == sorted(Priority)
-    names = ["VENUE", "FILL", "FUNDING", "LIQUIDATION", "FEE", "POLICY"]
+    names = ["MARK", "VENUE", "FILL", "FUNDING", "LIQUIDATION", "FEE", "POLICY"]
     assert [p.name for p in Priority] == names
     agenda = Agenda()
     keys = [(p, m, h) for p in Priority for m in range(2) for h in range(3)]

@@ -32,10 +32,10 @@ from strategies import LeverageBand, MarginFloor, Schedule, TrendVol
 from tests.builders import T0, a_contract, a_malformed, a_market, a_product, a_row, a_spec, a_tape
 from tests.properties.observers import Fallible, Ratchet
 
-__all__ = ["a_random_spec", "a_random_tape", "aimed"]
+__all__ = ["Grower", "a_random_spec", "a_random_tape", "aimed"]
 
 MINUTE_NS = 60 * SECOND_NS
-_SOURCE = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE}
+_SOURCE = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE, "venue": Kind.BBO}
 _START = (20_000.0, 30_000.0)
 _GAPS_NS = (0, 0, 1, 10**6, 10**8, SECOND_NS, SECOND_NS, 3 * SECOND_NS, 10 * SECOND_NS)
 
@@ -140,10 +140,10 @@ def a_random_tape(
 ) -> Step:
     """A tape of that many rows; ``aim``: at this run's own edges, to a few ulps; ``commands``: what
     share of the rows are the operator's."""
-    return a_tape(_Grower(random, spec, aim, commands).grow(rows))
+    return a_tape(Grower(random, spec, aim, commands).grow(rows))
 
 
-class _Grower:
+class Grower:
     """Feeds a heart row by row and looks where it hurts next."""
 
     def __init__(self, random: Random, spec: EngineSpec, aim: bool, commands: float) -> None:

@@ -35,7 +35,7 @@ from tests.reference.product import Product
 if TYPE_CHECKING:
     from engine.engine import EngineSpec
 
-VENUE, FILL, FUNDING, LIQUIDATION, FEE, POLICY = range(6)
+MARK, VENUE, FILL, FUNDING, LIQUIDATION, FEE, POLICY = range(-1, 6)
 
 
 class Log:
@@ -122,6 +122,7 @@ class ReferenceEngine:
         self._pass_time(ts_ns - 1, ts_ns, row.sequence)
         self.heard_ns = ts_ns
         for market in self.markets:
+            market.listen(row, ts_ns)
             if market.spec.symbol == row.symbol:
                 self._hear(market, row)
 
@@ -141,14 +142,17 @@ class ReferenceEngine:
         for product, order, lots in market.match(row):
             product.struck(order, lots)
             self._after(product)
-        if not priced:
-            return
+        if priced:
+            self._look(market, max(row.ts_ns, self.now_ns) - 1)
+
+    def _look(self, market: Market, due_ns: int) -> None:
+        """A price that positions are valued with."""
         for product in market.products:
             product.watch_high_water()
         if market.resumes():
             market.resume()
         if not market.stale:
-            self._stage_others(market, row)
+            self._stage_others(market, due_ns)
             touched = self.margins.at_price(self.markets.index(market), self.log.sequence)
             for product in market.products:
                 first = product.status == "pending"
@@ -164,10 +168,10 @@ class ReferenceEngine:
                     product.look()
                     self._after(product)
 
-    def _stage_others(self, market: Market, row: Row) -> None:
+    def _stage_others(self, market: Market, due_ns: int) -> None:
         for other in self.markets:
             if other is not market:
-                self._stage(other, max(row.ts_ns, self.now_ns) - 1)
+                self._stage(other, due_ns)
 
     def _launched(self, market: Market) -> None:
         """The first price: clocks start."""
@@ -272,6 +276,7 @@ class ReferenceEngine:
         """``(time, priority, market, product)`` of all that may ring."""
         alarms = []
         for number, market in enumerate(self.markets):
+            alarms.append((market.point_ns, MARK, number, 0))
             alarms.append((market.next_check_ns(), VENUE, number, 0))
             alarms.append((market.funding_ns, FUNDING, number, 0))
             for place, product in enumerate(market.products):
@@ -284,7 +289,7 @@ class ReferenceEngine:
     def _ring_up_to(self, ts_ns: int, sequence: int) -> None:
         while True:
             due, priority, number, place = min(self._alarms(), default=(NEVER_NS, 0, 0, 0))
-            self._feed_grids(min(due, ts_ns))
+            self._feed_grids(min(due - (priority == MARK), ts_ns))
             if due > ts_ns:
                 return
             self._sample_up_to(due, sequence)
@@ -292,7 +297,11 @@ class ReferenceEngine:
             self.log.at(sequence, self.now_ns)
             market = self.markets[number]
             self._stage(market, due)
-            if priority == VENUE:
+            if priority == MARK:
+                self._stage(market, due - 1)
+                if market.make_point():
+                    self._look(market, due - 1)
+            elif priority == VENUE:
                 market.go_stale()
             elif priority == FUNDING:
                 market.settle_funding()

@@ -7,12 +7,14 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
 from engine.events import MarketResumed, MarketStale
+from engine.points import Points
 from engine.policy import MarketView
 from engine.signals import Signals
 from engine.ticks import Kind
 from engine.units import NEVER_NS
 from engine.venue.book import book_of
 from engine.venue.contract import Contract
+from engine.venue.funding import next_instant
 from engine.venue.queue import pass_level, pass_quote, pass_trade
 from tests.reference.book import PlainBook
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from tests.reference.judge import Row
     from tests.reference.product import Product
 
-MARK_KIND = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE}
+MARK_KIND = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE, "venue": None}
 EIGHT_HOURS_NS = 8 * 3_600 * 10**9
 
 
@@ -48,6 +50,8 @@ class Market:
         self.funded_ns, self.funded_rate = 0, 0.0
         self.following_ns, self.due_rate = NEVER_NS, 0.0
         self._open_cell()
+        self.points = Points(spec.pricing, spec.funding) if spec.pricing else None
+        self.point_ns = NEVER_NS
 
     def _open_cell(self) -> None:
         self.cell_low, self.cell_high, self.cell_fresh = math.inf, -math.inf, False
@@ -60,7 +64,7 @@ class Market:
         elif row.kind is Kind.LEVEL:
             if isinstance(self.book, PlainBook):
                 self.book.hear(row)
-        elif row.kind is Kind.INDEX:
+        elif row.kind is Kind.INDEX and self.points is None:
             self.index = row.price
         elif row.kind is Kind.BBO:
             self.bid, self.ask = values["bid"], values["ask"]
@@ -69,10 +73,16 @@ class Market:
             self.rate = values["rate"]
         if row.kind is not self.kind:
             return False
-        self.repeated = row.price == self.mark
+        self.take(row.price, row.ts_ns, self.due_ns + 1)
+        return True
+
+    def take(self, price: float, ts_ns: int, first_ns: int) -> None:
+        """A price that positions are valued with; the grid begins at ``first_ns`` at the
+        earliest."""
+        self.repeated = price == self.mark
         if not self.repeated:
-            self.changed_ns = row.ts_ns
-        self.previous, self.mark, self.seen_ns = self.mark, row.price, row.ts_ns
+            self.changed_ns = ts_ns
+        self.previous, self.mark, self.seen_ns = self.mark, price, ts_ns
         self.cell_low, self.cell_high = (
             min(self.cell_low, self.mark),
             max(self.cell_high, self.mark),
@@ -80,7 +90,47 @@ class Market:
         self.cell_fresh = True
         if self.grid_ns == NEVER_NS:
             every = self.spec.signals.every_ns
-            self.grid_ns = -(-(self.due_ns + 1) // every) * every
+            self.grid_ns = -(-first_ns // every) * every
+
+    # What the venue makes -------------------------------------------------------------------------
+
+    def listen(self, row: Row, now_ns: int) -> None:
+        """Any row: what the venue's own prices are made of."""
+        points = self.points
+        if points is None or not self.products:
+            return
+        if self.point_ns == NEVER_NS:
+            self.point_ns = -(-now_ns // points.grid_ns) * points.grid_ns
+        if row.kind is Kind.FUNDING and row.symbol == self.spec.symbol:
+            points.announce(row.values["rate"], row.values["next_ns"])
+        followed = [self.spec.symbol, *(source.symbol for source in points.spec.sources)]
+        recorded = [False, *(source.recorded for source in points.spec.sources)]
+        for place, said in enumerate(points.state.heard):
+            if followed[place] != row.symbol:
+                continue
+            if row.kind is Kind.INDEX and recorded[place]:
+                said.index, said.index_ns = row.price, row.ts_ns
+            elif row.kind is Kind.BBO and not recorded[place]:
+                said.bid, said.ask = row.values["bid"], row.values["ask"]
+                said.book_ns = row.ts_ns
+            elif row.kind is Kind.TRADE and not recorded[place]:
+                said.last, said.last_ns = row.price, row.ts_ns
+
+    def make_point(self) -> bool:
+        """The next point of the venue's grid; whether it made a mark."""
+        points, ts_ns = self.points, self.point_ns
+        assert points is not None
+        points.forget()
+        points.at(ts_ns)
+        self.point_ns += points.grid_ns
+        self.index = points.state.index
+        for _, rate in points.settled:
+            self.rate = rate
+        for _, kind, said in points.notices:
+            self.log.say(kind, symbol=self.spec.contract.symbol, **said)
+        if points.mark is None:
+            return False
+        self.take(points.mark.price, ts_ns, ts_ns)
         return True
 
     def match(self, row: Row) -> list[tuple[Product, Any, int]]:
@@ -258,7 +308,9 @@ class Market:
         self.funding_ns = NEVER_NS
         if spec.recorded:
             return
-        if spec.instants:
+        if spec.premium:
+            self.funding_ns = next_instant(spec.premium, self.now_ns)
+        elif spec.instants:
             place = bisect_right([ns for ns, _ in spec.instants], self.now_ns)
             if place < len(spec.instants):
                 self.funding_ns, self.rate = spec.instants[place]

@@ -1,0 +1,102 @@
+"""What a venue makes of its own prices: which symbols its index stands on, and what it needs of
+them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import inf
+from typing import Final
+
+from engine.config.complaints import SettingError, nearest
+from engine.config.durations import duration_ns
+from engine.config.settings import MarketConfig
+from engine.points import PricingSpec
+from engine.ticks import Kind
+from engine.units import MINUTE_NS
+from engine.venue.funding_rate import MarginRates
+from engine.venue.price_rules import IndexSource
+from engine.venue.rules import VenueRules
+from feeds.recording import SymbolInfo
+
+__all__ = ["makes_prices", "pricing_assumptions", "pricing_of"]
+
+_RECORDED_STALE_NS: Final = MINUTE_NS
+"""Silence after which recorded index rows do not count."""
+
+
+def makes_prices(market: MarketConfig) -> bool:
+    """Whether a market's venue makes a mark or a funding rate of its own."""
+    return market.mark == "venue" or market.funding.source == "premium"
+
+
+def pricing_of(
+    market: MarketConfig, rules: VenueRules, places: Mapping[str, int], info: SymbolInfo
+) -> PricingSpec | None:
+    """What the heart needs for it; ``None`` where everything is recorded or read off the book.
+
+    Raises:
+        SettingError: with a path inside the market's settings.
+    """
+    if not makes_prices(market):
+        return None
+    sources = []
+    for number, source in enumerate(market.index):
+        path: tuple[str | int, ...] = ("index", number)
+        if source.symbol not in places:
+            raise SettingError(
+                (*path, "symbol"),
+                f'there is no symbol "{source.symbol}" in the data'
+                f"{nearest(source.symbol, list(places))}",
+            )
+        if not 0.0 < source.weight < inf:
+            raise SettingError(
+                (*path, "weight"), f"weight must be finite and > 0, was {source.weight!r}"
+            )
+        stale_ns = duration_ns(source.stale_after)
+        if stale_ns <= 0:
+            raise SettingError(
+                (*path, "stale_after"), f"stale_after must be > 0, was {source.stale_after!r}"
+            )
+        place = places[source.symbol]
+        sources.append(IndexSource(symbol=place, weight=source.weight, stale_after_ns=stale_ns))
+    if not sources:
+        if Kind.INDEX not in info.kinds:
+            raise SettingError(
+                ("index",),
+                f"{market.symbol}: the data hold no index rows of it, so what the venue makes of "
+                "its own needs index = [{ symbol = ..., weight = ... }]",
+            )
+        own = places[market.symbol]
+        sources.append(IndexSource(symbol=own, stale_after_ns=_RECORDED_STALE_NS, recorded=True))
+    return PricingSpec(
+        sources=tuple(sources),
+        mark=rules.mark if market.mark == "venue" else None,
+        premium=rules.funding if market.funding.source == "premium" else None,
+        interval_ns=rules.funding.interval_ns,
+        margins=_margins(rules),
+    )
+
+
+def _margins(rules: VenueRules) -> MarginRates:
+    """Of the lowest tier, which the caps of a funding rate are multiples of."""
+    if not rules.margin.tiers:
+        return MarginRates()
+    lowest = rules.margin.tiers[0]
+    initial = lowest.initial_rate or 1.0 / lowest.max_leverage
+    return MarginRates(initial, lowest.rate)
+
+
+def pricing_assumptions(market: MarketConfig) -> Iterator[str]:
+    """What of a venue's own prices no recording says, a sentence each."""
+    symbol, venue = market.symbol, market.venue.preset
+    index = ", ".join(source.symbol for source in market.index) or "recorded index rows"
+    if market.mark == "venue":
+        yield (
+            f"mark_from_venue: {symbol}: no recorded mark price is used; positions are valued at "
+            f"a mark made by the rules of {venue} from its book and an index of {index}"
+        )
+    if market.funding.source == "premium":
+        yield (
+            f"funding_from_premium: {symbol}: funding rates are made by the rules of {venue} from "
+            f"the best bid and ask, as if its impact notional traded there, and an index of {index}"
+        )
