@@ -14,12 +14,12 @@ import numpy as np
 from msgspec import Struct
 
 from engine.ledger import Cause
-from engine.units import total
+from engine.units import Rounding, mul_div, total
 from engine.venue.accounts import Margined
 from engine.venue.adl import Taken, adl_price, overlaps, taken_from, walked
 from engine.venue.desk import RETRY_NS, RiskDesk, Stage, Unpaid, lots_in
 from engine.venue.ranking import Candidates, order, quantile
-from engine.venue.sharing import integer_shares, socialised_rate, socialised_share
+from engine.venue.sharing import integer_shares, socialised_rate
 from engine.venue.standing import equity_of, standing_of
 from engine.venue_events import (
     LiquidationEnded,
@@ -221,10 +221,11 @@ class Deleverager:
         ]
         if not payers:
             return
-        rate = socialised_rate(loss, total(abs(lots) for _, lots in payers), 1)
+        open_lots = total(abs(lots) for _, lots in payers)
         left = loss
         for other, lots in payers:
-            paid = min(socialised_share(rate, lots, 1), left)
+            # Of the loss itself: a rate a lot, rounded up, may be far more than the loss.
+            paid = min(mul_div(loss, abs(lots), open_lots, Rounding.UP), left)
             self.desk.move(other, market, Cause.SOCIALISED, 0, -paid, "clearing", 0.0)
             left -= paid
         self.desk.move(account, market, Cause.SOCIALISED, 0, loss - left, "clearing", 0.0)
@@ -232,7 +233,7 @@ class Deleverager:
             LossSocialised,
             symbol=venue.listing.contract.spec.symbol,
             loss_atoms=loss,
-            atoms_per_lot=rate,
+            atoms_per_lot=socialised_rate(loss, open_lots, 1),
             accounts=len(payers),
         )
 

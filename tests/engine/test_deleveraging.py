@@ -127,6 +127,23 @@ def test_a_3s_hedge_is_taken_and_hedged_again(
     assert (state.adl_events, state.rehedge) == (1, False)
 
 
+def test_what_nobody_paid_is_shared_by_size() -> None:
+    """At the mark the trader is left with a debt of 50,000. The product holds 20,000 coins, the
+    other trader 10,000: two thirds, rounded up, and the rest. A whole rate a lot (2 atoms where
+    1.67 are meant) would take 40,000."""
+    spec = in_danger("mark")
+    (market,) = spec.markets
+    rules = replace(market.venue, adl=replace(market.venue.adl, rest="socialise"))
+    said = agree(replace(spec, markets=(replace(market, venue=rules),)), a_tape(list(PRICES)))
+    (shared,) = of(said, "loss_socialised")
+    assert (shared.loss_atoms, shared.atoms_per_lot, shared.accounts) == (50_000 * QUOTE, 2, 2)
+    paid = 33_333_333_334
+    assert nav_at(said, 4) == (1_298_200_149_999 - paid, -paid)
+    assert of(said, "liquidation_ended")[0].equity_atoms == 0
+    traders = {each.id: each.cash for each in said.engine.margins.traders.accounts}
+    assert traders == {"long": 0, "short": 2_000_000 * QUOTE - (50_000 * QUOTE - paid)}
+
+
 def nav_at(said: Run, second: int) -> tuple[int, int]:
     """NAV and the cause ``adl`` of the record at a second."""
     row = int(said.nav["ts_ns"].searchsorted(T0 + second * SECOND_NS))
