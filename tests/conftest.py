@@ -1,10 +1,14 @@
-"""What all tests share."""
+"""What all tests share: recorded markets, and brokers, each started once when first asked for."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+
+from tests.brokers import apache_brokers, apache_kafka, apache_quick, kafka_brokers, secured_kafka
+
+__all__ = ["apache_brokers", "apache_kafka", "apache_quick", "kafka_brokers", "secured_kafka"]
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 SHARED_REFERENCE = SHARED_DATA.parent / "reference"

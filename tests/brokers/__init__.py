@@ -1,7 +1,7 @@
 """Brokers that tests start themselves, on free ports of 127.0.0.1, ended by their pid.
 
 `noida` comes with the test extra and runs anywhere; `apache` is Apache Kafka itself and needs Java
-and Maven. A test module imports the fixtures it uses.
+and Maven. ``tests/conftest.py`` offers their fixtures to every test.
 """
 
 from tests.brokers.apache import ApacheKafka, apache_brokers, apache_kafka, apache_quick

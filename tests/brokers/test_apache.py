@@ -11,13 +11,11 @@ import pytest
 from engine.errors import FeedError
 from feeds.kafka import KafkaLog
 from feeds.log import Outgoing, ProducerFencedError, TopicSpec
-from tests.brokers import ApacheKafka, apache_kafka
+from tests.brokers import ApacheKafka
 from tests.brokers.apache import REQUIRE_VARIABLE, apache, programs
 from tests.brokers.distribution import CACHE_VARIABLE
 from tests.brokers.ports import listens
 from tests.feeds.log_contract import read_all, values
-
-__all__ = ["apache_kafka"]
 
 
 @pytest.mark.kafka

@@ -22,10 +22,7 @@ import pytest
 import yaml
 from compose_spec import PyCompose
 
-from tests.brokers import kafka_brokers
 from tests.brokers.ports import free_ports
-
-__all__ = ["kafka_brokers"]
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"

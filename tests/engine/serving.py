@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import numpy as np
@@ -52,6 +53,7 @@ SYMBOL = "BTCUSDT"
 QUICK = Pace(step_ms=0.0, rows_max=1, snapshot_steps=5, retry_seconds=0.001)
 """A step a poll, and a snapshot every fifth: many of both in a short run."""
 RECORDS_MAX = 50
+_SESSION = uuid4().hex[:8]
 _prefixes = itertools.count()
 
 
@@ -127,8 +129,8 @@ class Replayed:
 
 
 def some_topics() -> Topics:
-    """Topics of one test's own."""
-    return Topics(f"service-{next(_prefixes)}.")
+    """Topics of one test's own, which a broker that was there before has not seen either."""
+    return Topics(f"service-{_SESSION}-{next(_prefixes)}.")
 
 
 async def published(log: Log, topics: Topics, step: Step, form: TickForm = "block") -> None:

@@ -17,9 +17,6 @@ from rich.console import Console
 
 from engine import api
 from engine.cli import main, showing
-from tests.brokers import kafka_brokers
-
-__all__ = ["kafka_brokers"]
 
 ROOT = Path(__file__).parents[2]
 KLINES = "".join(

@@ -24,10 +24,7 @@ from engine.commands import (
 from feeds import codec
 from feeds.kafka import KafkaLog
 from feeds.publishing import homes_of
-from tests.brokers import kafka_brokers
 from tests.feeds.log_contract import read_all
-
-__all__ = ["kafka_brokers"]
 
 pytestmark = pytest.mark.kafka
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -15,39 +15,18 @@ from engine.outputs import UserNavBlock
 from engine.users import Users
 from feeds import codec
 from feeds.fanout import FANOUT_POSITION, FanOut
-from feeds.kafka import KafkaLog
 from feeds.latest import USER_LATEST, UserLatest
 from feeds.log import Log, Outgoing, Place, TopicSpec, partition_of
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import Killed, MemoryLog
 from feeds.topics import Topics
 from feeds.user_navs import UserNav, UserNavs, UserShards
-from tests.brokers import apache_brokers, apache_quick, kafka_brokers
 from tests.engine.serving import some_topics
 from tests.feeds.log_contract import read_all
 from tests.feeds.user_records import unpacked
 
-__all__ = ["apache_brokers", "apache_quick", "kafka_brokers"]
-
 PARTITIONS = 3
 PRODUCTS = ("BTC3L", "ETH3L")
-
-
-@pytest.fixture(
-    params=[
-        "memory",
-        pytest.param("kafka_brokers", marks=pytest.mark.kafka),
-        pytest.param("apache_brokers", marks=pytest.mark.kafka),
-    ]
-)
-async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
-    """A broker as one process sees it."""
-    if request.param == "memory":
-        yield MemoryLog(MemoryBroker())
-        return
-    log = KafkaLog(request.getfixturevalue(request.param))
-    yield log
-    await log.close()
 
 
 def samples(count: int, *, first: int = 0) -> list[Outgoing]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -22,14 +22,12 @@ from engine.steps import Pace
 from engine.ticks import Kind, Step, Trades
 from feeds import codec
 from feeds.journal import Journal, StepCommitted
-from feeds.kafka import KafkaLog
 from feeds.log import Log, Outgoing, Place, Producer, ProducerFencedError
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
 from feeds.publishing import TickForm, publish
 from feeds.shard import LogShard
 from feeds.topics import Topics, ensure_topics
-from tests.brokers import apache_brokers, apache_quick, kafka_brokers
 from tests.engine.serving import (
     QUICK,
     SYMBOL,
@@ -43,25 +41,6 @@ from tests.engine.serving import (
     served,
     some_topics,
 )
-
-__all__ = ["apache_brokers", "apache_quick", "kafka_brokers"]
-
-
-@pytest.fixture(
-    params=[
-        "memory",
-        pytest.param("kafka_brokers", marks=pytest.mark.kafka),
-        pytest.param("apache_brokers", marks=pytest.mark.kafka),
-    ]
-)
-async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
-    """A broker as one process sees it."""
-    if request.param == "memory":
-        yield MemoryLog(MemoryBroker())
-        return
-    log = KafkaLog(request.getfixturevalue(request.param))
-    yield log
-    await log.close()
 
 
 @pytest.fixture

@@ -3,23 +3,15 @@ the stream goes on."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import msgspec
 import pytest
 
 from feeds import codec
-from feeds.kafka import KafkaLog
 from feeds.log import Log, Outgoing
-from feeds.memory_broker import MemoryBroker
-from feeds.memory_log import MemoryLog
 from feeds.publishing import tick_messages
 from feeds.topics import ensure_topics
-from tests.brokers import apache_brokers, apache_quick
 from tests.engine.serving import SYMBOL, T0, Audit, a_market, served, some_topics
 from tests.feeds.test_codec import FAULTS
-
-__all__ = ["apache_brokers", "apache_quick"]
 
 ROWS = 1_200
 GAP = 10
@@ -58,17 +50,9 @@ def refused(at: int) -> dict[str, tuple[bytes, bytes, str]]:
     }
 
 
-@pytest.fixture(params=["memory", pytest.param("apache_brokers", marks=pytest.mark.kafka)])
-async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
-    """A broker as one process sees it."""
-    if request.param == "memory":
-        yield MemoryLog(MemoryBroker())
-        return
-    log = KafkaLog(request.getfixturevalue(request.param))
-    yield log
-    await log.close()
-
-
+@pytest.mark.parametrize(
+    "log", ["memory", pytest.param("apache_brokers", marks=pytest.mark.kafka)], indirect=True
+)
 async def test_every_fault_is_a_dead_letter(log: Log) -> None:
     """Forty faults among good rows, each once: every one of them is in the dead letters as it came,
     with a reason and its place; every one is an event; the rows around them are all counted, and

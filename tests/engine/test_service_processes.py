@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
 import subprocess
@@ -21,17 +22,15 @@ import pytest
 
 from feeds.kafka import KafkaLog
 from feeds.topics import Topics
-from tests.brokers import ApacheKafka, apache_brokers, apache_kafka, apache_quick
+from tests.brokers import ApacheKafka
 from tests.crashing import POINTS
 from tests.engine.serving import Audit, Replayed, a_market, published, some_topics
-
-__all__ = ["apache_brokers", "apache_kafka", "apache_quick"]
 
 pytestmark = pytest.mark.kafka
 
 ROWS = 600
 KILLS = int(os.environ.get("CRASH_KILLS", "60"))
-"""Kills on Apache Kafka; ``CRASH_KILLS=1000`` for the long proof."""
+"""Kills on Apache Kafka; for the long proof ``CRASH_KILLS=1000``, with ``-s`` to see which."""
 ROOT = Path(__file__).parents[2]
 END_SECONDS_MAX = 120.0
 
@@ -113,7 +112,7 @@ async def test_killed_again_and_again(
     deaths: Counter[str] = Counter()
     named, aborted, stage = list(POINTS[chunk::3]), 0, Stage(apache_brokers, tmp_path)
     await stage.set()
-    while deaths.total() < KILLS // 3 or named:
+    while deaths.total() < math.ceil(KILLS / 3) or named:
         kill = ("--at", f"{named[-1]}:1") if named else ("--after", str(chance.integers(5, 40)))
         code, told = await stage.run(*kill)
         assert code in (0, -signal.SIGKILL)
@@ -122,9 +121,11 @@ async def test_killed_again_and_again(
             named = [point for point in named if point != told["died_at"]]
             continue
         aborted += (await stage.audited(expected)).aborted
+        print(f"history audited after {deaths.total()} kills", flush=True)
         stage = Stage(apache_brokers, tmp_path)
         await stage.set()
     aborted += (await stage.audited(expected)).aborted
+    print(f"{deaths.total()} kills, {aborted} records aborted: {json.dumps(deaths)}", flush=True)
     assert set(POINTS[chunk::3]) <= set(deaths)
     assert aborted > 0 or not {"send.outputs.half", "send.outputs.after"} & set(deaths)
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
-import pytest
 from msgspec.structs import replace
 
 from engine.conflation import count_user_navs
@@ -17,14 +15,12 @@ from engine.ports import Batch, Taken
 from engine.service import serve
 from engine.steps import Observer
 from feeds.codec import schema_of
-from feeds.kafka import KafkaLog
 from feeds.log import Log
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
 from feeds.shard import LogShard
 from feeds.topics import Topics
 from feeds.user_blocks import USER_NAV_BLOCK
-from tests.brokers import apache_brokers, apache_quick, kafka_brokers
 from tests.engine.serving import (
     QUICK,
     Audit,
@@ -36,25 +32,6 @@ from tests.engine.serving import (
     some_topics,
 )
 from tests.feeds.log_contract import read_all
-
-__all__ = ["apache_brokers", "apache_quick", "kafka_brokers"]
-
-
-@pytest.fixture(
-    params=[
-        "memory",
-        pytest.param("kafka_brokers", marks=pytest.mark.kafka),
-        pytest.param("apache_brokers", marks=pytest.mark.kafka),
-    ]
-)
-async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
-    """A broker as one process sees it."""
-    if request.param == "memory":
-        yield MemoryLog(MemoryBroker())
-        return
-    log = KafkaLog(request.getfixturevalue(request.param))
-    yield log
-    await log.close()
 
 
 def many_users() -> EngineSpec:

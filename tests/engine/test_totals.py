@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -24,7 +24,6 @@ from engine.ticks import Step
 from engine.units import SECOND_NS
 from engine.valuing import first_units, valuation_of
 from feeds.codec import BadRecord, schema_header, schema_of
-from feeds.kafka import KafkaLog
 from feeds.log import RECORDS_MAX, Log, Outgoing, Place, partition_of
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
@@ -33,32 +32,12 @@ from feeds.topics import Topics
 from feeds.totalling import Totalling
 from feeds.totals import USER_TOTAL, Totals, UserTotal
 from strategies.leverage_band import LeverageBand
-from tests.brokers import apache_brokers, apache_quick, kafka_brokers
 from tests.engine.serving import T0, a_market, a_spec, some_topics
 from tests.feeds.log_contract import read_all
-
-__all__ = ["apache_brokers", "apache_quick", "kafka_brokers"]
 
 PARTITIONS = 3
 ROWS = 1_200
 Request = CreationRequest | RedemptionRequest
-
-
-@pytest.fixture(
-    params=[
-        "memory",
-        pytest.param("kafka_brokers", marks=pytest.mark.kafka),
-        pytest.param("apache_brokers", marks=pytest.mark.kafka),
-    ]
-)
-async def log(request: pytest.FixtureRequest) -> AsyncIterator[Log]:
-    """A broker as one process sees it."""
-    if request.param == "memory":
-        yield MemoryLog(MemoryBroker())
-        return
-    log = KafkaLog(request.getfixturevalue(request.param))
-    yield log
-    await log.close()
 
 
 def a_configuration(products: Mapping[str, float]) -> EngineSpec:

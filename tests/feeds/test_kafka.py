@@ -10,11 +10,8 @@ import pytest
 
 from feeds.kafka import KafkaLog
 from feeds.log import Log, OffsetOutOfRangeError, Outgoing, Place, ProducerFencedError
-from tests.brokers import apache_brokers, apache_quick, kafka_brokers
 from tests.feeds.exactly_once_contract import ExactlyOnceContract
 from tests.feeds.log_contract import LogContract, a_topic, read_all, values
-
-__all__ = ["apache_brokers", "apache_quick", "kafka_brokers"]
 
 
 def copied(test: FunctionType) -> FunctionType:

@@ -20,11 +20,9 @@ from feeds.kafka import KafkaLog
 from feeds.log import Outgoing, Place, TopicSpec
 from feeds.security import PASSWORD_VARIABLE, AccessRefusedError, Security
 from feeds.topics import Topics, ensure_topics
-from tests.brokers import SecuredKafka, secured_kafka
+from tests.brokers import SecuredKafka
 from tests.brokers.secured import PASSWORD, USER, Grant, grant
 from tests.feeds.log_contract import a_topic, read_all, values
-
-__all__ = ["secured_kafka"]
 
 WRONG = "wrong-horse-1627"
 COMMAND_SECONDS_MAX = 60.0
