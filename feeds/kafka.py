@@ -24,6 +24,7 @@ VISIBLE_TRIES_MAX: Final = 200
 VISIBLE_WAIT_SECONDS: Final = 0.05
 COMPACTION: Final = "cleanup.policy"
 RETENTION: Final = "retention.ms"
+SIZE: Final = "retention.bytes"
 TRANSACTION_TIMEOUT_MS: Final = 15_000
 """An open transaction of a dead engine hides its topics from readers for this long at most."""
 
@@ -145,7 +146,7 @@ class KafkaLog:
         """How the topic is."""
         partitions = await self._partitions(topic)
         admin = await self._client()
-        wanted = {COMPACTION: None, RETENTION: None}
+        wanted = dict.fromkeys((COMPACTION, RETENTION, SIZE))
         resources = aiokafka().admin.config_resource
         with translated(f"describe {topic}"):
             asked = resources.ConfigResource(resources.ConfigResourceType.TOPIC, topic, wanted)
@@ -158,6 +159,7 @@ class KafkaLog:
             partitions=len(partitions),
             compacted="compact" in told[COMPACTION],
             retention_ms=int(told[RETENTION]),
+            retention_bytes=int(told[SIZE]),
             replication=len(partitions[0]["replicas"]),
         )
 
@@ -244,8 +246,9 @@ class KafkaLog:
 
 def _settings(spec: TopicSpec) -> dict[str, str]:
     settings = {COMPACTION: "compact"} if spec.compacted else {}
-    if spec.retention_ms is not None:
-        settings[RETENTION] = str(spec.retention_ms)
+    for name, limit in ((RETENTION, spec.retention_ms), (SIZE, spec.retention_bytes)):
+        if limit is not None:
+            settings[name] = str(limit)
     return settings | dict(spec.settings)
 
 

@@ -79,6 +79,7 @@ class TopicSpec(Struct, frozen=True):
     Attributes:
         compacted: whether the broker may drop every record of a key but the last.
         retention_ms: how long records are kept, -1 for ever; ``None`` is the broker's default.
+        retention_bytes: how much of each partition is kept, -1 all; ``None`` likewise.
         replication: copies on different brokers.
         settings: further ones by Kafka's names.
     """
@@ -87,6 +88,7 @@ class TopicSpec(Struct, frozen=True):
     partitions: int = 1
     compacted: bool = False
     retention_ms: int | None = None
+    retention_bytes: int | None = None
     replication: int = 1
     settings: tuple[tuple[str, str], ...] = ()
 

@@ -132,8 +132,9 @@ class MemoryBroker:
         """How the topic was created; what was left to the broker is kept for ever."""
         self.topic(name)
         spec = self._specs[name]
-        kept_ms = -1 if spec.retention_ms is None else spec.retention_ms
-        return replace(spec, retention_ms=kept_ms, settings=())
+        limits = (spec.retention_ms, spec.retention_bytes)
+        kept_ms, kept_bytes = (-1 if limit is None else limit for limit in limits)
+        return replace(spec, retention_ms=kept_ms, retention_bytes=kept_bytes, settings=())
 
     def append(self, sent: Outgoing, transaction: Transaction | None) -> int:
         """Write at the end of the partition; returns the offset."""

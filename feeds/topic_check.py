@@ -47,6 +47,11 @@ class TopicState(Struct, frozen=True):
                 f"topic {wanted.name} keeps records for {found.retention_ms} ms, expected "
                 f"{wanted.retention_ms}: set retention.ms={wanted.retention_ms}"
             )
+        if wanted.retention_bytes not in (None, found.retention_bytes):
+            yield (
+                f"topic {wanted.name} keeps {found.retention_bytes} bytes of a partition, expected "
+                f"{wanted.retention_bytes}: set retention.bytes={wanted.retention_bytes}"
+            )
         if found.replication < wanted.replication:
             yield (
                 f"topic {wanted.name} has {found.replication} replicas, expected "

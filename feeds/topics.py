@@ -10,8 +10,9 @@ from feeds.log import Log, TopicSpec
 
 __all__ = ["Topics", "ensure_topics"]
 
-FOR_EVER: Final = -1
-"""Retention of what a recovery cannot do without."""
+ALL: Final = -1
+"""Retention, in time and in size, of what cannot be done without: the journal and the snapshots by
+who recovers, the events by who values users and takes all their unit changes from there."""
 
 
 class Topics(Struct, frozen=True):
@@ -81,13 +82,15 @@ class Topics(Struct, frozen=True):
         names = (self.ticks, self.requests, self.admin)
         return [
             *(TopicSpec(name, shards) for name in names),
-            TopicSpec(self.journal, shards, retention_ms=FOR_EVER),
-            *(TopicSpec(name) for name in (self.events, self.nav, self.dead_letters)),
+            TopicSpec(self.journal, shards, retention_ms=ALL, retention_bytes=ALL),
+            TopicSpec(self.events, retention_ms=ALL, retention_bytes=ALL),
+            *(TopicSpec(name) for name in (self.nav, self.dead_letters)),
             TopicSpec(
                 self.snapshots,
                 shards,
                 compacted=True,
-                retention_ms=FOR_EVER,
+                retention_ms=ALL,
+                retention_bytes=ALL,
                 # Old snapshots are deleted by us, which a topic that is only compacted refuses.
                 settings=(("cleanup.policy", "compact,delete"),),
             ),

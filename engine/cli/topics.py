@@ -27,7 +27,10 @@ UserPartitions = Annotated[
 Replication = Annotated[int, Parameter(help="Copies of each partition on different brokers.")]
 Retention = Annotated[
     str | None,
-    Parameter(help="Of inputs and outputs, such as 7d; the broker's own default without."),
+    Parameter(
+        help="Of inputs and outputs, such as 7d; the broker's own default without. Journal, "
+        "snapshots and events are kept for ever."
+    ),
 ]
 
 

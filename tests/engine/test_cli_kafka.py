@@ -83,11 +83,12 @@ SETTINGS = ("--set", "output.nav_every=10s", "--like", "bars")
 
 
 def test_topics(typed: Types) -> None:
-    """Missing topics are told of, created, and found right; another count is refused."""
+    """Missing topics are told of, created, and found right; another count is refused. What a
+    recovery and users' totals are made from has no limit in time, whatever the others are given."""
     missing = typed("topics", "check")
     assert missing.code == 3
     assert "ticks does not exist: levsim topics create" in missing.err
-    made = typed("topics", "create", "--shards", "2", "--user-partitions", "4")
+    made = typed("topics", "create", "--shards", "2", "--user-partitions", "4", "--retention", "1h")
     assert made.code == 0, made.err
     assert "journal" in made.out
     assert typed("topics", "check").code == 0
@@ -97,6 +98,10 @@ def test_topics(typed: Types) -> None:
     told = typed("topics", "check", "--shards", "3", "--json")
     assert told.code == 3
     assert len(told.json["faults"]) == 5
+    kept = {topic["should_be"]["name"].split(".")[1]: topic["is"] for topic in told.json["topics"]}
+    for_ever = [name for name, topic in kept.items() if topic["retention_ms"] == -1]
+    assert sorted(for_ever) == ["events", "journal", "snapshots"]
+    assert {topic["retention_ms"] for topic in kept.values()} == {-1, 3_600_000}
 
 
 def test_two_shards(typed: Types, capsys: pytest.CaptureFixture[str]) -> None:

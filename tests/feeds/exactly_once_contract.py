@@ -275,9 +275,11 @@ class ExactlyOnceContract:
         """A log says how a topic is, so that a wrong partition count, missing compaction or a short
         retention is found before the first record, not after the first loss."""
         name = await a_topic(log, partitions=3, compacted=True)
-        kept = await a_topic(log, retention_ms=86_400_000)
+        kept = await a_topic(log, retention_ms=86_400_000, retention_bytes=-1)
         there = await log.describe(name)
         assert (there.partitions, there.compacted, there.replication) == (3, True, 1)
-        assert (await log.describe(kept)) == TopicSpec(kept, retention_ms=86_400_000)
+        assert (await log.describe(kept)) == TopicSpec(
+            kept, retention_ms=86_400_000, retention_bytes=-1
+        )
         with pytest.raises(FeedError, match="does not exist"):
             await log.describe(f"{name}-absent")

@@ -40,12 +40,15 @@ async def test_a_partition_count_is_for_ever() -> None:
         ({"partitions": 3}, "has 3 partitions, expected 1"),
         ({"compacted": False}, "cleanup.policy=compact,delete"),
         ({"retention_ms": 604_800_000}, "retention.ms=-1"),
+        ({"retention_bytes": 1_000_000}, "retention.bytes=-1"),
         ({"replication": 1}, "has 1 replicas, expected 2"),
     ],
 )
 def test_each_fault_is_told(change: dict[str, int], said: str) -> None:
     """Partitions, compaction, retention and replication: a sentence each."""
-    wanted = TopicSpec("snapshots", compacted=True, retention_ms=-1, replication=2)
+    wanted = TopicSpec(
+        "snapshots", compacted=True, retention_ms=-1, retention_bytes=-1, replication=2
+    )
     assert TopicState(wanted, wanted).faults == []
     (fault,) = TopicState(wanted, replace(wanted, **change)).faults
     assert said in fault
