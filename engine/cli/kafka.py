@@ -94,10 +94,15 @@ def _pacer(speed: str) -> Pacer | None:
 async def _publish(
     opened: Data, topics: Topics, log: KafkaLog, form: TickForm, pacer: Pacer | None
 ) -> int:
+    from feeds.log import TopicMissingError
     from feeds.publishing import publish as published
 
     try:
-        partitions = await ensured_shards(log, topics, None)
+        try:
+            # Who only writes ticks need not see the other topics.
+            partitions = await log.partitions(topics.ticks)
+        except TopicMissingError:
+            partitions = await ensured_shards(log, topics, None)
         producer = await log.producer()
         try:
             names = [info.symbol for info in opened.symbols]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from engine.cli.kafka import Brokers, Prefix, ensured_shards
+from engine.cli.kafka import Brokers, Prefix
 from engine.cli.logs import log_to_stderr
 from engine.cli.markets import Like, Live, live_markets
 from engine.cli.running import ConfigFile, Json
@@ -63,8 +63,7 @@ async def _record(log: Log, prefix: str, shard: int, live: Live, out: Path) -> T
 
     topics = Topics(prefix)
     try:
-        shards = await ensured_shards(log, topics, None)
-        _, symbols = live.share(shard, shards)
+        _, symbols = live.share(shard, await log.partitions(topics.ticks))
         return await tape(log, topics, shard, symbols, out)
     finally:
         await log.close()

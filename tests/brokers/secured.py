@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiokafka.admin
 import aiokafka.protocol.admin
@@ -19,7 +21,7 @@ from tests.brokers.apache import ApacheKafka, programs
 from tests.brokers.ports import free_ports
 from tests.brokers.settings import secured_properties
 
-__all__ = ["PASSWORD", "USER", "Grant", "SecuredKafka", "grant", "secured_kafka"]
+__all__ = ["PASSWORD", "USER", "Grant", "SecuredKafka", "grant", "granted", "secured_kafka"]
 
 USER = "engine"
 PASSWORD = "correct-horse-7261"
@@ -28,7 +30,15 @@ KNOWN_TRIES_MAX = 500
 
 ALLOW, LITERAL = 3, 3
 RESOURCES = {"topic": 2, "cluster": 4, "transactional-id": 5}
-OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8, "IdempotentWrite": 12}
+OPERATIONS = {
+    "Read": 3,
+    "Write": 4,
+    "Create": 5,
+    "Delete": 6,
+    "Describe": 8,
+    "DescribeConfigs": 10,
+    "IdempotentWrite": 12,
+}
 
 Grant = tuple[str, str, str]
 """Operation, kind of resource, its name: ``("Read", "topic", "ticks")``."""
@@ -106,25 +116,40 @@ def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredK
 
 async def grant(brokers: str, principal: str, grants: Sequence[Grant]) -> None:
     """Allow a principal (``User:engine``) these, from everywhere, for names as they are written."""
+    await _change(brokers, principal, grants, allowed=True)
+
+
+@asynccontextmanager
+async def granted(brokers: str, principal: str, grants: Sequence[Grant]) -> AsyncIterator[None]:
+    """Allowed within, and no longer."""
+    await grant(brokers, principal, grants)
+    try:
+        yield
+    finally:
+        await _change(brokers, principal, grants, allowed=False)
+
+
+async def _change(brokers: str, principal: str, grants: Sequence[Grant], *, allowed: bool) -> None:
+    words = aiokafka.protocol.admin
+    change = words.CreateAclsRequest if allowed else words.DeleteAclsRequest
     admin = aiokafka.admin.AIOKafkaAdminClient(bootstrap_servers=brokers)
     await admin.start()
     try:
         for operation, kind, name in grants:
-            request = aiokafka.protocol.admin.CreateAclsRequest(
-                RESOURCES[kind], name, LITERAL, principal, "*", OPERATIONS[operation], ALLOW
-            )
-            answer = await admin._send_to_controller(request)
-            ((code, why),) = answer.creation_responses
+            asked = (RESOURCES[kind], name, LITERAL, principal, "*", OPERATIONS[operation], ALLOW)
+            ((code, why, *_),) = _answers(await admin._send_to_controller(change(*asked)))
             assert code == 0, why
             # The controller has it; the broker hears of it a little later.
-            question = aiokafka.protocol.admin.DescribeAclsRequest(
-                RESOURCES[kind], name, LITERAL, principal, "*", OPERATIONS[operation], ALLOW
-            )
             for _ in range(KNOWN_TRIES_MAX):
-                if (await admin._send_request(question)).resources:
+                known = await admin._send_request(words.DescribeAclsRequest(*asked))
+                if bool(known.resources) == allowed:
                     break
                 await asyncio.sleep(0.02)
             else:
                 pytest.fail(f"the broker never heard of {operation} on {kind} {name}")
     finally:
         await admin.close()
+
+
+def _answers(response: Any) -> Any:
+    return getattr(response, "creation_responses", None) or response.filter_responses

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,8 +12,10 @@ import pytest
 
 from engine.beats import Beats
 from engine.clock import LEAP_NS
+from engine.engine import Engine
 from engine.commands import HaltMarket
 from engine.ports import CLOCK, Batch, Range, beat
+from engine.replay import replay
 from engine.service import serve
 from engine.steps import Observer
 from engine.ticks import Kind, Step, Tick
@@ -20,6 +23,9 @@ from engine.units import SECOND_NS
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
 from feeds.publishing import publish
+from feeds.recording import open_recording
+from feeds.symbols import SymbolInfo
+from feeds.taping import tape
 from feeds.topics import ensure_topics
 from tests.engine.serving import (
     QUICK,
@@ -108,10 +114,11 @@ class StopAt(Observer):
             self._stop.set()
 
 
-async def test_a_silent_market_is_found_out() -> None:
+async def test_a_silent_market_is_found_out(tmp_path: Path) -> None:
     """Without a tick the beats alone make the market stale; whoever takes over replays them from
     the journal to the same state, and goes on; all of it is what one engine says of the rows and
-    the beats in the order of the journal, byte for byte."""
+    the beats in the order of the journal, byte for byte. So does a tape of the day say it, in which
+    the beats are rows as any other."""
     log, topics, stop = MemoryLog(MemoryBroker()), some_topics(), asyncio.Event()
     market = a_market(ROWS, bad=None)
     first, second = market.between(0, 100), market.between(100, ROWS)
@@ -137,3 +144,9 @@ async def test_a_silent_market_is_found_out() -> None:
     events = [msgspec.json.decode(line) for line in expected.events]
     stale = next(event for event in events if event["event"] == "market_stale")
     assert (stale["reason"], stale["sequence"]) == ("gap", 103)
+    info = SymbolInfo(SYMBOL, "BTC", "USDT", "linear", 1.0, tuple(Kind))
+    taped = await tape(log, topics, 0, [info], tmp_path / "day.parquet")
+    assert taped.rows == ROWS + len(told)
+    again = Engine(a_spec())
+    replay(again, open_recording([tmp_path / "day.parquet"]).steps(), lambda _: None)
+    assert again.digest() == engine.digest()

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -19,14 +20,18 @@ from feeds.fanout import POSITION_KEY
 from feeds.kafka import KafkaLog
 from feeds.log import Outgoing, Place, TopicSpec
 from feeds.security import PASSWORD_VARIABLE, AccessRefusedError, Security
-from feeds.topics import Topics, ensure_topics
+from feeds.topics import Topics
 from tests.brokers import SecuredKafka
-from tests.brokers.secured import PASSWORD, USER, Grant, grant
+from tests.brokers.secured import PASSWORD, USER, Grant, grant, granted
 from tests.feeds.log_contract import a_topic, read_all, values
 
 WRONG = "wrong-horse-1627"
 COMMAND_SECONDS_MAX = 60.0
 README = Path(__file__).parents[2] / "README.md"
+RIGHTS = re.compile(
+    r"(?P<command>[a-z ]{14}) (?P<operations>[A-Z][A-Za-z ]+?) +(?P<kind>topic|transactional-id)"
+    r"  +(?P<names>[a-z].*)"
+)
 MINUTES = range(1_704_067_200_000, 1_704_067_800_000, 60_000)
 KLINES = "".join(
     f"{ms},42000.0,42010.0,41990.0,42000.0,9.5,{ms + 59_999},399000.0,100,4.0,168000.0,0\n"
@@ -313,47 +318,55 @@ async def test_command_tells_it_in_one_sentence(
     )
 
 
-def readme_rights() -> list[Grant]:
-    """The list of rights in the README, a triple each."""
-    rights: list[Grant] = []
+def readme_rights(prefix: str) -> dict[str, list[Grant]]:
+    """The lists of rights in the README by command, a triple each."""
+    rights: dict[str, list[Grant]] = {}
+    every = [spec.name.removeprefix(prefix) for spec in Topics(prefix).specs()]
+    command = ""
     for line in README.read_text().splitlines():
-        for kind in ("topic", "transactional-id"):
-            operations, between, names = line.partition(f"  {kind}  ")
-            if between:
-                rights += [(o, kind, n) for o in operations.split() for n in names.split()]
+        row = RIGHTS.fullmatch(line)
+        if row is not None:
+            command = row["command"].strip() or command
+            names = every if row["names"] == "every topic" else row["names"].split()
+            rights.setdefault(command, []).extend(
+                (operation, row["kind"], prefix + name)
+                for operation in row["operations"].split()
+                for name in names
+            )
     return rights
 
 
 @pytest.mark.kafka
 async def test_rights_of_the_readme_are_enough(
-    secured_kafka: SecuredKafka, operator: KafkaLog, tape: tuple[str, str]
+    secured_kafka: SecuredKafka, operator: KafkaLog, tape: tuple[str, str], tmp_path: Path
 ) -> None:
-    """With the rights that the README lists, and no others, a recording is published and served to
-    its end over TLS, and users' newest NAVs and totals are kept."""
+    """With the rights that the README lists for a command, and no others, it does its work over
+    TLS, and without the first of them it does not: topics are made and checked, a recording is
+    published, served to its end and recorded, and users' newest NAVs and totals are kept."""
     klines, config = tape
     prefix = f"{await a_topic(operator)}."
-    await ensure_topics(operator, Topics(prefix))
-    rights = readme_rights()
-    assert ("Delete", "topic", "snapshots") in rights
-    rights += [("Write", "topic", "ticks"), ("Write", "topic", "requests")]
-    own = [(operation, kind, f"{prefix}{name}") for operation, kind, name in rights]
-    await grant(secured_kafka.open, f"User:{USER}", own)
+    topics, rights = Topics(prefix), readme_rights(prefix)
     where = ("-c", config, "--kafka", secured_kafka.sasl, "--prefix", prefix)
-    code, said = await levsim(PASSWORD, "publish", klines, *where)
-    assert code == 0, said
     users = ("--like", klines, "--set", "population.count=3", "--once")
-    code, said = await levsim(PASSWORD, "serve", *users, *where)
-    assert code == 0, said
-    topics = Topics(prefix)
+    taped = ("--like", klines, "--out", str(tmp_path / "day.parquet"))
+    commands: dict[str, tuple[str, ...]] = {
+        "topics create": ("topics", "create"),
+        "topics check": ("topics", "check"),
+        "doctor": ("doctor",),
+        "publish": ("publish", klines),
+        "admin": ("admin", "pause", "BTC3L"),
+        "serve": ("serve", *users),
+        "record": ("record", *taped),
+        "fanout": ("fanout", "--once"),
+        "nav": ("nav", *users),
+    }
+    assert list(commands) == list(rights)
+    for command, arguments in commands.items():
+        for allowed in (rights[command][1:], rights[command]):
+            async with granted(secured_kafka.open, f"User:{USER}", allowed):
+                code, said = await levsim(PASSWORD, *arguments, *where)
+            assert (code == 0) == (allowed is rights[command]), f"{command} with {allowed}: {said}"
     assert await read_all(operator, topics.events)
-    await operator.create(topics.stage_specs(1))
-    beside = [("Read", topics.nav_users), ("Read", topics.nav_latest), ("Write", topics.nav_latest)]
-    beside += [("Read", topics.nav), ("Read", topics.events), ("Write", topics.nav_totals)]
-    rights = [(operation, "topic", name) for operation, name in beside]
-    await grant(secured_kafka.open, f"User:{USER}", rights)
-    for command in (("fanout", "--once"), ("nav", *users)):
-        code, said = await levsim(PASSWORD, *command, *where)
-        assert code == 0, said
     keys = [
         {record.key for record in await read_all(operator, topic)} - {POSITION_KEY}
         for topic in (topics.nav_latest, topics.nav_totals)
