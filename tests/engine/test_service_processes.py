@@ -32,7 +32,8 @@ ROWS = 600
 KILLS = int(os.environ.get("CRASH_KILLS", "60"))
 """Kills on Apache Kafka; for the long proof ``CRASH_KILLS=1000``, with ``-s`` to see which."""
 ROOT = Path(__file__).parents[2]
-END_SECONDS_MAX = 120.0
+END_SECONDS_MAX = 600.0
+"""A bound for what hangs; a machine with much else to do is slow."""
 
 
 @pytest.fixture(scope="module")
