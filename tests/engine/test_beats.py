@@ -12,8 +12,8 @@ import pytest
 
 from engine.beats import Beats
 from engine.clock import LEAP_NS
-from engine.engine import Engine
 from engine.commands import HaltMarket
+from engine.engine import Engine
 from engine.ports import CLOCK, Batch, Range, beat
 from engine.replay import replay
 from engine.service import serve
