@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from bokeh.core.properties import value
 from bokeh.document import Document
-from bokeh.models import ColumnDataSource, FactorRange, HoverTool, Range1d
+from bokeh.models import BasicTicker, ColumnDataSource, FactorRange, HoverTool, Range1d
 from bokeh.plotting import figure
 from bokeh.resources import Resources
 
@@ -102,6 +102,7 @@ def _waterfall(source: ColumnDataSource) -> Any:
     plot.ygrid.visible = False
     plot.xgrid.grid_line_color = light("grid")
     plot.xaxis.formatter = in_percent(signed=True)
+    plot.xaxis.ticker = plot.xgrid.ticker = BasicTicker(name="amount ticks")
     plot.yaxis.major_tick_line_color = None
     plot.yaxis.axis_line_color = None
     plot.add_layout(zero("height"))

@@ -36,13 +36,18 @@
 
   function fill() {
     const picture = run.pictures.products[shown];
-    const of = (name) => model.get_model_by_name(name);
-    of("causes").factors = picture.causes;
-    // To the right of every bar there is room for its number.
-    const [start, high] = picture.amounts;
+    model.get_model_by_name("causes").factors = picture.causes;
+    for (const name of SOURCES) model.get_model_by_name(`${name} data`).data = columns(picture[name]);
+    fit();
+  }
+
+  // To the right of every bar there is room for its number, and below between any two of the axis.
+  function fit() {
+    const [start, high] = run.pictures.products[shown].amounts;
     const width = Math.max(160, document.getElementById("figure-waterfall").clientWidth - 170);
-    of("amounts").setv({start, end: high + (high - start) * LABEL / (width - LABEL)});
-    for (const name of SOURCES) of(`${name} data`).data = columns(picture[name]);
+    const end = high + (high - start) * LABEL / (width - LABEL);
+    model.get_model_by_name("amounts").setv({start, end});
+    model.get_model_by_name("amount ticks").desired_num_ticks = Math.max(2, Math.floor(width / 90));
   }
 
   async function draw() {
@@ -82,6 +87,7 @@
   }
   document.getElementById("choose")?.addEventListener("change", (event) => show(event.target.value));
   dark.addEventListener("change", draw);
+  window.addEventListener("resize", () => { if (model) fit(); });
   Bokeh.set_log_level("error");
   show(shown);
   const ready = draw();

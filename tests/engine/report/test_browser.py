@@ -29,6 +29,7 @@ def page(browser: Chromium, report: Path) -> Chromium:
     """The report, opened from its file."""
     browser.logged.clear()
     browser.asked.clear()
+    browser.call("Emulation.clearDeviceMetricsOverride")
     browser.prefer("light")
     browser.open(report)
     return browser
@@ -149,3 +150,31 @@ def test_the_verdict_and_both_first_pictures_stand_on_the_first_screen(page: Chr
             (one) => document.querySelector(one).getBoundingClientRect().bottom)"""
     )
     assert max(bottoms) <= 900
+
+
+@pytest.mark.parametrize("width", [1360, 1000, 390])
+def test_what_the_waterfall_is_measured_by_can_be_read(page: Chromium, width: int) -> None:
+    """However wide the page is, also when that changes, any two words beneath the waterfall stand
+    apart, and there are two at least."""
+    size = {"height": 900, "deviceScaleFactor": 1, "mobile": False}
+    page.call("Emulation.setDeviceMetricsOverride", width=width, **size)
+    for name in page.run("levsim.ids"):
+        page.run(f"levsim.show({name!r})")
+        page.run("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        gaps = page.run(
+            """(() => {
+                const plot = [...Bokeh.index.roots].find((one) => one.model.name == "waterfall")
+                const axis = plot.views.find_one(plot.model.below[0])
+                const [ticks] = axis.tick_coords.major
+                const places = plot.frame.x_scale.v_compute(ticks)
+                const drawn = document.createElement("canvas").getContext("2d")
+                const {major_label_text_font_size: size, major_label_text_font: font} = axis.model
+                drawn.font = `${size} ${font}`
+                const words = axis.model.formatter.doFormat(ticks, {loc: 0})
+                const widths = words.map((word) => drawn.measureText(word).width)
+                return words.slice(1).map((_, i) =>
+                    places[i + 1] - places[i] - (widths[i] + widths[i + 1]) / 2)
+            })()"""
+        )
+        assert len(gaps) >= 1
+        assert min(gaps) >= 6, (name, gaps)
