@@ -89,11 +89,13 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
     ]
     if any(row["flows"] for row in rows):
         columns.append(("in and\nout", lambda row: _part(row, "flows")))
-    return [
-        *columns,
+    columns += [
         ("worst\ndrawdown", lambda row: percent(row["max_drawdown"])),
-        ("re-\nbalances", lambda row: str(row["rebalances"] + row["deleveragings"])),
+        ("re-\nbalances", lambda row: f"{row['rebalances']:,}"),
     ]
+    if any(row["deleveragings"] for row in rows):
+        columns.append(("forced\ncuts", lambda row: f"{row['deleveragings']:,}"))
+    return columns
 
 
 def _tables(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[Table]:
@@ -149,8 +151,8 @@ def _counters(summary: Mapping[str, Any]) -> str:
     products = summary["products"].values()
     counts = [
         ("ticks", f"{summary['ticks']:,} at {rate(summary['ticks_per_second'])}/s"),
-        ("rebalances", str(sum(p["rebalances"] for p in products))),
-        ("deleveragings", str(sum(p["deleveragings"] for p in products))),
+        ("rebalances", f"{sum(p['rebalances'] for p in products):,}"),
+        ("forced cuts", f"{sum(p['deleveragings'] for p in products):,}"),
         *_counted("refused requests", summary["refused"]),
         *_counted("rejected inputs", summary["rejected"]),
     ]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from engine.report.pictures import trades_of
+from engine.report.pictures import WHAT, trades_of
 from engine.report.reading import Run
 from engine.report.table import CAUSES, SPLIT, exact_parts, split_of, table_of
 from engine.report.words import DASH, instant, number, percent
@@ -142,7 +142,7 @@ def _leverage(name: str, run: Run) -> list[Table]:
     rows = [
         [
             instant(e["ts_ns"], seconds=True),
-            e["event"].replace("_", " "),
+            WHAT[e["event"]],
             e.get("reason") or e.get("error", ""),
             _times(e.get("leverage_before")),
             _times(e.get("leverage_after")),
@@ -154,7 +154,9 @@ def _leverage(name: str, run: Run) -> list[Table]:
     cost = f"cost, {run.currency(name)}".rstrip(", ")
     head = ["time (UTC)", "what", "why", "before", "after", "mark", cost]
     less = len(all_events) - len(events)
-    caption = f"The {len(events)} that moved leverage most, of {len(all_events):,}" if less else ""
+    caption = (
+        f"The {len(events)} that moved leverage most, of {len(all_events):,} events" if less else ""
+    )
     return [_reasons(all_events), Table(head, rows, words=3, caption=caption)]
 
 

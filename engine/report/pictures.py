@@ -14,7 +14,7 @@ from engine.report.thinning import F64, Curve
 from engine.report.waterfall import bars_of
 from engine.report.words import money, number, percent
 
-__all__ = ["pictures_of", "trades_of"]
+__all__ = ["WHAT", "pictures_of", "trades_of"]
 
 Object = dict[str, Any]
 
@@ -23,12 +23,13 @@ _TRADES: Final = 900
 _MANY: Final = 40
 _STEPS: Final = 0xFFFFFFFE
 _UNDEFINED: Final = 0xFFFFFFFF
-_WHAT: Final = {
+WHAT: Final = {
     "rebalanced": "Rebalance",
     "deleveraged": "Forced cut",
     "product_closed": "Closed",
     "policy_faulted": "Policy fault",
 }
+"""The events that show, in words."""
 
 
 def pictures_of(run: Run) -> Object:
@@ -124,7 +125,7 @@ def _trades(run: Run, name: str) -> Object:
         "color": ["sum" if e["event"] == "rebalanced" else "forced" for e in events],
         "marker": [_marker(e["event"]) for e in events],
         "size": [_size(e["event"], len(events)) for e in events],
-        "what": [_WHAT[e["event"]] for e in events],
+        "what": [WHAT[e["event"]] for e in events],
         "reason": [e.get("reason") or e.get("error", "") for e in events],
         "mark": [number(e["mark_price"]) if "mark_price" in e else "" for e in events],
         "cost": [

@@ -99,6 +99,24 @@ def test_table_sums(folder: Path, typed: Any) -> None:
         assert sum(numbers[2:9]) == pytest.approx(numbers[1], abs=0.1)
 
 
+def test_forced_cuts_are_no_rebalances(folder: Path) -> None:
+    """Table and counters tell rebalances from forced cuts, as the report does and by its words;
+    where nothing was forced there is no column for it."""
+    done = api.run(DATA, write=False)
+    rows, summary = done.table, done.summary
+    for turn, cuts in enumerate((0, 1)):
+        rows[0] |= {"rebalances": 1_266, "deleveragings": cuts}
+        rows[1:] = [row | {"deleveragings": 0} for row in rows[1:]]
+        (table,) = showing._tables(rows, 200)
+        first = {str(column.header): next(iter(column.cells)) for column in table.columns}
+        assert first["re-\nbalances"] == "1,266"
+        assert first.get("forced\ncuts") == (None, "1")[turn]
+    products = summary["products"].values()
+    counters = showing._counters(summary)
+    assert f"   rebalances {sum(p['rebalances'] for p in products):,}   " in counters
+    assert f"   forced cuts {sum(p['deleveragings'] for p in products):,}   " in counters
+
+
 def test_narrow_terminal(folder: Path) -> None:
     """Where a row does not fit, products become columns; no figure is cut."""
     rows = api.run(DATA, write=False).table
