@@ -39,6 +39,9 @@ REQUIRE_VARIABLE = "LEVSIM_REQUIRE"
 """Words in it name what must be there: with ``apache-kafka`` its absence fails, and skips not."""
 BOOTSTRAP_VARIABLE = "KAFKA_BOOTSTRAP"
 """``host:port`` of an Apache Kafka that is running already."""
+STEADY = "broker.session.timeout.ms=60000\n"
+"""For a broker that nobody kills: where much else goes on its heartbeats may be late, and a broker
+whose session ends leads nothing until it is heard again."""
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 60.0
 
@@ -127,15 +130,17 @@ def programs() -> Distribution:
 
 
 @contextmanager
-def apache(folder: Path, *, shipped: bool = False) -> Iterator[ApacheKafka]:
+def apache(folder: Path, settings: str = STEADY, *, shipped: bool = False) -> Iterator[ApacheKafka]:
     """A broker of one's own in the folder, started; killed in the end.
 
     Args:
         folder: holds its data.
+        settings: further ones; as they are, nobody kills it before the end.
         shipped: with the options for Java that Kafka ships with, for measurements.
     """
     kafka = programs()
-    broker = ApacheKafka(folder, replace(kafka, options=JAVA_OPTIONS_SHIPPED) if shipped else kafka)
+    options = replace(kafka, options=JAVA_OPTIONS_SHIPPED) if shipped else kafka
+    broker = ApacheKafka(folder, options, settings)
     try:
         broker.start()
         yield broker
@@ -146,7 +151,7 @@ def apache(folder: Path, *, shipped: bool = False) -> Iterator[ApacheKafka]:
 @pytest.fixture
 def apache_kafka(tmp_path: Path) -> Iterator[ApacheKafka]:
     """A broker of the test's own, which it may stop, kill, pause and start again."""
-    with apache(tmp_path) as broker:
+    with apache(tmp_path, settings="") as broker:
         yield broker
 
 
