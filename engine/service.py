@@ -15,7 +15,7 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
 from msgspec import Struct, field
@@ -37,6 +37,8 @@ __all__ = [
 
 QUEUE_BATCHES_MAX: Final = 4
 """Batches read ahead of the heart."""
+
+_Done = TypeVar("_Done")
 
 log = structlog.get_logger("levsim.service")
 
@@ -75,8 +77,8 @@ async def serve(
         spec: what the engine consists of.
         open_session: takes the shard over; called again after each error.
         stop: set to end after the step in hand.
-        hung: called when a commit takes too long, to end the process: a client that hangs cannot be
-            closed either. Without it the service stops with an error.
+        hung: called when a commit, or taking the shard over, takes too long, to end the process: a
+            client that hangs cannot be closed either. Without it the service stops with an error.
         observer: is told what happens.
         beats: tells the time in a quiet market; nobody does without.
 
@@ -117,7 +119,7 @@ async def serve(
 
 
 def _stop_hung() -> None:
-    raise FeedError("a commit hangs: is the broker there?", retriable=False)
+    raise FeedError("the log hangs: is the broker there?", retriable=False)
 
 
 class _Service:
@@ -140,7 +142,7 @@ class _Service:
 
     async def run(self, open_session: Callable[[], Awaitable[Session]]) -> Engine:
         """One session, from taking over to the end or to an error."""
-        session = await open_session()
+        session = await self._bounded(open_session(), self.pace.open_seconds_max)
         self.progress.sessions += 1
         try:
             engine = await self._recover(session)
@@ -210,15 +212,19 @@ class _Service:
     async def _commit(self, session: Session, taken: Taken) -> None:
         """Make a step durable, within bounded time."""
         began = perf_counter()
-        commit = asyncio.ensure_future(session.sink.commit(taken))
-        done, _ = await asyncio.wait({commit}, timeout=self.pace.commit_seconds_max)
-        if not done:
-            log.critical("service.hangs", **_told(taken.mark))
-            self._hung()
-        await commit
+        await self._bounded(session.sink.commit(taken), self.pace.commit_seconds_max)
         self._accept(taken.mark, taken.ranges)
         self.observer.committed(taken, perf_counter() - began)
         self._tell(taken)
+
+    async def _bounded(self, work: Awaitable[_Done], seconds_max: float) -> _Done:
+        """What the broker may never answer to; the watchdog barks after that time."""
+        task = asyncio.ensure_future(work)
+        done, _ = await asyncio.wait({task}, timeout=seconds_max)
+        if not done:
+            log.critical("service.hangs", seconds=seconds_max, **_told(self.progress.mark))
+            self._hung()
+        return await task
 
     def _accept(self, mark: Mark, ranges: tuple[Range, ...]) -> None:
         self.progress.mark = mark

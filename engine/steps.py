@@ -53,6 +53,8 @@ class Pace(Struct, frozen=True, kw_only=True):
         user_navs_max: user NAVs that a step holds; beyond, older samples give way to newer ones.
         snapshot_steps: steps between two snapshots.
         commit_seconds_max: a commit that takes longer hangs, and the process must end.
+        open_seconds_max: the same of taking the shard over, which reads what lies behind the last
+            snapshot.
         attempts_max: sessions that may fail in a row without committing a step.
         retry_seconds: pause before the second attempt; doubled before each further one.
     """
@@ -64,6 +66,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     user_navs_max: int = USER_NAVS_MAX
     snapshot_steps: int = 500
     commit_seconds_max: float = 30.0
+    open_seconds_max: float = 120.0
     attempts_max: int = 8
     retry_seconds: float = 0.25
 

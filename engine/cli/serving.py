@@ -154,9 +154,22 @@ async def _serve(
         opened = LogShard(log, topics, valuation_of(spec), own).open
         with stop_on_signals(stop):
             async with _watched(log, topics, settings.shard, port) as observer:
-                return await served(spec, opened, stop=stop, observer=observer, beats=beats)
+                return await served(
+                    spec, opened, stop=stop, hung=_end_hung, observer=observer, beats=beats
+                )
     finally:
         await log.close()
+
+
+def _end_hung() -> None:
+    """End the process, without closing what cannot be closed; the next one recovers."""
+    import os
+
+    from engine.cli import showing
+
+    showing.note("error: the broker answers no more: start again, to go on from the journal")
+    sys.stderr.flush()
+    os._exit(1)
 
 
 @asynccontextmanager

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,7 @@ pytestmark = pytest.mark.kafka
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 BARS = 60
 ROWS = 4 * BARS
+ROOT = Path(__file__).parents[2]
 
 
 def klines(start: float) -> str:
@@ -183,6 +187,40 @@ def test_wrong_commands(typed: Types) -> None:
         refused = typed("admin", *line)
         assert refused.code == 3, refused.err
         assert said in refused.err
+
+
+HANGS = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+commits, commit = [], AIOKafkaProducer.commit_transaction
+
+async def hangs(self):
+    commits.append(self)
+    await (commit(self) if len(commits) == 1 else asyncio.Event().wait())
+
+AIOKafkaProducer.commit_transaction = AIOKafkaProducer.stop = hangs
+from engine.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_client_that_hangs_ends_the_process(typed: Types, kafka_brokers: str) -> None:
+    """Where the client waits for ever in a commit, and would in closing, the process ends with a
+    sentence, for whoever watches it to start it again."""
+    sent = typed("publish", "bars/BTCUSDT-1m-um.csv", "--json")
+    where = ("--kafka", kafka_brokers, "--prefix", sent.json["topic"].removesuffix("ticks"))
+    serve = ("serve", *SETTINGS, *where)
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS, *serve],
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 1
+    assert "service.hangs" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: the broker answers no more")
 
 
 def test_beats(typed: Types) -> None:

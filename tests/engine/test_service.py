@@ -431,7 +431,8 @@ async def test_back_pressure(topics: Topics) -> None:
 
 
 async def test_a_commit_that_hangs_is_noticed(topics: Topics) -> None:
-    """A commit without an answer ends the process, or the service where nobody ends it."""
+    """A commit without an answer ends the process, or the service where nobody ends it; so does
+    taking over without one."""
     log = MemoryLog(MemoryBroker())
     await published(log, topics, a_market(200))
     hung: list[bool] = []
@@ -449,6 +450,14 @@ async def test_a_commit_that_hangs_is_noticed(topics: Topics) -> None:
     pace = replace(QUICK, commit_seconds_max=0.02)
     with pytest.raises(FeedError, match="hangs"):
         await served(log, topics, wrap=lambda s: Hangs(s, lambda _: None), pace=pace)
+
+    class NeverOpens(Faulty):
+        async def open(self) -> Any:
+            await asyncio.Event().wait()
+
+    short = replace(QUICK, open_seconds_max=0.02)
+    with pytest.raises(FeedError, match="hangs"):
+        await served(log, topics, wrap=lambda s: NeverOpens(s, lambda _: None), pace=short)
 
     class Ended(BaseException):
         pass
