@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from engine.errors import FeedError
 from engine.ticks import Marks, Step
 from engine.units import SECOND_NS
 from feeds import codec
@@ -67,7 +68,7 @@ def memory_mib(pid: int) -> float:
 
 
 async def processed(log: KafkaLog, topics: Topics) -> int:
-    """Rows in committed steps."""
+    """Rows in committed steps; raises `FeedError` where none was heard of in time."""
     _, end = await log.bounds(Place(topics.journal))
     consumer = await log.consumer({Place(topics.journal): max(0, end - 50)})
     done = 0
@@ -77,6 +78,8 @@ async def processed(log: KafkaLog, topics: Topics) -> int:
                 entry = msgspec.msgpack.decode(record.value or b"", type=StepCommitted)
                 done = max(done, entry.mark.sequence)
     await consumer.close()
+    if not done:
+        raise FeedError("no step came in time")
     return done
 
 
@@ -95,8 +98,13 @@ async def soak(brokers: str, minutes: float, rate: int) -> bool:
     try:
         while not sending.done():
             await asyncio.wait({sending}, timeout=SAMPLE_SECONDS)
-            lag = sent[0] - await processed(log, topics)
-            noted.append(((time.perf_counter() - began) / 60.0, memory_mib(engine.pid), lag))
+            try:
+                done = await processed(log, topics)
+            except FeedError as error:
+                print(f"not looked: {error}", flush=True)
+                continue
+            minute = (time.perf_counter() - began) / 60.0
+            noted.append((minute, memory_mib(engine.pid), max(0, sent[0] - done)))
             print("minute {:.1f}: {:.1f} MiB, {:,} ticks behind".format(*noted[-1]), flush=True)
         await sending
     finally:
@@ -105,7 +113,9 @@ async def soak(brokers: str, minutes: float, rate: int) -> bool:
         await log.close()
     warm = [note for note in noted if note[0] > minutes / 10.0]
     slope = float(np.polyfit([n[0] for n in warm], [n[1] for n in warm], 1)[0])
-    print(f"{sent[0]:,} ticks; memory grows {slope:+.2f} MiB a minute; {noted[-1][2]:,} behind")
+    rate_kept = sent[0] / (noted[-1][0] * 60.0)
+    print(f"{sent[0]:,} ticks, {rate_kept:,.0f} a second")
+    print(f"memory grows {slope:+.2f} MiB a minute; {noted[-1][2]:,} behind")
     return slope < SLOPE_MAX and noted[-1][2] <= rate
 
 
