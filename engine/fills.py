@@ -1,32 +1,43 @@
-"""``fills.parquet``: every execution of a run."""
+"""``fills.parquet``: every execution of a run, and all else that moved a product's cash."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from engine.events import OrderFilled
-from engine.parquet import TIME, timestamps, writer
-
-__all__ = ["write_fills"]
-
-_FIELDS: Final = (
-    "product",
-    "symbol",
-    "order",
-    "purpose",
-    "lots",
-    "price",
-    "mid_price",
-    "mark_price",
-    "hedge_atoms",
-    "spread_impact_atoms",
-    "fee_atoms",
+from engine.events import (
+    DeficitPaid,
+    FundingSettled,
+    InterestCharged,
+    ManagementFeeCharged,
+    OrderFilled,
+    Output,
+    ProductLaunched,
+    UnitsCreated,
+    UnitsRedeemed,
 )
+from engine.parquet import TIME, timestamps, writer
+from engine.venue_events import LiquidationFilled
+
+__all__ = ["MOVING", "Fills"]
+
+MOVING: Final = frozenset(
+    str(kind.__struct_config__.tag)
+    for kind in (
+        *(OrderFilled, ProductLaunched, UnitsCreated, UnitsRedeemed, FundingSettled),
+        *(InterestCharged, ManagementFeeCharged, DeficitPaid, LiquidationFilled),
+    )
+)
+"""Tags of the events that ``Fills.note`` wants."""
+_OF_EXECUTIONS: Final[dict[str, int | None]] = {
+    **dict.fromkeys(("order", "price", "mid_price", "mark_price")),
+    **dict.fromkeys(("lots", "hedge_atoms", "spread_impact_atoms", "fee_atoms"), 0),
+}
+"""Columns of an execution, and what stands there in the other rows."""
 _SCHEMA: Final = pa.schema(
     [
         ("sequence", pa.int64()),
@@ -43,18 +54,75 @@ _SCHEMA: Final = pa.schema(
         ("hedge_atoms", pa.int64()),
         ("spread_impact_atoms", pa.int64()),
         ("fee_atoms", pa.int64()),
+        ("cash_atoms", pa.int64()),
     ]
 )
 
 
-def write_fills(path: Path, fills: Sequence[OrderFilled]) -> None:
-    """Write them in order."""
-    columns: dict[str, Any] = {
-        "sequence": [f.sequence for f in fills],
-        "ordinal": [f.ordinal for f in fills],
-        "ts_ns": [f.ts_ns for f in fills],
-        "ts": timestamps(np.array([f.ts_ns for f in fills], np.int64)),
-        **{name: [getattr(f, name) for f in fills] for name in _FIELDS},
-    }
-    with writer(path, _SCHEMA) as file:
-        file.write_table(pa.table(columns, schema=_SCHEMA))
+_PRODUCT: Final = "product:"
+
+
+class Fills:
+    """The rows of a run, in order.
+
+    An execution moves lots and cash. What moves cash alone has a row of no lots, with its cause as
+    ``purpose``: creation, redemption, funding, management_fee, interest, insurance, issuer. So an
+    account can be rebuilt from the file: ``cash_atoms`` is what a row did to it, in atoms of the
+    settlement asset, none where only the quote of it is stated (flows of inverse contracts).
+    """
+
+    def __init__(self, inverse: Mapping[str, bool]) -> None:
+        self._inverse = inverse
+        self._rows: list[tuple[Output, str, str, int | None]] = []
+
+    def note(self, event: Output) -> None:
+        """One event of those in ``MOVING``; others say nothing here."""
+        if isinstance(event, OrderFilled):
+            cash = event.hedge_atoms + event.spread_impact_atoms - event.fee_atoms
+            self._add(event, event.product, event.purpose, cash)
+        elif isinstance(event, ProductLaunched):
+            self._flow(event, event.product, "creation", event.equity_atoms)
+        elif isinstance(event, UnitsCreated):
+            self._flow(event, event.product, "creation", event.quote_atoms - event.refund_atoms)
+        elif isinstance(event, UnitsRedeemed):
+            self._flow(event, event.product, "redemption", -event.quote_atoms)
+        elif isinstance(event, FundingSettled):
+            self._add(event, event.product, "funding", -event.paid_atoms)
+        elif isinstance(event, InterestCharged):
+            self._add(event, event.product, "interest", -event.paid_atoms)
+        elif isinstance(event, ManagementFeeCharged):
+            self._add(event, event.product, "management_fee", -event.paid_atoms)
+        elif isinstance(event, DeficitPaid):
+            payer = "insurance" if event.payer == "insurance" else "issuer"
+            self._flow(event, event.product, payer, event.paid_atoms)
+        elif isinstance(event, LiquidationFilled) and event.account.startswith(_PRODUCT):
+            name = event.account.removeprefix(_PRODUCT)
+            self._add(event, name, "insurance", -event.fund_atoms)
+
+    def _flow(self, event: Output, product: str, purpose: str, quote: int) -> None:
+        self._add(event, product, purpose, None if self._inverse[product] else quote)
+
+    def _add(self, event: Output, product: str, purpose: str, cash: int | None) -> None:
+        if cash != 0 or isinstance(event, OrderFilled):
+            self._rows.append((event, product, purpose, cash))
+
+    def write(self, path: Path, symbols: Mapping[str, str]) -> None:
+        """Write them; ``symbols`` by product."""
+        rows = self._rows
+        events = [event for event, *_ in rows]
+        columns: dict[str, Any] = {
+            "sequence": [e.sequence for e in events],
+            "ordinal": [e.ordinal for e in events],
+            "ts_ns": [e.ts_ns for e in events],
+            "ts": timestamps(np.array([e.ts_ns for e in events], np.int64)),
+            "product": [product for _, product, *_ in rows],
+            "symbol": [symbols[product] for _, product, *_ in rows],
+            "purpose": [purpose for _, _, purpose, _ in rows],
+            "cash_atoms": [cash for *_, cash in rows],
+        }
+        for name, empty in _OF_EXECUTIONS.items():
+            columns[name] = [
+                getattr(e, name) if isinstance(e, OrderFilled) else empty for e in events
+            ]
+        with writer(path, _SCHEMA) as file:
+            file.write_table(pa.table({n: columns[n] for n in _SCHEMA.names}, schema=_SCHEMA))

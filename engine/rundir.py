@@ -11,7 +11,7 @@ import pyarrow as pa
 from engine.engine import Engine
 from engine.events import Deleveraged, OrderFilled, OrderSent, Output, Rebalanced
 from engine.fates import FATEFUL, Fates
-from engine.fills import write_fills
+from engine.fills import MOVING, Fills
 from engine.nav import nav_columns, worth_of
 from engine.outputs import ATTRIBUTION, NavBlock, Outputs, UserNavBlock
 from engine.parquet import TIME, timestamps, writer
@@ -83,7 +83,9 @@ class RunWriter:
         self._pending = 0
         self._user_rows: dict[str, list[Any]] = {name: [] for name in _USER_SCHEMA.names}
         self._users_pending = 0
-        self._fills: list[OrderFilled] = []
+        contracts = [(p.id, engine.spec.markets[p.market].contract) for p in engine.spec.products]
+        self._symbols = {name: contract.symbol for name, contract in contracts}
+        self._fills = Fills({name: contract.kind == "inverse" for name, contract in contracts})
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
             self._events = (path / "events.jsonl").open("wb")
@@ -135,8 +137,8 @@ class RunWriter:
             self.orders[event.product] = self.orders.get(event.product, 0) + 1
         if isinstance(event, OrderFilled):
             self.filled.add(event.product)
-            if self.path is not None:
-                self._fills.append(event)
+        if name in MOVING and self.path is not None:
+            self._fills.note(event)
 
     def _flush_nav(self) -> None:
         rows = nav_columns(self._blocks)
@@ -217,7 +219,7 @@ class RunWriter:
         self._events.close()
         self._nav.close()
         self._users.close()
-        write_fills(self.path / "fills.parquet", self._fills)
+        self._fills.write(self.path / "fills.parquet", self._symbols)
 
 
 def _names(product: Any, ids: list[str]) -> pa.DictionaryArray:
