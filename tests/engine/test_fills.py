@@ -48,7 +48,7 @@ seed_capital = 1000
 [[traders]]
 id = "whale"
 symbol = "BTCUSDT"
-wallet = 3_000_000
+wallet = 5_000_000
 size = 1_000
 entry = 94_000.0
 [output]
