@@ -1,226 +1,84 @@
-"""Known answers, worked out by the engine itself: ticks go in, fills and samples come out.
+"""Known answers, worked out by the engine itself: ticks go in; fills, samples and what the
+venue says of accounts come out.
 
-Each group of vectors is a market of its own with products that trade without costs, in tiny lots
-and with much capital, so that nothing but the rules decides. Money scales: what a vector says of
-100 quote is read off a product of ten thousand million.
+A vector is worked out from its inputs alone; what it expects is compared afterwards. The groups are
+in the modules beside this one, by subject.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 from msgspec import Struct
 
+from engine import conform_adl, conform_closing, conform_dydx, conform_funding, conform_margin
+from engine import conform_products as products
 from engine.conform_book import depth
-from engine.engine import Engine, EngineSpec
-from engine.errors import InputError
-from engine.events import OrderFilled, Output, ProductClosed, Rebalanced
-from engine.market import MarketSpec
-from engine.nav import nav_columns
-from engine.outputs import NavBlock
-from engine.policy import Policy
-from engine.product import ProductSpec
-from engine.sampler import Sampling
-from engine.ticks import Marks, Step
-from engine.units import DAY_NS, SECOND_NS
-from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
-from engine.venue.funding import FundingSpec
-from strategies import LeverageBand, Schedule
+from engine.errors import ConfigError, InputError
 
-__all__ = ["BAND_TICKS", "GROUPS", "SEC_STEPS", "Answer", "band", "conform", "sec"]
+__all__ = ["GROUPS", "Answer", "conform"]
 
-BAND_TICKS: Final = 120_000
-"""Ticks through which a band vector's path is seen."""
-SEC_STEPS: Final = 20_000
-"""Rebalances in a year's path; the closed form is met to 0.01 points from about 16,000 on."""
-
-_SEED: Final = 10**10
-"""Quote; every rounding is 1e-16 of it."""
-_START: Final = 100.0
-_START_NS: Final = 1_700_000_000 * SECOND_NS
-_FOREVER_NS: Final = 100_000 * DAY_NS
-_BLOCK: Final = 65_536
-_IDENTITY: Final = 1e-9
-_LIMIT: Final = 1e9
-_NEVER_NEAR: Final = 50.0
-"""A price ratio farther than any edge."""
-
-Values = dict[str, float]
 Inputs = Mapping[str, Any]
 
 
 class Answer(Struct, frozen=True):
     """One vector: ``status`` is ``passed``, ``failed``, ``computed`` (nothing was expected) or
-    ``unsupported``."""
+    ``unsupported``. ``values`` are names with numbers or nests of them, or the answer itself where
+    it has no name."""
 
     id: str
     group: str
     status: str
-    values: Values = {}
-    expected: dict[str, Any] = {}
+    values: Any = {}
+    expected: Any = {}
     detail: str = ""
 
 
-class Trial(Struct):
-    """What one product did on a path."""
-
-    events: list[Output]
-    nav: np.ndarray[Any, np.dtype[np.float64]]
-
-    def of(self, kind: type) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    @property
-    def rebalances(self) -> list[Rebalanced]:
-        """Without the opening trade."""
-        return [event for event in self.of(Rebalanced) if not event.opening]
-
-    @property
-    def factor(self) -> float:
-        """NAV at the end over NAV at the start, of the samples."""
-        return float(self.nav[-1] / self.nav[0])
-
-
-def trial(policy: Policy, prices: np.ndarray[Any, np.dtype[np.float64]]) -> Trial:
-    """Send a path, one price a second, through an engine with one product and no costs."""
-    spec = EngineSpec(
-        symbols=("CONFORM",),
-        markets=(
-            MarketSpec(
-                symbol=0,
-                contract=ContractSpec(symbol="CONFORM", base="BASE", quote="USD", lot_size=1e-8),
-                book=BookSpec(model="flat"),
-                funding=FundingSpec(recorded=False),
-                mark_source="mark",
-                stale_after_ns=_FOREVER_NS,
-                frozen_after_ns=_FOREVER_NS,
-            ),
-        ),
-        products=(ProductSpec(id="P", market=0, seed_atoms=_SEED * 10**6, limit=_LIMIT),),
-        policies=((policy,),),
-        sampling=Sampling(nav_every_ns=SECOND_NS),
-    )
-    engine = Engine(spec)
-    events: list[Output] = []
-    blocks: list[NavBlock] = []
-    for first in range(0, len(prices), _BLOCK):
-        end = min(first + _BLOCK, len(prices))
-        sequence = np.arange(first, end)
-        ts_ns = _START_NS + sequence * SECOND_NS
-        marks = Marks(sequence=sequence, symbol=0, ts_ns=ts_ns, price=prices[first:end])
-        outputs = engine.process(Step(first=first, end=end, tables=(marks,)))
-        events += outputs.events
-        blocks += outputs.nav
-    outputs = engine.finish()
-    return Trial([*events, *outputs.events], nav_columns([*blocks, *outputs.nav])["nav_atoms"])
-
-
-# Groups -------------------------------------------------------------------------------
-
-
-def lev(inputs: Inputs) -> Values:
-    """Band algebra: a rebalance after a move, or the price at which leverage reaches an edge."""
-    if "leverage" in inputs:
-        return _edge(float(inputs["target"]), abs(float(inputs["leverage"])))
-    scale = float(inputs["nav"]) / _SEED
-    prices = np.array([_START, _START * (1.0 + float(inputs["price_return"]))])
-    done = trial(Schedule(target=float(inputs["target"]), every_s=1.0), prices)
-    if not done.rebalances:
-        held = float(inputs["target"])
-        return {
-            "nav_after": float(done.nav[-1]) / 10**6 * scale,
-            "leverage_before_rebalance": held,
-            "trade_notional": 0.0,
-        }
-    rebalanced = done.rebalances[-1]
-    fill: OrderFilled = done.of(OrderFilled)[-1]
-    return {
-        "nav_after": rebalanced.nav_atoms / 10**6 * scale,
-        "leverage_before_rebalance": rebalanced.leverage_before,
-        "trade_notional": abs(fill.hedge_atoms) / 10**6 * scale,
-    }
-
-
-def _edge(target: float, edge: float) -> Values:
-    """Bisect on the engine: two neighbouring prices, at one of which it trades and at the other
-    not."""
-    against = edge > abs(target)
-    band_of = {"low": 0.0, "high": edge} if against else {"low": edge, "high": math.inf}
-    policy = LeverageBand(target=target, **band_of)
-    falls = (target > 0.0) == against
-    quiet, moved = _START, _START / _NEVER_NEAR if falls else _START * _NEVER_NEAR
-    while True:
-        middle = (quiet + moved) * 0.5
-        if middle in (quiet, moved):
-            break
-        done = trial(policy, np.array([_START, middle]))
-        if done.rebalances or done.of(ProductClosed):
-            moved = middle
-        else:
-            quiet = middle
-    acted = trial(policy, np.array([_START, moved]))
-    nav = acted.rebalances[-1].nav_atoms
-    return {"price_ratio": moved / _START, "nav_factor": nav / (_SEED * 10**6)}
-
-
-def path(inputs: Inputs) -> Values:
-    """A fixed multiple rebalanced at every price."""
-    prices = np.array(inputs["path"], np.float64)
-    done = trial(Schedule(target=float(inputs["target"]), every_s=1.0), prices)
-    return {"nav_factor": done.factor}
-
-
-def band(inputs: Inputs, ticks: int = BAND_TICKS) -> Values:
-    """A band product on the straight lines between the path's points, seen through ``ticks``
-    ticks."""
-    points = np.array(inputs["path"], np.float64)
-    places = np.linspace(0.0, len(points) - 1.0, ticks)
-    prices = np.interp(places, np.arange(len(points)), points)
-    policy = LeverageBand(
-        target=float(inputs["target"]), low=float(inputs["low"]), high=float(inputs["high"])
-    )
-    done = trial(policy, prices)
-    return {"nav_factor": done.factor, "rebalances": len(done.rebalances)}
-
-
-def sec(inputs: Inputs, steps: int = SEC_STEPS) -> Values:
-    """A fund rebalanced ``steps`` times on a path with exactly the index return and realised
-    volatility.
-
-    Log returns are ``m + a`` and ``m - a`` in turn, with ``n m = log(1 + R)`` and ``n (m^2 + a^2) =
-    sigma^2``: the closed form is the limit, the error falls as ``1 / n``.
-
-    Raises:
-        ArithmeticError: if the fund's NAV is not ``prod(1 + L r)`` of its own path to 1e-9.
-    """
-    target = float(inputs["target"])
-    drift = math.log1p(float(inputs["index_return"])) / steps
-    swing = math.sqrt(float(inputs["volatility"]) ** 2 / steps - drift * drift)
-    places = np.arange(steps + 1)
-    prices = _START * np.exp(places * drift + (places % 2) * swing)
-    factor = trial(Schedule(target=target, every_s=1.0), prices).factor
-    identity = float(np.prod(1.0 + target * (prices[1:] / prices[:-1] - 1.0)))
-    if not abs(factor / identity - 1.0) <= _IDENTITY:
-        raise ArithmeticError(f"NAV factor {factor!r} is not prod(1 + L r) = {identity!r}")
-    return {"fund_return_pct": (factor - 1.0) * 100.0}
-
-
-GROUPS: Final[dict[str, Callable[[Inputs], Values]]] = {
-    "LEV": lev,
-    "PATH": path,
-    "BAND": band,
-    "SEC": sec,
+GROUPS: Final[dict[str, Callable[[Inputs], Any]]] = {
+    "LEV": products.lev,
+    "PATH": products.path,
+    "BAND": products.band,
+    "SEC": products.sec,
+    "A1": conform_margin.isolated,
+    "A2": conform_margin.isolated,
+    "A3": conform_margin.at_entry,
+    "A4": conform_margin.with_others,
+    "A5": conform_margin.linear_or_inverse,
+    "B1": conform_margin.tables,
+    "C1": conform_funding.paid,
+    "C2": conform_funding.index_delta,
+    "C3": conform_funding.lazy,
+    "C4": conform_funding.hourly,
+    "C5": conform_funding.basis,
+    "C6": conform_funding.averaged,
+    "C7": conform_funding.spread_max,
+    "D1": conform_dydx.bankruptcy,
+    "D2": conform_dydx.fillable,
+    "D3": conform_dydx.insured,
+    "D4": conform_margin.requirement,
+    "D5": conform_dydx.deleveraged,
+    "E1": conform_closing.shortage_size,
+    "E2": conform_closing.charged_fee,
+    "E3": conform_closing.ramped_fee,
+    "E4": conform_closing.socialised,
+    "F1": conform_adl.ranked,
+    "F2": conform_adl.scored,
+    "F3": conform_adl.haircuts,
+    "F4": conform_adl.water_filling,
+    "F5": conform_margin.isolated,
+    "H1": conform_adl.given_order,
     "I1": depth,
+    "J1": conform_funding.digits,
+    "K1": conform_closing.health,
 }
 """What is supported, by the group's id."""
 _AS_PRINTED: Final = frozenset({"I1"})
 """Groups whose answers, and inputs, are known to the digits with which they were published."""
+_DERIVED: Final = {"rel": 1e-9, "abs": 1e-9}
+"""How near an answer without a tolerance is met: it is given to nine digits."""
 
 
 # The file -----------------------------------------------------------------------------
@@ -251,7 +109,7 @@ def _vectors(file: str | Path) -> list[tuple[str, dict[str, Any]]]:
         raise InputError(f"{file}:{error.lineno}: not JSON: {error.msg}") from None
     try:
         return [
-            (str(group["id"]), {"id": str(vector["id"]), **vector})
+            (str(group["id"]), _with_tables({"id": str(vector["id"]), **vector}, group))
             for group in document["groups"]
             for vector in group["vectors"]
         ]
@@ -263,6 +121,13 @@ def _vectors(file: str | Path) -> list[tuple[str, dict[str, Any]]]:
         ) from None
 
 
+def _with_tables(vector: dict[str, Any], group: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables that a group's vectors name are among the inputs of each."""
+    if "tables" not in group:
+        return vector
+    return {**vector, "inputs": {**vector["inputs"], "tables": group["tables"]}}
+
+
 def _answer(file: str | Path, group: str, vector: dict[str, Any]) -> Answer:
     name = vector["id"]
     work = GROUPS.get(group)
@@ -272,28 +137,47 @@ def _answer(file: str | Path, group: str, vector: dict[str, Any]) -> Answer:
         values = work(vector["inputs"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{file}: vector {name}: {type(error).__name__}: {error}") from None
-    except ArithmeticError as error:
+    except (ArithmeticError, ConfigError) as error:
         return Answer(name, group, "failed", detail=str(error))
     expected = vector.get("expected")
-    if not expected:
+    if expected is None or expected == {}:
         return Answer(name, group, "computed", values)
-    wrong = _wrong(values, expected, vector.get("tolerance", {}), group in _AS_PRINTED)
+    tolerance = vector.get("tolerance") or ({} if group in _AS_PRINTED else _DERIVED)
+    wrong = _wrong("", values, expected, tolerance, group in _AS_PRINTED)
     return Answer(name, group, "failed" if wrong else "passed", values, expected, "; ".join(wrong))
 
 
 def _wrong(
-    values: Values, expected: Mapping[str, Any], tolerance: Mapping[str, float], printed: bool
-) -> Sequence[str]:
-    found = []
-    for key, wanted in expected.items():
-        if key not in values:
-            found.append(f"{key}: nothing was worked out")
-            continue
-        allowed = max(
-            float(tolerance.get("abs", 0.0)),
-            float(tolerance.get("rel", 0.0)) * abs(wanted),
-            10.0 ** -len(str(wanted).partition(".")[2]) if printed else 0.0,
-        )
-        if not abs(values[key] - wanted) <= allowed:
-            found.append(f"{key}: {values[key]!r}, expected {wanted!r} to {allowed:.3g}")
-    return found
+    place: str, value: Any, wanted: Any, tolerance: Mapping[str, float], printed: bool
+) -> list[str]:
+    """What of a value, or of a nest of them, is not what was wanted."""
+    if isinstance(wanted, Mapping) and isinstance(value, Mapping):
+        found = []
+        for key, each in wanted.items():
+            name = f"{place}.{key}" if place else key
+            if key in value:
+                found += _wrong(name, value[key], each, tolerance, printed)
+            else:
+                found.append(f"{name}: nothing was worked out")
+        return found
+    if isinstance(wanted, list) and isinstance(value, list) and len(wanted) == len(value):
+        pairs = enumerate(zip(value, wanted, strict=True))
+        return [
+            wrong
+            for number, (own, each) in pairs
+            for wrong in _wrong(f"{place}[{number}]", own, each, tolerance, printed)
+        ]
+    if not _is_number(wanted) or not _is_number(value):
+        return [] if value == wanted else [f"{place or 'answer'}: {value!r}, expected {wanted!r}"]
+    allowed = max(
+        float(tolerance.get("abs", 0.0)),
+        float(tolerance.get("rel", 0.0)) * abs(wanted),
+        10.0 ** -len(str(wanted).partition(".")[2]) if printed else 0.0,
+    )
+    if abs(value - wanted) <= allowed:
+        return []
+    return [f"{place}: {value!r}, expected {wanted!r} to {allowed:.3g}"]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -81,7 +81,7 @@ class Margins:
         self.crosses = any(len(each.trader.holdings) > 1 for each in others)
         """Whether an account depends on the prices of several markets."""
         self.watch = MarginWatch(self.desk, accounts)
-        self._deleverager = Deleverager(self.desk, self.watch.accounts, seed)
+        self.deleverager = Deleverager(self.desk, self.watch.accounts, seed)
 
     def _venue(self, market: Market) -> Venue:
         contract, rules = market.contract, market.spec.venue
@@ -158,7 +158,7 @@ class Margins:
         """
         desk, seen = self.desk, list(accounts)
         desk.moved.clear()
-        self._deleverager.settle(desk.review(seen), sequence)
+        self.deleverager.settle(desk.review(seen), sequence)
         at_once = False
         for account in seen:
             self.watch.arm(account)

@@ -94,7 +94,12 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.config.",),
     ("engine.provenance", "engine.bar_orders", "engine.valuing"),
     ("engine.api",),
-    ("engine.conform_book",),
+    ("engine.conform_book", "engine.conform_products", "engine.conform_accounts"),
+    (
+        *("engine.conform_margin", "engine.conform_dydx", "engine.conform_closing"),
+        "engine.conform_funding",
+    ),
+    ("engine.conform_adl",),
     ("engine.verify", "engine.conform", "engine.sweep", "engine.adl_waves"),
     ("engine.cli.",),
     ("engine.__main__",),

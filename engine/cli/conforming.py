@@ -34,7 +34,8 @@ def conform(
     answers = worked_out(vectors)
     failed = [answer for answer in answers if answer.status == "failed"]
     if values:
-        showing.emit_json({answer.id: answer.values for answer in answers if answer.values})
+        known = [answer for answer in answers if answer.status != "unsupported"]
+        showing.emit_json({answer.id: answer.values for answer in known})
         return int(bool(failed))
     counts: dict[str, int] = {}
     for answer in answers:

@@ -18,7 +18,7 @@ from engine.units import Rounding, mul_div, total
 from engine.venue.accounts import Margined
 from engine.venue.adl import Taken, adl_price, overlaps, taken_from, walked
 from engine.venue.desk import RETRY_NS, RiskDesk, Stage, Unpaid, lots_in
-from engine.venue.ranking import Candidates, order, quantile
+from engine.venue.ranking import Candidates, order, quantile, scores
 from engine.venue.sharing import integer_shares, socialised_rate
 from engine.venue.standing import equity_of, standing_of
 from engine.venue_events import (
@@ -91,13 +91,7 @@ class Deleverager:
         himself."""
         market, desk = unpaid.market, self.desk
         rules = desk.listings[market].rules.adl
-        opposite = [
-            (account, lots, cost)
-            for account in self.accounts
-            if account.name not in desk.stages
-            for number, lots, cost in account.positions()
-            if number == market and lots * unpaid.lots > 0
-        ]
+        opposite = self._holders(market, unpaid.lots)
         if not opposite:
             return []
         candidates = self._candidates(market, opposite)
@@ -106,6 +100,23 @@ class Deleverager:
             Counterparty(opposite[place][0], opposite[place][1], rank)
             for rank, place in enumerate(places)
         ]
+
+    def _holders(self, market: int, side: int) -> list[tuple[Margined, int, int]]:
+        return [
+            (account, lots, cost)
+            for account in self.accounts
+            if account.name not in self.desk.stages
+            for number, lots, cost in account.positions()
+            if number == market and lots * side > 0
+        ]
+
+    def scores(self, market: int, side: int) -> dict[str, float]:
+        """What the venue's ranking gives everybody who holds a side (+1 long), by account: the
+        highest is closed first."""
+        holders = self._holders(market, side)
+        ranking = self.desk.listings[market].rules.adl.ranking
+        found = scores(ranking, self._candidates(market, holders)).tolist()
+        return {each[0].name: score for each, score in zip(holders, found, strict=True)}
 
     def _candidates(self, market: int, opposite: list[tuple[Margined, int, int]]) -> Candidates:
         listing, marks = self.desk.listings[market], self.desk.marks()

@@ -22,7 +22,7 @@ from engine.venue.bankruptcy import insurance_delta
 from engine.venue.desk import Stage, Unpaid, lots_in
 from engine.venue.insuring import Insuring
 from engine.venue.standing import Standing, equity_of, standing_of
-from engine.venue.stepping import step_lots
+from engine.venue.stepping import fee_rate, step_lots
 from engine.venue_events import (
     BackstopTakeover,
     LiquidationEnded,
@@ -96,9 +96,11 @@ class Liquidator(Insuring):
         )
 
     def _heaviest(self, held: list[tuple[int, int, int]], marks: list[float]) -> int:
-        """The market whose position needs the most margin: it is closed first."""
-        if len(held) == 1:
-            return held[0][0]
+        """The market whose position is closed first: the one that needs the most margin, or the
+        first."""
+        market = held[0][0]
+        if len(held) == 1 or self.listings[market].rules.liquidation.first == "listed":
+            return market
         needs = [self.listings[m].maintenance(n, cost, marks[m]) for m, n, cost in held]
         return held[needs.index(max(needs))][0]
 
@@ -210,6 +212,7 @@ class Liquidator(Insuring):
         whole = lots == -lots_in(account, market)
         atoms = self.bankruptcy(account, market, lots, marks, stand)
         bankruptcy = contract.price_of(lots, atoms)
+        most = fee_rate(venue.listing, lots_in(account, market), marks[market], stand)
         limit = None
         if rules.limit == "bankruptcy":
             limit = bankruptcy
@@ -221,7 +224,7 @@ class Liquidator(Insuring):
             cash = contract.trade_cash(filled, price)
             least = atoms * filled // lots
             self.move(account, market, Cause.LIQUIDATION, filled, cash, "book", price)
-            fee = max(insurance_delta(cash, least, rules.fee), 0)
+            fee = max(insurance_delta(cash, least, most), 0)
             fund = max(cash - least, 0) if whole and rules.surplus == "fund" else fee
             self.pay_fund(account, market, fund)
         venue.floor.tape.say(

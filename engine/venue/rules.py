@@ -142,11 +142,17 @@ class LiquidationRules(Rules, frozen=True, kw_only=True):
         step_min, step_max: bounds of one step's notional, in quote.
         cooldown_ns: pause after a step of ``portion``.
         whole_after: what is left after the pause is closed at once.
+        first: which position of a cross account is closed first: the one that needs the most
+            margin, or the account's first.
         limit: worst price of the liquidation order: none, the bankruptcy price of what is closed,
             or dYdX's fillable price.
         bankruptcy_adjustment, spread_to_maintenance: of the fillable price.
         surplus: whose is what a fill brings beyond the bankruptcy price, the fee apart.
         fee: share of the liquidated notional, taken from that surplus.
+        fee_from_freed: the fee is at most 95 % of the margin that closing frees beyond what is
+            short (Drift).
+        liquidator_fee: share of notional by which whoever takes a position over has it below the
+            mark; a step of ``shortage`` counts with it.
         backstop_below: share of maintenance margin; equity below it goes to the backstop with the
             position, and maintenance is not given back. 0: there is none.
     """
@@ -158,11 +164,14 @@ class LiquidationRules(Rules, frozen=True, kw_only=True):
     step_max: float | None = None
     cooldown_ns: int = 0
     whole_after: bool = False
+    first: Literal["heaviest", "listed"] = "heaviest"
     limit: Literal["none", "bankruptcy", "fillable"] = "bankruptcy"
     bankruptcy_adjustment: float = 1.0
     spread_to_maintenance: float = 0.1
     surplus: Literal["account", "fund"] = "fund"
     fee: float = 0.0
+    fee_from_freed: bool = False
+    liquidator_fee: float = 0.0
     backstop_below: float = 0.0
 
 

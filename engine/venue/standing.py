@@ -51,6 +51,17 @@ class Listing:
             lots -= 1
         return lots
 
+    def initial(
+        self, lots: int, mark: float, leverage: float = math.inf, *, open_lots: int = 0
+    ) -> int:
+        """Margin with which a position may be opened, atoms of the tiers' asset, rounded up.
+
+        Args:
+            leverage: that its owner has chosen.
+            open_lots: of all positions of the contract, where that raises it.
+        """
+        return self.table.initial(self.size(lots, mark), leverage, self.size(open_lots, mark))
+
     def maintenance(self, lots: int, cost: int, mark: float) -> int:
         """Margin that a position needs, settlement atoms, rounded up; the fee of closing included
         where the venue counts it."""

@@ -1,11 +1,12 @@
-"""How much of a position the next order of a liquidation closes."""
+"""How much of a position the next order of a liquidation closes, and what the fund may charge for
+it."""
 
 from __future__ import annotations
 
-from engine.venue.closing import shortage_lots, shortage_size
+from engine.venue.closing import charged_insurance_fee, shortage_lots, shortage_size
 from engine.venue.standing import Listing, Standing
 
-__all__ = ["step_lots"]
+__all__ = ["fee_rate", "step_lots"]
 
 
 def step_lots(listing: Listing, held: int, mark: float, stand: Standing, steps: int) -> int:
@@ -43,12 +44,37 @@ def _portion(listing: Listing, held: int, mark: float, steps: int) -> int:
 
 
 def _shortage(listing: Listing, held: int, mark: float, stand: Standing) -> int:
-    """As many lots as bring equity up to maintenance: closing saves their margin and costs the
-    fee."""
-    missing = float(max(stand.maintenance - stand.equity, 0))
-    size = float(listing.contract.notional(held, mark))
-    rate = float(listing.table.rate(listing.size(held, mark)))
+    """As many lots as bring equity up to maintenance, within the largest step: closing saves their
+    margin and costs the fees."""
+    rules = listing.rules.liquidation
     share = shortage_size(
-        missing, size, margin_rate=rate, insurance_fee=listing.rules.liquidation.fee
+        _missing(stand),
+        float(listing.contract.notional(held, mark)),
+        margin_rate=float(listing.table.rate(listing.size(held, mark))),
+        liquidator_fee=rules.liquidator_fee,
+        insurance_fee=fee_rate(listing, held, mark, stand),
     )
-    return shortage_lots(held, share * abs(held), 1.0)
+    lots = shortage_lots(held, share * abs(held), 1.0)
+    if rules.step_max is None:
+        return lots
+    quote = listing.contract.quote_notional(held, mark)
+    return min(lots, int(abs(held) * rules.step_max / quote))
+
+
+def fee_rate(listing: Listing, held: int, mark: float, stand: Standing) -> float:
+    """Share of the notional closed that the fund may charge an account that stands like this."""
+    rules = listing.rules.liquidation
+    if not rules.fee_from_freed or not held:
+        return rules.fee
+    return charged_insurance_fee(
+        _missing(stand),
+        float(listing.contract.notional(held, mark)),
+        1.0,
+        margin_rate=float(listing.table.rate(listing.size(held, mark))),
+        liquidator_fee=rules.liquidator_fee,
+        fee_max=rules.fee,
+    )
+
+
+def _missing(stand: Standing) -> float:
+    return float(max(stand.maintenance - stand.equity, 0))

@@ -1,0 +1,170 @@
+"""Known answers about partial liquidation and what it costs: Drift's shortage, fees and socialised
+loss, Mango's health."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from engine.conform_accounts import MICROS, Inputs, Play, a_market, flat, held_at, lots_of, play
+from engine.units import decimal
+from engine.venue.accounts import TraderSpec
+from engine.venue.closing import ramped_fee_ppm
+from engine.venue.contract import Contract
+from engine.venue.rules import LiquidationRules, MarginRules, VenueRules
+from engine.venue_events import LiquidationEnded, LiquidationFilled, LossSocialised
+
+__all__ = ["charged_fee", "health", "ramped_fee", "shortage_size", "socialised"]
+
+_SCALE: Final = 10**6
+"""Money is so many times larger, so that no atom is seen."""
+_LOT: Final = 1e-9
+_HELD: Final = 100.0
+"""Times what would be short if nothing were left: a position of which a part is closed."""
+_TINY_RATE: Final = 1e-6
+_LOT_DECIMALS_MAX: Final = 9
+
+Values = dict[str, Any]
+
+
+def _short(size: float, price: float, shortage: float, margin: float, rules: Any) -> Play:
+    """Liquidate a long whose margin is short of maintenance by ``shortage``."""
+    market = a_market(
+        VenueRules(
+            margin=MarginRules(tiers=flat(margin), strict=True),
+            liquidation=LiquidationRules(
+                steps="shortage", limit="none", surplus="account", **rules
+            ),
+        ),
+        lot=_LOT,
+        half_spread=rules["liquidator_fee"],
+    )
+    lots = lots_of(size, _LOT, _SCALE)
+    worth = Contract(market.contract).exposure_value(lots, price)
+    needed = worth * decimal(margin) - decimal(shortage) * _SCALE * MICROS
+    trader = held_at("T", round(needed) - worth, (lots,), (price,), (market,))
+    return play((market,), (trader,), ((0, price),))
+
+
+def shortage_size(inputs: Inputs) -> Values:
+    """How much is closed until margin suffices, and that it does then (E1).
+
+    The account counts in dollars: where the quote asset is worth more than one, so is the mark, and
+    the insurance fee, a share of the price in the quote asset, is less of it.
+    """
+    quote, rate = float(inputs["quote_oracle"]), float(inputs["margin_ratio"])
+    shortage, price = float(inputs["margin_shortage_usd"]), float(inputs["oracle"]) * quote
+    fees = {
+        "liquidator_fee": float(inputs["liquidator_fee"]),
+        "fee": float(inputs["insurance_fee"]) / quote,
+    }
+    done = _short(_HELD * shortage / (price * rate), price, shortage, rate, fees)
+    if done.first(LiquidationEnded, "T").outcome != "restored":
+        raise ArithmeticError("the engine left the account short of margin")
+    closed = 0
+    for filled in done.of(LiquidationFilled, "T"):
+        closed -= filled.lots
+    return {"base_1e9": closed / _SCALE}
+
+
+def charged_fee(inputs: Inputs) -> Values:
+    """What the insurance fund is paid of a liquidated notional (E2)."""
+    fees = {
+        "liquidator_fee": float(inputs["liquidator_fee"]),
+        "fee": float(inputs["max_if_fee"]),
+        "fee_from_freed": True,
+    }
+    done = _short(
+        float(inputs["base"]),
+        float(inputs["oracle"]),
+        float(inputs["shortage"]),
+        float(inputs["margin_ratio"]),
+        fees,
+    )
+    filled = done.first(LiquidationFilled, "T")
+    return {"if_fee_ppm": filled.fee_atoms * MICROS / abs(filled.cash_atoms)}
+
+
+def ramped_fee(inputs: Inputs) -> Values:
+    """The liquidator's fee after some slots (E3)."""
+    figures = inputs["base_fee_ppm"], inputs["max_fee_ppm"], inputs["slots_elapsed"]
+    return {"fee_ppm": ramped_fee_ppm(*figures)}
+
+
+def socialised(inputs: Inputs) -> Values:
+    """A loss that neither the bankrupt nor the fund can pay, by size among all positions (E4): an
+    order without a limit sold the bankrupt's at a price below what he had."""
+    sides = (1, "long"), (-1, "short")
+    open_sizes = {name: abs(float(inputs[f"oi_{name}"])) for _, name in sides}
+    users = {name: abs(float(inputs.get(f"{name}_user_base", 0.0))) for _, name in sides}
+    lot = _lot_of([*open_sizes.values(), *users.values()])
+    market = a_market(
+        VenueRules(
+            margin=MarginRules(tiers=flat(_TINY_RATE)),
+            liquidation=LiquidationRules(limit="none"),
+        ),
+        lot=lot,
+        fund=float(inputs.get("insurance", 0.0)),
+    )
+    loss = float(inputs["loss_usd"])
+    price = loss
+    rich = round(loss * _HELD * MICROS)
+
+    def holder(name: str, size: float) -> list[TraderSpec]:
+        lots = lots_of(size, lot)
+        worth = Contract(market.contract).exposure_value(lots, price)
+        return [held_at(name, rich - worth, (lots,), (price,), (market,))] if lots else []
+
+    traders = [held_at("bankrupt", -_quote(2.0 * loss), (lots_of(1.0, lot),), (price,), (market,))]
+    for side, name in sides:
+        traders += holder(f"{name} user", side * users[name])
+        traders += holder(f"{name} rest", side * (open_sizes[name] - users[name]))
+    done = play((market,), traders, ((0, price),))
+    rate = done.first(LossSocialised).atoms_per_lot
+    found: Values = {
+        "cumulative_funding_delta_1e9": rate / lot * 1_000,
+        "delta_per_unit": rate / lot / MICROS,
+    }
+    for side, name in sides:
+        paid = 0.0
+        if lots := lots_of(side * users[name], lot):
+            worth = Contract(market.contract).exposure_value(lots, price)
+            paid = (rich - worth - done.trader(f"{name} user").cash) / MICROS
+        found[f"{name}_user_loss"] = paid
+    return found
+
+
+def _quote(value: float) -> int:
+    return round(decimal(value) * MICROS)
+
+
+def _lot_of(sizes: Sequence[float]) -> float:
+    """The largest decimal of which all sizes are whole numbers."""
+    for places in range(_LOT_DECIMALS_MAX):
+        lot = float(f"1e-{places}")
+        if all((decimal(size) / decimal(lot)).denominator == 1 for size in sizes):
+            return lot
+    return float(f"1e-{_LOT_DECIMALS_MAX}")
+
+
+def health(inputs: Inputs) -> Values:
+    """A perp closed at a price of 1 until health is not negative, or no more may be (K1): health is
+    equity less the maintenance of a rate that is one less the weight."""
+    rules = VenueRules(
+        margin=MarginRules(tiers=flat(1.0 - float(inputs["base_weight"])), strict=True),
+        liquidation=LiquidationRules(
+            steps="shortage",
+            step_max=abs(float(inputs["max_base"])),
+            limit="none",
+            surplus="account",
+        ),
+    )
+    market = a_market(rules, lot=1.0)
+    base, quote = inputs["base"], inputs["quote"]
+    cash = _quote(float(inputs["spot"]) + quote)
+    trader = held_at("T", cash, (base,), (1.0,), (market,))
+    filled = play((market,), (trader,), ((0, 1.0),)).of(LiquidationFilled, "T")[:1]
+    return {
+        "base_after": base + sum(each.lots for each in filled),
+        "quote_after": quote + sum(each.cash_atoms for each in filled) / MICROS,
+    }

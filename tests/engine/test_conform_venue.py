@@ -1,0 +1,192 @@
+"""Tests of ``engine/conform_*.py``: other vectors of the venue's groups than the published ones,
+worked out by the engine's accounts and by the formulas of ``tests/engine/venue/known.py``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.conform import GROUPS, conform
+from tests.engine.venue.known import DRIVERS, agrees
+
+NEAR = {"rel": 1e-6, "abs": 1e-9}
+A_LONG = {"side": "long", "leverage": 5, "entry": 10, "qty": 1.0, "mmr": 0.01}
+CROSS = {
+    "mode": "cross",
+    "wallet_balance": 50_000.0,
+    "target": "B",
+    "positions": [
+        {
+            "sym": "A",
+            "side": "short",
+            "q": 3.0,
+            "ep": 30_000,
+            "mark": 31_000,
+            "mmr": 0.01,
+            "cum": 0,
+        },
+        {
+            "sym": "B",
+            "side": "long",
+            "q": 90.5,
+            "ep": 1_500,
+            "mark": 1_400,
+            "mmr": 0.05,
+            "cum": 900,
+        },
+        {"sym": "C", "side": "long", "q": 7.0, "ep": 20, "mark": 25, "mmr": 0.1, "cum": 0},
+    ],
+}
+TWO = [
+    {"market": "BTC", "base_quantums": 400_000},
+    {"market": "ETH", "base_quantums": 100_000_000},
+]
+DYDX = {"usdc_quantums": -490_000_000, "positions": TWO, "bankruptcy_adjustment": 1.5}
+DAVES = [
+    {"id": "a", "usdc": 50_000, "btc": -0.25},
+    {"id": "b", "usdc": -45_100, "btc": 1},
+    {"id": "c", "usdc": -20_000, "btc": 0.75},
+    {"id": "d", "usdc": -30_000, "btc": 2},
+]
+ORACLE = {"oracle": {"BTC": 50_000, "ETH": 3_000}}
+LONGS = [{"account": n, "qty": 2 * n + 1, "rank_score": n * 7 % 5 - 1} for n in range(1, 6)]
+HELD = [
+    {"id": "x", "entry": 90.0, "qty": 3, "wallet": 70.0},
+    {"id": "y", "entry": 120.0, "qty": 4, "wallet": 300.0},
+    {"id": "z", "entry": 99.0, "qty": 12.5, "wallet": 500.0},
+]
+BLOCK = [
+    {"position": 40.0, "entry": 1.1, "equity": 90.0},
+    {"position": 25.5, "entry": 1.3, "equity": 44.0},
+    {"position": 60.0, "entry": 1.2, "equity": 31.0},
+]
+DRIFT = {"margin_ratio": 0.2, "liquidator_fee": 0.02, "oracle": 31.5}
+
+OTHERS: list[tuple[str, dict[str, Any]]] = [
+    *(
+        ("A1", {**A_LONG, "side": side, "wallet_balance": wallet, "maintenance_amount": less})
+        for side in ("long", "short")
+        for wallet, less in ((0.7, 0.0), (3.0, 0.02))
+    ),
+    *(("A2", {**A_LONG, "side": side, "taker_fee": 0.002}) for side in ("long", "short")),
+    *(("A3", {**A_LONG, "side": side, "leverage": 25}) for side in ("long", "short")),
+    ("A4", CROSS),
+    ("A4", {**CROSS, "target": "A"}),
+    *(
+        ("D1", {**DYDX, "close_market": name, "delta_base_quantums": delta})
+        for name, delta in (("BTC", -400_000), ("BTC", -123_457), ("ETH", -99_999_999))
+    ),
+    *(("D2", {**DYDX, "close_market": name, "spread_to_mmr": 0.3}) for name in ("BTC", "ETH")),
+    *(
+        (
+            "D3",
+            {
+                "side": side,
+                "usdc": usdc,
+                "base_qty": 0.2,
+                "fill_price": price,
+                "max_liq_fee_ppm": 3_000,
+            },
+        )
+        for side, usdc in (("long", -9_500.0), ("short", 10_500.5))
+        for price in (47_000.0, 47_501.0, 52_400.5, 53_000.0)
+    ),
+    ("D5", {"liquidated": {"usdc": 54_000, "btc": -1}, "offset_accounts": DAVES, **ORACLE}),
+    ("D5", {"liquidated": {"usdc": 45_000, "btc": -1}, "offset_accounts": DAVES, **ORACLE}),
+    ("E1", {**DRIFT, "margin_shortage_usd": 7.7, "insurance_fee": 0.015, "quote_oracle": 0.98}),
+    ("E2", {**DRIFT, "shortage": 4.0, "base": 3.0, "max_if_fee": 0.5}),
+    ("E2", {**DRIFT, "shortage": 16.0, "base": 3.0, "max_if_fee": 0.5}),
+    ("E3", {"base_fee_ppm": 1_000, "max_fee_ppm": 9_000, "slots_elapsed": 2_500}),
+    (
+        "E4",
+        {
+            "loss_usd": 33.3,
+            "oi_long": 2.5,
+            "oi_short": 0.5,
+            "long_user_base": 1.5,
+            "insurance": 3.3,
+        },
+    ),
+    (
+        "F1",
+        {
+            "longs": LONGS,
+            "liquidated_side": "short",
+            "liquidated_qty": 20,
+            "bankruptcy_price": 650,
+        },
+    ),
+    (
+        "F1",
+        {
+            "shorts": LONGS,
+            "liquidated_side": "long",
+            "liquidated_qty": 4,
+            "bankruptcy_price": 12.5,
+        },
+    ),
+    *(
+        ("F2", {"side": side, "mark": 101.0, "mmr": 0.02, "positions": HELD})
+        for side in ("long", "short")
+    ),
+    *(
+        ("F5", {"entry": 3, "qty": 2, "collateral": "5/4", "side": side})
+        for side in ("long", "short")
+    ),
+    (
+        "H1",
+        {
+            "counterparties": BLOCK,
+            "liquidated_total": 50.0,
+            "adl_price": 1.5,
+            "markPx_minus_price_abs": 0.02,
+        },
+    ),
+    *(
+        ("K1", {"base_weight": 0.8, "spot": spot, "base": base, "quote": quote, "max_base": 100})
+        for spot, base, quote in ((5, 50, -48), (8, 50, -48), (5, -50, 44), (9, 50, 0))
+    ),
+    ("K1", {"base_weight": 0.8, "spot": 5, "base": 50, "quote": -48, "max_base": 7}),
+]
+
+
+@pytest.mark.parametrize(("group", "inputs"), OTHERS, ids=[group for group, _ in OTHERS])
+def test_the_engine_agrees_with_the_formula(group: str, inputs: dict[str, Any]) -> None:
+    """What an account of the engine meets is what the group's formula says, on both sides, for
+    other sizes, prices and orders than the published ones."""
+    wanted = DRIVERS[group](inputs)
+    found = GROUPS[group](inputs)
+    assert agrees(found, wanted, NEAR), (found, wanted)
+
+
+def test_a_wrong_nest_is_named(tmp_path: Path) -> None:
+    """One wrong number deep in a nest, a list that is too short and a text fail, each by its
+    place."""
+    inputs = {"equity": [10, 5, 1], "caps": [0.2, 1, 1], "budget": 5}
+    for expected, detail in (
+        ({"haircut": [0.2, 0.5, 0.6]}, "haircut[2]: 0.5, expected 0.6 to 1e-09"),
+        ({"haircut": [0.2, 0.5]}, "haircut: [0.2, 0.5, 0.5], expected [0.2, 0.5]"),
+        ({"loss": 1}, "loss: nothing was worked out"),
+    ):
+        vector = {"id": "X", "inputs": inputs, "expected": expected}
+        path = tmp_path / "vectors.json"
+        path.write_text(json.dumps({"groups": [{"id": "F4", "vectors": [vector]}]}))
+        (answer,) = conform(path)
+        assert (answer.status, answer.detail) == ("failed", detail)
+
+
+def test_a_bare_answer(tmp_path: Path) -> None:
+    """A price is taken or not: the answer has no name, and false is one."""
+    vectors = [
+        {"id": "1", "inputs": {"px": "1234.56"}, "expected": False},
+        {"id": "2", "inputs": {"px": "0.0012345", "szDecimals": 0}, "expected": True},
+        {"id": "3", "inputs": {"sz": "1.0001", "szDecimals": 3}},
+    ]
+    path = tmp_path / "vectors.json"
+    path.write_text(json.dumps({"groups": [{"id": "J1", "vectors": vectors}]}))
+    answers = conform(path)
+    assert [answer.status for answer in answers] == ["passed", "failed", "computed"]
+    assert answers[2].values is False
