@@ -107,6 +107,7 @@ def test_a_reduce_only_order_points_to_zero(lots: int, position: int, reason: st
     """It has a position to reduce and the other sign; its size may be larger, for it is cut when it
     is executed."""
     assert bounds().refusal(lots, 100.0, position=position, reduce_only=True) == reason
+    assert bounds().refusal(lots, 100.0, reduce_only=True) == "reduce_only"
 
 
 def test_a_reduce_only_order_may_be_worth_little_but_not_much() -> None:
@@ -141,6 +142,7 @@ def test_a_liquidation_price_is_rounded_towards_being_liquidated() -> None:
     assert venue.rounded(5_739.5, UP) == venue.rounded(5_739.5, DOWN) == 5_739.5
     assert venue.rounded(Fraction(1, 3), DOWN) == 0.0
     assert venue.rounded(Fraction(1, 3), UP) == 0.5
+    assert venue.rounded(Fraction(10**30 + 1, 10**30), UP) == 1.5
 
 
 @pytest.mark.parametrize(
@@ -165,6 +167,7 @@ def test_small_prices_keep_their_figures() -> None:
     assert venue.rounded(0.0012345678, DOWN) == 0.0012345
     assert bounds(significant_figures=5, price_decimals=6).rounded(0.0012345678, DOWN) == 0.001234
     assert bounds(significant_figures=5).rounded(0.5123456, UP) == 0.51235
+    assert bounds(significant_figures=5).rounded(0.0, UP) == 0.0
 
 
 @settings(deadline=None)
