@@ -101,9 +101,7 @@ def overlaps(liquidated_side: int, price: float, candidate_price: float) -> bool
         price: its bankruptcy price.
         candidate_price: the candidate's.
     """
-    if liquidated_side > 0:
-        return price <= candidate_price
-    return price >= candidate_price
+    return liquidated_side * (candidate_price - price) >= 0.0
 
 
 def seized(order: Iterable[int], endowments: Sequence[float], budget: float) -> list[float]:

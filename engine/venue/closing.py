@@ -105,7 +105,7 @@ def health(spot: float, base: float, quote: float, weight: float, price: float =
 
     5 of spot and a short of 4 with a weight of 0.5: ``5 - 4 * 1.5 = -1``.
     """
-    return spot + base * price * (weight if base > 0.0 else 2.0 - weight) + quote
+    return spot + price * (base - (1.0 - weight) * abs(base)) + quote
 
 
 def health_lots(

@@ -66,11 +66,9 @@ def joint_shock(wallet: float, legs: Sequence[Leg]) -> Shock:
     _check(wallet, legs)
     if margin_left(wallet, legs, 0.0) <= 0.0:
         return Shock(0.0, 0.0)
-    corners = sorted(
-        tier.cap / (leg.size * leg.mark) for leg in legs for tier in leg.tiers if tier.cap < inf
-    )
-    below = [corner for corner in reversed(corners) if 0.0 < corner < 1.0]
-    above = [corner for corner in corners if corner > 1.0]
+    corners = sorted(tier.cap / (leg.size * leg.mark) for leg in legs for tier in leg.tiers)
+    below = [min(corner, 1.0) for corner in reversed(corners)]
+    above = [max(corner, 1.0) for corner in corners]
     return Shock(_way(wallet, legs, [*below, 0.0], -inf), _way(wallet, legs, [*above, inf], inf))
 
 

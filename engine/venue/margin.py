@@ -217,4 +217,4 @@ def to_price_step(price: float, step: float, side: int) -> float:
     nearest = floor(steps + 0.5)
     if abs(steps - nearest) <= _ON_STEP * (1.0 + abs(steps)):
         return nearest * step
-    return (ceil(steps) if side > 0 else floor(steps)) * step
+    return side * ceil(side * steps) * step

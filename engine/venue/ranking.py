@@ -22,6 +22,9 @@ __all__ = ["Candidates", "leverage", "order", "quantile", "scores", "unrealised"
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
+_LEAST_MARGIN: Final = 1e-9
+"""Quote; a maintenance of nothing makes a margin ratio without end, which no number holds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
@@ -56,7 +59,8 @@ class Candidates:
         """Refuse what no rule can rank.
 
         Raises:
-            InputError: if a number is not finite, a price not above zero, or a margin negative.
+            InputError: if a number is not finite, a price or notional not above zero, or a margin
+                negative.
         """
         columns = ("entry", "notional", "wallet", "equity", "maintenance", "leverage")
         for name in columns:
@@ -65,8 +69,8 @@ class Candidates:
                 raise InputError(f"ADL candidates: {name} must be finite, one an account")
         if not 0.0 < self.mark < inf or not (self.entry > 0.0).all():
             raise InputError("ADL candidates: mark and entry must be finite and > 0")
-        if min(self.notional.min(initial=0.0), self.maintenance.min(initial=0.0)) < 0.0:
-            raise InputError("ADL candidates: notional and maintenance must not be negative")
+        if not (self.notional > 0.0).all() or not (self.maintenance >= 0.0).all():
+            raise InputError("ADL candidates: notional must be > 0, maintenance not negative")
 
     @property
     def side(self) -> F64:
@@ -91,13 +95,13 @@ def leverage(candidates: Candidates) -> F64:
 
     BitMEX: ``|MV| / (MV - bankrupt value)``; for an account with one position that is the same.
     """
-    return _ratio(candidates.notional, candidates.equity)
+    times: F64 = candidates.notional / _given(candidates)
+    return np.where(candidates.equity > 0.0, times, inf)
 
 
-def _ratio(over: F64, under: F64) -> F64:
-    """``over / under`` where ``under`` is positive, else infinity."""
-    positive = under > 0.0
-    return np.where(positive, over / np.where(positive, under, 1.0), inf)
+def _given(candidates: Candidates) -> F64:
+    """Equity, or 1 where there is none: such scores are replaced."""
+    return np.where(candidates.equity > 0.0, candidates.equity, 1.0)
 
 
 def scores(ranking: Ranking, candidates: Candidates) -> F64:
@@ -112,13 +116,11 @@ def scores(ranking: Ranking, candidates: Candidates) -> F64:
     rule = _SCORES.get(ranking)
     if rule is None:
         raise ValueError(f"ranking {ranking!r} has no scores")
-    score = rule(candidates)
-    if ranking == "binance":
-        return score
-    return np.where(candidates.equity > 0.0, score, -inf)
+    none = 0.0 if ranking == "binance" else -inf
+    return np.where(candidates.equity > 0.0, rule(candidates, _given(candidates)), none)
 
 
-def _bitmex(candidates: Candidates) -> F64:
+def _bitmex(candidates: Candidates, equity: F64) -> F64:
     """Profit: PNL% times leverage; loss: PNL% over leverage.
 
     The short from 120 with 600 of equity on 1,000 of notional: ``0.16667 * 1.6667 = 0.27778``.
@@ -126,28 +128,24 @@ def _bitmex(candidates: Candidates) -> F64:
 
     Source: support.bitmex.com 18589621443357; help.bybit.com 900000031623.
     """
-    share, times = unrealised(candidates), leverage(candidates)
-    times = np.where((candidates.equity > 0.0) & (times > 0.0), times, 1.0)
-    return np.where(share > 0.0, share * times, share / times)
+    share, times = unrealised(candidates), candidates.notional / equity
+    score: F64 = np.maximum(share, 0.0) * times + np.minimum(share, 0.0) / times
+    return score
 
 
-def _binance(candidates: Candidates) -> F64:
-    """``max(0, UPNL) / max(1, WB) * MM / (WB + UPNL)``; 0 where WB + UPNL is not positive.
+def _binance(candidates: Candidates, equity: F64) -> F64:
+    """``max(0, UPNL) / max(1, WB) * MM / (WB + UPNL)``.
 
     The same short, wallet 400 and 10 of maintenance: ``200 / 400 * 10 / 600 = 0.008333``.
 
     Source: dev.binance.vision/t/17801.
     """
-    profit = candidates.equity - candidates.wallet
-    gain = np.where(profit > 0.0, profit, 0.0) / np.where(
-        candidates.wallet > 1.0, candidates.wallet, 1.0
-    )
-    solvent = candidates.equity > 0.0
-    risk = candidates.maintenance / np.where(solvent, candidates.equity, 1.0)
-    return np.where(solvent, gain * risk, 0.0)
+    profit = np.maximum(equity - candidates.wallet, 0.0)
+    score: F64 = profit / np.maximum(candidates.wallet, 1.0) * (candidates.maintenance / equity)
+    return score
 
 
-def _okx(candidates: Candidates) -> F64:
+def _okx(candidates: Candidates, equity: F64) -> F64:
     """Profit: PNL% over margin ratio; loss: PNL% times margin ratio (equity over maintenance).
 
     The same short: ``0.16667 / (600 / 10) = 0.0027778``. Also GRVT, Bity, sunx.
@@ -155,22 +153,23 @@ def _okx(candidates: Candidates) -> F64:
     Source: help.grvt.io 9637899.
     """
     share = unrealised(candidates)
-    ratio = _ratio(candidates.equity, candidates.maintenance)
-    over = np.where(share > 0.0, share / np.where(ratio > 0.0, ratio, 1.0), 0.0)
-    return np.where(share < 0.0, share * np.where(share < 0.0, ratio, 1.0), over)
+    ratio = equity / np.maximum(candidates.maintenance, _LEAST_MARGIN)
+    score: F64 = np.maximum(share, 0.0) / ratio + np.minimum(share, 0.0) * ratio
+    return score
 
 
-def _gate(candidates: Candidates) -> F64:
+def _gate(candidates: Candidates, equity: F64) -> F64:
     """PNL% times leverage, for profits and losses alike.
 
     Source: Gate announcement 28762 (since 2022-11-22).
     """
     chosen = candidates.leverage
-    times = np.where(chosen > 0.0, chosen, leverage(candidates))
-    return unrealised(candidates) * np.where(candidates.equity > 0.0, times, 1.0)
+    times = np.where(chosen > 0.0, chosen, candidates.notional / equity)
+    score: F64 = unrealised(candidates) * times
+    return score
 
 
-def _hyperliquid(candidates: Candidates) -> F64:
+def _hyperliquid(candidates: Candidates, equity: F64) -> F64:
     """``mark / entry * notional / account value``; ``entry / mark`` for shorts, which is our
     reading: the page gives the long's form alone.
 
@@ -179,20 +178,22 @@ def _hyperliquid(candidates: Candidates) -> F64:
 
     Source: docs.hyperodd.com/trading/adl, quoting Hyperliquid.
     """
-    long = candidates.lots >= 0
-    gone = np.where(long, candidates.mark / candidates.entry, candidates.entry / candidates.mark)
-    return gone * np.where(candidates.equity > 0.0, leverage(candidates), 0.0)
+    gone = candidates.mark / candidates.entry
+    gone = np.where(candidates.lots > 0, gone, 1.0 / gone)
+    score: F64 = gone * (candidates.notional / equity)
+    return score
 
 
-def _risk_aware(candidates: Candidates) -> F64:
+def _risk_aware(candidates: Candidates, equity: F64) -> F64:
     """Leverage: the weight by which a risk-aware sharing falls on an account.
 
     Source: Chitra, arXiv:2512.01112, with ``g = 1``.
     """
-    return leverage(candidates)
+    times: F64 = candidates.notional / equity
+    return times
 
 
-_SCORES: Final[dict[str, Callable[[Candidates], F64]]] = {
+_SCORES: Final[dict[str, Callable[[Candidates, F64], F64]]] = {
     "bitmex": _bitmex,
     "bybit": _bitmex,
     "binance": _binance,

@@ -94,7 +94,7 @@ def _level(endowments: F64, caps: F64, weights: F64, budget: float) -> float:
     """The level at which the budget is raised: those reach their cap first whose ``cap / weight``
     is smallest."""
     weighted = endowments * weights
-    active = (weighted > 0.0) & (caps > 0.0)
+    active = weighted > 0.0
     if not active.any():
         return 0.0
     ends = caps[active] / weights[active]

@@ -93,9 +93,28 @@ def test_gate_takes_the_leverage_that_was_chosen() -> None:
 
 
 def test_okx_without_maintenance_asks_nothing_of_a_profit() -> None:
-    """No maintenance is an endless margin ratio: profits score 0, losses come last, flat is 0."""
+    """No maintenance is a margin ratio without end: profits score next to nothing, losses come
+    last, flat is 0."""
     free = [{**each, "maintenance": 0.0} for each in (WINNER, LOSER, FLAT)]
-    assert scores("okx", a_crowd(*free)).tolist() == [0.0, -inf, 0.0]
+    found = scores("okx", a_crowd(*free)).tolist()
+    assert 0.0 < found[0] < 1e-11
+    assert found[1] < -1e9
+    assert found[2] == 0.0
+
+
+def test_a_position_of_one_lot_and_a_leverage_below_one_count() -> None:
+    """One lot long gains with the mark; a chosen leverage of a half is taken; equity and
+    maintenance below one are something."""
+    one = {"size": 1, "entry": 80.0, "wallet": 30.0}
+    assert scores("hyperliquid", a_crowd(one)).tolist() == [1.25 * 100 / 50]
+    assert scores("gate", a_crowd({**one, "leverage": 0.5})).tolist() == [0.125]
+    thin = {"size": 1, "entry": 80.0, "wallet": -19.5, "maintenance": 0.25}
+    assert scores("bitmex", a_crowd(thin)).tolist() == [0.25 * 200]
+    assert scores("okx", a_crowd(thin)).tolist() == [0.25 / 2]
+    assert leverage(a_crowd(thin)).tolist() == [200.0]
+    assert leverage(a_crowd({**thin, "equity": 0.0})).tolist() == [inf]
+    small = a_crowd({"size": 1, "entry": 0.5, "wallet": 0.1, "notional": 0.75}, mark=0.75)
+    assert scores("risk_aware", small).tolist() == pytest.approx([0.75 / 0.35])
 
 
 @pytest.mark.parametrize("ranking", RANKED)
@@ -122,6 +141,7 @@ def test_ties_are_broken_by_place(ranking: Ranking) -> None:
         {"wallet": inf},
         {"equity": nan},
         {"notional": -1.0},
+        {"notional": 0.0},
         {"maintenance": -1.0},
         {"maintenance": nan},
         {"leverage": nan},
@@ -238,6 +258,7 @@ def test_money_is_seized_in_order() -> None:
     assert seized([1, 0, 2], [8.0, 4.0, 0.5], 4.0) == [0.0, 4.0, 0.0]
     assert seized([1, 0, 2], [8.0, 4.0, 0.5], 20.0) == [8.0, 4.0, 0.5]
     assert seized([0], [8.0], 0.0) == [0.0]
+    assert seized([1], [8.0, 4.0], 6.0) == [0.0, 4.0]
     with pytest.raises(ValueError, match="budget"):
         seized([0], [8.0], -1.0)
 

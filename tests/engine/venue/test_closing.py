@@ -33,6 +33,9 @@ def test_closing_the_shortage_s_size_restores_the_margin() -> None:
 def test_where_fees_eat_what_is_freed_no_size_restores_it() -> None:
     """Nothing short, nothing closed; nothing freed, everything closed."""
     assert closing.shortage_size(0.0, 100.0, margin_rate=0.1) == 0.0
+    assert closing.shortage_size(1.0, 5.0, margin_rate=0.1) == 2.0
+    assert closing.shortage_size(0.0, 100.0, margin_rate=0.1, liquidator_fee=0.2) == 0.0
+    assert closing.shortage_size(0.5, 100.0, margin_rate=0.1, liquidator_fee=0.2) == inf
     assert closing.shortage_size(-1.0, 100.0, margin_rate=0.1) == 0.0
     assert closing.shortage_size(1.0, 128.0, margin_rate=0.125, insurance_fee=0.125) == inf
     assert closing.shortage_size(1.0, 100.0, margin_rate=0.1, liquidator_fee=0.2) == inf
@@ -62,6 +65,10 @@ def test_the_insurance_fee_takes_what_is_left_of_the_margin() -> None:
     assert fee(1.0, 0.02) == 0.02
     assert fee(41.0) == 0.0
     assert fee(-40.0, 1.0) == pytest.approx(0.076)
+    small = closing.charged_insurance_fee(
+        0.0, 0.5, 0.5, margin_rate=0.05, liquidator_fee=0.01, fee_max=1.0
+    )
+    assert small == pytest.approx(0.038)
     for size, price in ((0.0, 100.0), (-1.0, -100.0), (10.0, 0.0)):
         with pytest.raises(ValueError, match="size and price"):
             closing.charged_insurance_fee(
@@ -108,6 +115,9 @@ def test_health_counts_price_and_fee() -> None:
     """20 at a price of 2, sold at 2 less 10 %: each adds ``2 (1 - 0.5 - 0.1) = 0.8``; a fee of half
     the price adds nothing, so all is closed."""
     assert closing.health(1.0, 3.0, 5.0, 0.5, 2.0) == 9.0
+    assert closing.health(1.0, 0.5, 5.0, 0.25, 2.0) == 6.25
+    assert closing.health_lots(0.0, 20, -10.0, weight=0.5, lots_max=9, fee=0.5) == 0
+    assert closing.health_lots(0.0, 20, -10.5, weight=0.5, lots_max=9, fee=0.5) == 9
     assert closing.health(1.0, -3.0, 5.0, 0.5, 2.0) == -3.0
     lots = closing.health_lots(0.0, 20, -24.0, weight=0.5, lots_max=99, price=2.0, fee=0.1)
     assert lots == 5
@@ -154,6 +164,8 @@ def test_bankruptcy_prices_leave_nothing() -> None:
     assert bankruptcy.inverse_bankruptcy_price(-1, 1_000.0, 500.0, 2.0) == inf
     assert bankruptcy.inverse_bankruptcy_price(-1, 1_000.0, 500.0, 3.0) == inf
     assert bankruptcy.inverse_bankruptcy_price(-1, 1_000.0, 500.0, 1.5) == 2_000.0
+    assert bankruptcy.bankruptcy_price(1, 0.5, 10.0, 1.0) == 8.0
+    assert bankruptcy.inverse_bankruptcy_price(1, 0.5, 1.0, 0.5) == 0.5
     for size in (0.0, -1.0):
         with pytest.raises(ValueError, match="size"):
             bankruptcy.bankruptcy_price(1, size, 10.0, 1.0)
@@ -174,6 +186,7 @@ def test_an_apportioned_price_takes_the_part_s_share_against_the_account(seed: i
     half = bankruptcy.bankruptcy_quote(0, collateral, part // 2, total)
     rest = bankruptcy.bankruptcy_quote(0, collateral, abs(part) - abs(part // 2), total)
     assert half + rest >= bankruptcy.bankruptcy_quote(0, collateral, part, total)
+    assert bankruptcy.bankruptcy_quote(3, 5, 1, 1) == -8
     for wrong in (0, -1):
         with pytest.raises(ValueError, match="requirement"):
             bankruptcy.bankruptcy_quote(1, 1, 1, wrong)
@@ -194,6 +207,7 @@ def test_the_fillable_price_leaves_the_oracle_as_collateral_goes() -> None:
     assert price(375.0, adjustment=2.0) == pytest.approx(49_750.0)
     assert price(250.0, spread=0.2) == pytest.approx(49_500.0)
     assert price(250.0, side=-1.0) == pytest.approx(50_250.0)
+    assert bankruptcy.fillable_price(1.0, 1.0, 0.25, 0.5, 0.5) == pytest.approx(0.975)
     with pytest.raises(ValueError, match="size"):
         bankruptcy.fillable_price(1.0, 0.0, 1.0, 1.0, 1.0)
     for needed in (0.0, -1.0):

@@ -261,8 +261,22 @@ def test_published_prices_are_rounded_to_act_early(
     assert margin.to_price_step(price, step, side) == pytest.approx(published, rel=1e-14)
 
 
+def test_inverse_prices_below_one_and_small_faces_count() -> None:
+    """A long of half a unit at 0.5 with a quarter coin, and a short whose price lies at infinity
+    exactly. Catches a bound of one where zero is meant."""
+    assert entry_priced_inverse(1, 0.5, 0.5, 0.25, rate=0.0) == 0.4
+    assert mark_priced_inverse(1, 0.5, 0.5, -0.5, rate=0.0) == 1.0
+    assert liquidation_price_inverse(1, 0.5, 0.5, -0.5, ()) == 1.0
+    assert entry_priced_inverse(-1, 1_000.0, 500.0, 2.0, rate=0.0) == inf
+    assert liquidation_price_inverse(-1, 1_000.0, 500.0, 2.0, ()) == inf
+    assert mark_priced_inverse(1, 1_000.0, 500.0, -2.0, rate=0.0) == inf
+
+
 def test_what_has_no_liquidation_price_is_refused() -> None:
     """No size, or a maintenance of all the notional, is an error and not a number."""
+    assert margin.mark_priced(1, 0.5, 100.0, 10.0, rate=0.5) == 160.0
+    assert margin.entry_priced(1, 0.5, 100.0, 10.0, rate=0.01) == 81.0
+    assert margin.from_margin_available(1, 0.5, 100.0, 10.0, rate=0.5) == 60.0
     for size in (0.0, -1.0):
         with pytest.raises(ValueError, match="size"):
             margin.mark_priced(1, size, 100.0, 10.0, rate=0.01)
@@ -385,13 +399,18 @@ def test_a_table_with_a_gap_dies_at_the_cap() -> None:
     assert isclose(1.0 + shock.up, 1.1, rel_tol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"size": 0.0}, {"entry": -1.0}, {"mark": float("nan")}, {"mark": inf}, {"size": inf}]
-)
-def test_a_leg_that_is_no_position_is_refused(wrong: dict[str, float]) -> None:
-    """Sizes and prices are finite and above zero, or it is an error."""
-    given = {"size": 1.0, "entry": 100.0, "mark": 100.0, **wrong}
+@pytest.mark.parametrize("field", ["size", "entry", "mark"])
+@pytest.mark.parametrize("wrong", [0.0, -1.0, inf, float("nan")])
+def test_a_leg_that_is_no_position_is_refused(field: str, wrong: float) -> None:
+    """Sizes and prices are finite and above zero, or it is an error; halves are fine."""
+    whole = {"size": 0.5, "entry": 0.5, "mark": 0.5}
+    assert joint_shock(0.25, [Leg(side=1, **whole)]) == Shock(-1.0, inf)
     with pytest.raises(ValueError, match="finite"):
-        joint_shock(10.0, [Leg(side=1, **given)])
+        joint_shock(10.0, [Leg(side=1, **{**whole, field: wrong})])
+
+
+@pytest.mark.parametrize("wrong", [inf, -inf, float("nan")])
+def test_a_wallet_that_is_no_amount_is_refused(wrong: float) -> None:
+    """Also without any position."""
     with pytest.raises(ValueError, match="wallet"):
-        joint_shock(float("nan"), [])
+        joint_shock(wrong, [])
