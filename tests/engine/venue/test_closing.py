@@ -138,6 +138,14 @@ def test_a_tier_step_leaves_the_most_that_fits(seed: int) -> None:
         assert kept == lots or (kept + 1) * value > cap
 
 
+def test_a_tier_step_holds_the_rule_where_the_division_rounds() -> None:
+    """90,668 lots of 0.7 are worth a hair more than this cap although it divides to 90,668; and
+    3 lots of 0.1 more than 0.3, which divides to less than 3."""
+    assert closing.tier_step_lots(90_673, 0.7, 63_467.59999999999) == 6
+    assert closing.tier_step_lots(9, 0.1, 0.30000000000000004) == 6
+    assert closing.tier_step_lots(9, 0.1, 0.3) == 7
+
+
 def test_a_tier_step_in_the_lowest_tier_closes_all() -> None:
     """There is no tier below; and what fits already is left alone."""
     assert closing.tier_step_lots(-30, 50.0, 0.0) == 30
