@@ -36,7 +36,10 @@ TESTS = ("tests/engine/venue", "tests/engine/test_conform.py", "tests/engine/tes
 CPU_SECONDS = 120
 """Of one child: a loop that no longer ends is killed. Not by the clock, which a busy machine
 stretches."""
-OPTIONS = ("-q", "-x", "-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(ROOT))
+OPTIONS = (
+    *("-q", "-x", "-p", "no:cacheprovider", "-W", "error"),
+    *("-c", os.devnull, "--rootdir", str(ROOT)),
+)
 PRELOADED = ("numpy", "msgspec", "json", "hypothesis", "engine.units", "engine.exact")
 """What every child would import anew; none of it knows the venue. Plug-ins stay out: half of a
 child's life would be theirs."""

@@ -212,14 +212,13 @@ def order(
     ``dydx`` has no scores: it starts at a candidate drawn for ``(seed, path, sequence)`` and walks
     the list round from there. ``drift`` and ``pro_rata`` share among all: the order is the list's.
     """
-    count = len(candidates.lots)
-    if ranking == "dydx":
-        start = philox.below(count, seed, path, sequence) if count else 0
-        return (np.arange(count, dtype=np.int64) + start) % max(count, 1)
+    places = np.arange(len(candidates.lots), dtype=np.int64)
     if ranking in _SCORES:
-        places: I64 = np.argsort(-scores(ranking, candidates), kind="stable").astype(np.int64)
-        return places
-    return np.arange(count, dtype=np.int64)
+        return np.argsort(-scores(ranking, candidates), kind="stable").astype(np.int64)
+    if ranking == "dydx" and len(places):
+        start = philox.below(len(places), seed, path, sequence)
+        return np.concatenate((places[start:], places[:start]))
+    return places
 
 
 def quantile(place: int, count: int) -> float:

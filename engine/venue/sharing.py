@@ -141,10 +141,12 @@ def integer_shares(held: Sequence[int], needed: int) -> list[int]:
     Raises:
         ValueError: if a holding is negative, or ``needed`` negative or beyond the sum.
     """
-    shares, left = floor_shares(held, needed), needed
+    total, left = _count(held, needed), needed
+    shares = floor_shares(held, needed)
+    if not needed:
+        return shares
     for share in shares:
         left -= share
-    total = _count(held, needed) or 1
     by_remainder = sorted(range(len(held)), key=lambda place: -(held[place] * needed % total))
     for place in by_remainder[:left]:
         shares[place] += 1

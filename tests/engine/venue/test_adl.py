@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from engine.errors import InputError
+from engine.philox import below
 from engine.venue import sharing
 from engine.venue.adl import Taken, adl_price, overlaps, seized, taken_from, walked
 from engine.venue.ranking import Candidates, leverage, order, quantile, scores, unrealised
@@ -188,6 +189,9 @@ def test_a_walk_starts_where_its_place_in_the_stream_says() -> None:
     assert walks[2, 4] == tuple(order("dydx", CROWD, seed=3, path=2, sequence=4))
     assert {walk[0] for walk in walks.values()} == {0, 1, 2, 3, 4}
     assert all([(walk[0] + i) % 5 for i in range(5)] == list(walk) for walk in walks.values())
+    assert all(walk[0] == below(5, 3, path, place) for (path, place), walk in walks.items())
+    many = a_crowd(*[WINNER] * 999)
+    assert order("dydx", many)[0] == below(999, 0, 0, 0)
     assert len({walks[0, sequence] for sequence in range(6)}) > 1
     assert len({walks[path, 0] for path in range(6)}) > 1
     assert order("dydx", a_crowd()).tolist() == []
@@ -297,6 +301,7 @@ def test_pro_rata_is_one_share_for_all() -> None:
     assert sharing.pro_rata(endowments, 12.5).feasible
     assert sharing.pro_rata(np.zeros(0), 0.0).raised == 0.0
     assert not sharing.pro_rata(np.zeros(2), 1.0).feasible
+    assert sharing.pro_rata(np.zeros(2), 0.0).share.tolist() == [0.0, 0.0]
 
 
 def test_weights_raise_the_haircuts_of_the_risky() -> None:
