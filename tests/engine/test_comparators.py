@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine import api
 from engine.engine import EngineSpec
 from engine.events import CreationRequest
 from engine.market import MarketSpec
@@ -153,3 +156,18 @@ def test_the_reference_says_the_same_for_a_day() -> None:
         *(("product_closed", 8), ("margin_called", 6)),
     ):
         assert len(of(said, tag)) >= count, tag
+
+
+def test_the_coins_of_an_inverse_account_are_a_position(tmp_path: Path) -> None:
+    """Spot on a coin-margined contract holds coins and no contract: nobody may say that it never
+    held anything."""
+    rows = [
+        {"timestamp": f"2020-03-01T00:0{n}:00.000Z", "symbol": "XBTUSD", "open": 8_000.0 + n}
+        | {"high": 8_010.0, "low": 7_990.0, "close": 8_001.0 + n, "volume": 100, "trades": 3}
+        for n in range(1, 6)
+    ]
+    data = tmp_path / "bars.jsonl"
+    data.write_text(json.dumps(rows) + "\n")
+    summary = api.run(data, write=False).summary
+    assert summary["products"]["BTC-SPOT"]["no_position"] is None
+    assert "never held" not in api.run(data, write=False).verdict
