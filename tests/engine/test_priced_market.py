@@ -230,6 +230,36 @@ def test_without_an_index_no_premium_is_made_up() -> None:
     assert [(e.rate, e.paid_atoms) for e in said.named("funding_settled")] == [(0.0, 0), (0.0, 0)]
 
 
+def test_without_a_book_no_premium_is_made_up() -> None:
+    """The index is heard, the market itself is silent from before the funding instant's period on:
+    the rate is 0 and not that of a price of 0."""
+    pricing = PricingSpec(
+        sources=spot(1.0), mark=MarkRules(legs=("index",), stale_after_ns=1), premium=PREMIUM
+    )
+    spec = a_priced_spec(pricing, funding=FundingSpec(recorded=False, premium=PREMIUM))
+    rows = [quote(second + 0.5, 100.0, 1) for second in range(60)]
+    said = run(spec, a_tape(rows))
+    assert {e.rate for e in said.named("funding_settled")} == {0.0}
+
+
+def test_the_funding_leg_is_there_up_to_its_instant() -> None:
+    """A recorded rate of 8 % at second 2: the mark is the index and what is left of it; at the
+    instant that is nothing, and after it there is no leg."""
+    pricing = PricingSpec(
+        sources=spot(1.0),
+        mark=MarkRules(legs=("funding", "index"), pair="first"),
+        interval_ns=8 * SECOND_NS,
+    )
+    spec = a_priced_spec(pricing, funding=FundingSpec(recorded=True))
+    named = a_row(Kind.FUNDING, T0, 0.08, T0 + 2 * SECOND_NS)
+    rows = [quote(0, 100.0, 1), named, *(quote(n, 100.0, 1) for n in (1, 2, 3, 4))]
+    said = run(spec, a_tape(rows))
+    made = marks(said)
+    assert [made[n] for n in range(4)] == pytest.approx([102.0, 101.0, 100.0, 100.0], rel=1e-12)
+    told = [((e.ts_ns - T0) // SECOND_NS, e.legs) for e in said.named("mark_source_changed")]
+    assert told == [(0, "funding+index"), (3, "index")]
+
+
 @pytest.mark.parametrize(
     ("mark", "premium"),
     [

@@ -8,9 +8,10 @@ from random import Random
 
 import pytest
 
-from engine.units import HOUR_NS, NEVER_NS
+from engine.units import DAY_NS, HOUR_NS, NEVER_NS
 from engine.venue.contract import Contract
-from engine.venue.funding import FundingSpec, funding_payment, next_scheduled
+from engine.venue.funding import FundingSpec, funding_payment, next_instant, next_scheduled
+from engine.venue.price_rules import FundingRules
 from tests.builders import T0, a_contract
 
 USDT = 10**6
@@ -86,3 +87,28 @@ def test_a_table_beats_a_constant_and_recorded_rates_are_not_known_here() -> Non
     assert next_scheduled(both, 0) == (10, 0.1)
     assert next_scheduled(FundingSpec(), T0) == (NEVER_NS, 0.0)
     assert next_scheduled(FundingSpec(recorded=False), T0) == (NEVER_NS, 0.0)
+
+
+def test_settlements_of_a_day() -> None:
+    """BitMEX settles at 04, 12 and 20; every eight hours without an offset at 00, 08 and 16; an
+    interval that does not divide the day begins anew with it. The instant itself has passed."""
+    midnight = 20_000 * DAY_NS
+    bitmex, binance = FundingRules(offset_ns=4 * HOUR_NS), FundingRules()
+    odd = FundingRules(interval_ns=10 * HOUR_NS, sample_ns=HOUR_NS)
+    for rules, after, instant in (
+        (bitmex, 0, 4),
+        (bitmex, 3, 4),
+        (bitmex, 4, 12),
+        (bitmex, 20, 28),
+        (binance, 0, 8),
+        (binance, 7, 8),
+        (binance, 16, 24),
+        (odd, 0, 10),
+        (odd, 10, 20),
+        (odd, 20, 24),
+    ):
+        found = next_instant(rules, midnight + after * HOUR_NS)
+        assert (found - midnight) / HOUR_NS == instant
+    assert next_instant(binance, midnight - 1) == midnight
+    spec = FundingSpec(recorded=False, premium=bitmex)
+    assert next_scheduled(spec, midnight) == (midnight + 4 * HOUR_NS, 0.0)
