@@ -95,7 +95,8 @@ class OrderBounds:
         return self._market_max if market else self._max
 
     def market_limit(self, side: int, mark: float) -> float:
-        """Worst price at which a market order may fill: the last valid one on the mark's side.
+        """Worst price at which a market order may fill: the last valid one on the mark's side; the
+        bound itself where the grid is so coarse that this would lie beyond the mark.
 
         Args:
             side: +1 buys, -1 sells.
@@ -108,7 +109,8 @@ class OrderBounds:
         if share is None:
             return math.inf if side > 0 else 0.0
         bound = decimal(mark) * (1 + side * decimal(share))
-        return self.rounded(bound, Rounding.DOWN if side > 0 else _UP)
+        limit = self.rounded(bound, Rounding.DOWN if side > 0 else _UP)
+        return float(bound) if side * (limit - mark) < 0.0 else limit
 
     def is_price(self, price: float) -> bool:
         """Whether a price lies on the venue's grid. 0.1 is the decimal, not the nearest float."""

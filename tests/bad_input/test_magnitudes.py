@@ -57,7 +57,7 @@ def test_cheap_and_dear_coins_run(factor: float, run: Callable[..., Any]) -> Non
     told = run(times(factor), *FLAT)
     assert told.code == 0
     for name, product in told.json["products"].items():
-        assert product["nav_end"] == pytest.approx(usual[name]["nav_end"], rel=1e-4)
+        assert product["nav_end"] == pytest.approx(usual[name]["nav_end"], rel=1e-4), name
 
 
 def test_more_lots_than_can_be_counted_are_refused_at_load(run: Callable[..., Any]) -> None:

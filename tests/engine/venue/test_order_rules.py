@@ -135,6 +135,14 @@ def test_a_market_order_stops_at_the_last_price_inside_its_deviation() -> None:
     assert (venue.market_limit(1, 100.0), venue.market_limit(-1, 100.0)) == (105.0, 95.0)
 
 
+def test_a_grid_coarser_than_the_price_stops_no_market_order() -> None:
+    """A coin at 0.0001 on a grid of 0.5: rounded, a sale would be bounded at 0.5, far above the
+    mark, and a purchase at 0; both would never fill."""
+    venue = bounds(market_deviation=0.05)
+    assert venue.market_limit(-1, 1e-4) == pytest.approx(0.95e-4, rel=1e-12)
+    assert venue.market_limit(1, 1e-4) == pytest.approx(1.05e-4, rel=1e-12)
+
+
 def test_a_liquidation_price_is_rounded_towards_being_liquidated() -> None:
     """Bybit's example: 5,739.08 becomes 5,739.5 for a long on a grid of 0.5."""
     venue = bounds()
