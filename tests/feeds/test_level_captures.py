@@ -175,7 +175,7 @@ def test_recorded_in_pieces(shared_data: Path, tmp_path: Path, venue: str) -> No
         assert market_rows(cut(tmp_path / str(pieces), text, pieces)) == whole
 
 
-@pytest.mark.parametrize(("venue", "products"), [("BitMEX", 5), ("Bybit", 10), ("Hyperliquid", 5)])
+@pytest.mark.parametrize(("venue", "products"), [("BitMEX", 7), ("Bybit", 14), ("Hyperliquid", 7)])
 def test_recorded_runs(shared_data: Path, tmp_path: Path, venue: str, products: int) -> None:
     """The standard line-up runs on every perpetual of the recorded captures, valued at the mid,
     and comes to the same digest from the import."""

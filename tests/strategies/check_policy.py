@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import msgspec
 
-from engine.policy import Close, Decision, MarketView, Policy, PositionView, View
+from engine.policy import Close, Decision, MarketView, Policy, PositionView, View, Warn
 from engine.signals import Signals, SignalSpec
 from engine.units import MINUTE_NS, NEVER_NS, SECOND_NS
 from engine.watch import ALWAYS
-from strategies import LeverageBand, MarginFloor, Schedule, TrendVol
+from strategies import LeverageBand, MarginFloor, MarginLevel, Schedule, TrendVol
 from tests.builders import T0
 
 __all__ = ["EXAMPLES", "check_policy"]
@@ -44,6 +44,10 @@ EXAMPLES: Final[dict[str, tuple[Policy, ...]]] = {
         MarginFloor(),
         MarginFloor(max_leverage=3.2, cut_to=2.5),
         MarginFloor(max_leverage=3.0, cut_to=0.5),
+    ),
+    "margin_level": (
+        MarginLevel(),
+        MarginLevel(call=1.45, sell=1.02),
     ),
     "trend_vol": (
         TrendVol(),
@@ -210,6 +214,9 @@ class _Path:
         if isinstance(decision, Close):
             self.target = math.nan
             return True
+        if isinstance(decision, Warn):
+            assert decision.reason, f"{self.policy} warns of nothing"
+            return False
         target = decision.target
         assert math.isfinite(target), f"{self.policy} asks for {target}"
         assert decision.reason, f"{self.policy} gives no reason"
