@@ -35,7 +35,7 @@ __all__ = [
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
-_ON_STEP: Final = 1e-9
+_ON_STEP: Final = 1e-12
 """A price this near a step, as a share of it, is on it: the rest is the float's."""
 
 
@@ -100,7 +100,7 @@ def liquidation_price(
     """
     if not tiers:
         return mark_priced(side, size, entry, collateral, rate=0.0, fee=fee, others=others)
-    price, floor_price = 0.0, -inf
+    floor_price = -inf
     for tier in tiers:
         if side * (tier.rate + fee) >= 1.0:  # from here on no price makes up for the maintenance
             return inf
@@ -116,10 +116,10 @@ def liquidation_price(
         )
         cap = tier.cap / size
         if price <= cap:
-            break
+            # Deductions are rounded: a solution may miss its tier's lower end by a hair.
+            return max(price, floor_price)
         floor_price = cap
-    # Deductions are rounded: a solution may miss its tier's lower end by a hair.
-    return max(price, floor_price)
+    return price
 
 
 def liquidation_prices(

@@ -414,6 +414,7 @@ def test_a_socialised_loss_is_covered_by_both_sides() -> None:
     assert sharing.socialised_share(rate, -4_000, 1_000) == 36_363_640
     assert sharing.socialised_share(rate, 1, 1_000) == 9_091
     assert sharing.socialised_rate(0, 5, 1) == 0
+    assert sharing.socialised_rate(7, 1, 1) == 7
     for loss, lots, unit in ((-1, 5, 1), (1, 0, 1), (1, 5, 0)):
         with pytest.raises(ValueError, match="socialise"):
             sharing.socialised_rate(loss, lots, unit)

@@ -142,7 +142,12 @@ def test_a_long_that_no_price_saves_has_none() -> None:
     assert found[2] == pytest.approx(700.0 / 9.9)
     many = margin.liquidation_prices(sides, sizes, 100.0 * ones, collateral, table)
     assert many.tolist() == found
-    assert margin.liquidation_price(1, 1.0, 100.0, 10.0, a_table((inf, 0.999)), fee=0.001) == inf
+    full = a_table((inf, 0.999))
+    assert margin.liquidation_price(1, 1.0, 100.0, 10.0, full, fee=0.001) == inf
+    (many,) = margin.liquidation_prices(
+        np.ones(1), np.ones(1), np.full(1, 100.0), np.full(1, 10.0), full, fee=0.001
+    )
+    assert many == inf
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -251,6 +256,8 @@ def test_an_inverse_short_covered_by_its_coins_cannot_be_liquidated() -> None:
         (1.1, 0.1, 1, 1.1),
         (0.7, 0.1, -1, 0.7),
         (100.01, 0.1, 1, 100.1),
+        (12_345_678.1, 0.1, 1, 12_345_678.1),
+        (100_000.000_01, 0.1, 1, 100_000.1),
         (100.09, 0.1, -1, 100.0),
     ],
 )
@@ -381,6 +388,9 @@ def test_an_account_without_risk_never_dies() -> None:
     assert joint_shock(5.0, []) == Shock(-inf, inf)
     assert joint_shock(50.0, [a_leg(), a_leg(side=-1)]).down == -inf
     assert joint_shock(100.0, [a_leg()]).down == -1.0
+    assert joint_shock(100.5, [a_leg()]).down == -inf
+    assert joint_shock(0.25, [a_leg(size=0.005)]).up == inf
+    assert joint_shock(50.0, [a_leg(side=-1, tiers=())]) == Shock(-inf, 0.5)
 
 
 def test_a_hedged_book_dies_of_its_maintenance() -> None:
@@ -388,8 +398,9 @@ def test_a_hedged_book_dies_of_its_maintenance() -> None:
     through every tier of the table."""
     assert isclose(joint_shock(50.0, [a_leg(), a_leg(side=-1)]).up, 24.0, rel_tol=1e-14)
     tiered = [a_leg(side=s, tiers=TIERS) for s in (1, -1)]
-    shock = joint_shock(600.0, tiered)
-    assert isclose(maintenance(100.0 * (1.0 + shock.up)), 300.0, rel_tol=1e-12)
+    for wallet in (600.0, 10_000.0):
+        shock = joint_shock(wallet, tiered)
+        assert isclose(maintenance(100.0 * (1.0 + shock.up)), wallet / 2.0, rel_tol=1e-12)
 
 
 def test_a_table_with_a_gap_dies_at_the_cap() -> None:
