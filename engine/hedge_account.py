@@ -52,6 +52,12 @@ class HedgeAccount:
         spec = self.handler.spec
         return abs(spec.leverage) if spec.kind == "futures" else 0.0
 
+    @property
+    def alone(self) -> bool:
+        """Futures beside a fund are there to compare it with: what becomes of them must not change
+        it."""
+        return self.handler.spec.kind == "futures"
+
     def positions(self) -> tuple[tuple[int, int, int], ...]:
         """The hedge, as long as the product is alive."""
         account = self.account

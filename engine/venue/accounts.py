@@ -95,6 +95,11 @@ class Margined(Protocol):
     def max_leverage(self) -> float:
         """The leverage its owner chose; 0 where none."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether it stands for a user among many, beside everybody else: the venue takes it over
+        at its bankruptcy price, and no fund, queue or shared loss knows of it."""
+
     def positions(self) -> Sequence[tuple[int, int, int]]:
         """``(market, lots, cost)`` of what it holds."""
 
@@ -133,6 +138,7 @@ class TraderAccount:
     """A trader's account as ``Margined``."""
 
     __slots__ = ("_traders", "name", "trader")
+    alone = False
 
     def __init__(self, traders: Traders, trader: Trader) -> None:
         self._traders = traders

@@ -17,7 +17,8 @@ from engine.ledger import Cause
 from engine.units import Rounding, mul_div, total
 from engine.venue.accounts import Margined
 from engine.venue.adl import Taken, adl_price, overlaps, taken_from, walked
-from engine.venue.desk import RETRY_NS, RiskDesk, Stage, Unpaid, lots_in
+from engine.venue.desk import RETRY_NS, Stage, Unpaid, lots_in
+from engine.venue.insuring import Insuring
 from engine.venue.ranking import Candidates, order, quantile, scores
 from engine.venue.sharing import integer_shares, socialised_rate
 from engine.venue.standing import equity_of, standing_of
@@ -49,15 +50,19 @@ class Deleverager:
         seed: of the walk of ``dydx``.
     """
 
-    def __init__(self, desk: RiskDesk, accounts: Sequence[Margined], seed: int) -> None:
+    def __init__(self, desk: Insuring, accounts: Sequence[Margined], seed: int) -> None:
         self.desk = desk
-        self.accounts = accounts
+        self.accounts = [account for account in accounts if not account.alone]
         self.seed = seed
 
     def settle(self, unpaid: Sequence[Unpaid], sequence: int) -> None:
         """All that an instant's liquidations left over, in order."""
         for each in unpaid:
-            self._deleverage(each, sequence)
+            if each.account.alone:
+                self.desk.take_over(each)
+                self._ended(each.account, each.market, "closed")
+            else:
+                self._deleverage(each, sequence)
 
     def _deleverage(self, unpaid: Unpaid, sequence: int) -> None:
         account, market = unpaid.account, unpaid.market

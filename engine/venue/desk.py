@@ -166,8 +166,11 @@ class RiskDesk:
         return side * taken.lots, taken.price
 
     def pay_fund(self, account: Margined, market: int, atoms: int) -> None:
-        """To the insurance fund, or from it where negative."""
-        if atoms:
+        """To the insurance fund, or from it where negative; to the venue itself where the account
+        is alone."""
+        if atoms and account.alone:
+            self.move(account, market, Cause.INSURANCE, 0, -atoms, "clearing", 0.0)
+        elif atoms:
             venue = self.venues[market]
             self.move(account, market, Cause.INSURANCE, 0, -atoms, "insurance", 0.0)
             venue.fund.changed(atoms, venue.floor.ts_ns)

@@ -1,10 +1,11 @@
-"""Beyond the bankruptcy price: what the insurance fund lets be filled."""
+"""Beyond the bankruptcy price: what the insurance fund lets be filled, and whom the venue takes
+over."""
 
 from __future__ import annotations
 
 from engine.ledger import Cause
 from engine.venue.accounts import Margined
-from engine.venue.desk import RiskDesk, Venue
+from engine.venue.desk import RiskDesk, Unpaid, Venue
 from engine.venue.taking import Top
 from engine.venue_events import LiquidationFilled
 
@@ -17,6 +18,8 @@ class Insuring(RiskDesk):
     def insure(self, account: Margined, market: int, lots: int, marks: list[float]) -> int:
         """The fund lets the rest be filled beyond the bankruptcy price, as far as it can pay; the
         signed lots that are left."""
+        if account.alone:
+            return lots
         venue = self.venues[market]
         contract, floor = venue.listing.contract, venue.floor
         budget = venue.fund.available(floor.ts_ns)
@@ -48,6 +51,35 @@ class Insuring(RiskDesk):
         )
         self.tell_fund(venue, -loss, "fill")
         return lots - filled
+
+    def take_over(self, unpaid: Unpaid) -> None:
+        """The venue closes an account that is alone with nothing left, and bears what that
+        costs."""
+        account, market, lots = unpaid.account, unpaid.market, unpaid.lots
+        venue = self.venues[market]
+        contract, price, cash = venue.listing.contract, unpaid.price, unpaid.atoms
+        if price is None:  # no price would bankrupt it
+            price = venue.floor.mark
+            cash = contract.trade_cash(lots, price)
+        if lots:
+            self.move(account, market, Cause.LIQUIDATION, lots, cash, "book", price)
+        if account.cash < 0:
+            self.pay_fund(account, market, account.cash)
+        venue.floor.tape.say(
+            LiquidationFilled,
+            account=account.name,
+            symbol=contract.spec.symbol,
+            step="taken_over",
+            asked_lots=lots,
+            lots=lots,
+            price=price,
+            limit_price=None,
+            bankruptcy_price=unpaid.price,
+            bankruptcy_atoms=unpaid.atoms,
+            cash_atoms=cash,
+            fee_atoms=0,
+            fund_atoms=0,
+        )
 
     def _affordable(self, venue: Venue, lots: int, atoms: int, budget: int) -> int:
         """The most of ``lots`` whose loss beyond the bankruptcy price the fund can pay: a search

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine import api
 from engine.engine import EngineSpec
@@ -17,7 +18,7 @@ from engine.ticks import Kind, Step
 from engine.units import HOUR_NS, MINUTE_NS
 from engine.venue.book import BookSpec
 from engine.venue.rules import MarginRules, Tier, VenueRules
-from strategies import MarginLevel
+from strategies import LeverageBand, MarginLevel
 from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape, run
 from tests.properties.agreement import agree
 
@@ -171,3 +172,30 @@ def test_the_coins_of_an_inverse_account_are_a_position(tmp_path: Path) -> None:
     summary = api.run(data, write=False).summary
     assert summary["products"]["BTC-SPOT"]["no_position"] is None
     assert "never held" not in api.run(data, write=False).verdict
+
+
+def test_what_becomes_of_futures_changes_nobody_else() -> None:
+    """A gap far beyond the bankruptcy price of 10x futures: the venue takes them over, and a long
+    and a short fund beside them say and are worth, to the last atom, what they are without them.
+    Catches a queue, a fund or a shared loss in which they take part."""
+    band = LeverageBand(target=3.0, low=2.25, high=4.125)
+    short = LeverageBand(target=-3.0, low=1.5, high=5.25)
+    funds = [(a_product("BTC3L"), (band,)), (a_product("BTC3S"), (short,))]
+    market = a_free_market(insurance_atoms=10**9)
+    tape = a_tape([100.0, 99.0, 80.0, 81.0, 79.5])
+    told = []
+    for beside in ([], [futures(10.0), futures(50.0)]):
+        said = run(a_spec(*funds, *beside, markets=(market,)), tape, check=True)
+        own = [
+            structs.asdict(e)
+            for e in said.events
+            if getattr(e, "product", "") in ("BTC3L", "BTC3S")
+        ]
+        for event in own:
+            del event["ordinal"]
+        accounts = [(h.account.cash, h.account.lots) for h in said.engine.handlers[:2]]
+        told.append((own, accounts, said.engine.ledger.balance("insurance", "USDT")))
+    assert told[0] == told[1]
+    taken = [e for e in of(said, "liquidation_filled") if e.step == "taken_over"]
+    assert {e.account for e in taken} == {"product:FUT10@0", "product:FUT50@0"}
+    assert [e.nav_atoms for e in of(said, "product_closed")] == [0, 0]

@@ -27,6 +27,13 @@ symbol = "XBTUSD"
 contract = {{ kind = "inverse" }}
 venue = {{ preset = "bitmex", insurance_fund = {fund} }}
 {futures}
+[[traders]]
+id = "crowd"
+symbol = "XBTUSD"
+wallet = 118.0
+size = 5_000_000
+entry = 8_530.0
+leverage = 5.0
 [[products]]
 id = "BTC3L"
 symbol = "XBTUSD"

@@ -88,6 +88,7 @@ class Hedge:
     def __init__(self, number: int, product: Product) -> None:
         self.number, self.product = number, product
         self.name = f"product:{product.spec.id}"
+        self.alone = product.spec.kind == "futures"
         self.touched = False
         self.before: float | None = None
 
