@@ -69,9 +69,8 @@ class LiquidationFilled(
     ``asked_lots`` is the step, ``lots`` what was filled at ``price`` on average; ``limit_price`` is
     the worst it might be (none where there is no limit, nor a bankruptcy price where none is
     positive). ``bankruptcy_atoms`` is what the account must get for ``asked_lots`` to end with
-    nothing; for that the venue has ``taken_over`` what futures beside a fund left, and bears the
-    rest itself. ``fund_atoms`` went to the insurance fund
-    (negative: it paid), the liquidation fee in it.
+    nothing. ``fund_atoms`` went to the insurance fund (negative: it paid), the liquidation fee in
+    it; of futures beside a fund, which are ``taken_over`` at the mark, to the venue itself.
     """
 
     step: Literal["partial", "full", "insured", "taken_over"]

@@ -53,18 +53,16 @@ class Insuring(RiskDesk):
         return lots - filled
 
     def take_over(self, unpaid: Unpaid) -> None:
-        """The venue closes an account that is alone with nothing left, and bears what that
-        costs."""
+        """The venue takes what an account that is alone still holds at the mark, and what is then
+        left of its money, or missing: as if it were closed at its bankruptcy price."""
         account, market, lots = unpaid.account, unpaid.market, unpaid.lots
         venue = self.venues[market]
-        contract, price, cash = venue.listing.contract, unpaid.price, unpaid.atoms
-        if price is None:  # no price would bankrupt it
-            price = venue.floor.mark
-            cash = contract.trade_cash(lots, price)
+        contract, mark = venue.listing.contract, venue.floor.mark
+        cash = contract.trade_cash(lots, mark)
         if lots:
-            self.move(account, market, Cause.LIQUIDATION, lots, cash, "book", price)
-        if account.cash < 0:
-            self.pay_fund(account, market, account.cash)
+            self.move(account, market, Cause.LIQUIDATION, lots, cash, "book", mark)
+        rest = account.cash
+        self.pay_fund(account, market, rest)
         venue.floor.tape.say(
             LiquidationFilled,
             account=account.name,
@@ -72,13 +70,13 @@ class Insuring(RiskDesk):
             step="taken_over",
             asked_lots=lots,
             lots=lots,
-            price=price,
+            price=mark,
             limit_price=None,
             bankruptcy_price=unpaid.price,
             bankruptcy_atoms=unpaid.atoms,
             cash_atoms=cash,
             fee_atoms=0,
-            fund_atoms=0,
+            fund_atoms=rest,
         )
 
     def _affordable(self, venue: Venue, lots: int, atoms: int, budget: int) -> int:
