@@ -135,8 +135,8 @@ def _edge(target: float, edge: float) -> Values:
     """Bisect on the engine: two neighbouring prices, at one of which it trades and at the other
     not."""
     against = edge > abs(target)
-    band_of = {"low": 0.0, "high": edge} if against else {"low": edge, "high": math.inf}
-    policy = LeverageBand(target=target, **band_of)
+    low, high = (0.0, edge) if against else (edge, math.inf)
+    policy = LeverageBand(target=target, low=low, high=high)
     falls = (target > 0.0) == against
     quiet, moved = _START, _START / _NEVER_NEAR if falls else _START * _NEVER_NEAR
     while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from msgspec import Struct
 
@@ -27,12 +27,21 @@ class LeverageBand(
     price has moved
     -12 % or +20 % since the last time (``products.md`` 0.3).
 
+    With ``rebalance_to = "edge"`` it goes just inside the edge that it left, as Toros' tokens do: a
+    3x product with the band [2.7, 3.3] that fell 4.4 % trades from 3.3x to 3.285x, not to 3x.
+
     Args:
         target: signed leverage; negative for a short product.
         low, high: edges in absolute leverage, ``low < |target| < high``.
+        rebalance_to: where it trades to.
+        inset: how far inside the edge, as a share of the way to the target; assumed, no issuer
+            says it.
 
     It does badly in a market that crosses its edges back and forth: each time it buys high and
-    sells low.
+    sells low. Trading to the edge it does so in many small steps, and is at the wrong end of its
+    band for as long as a move lasts.
+
+    Source: ``products.md`` 0.3 and 3.3 (bands and what they save), 1.6 (to the edge).
     """
 
     uses_signals: ClassVar[bool] = False
@@ -42,6 +51,8 @@ class LeverageBand(
     target: float
     low: float
     high: float
+    rebalance_to: Literal["target", "edge"] = "target"
+    inset: float = 0.05
 
     def __post_init__(self) -> None:
         if not (0.0 <= self.low < abs(self.target) < self.high):
@@ -49,6 +60,8 @@ class LeverageBand(
                 f"leverage_band wants 0 <= low < |target| < high, was low {self.low}, "
                 f"target {self.target}, high {self.high}"
             )
+        if not 1e-6 <= self.inset <= 1.0:
+            raise ValueError(f"leverage_band wants inset from 1e-6 to 1, was {self.inset}")
 
     def initial_state(self) -> Nothing:
         return Nothing()
@@ -71,4 +84,11 @@ class LeverageBand(
             else "at or above"
         )
         reason = f"leverage {held:.4g} {where}{'' if inside else ' the band'}"
-        return SetLeverage(self.target, reason), state
+        return SetLeverage(self._goal(held, opened=bool(view.position.target)), reason), state
+
+    def _goal(self, held: float, *, opened: bool) -> float:
+        """Where to trade to; an opening goes to the target always."""
+        if self.rebalance_to == "target" or not opened:
+            return self.target
+        edge = math.copysign(self.low if held <= self.low else self.high, self.target)
+        return edge + self.inset * (self.target - edge)

@@ -13,6 +13,7 @@ from engine.product import LoanTerms
 from engine.ticks import Kind
 from engine.venue.book import DEPTH_AT_1PCT
 from feeds.recording import SymbolInfo
+from strategies import HiddenBand, KellyCapped, LeverageBand
 
 __all__ = ["assumptions", "venue_assumptions"]
 
@@ -133,6 +134,8 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
                 "gate_bands: 3x bands are Gate's rule: 3L trades outside "
                 "[2.25, 4.125], 3S outside [1.5, 5.25]"
             )
+        for policy in product.policies:
+            yield from _of_policy(product.id, policy)
         info = known.get(product.symbol)
         on_spot = product.kind in ("spot", "margin_loan")
         if on_spot and info is not None and info.contract != "spot":
@@ -158,3 +161,22 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
         yield "no_management_fee: no management fee is charged"
     elif free:
         yield f"no_management_fee: no management fee is charged by {', '.join(free)}"
+
+
+def _of_policy(product: str, policy: object) -> Iterator[str]:
+    """What no issuer has told of the rule that a policy stands for."""
+    if isinstance(policy, HiddenBand):
+        yield (
+            f"hidden_band: {product} trades at {policy.low:g} and {policy.high:g} and then to "
+            f"{policy.magnitude:.4g}, assumed: the issuer told the range alone"
+        )
+    if isinstance(policy, LeverageBand) and policy.rebalance_to == "edge":
+        yield (
+            f"edge_inset: {product} goes {policy.inset:.3g} of the way from an edge to its "
+            "target, assumed"
+        )
+    if isinstance(policy, KellyCapped):
+        yield (
+            f"expected_return: {product} expects {policy.expected_return:.3g} a year of the price, "
+            "which nobody knows"
+        )
