@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
 
 from engine import conform_adl, conform_closing, conform_dydx, conform_funding, conform_margin
+from engine import conform_policies as policies
 from engine import conform_products as products
 from engine.conform_book import depth
 from engine.errors import ConfigError, InputError
@@ -42,6 +44,11 @@ GROUPS: Final[dict[str, Callable[[Inputs], Any]]] = {
     "PATH": products.path,
     "BAND": products.band,
     "SEC": products.sec,
+    "FLI": policies.flexible,
+    "RESTRIKE": policies.restrike,
+    "RENEW": policies.renewal,
+    "IDENT": policies.identities,
+    "RUIN": policies.jump_ruin,
     "A1": conform_margin.isolated,
     "A2": conform_margin.isolated,
     "A3": conform_margin.at_entry,
@@ -167,17 +174,27 @@ def _wrong(
             for number, (own, each) in pairs
             for wrong in _wrong(f"{place}[{number}]", own, each, tolerance, printed)
         ]
+    if isinstance(wanted, str) and isinstance(value, str):
+        value, wanted = _as_number(value), _as_number(wanted)
     if not _is_number(wanted) or not _is_number(value):
         return [] if value == wanted else [f"{place or 'answer'}: {value!r}, expected {wanted!r}"]
     allowed = max(
         float(tolerance.get("abs", 0.0)),
-        float(tolerance.get("rel", 0.0)) * abs(wanted),
+        float(tolerance.get("rel", 0.0)) * float(abs(wanted)),
         10.0 ** -len(str(wanted).partition(".")[2]) if printed else 0.0,
     )
     if abs(value - wanted) <= allowed:
         return []
-    return [f"{place}: {value!r}, expected {wanted!r} to {allowed:.3g}"]
+    return [f"{place}: {value}, expected {wanted} to {allowed:.3g}"]
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _as_number(text: str) -> Any:
+    """Digits given as a text, all of them; another text as it is."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return text

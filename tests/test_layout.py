@@ -99,7 +99,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         *("engine.conform_margin", "engine.conform_dydx", "engine.conform_closing"),
         "engine.conform_funding",
     ),
-    ("engine.conform_adl",),
+    ("engine.conform_adl", "engine.conform_policies"),
     ("engine.verify", "engine.conform", "engine.sweep", "engine.adl_waves"),
     ("engine.cli.",),
     ("engine.__main__",),
