@@ -16,6 +16,7 @@ from engine.engine import Engine, EngineSpec
 from engine.events import OrderFilled, Output
 from engine.exact import log2, power
 from engine.market import MarketSpec
+from engine.plans import LimitThenMarket
 from engine.product import HedgeTerms, ProductSpec
 from engine.ticks import Marks, Step
 from engine.units import SECOND_NS
@@ -73,7 +74,7 @@ def _fills(
     """What a purchase of ``size`` quote got at once: at market, or all or nothing at a limit."""
     hedge = HedgeTerms()
     if limit_bp is not None:
-        hedge = HedgeTerms(order="limit", limit_bps=-limit_bp, time_in_force="fok")
+        hedge = HedgeTerms(plan=LimitThenMarket(offset_bps=-limit_bp, time_in_force="fok"))
     book = BookSpec(model="depth", depth_at_1pct=at_1pct, beta_near=beta, beta_far=beta)
     market = MarketSpec(
         symbol=0,

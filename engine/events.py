@@ -233,8 +233,9 @@ class OrderRested(Output, frozen=True, gc=False, kw_only=True, tag="order_rested
 
 
 class OrderCancelled(Output, frozen=True, gc=False, kw_only=True, tag="order_cancelled"):
-    """``lots`` of a resting order wait no more: ``expired`` (they are sent at market),
-    ``replaced`` (by another plan), ``reduce_only`` (there is nothing left for them to reduce)."""
+    """``lots`` of an order wait no more: ``expired`` (they are sent at market), ``replaced`` (by
+    another plan), ``reduce_only`` (there is nothing left for them to reduce), ``not_needed`` (the
+    price has done the rest of its work)."""
 
     product: str
     order: int

@@ -5,7 +5,8 @@ the latency, at the price of then; what the book cannot take is sent again after
 rebalance is under way at a time; the hedges of creations and redemptions travel beside it.
 
 An order with a limit takes what its price allows and waits for the rest in the queue of that price,
-where the market finds out when it is filled; when its time is up it goes on at market.
+where the market finds out when it is filled; when its time is up it goes on at market. An order
+with a course trades turn by turn.
 """
 
 from __future__ import annotations
@@ -13,43 +14,30 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from engine.account import Account
-from engine.admission import REFUSALS, limit_price, meet_venue
+from engine.admission import limit_price, meet_venue
+from engine.booking import Booking
+from engine.courses import begin, turn
 from engine.events import (
     CreationRequest,
-    OrderCancelled,
-    OrderFilled,
-    OrderHeld,
-    OrderRejected,
     OrderRested,
     OrderSent,
-    OrderUnfilled,
     RedemptionRequest,
 )
-from engine.orders import DeskState, Order, Scene
-from engine.units import MILLISECOND_NS, NEVER_NS
+from engine.orders import Order, Scene
+from engine.plans import NOW, LimitThenMarket, Now, Plan
+from engine.units import SECOND_NS, total
 from engine.venue.queue import Resting
 
 __all__ = ["Desk"]
 
 _PATIENT: Final = ("opening", "rebalance")
-"""Purposes whose orders may wait for a price."""
-TRIES_MAX: Final = 1_000
-"""After so many attempts a plan ends with what it has; at the default pause that is a quarter of an
-hour. A close has no such end: contracts that are held are somebody's risk until they are gone, and
-its next attempt is an alarm."""
+"""Purposes whose orders follow the product's own plan."""
 
 
-class Desk:
+class Desk(Booking):
     """Sends one product's orders and books their fills."""
 
-    __slots__ = ("account", "latency_ns", "place", "state")
-
-    def __init__(self, account: Account, place: int = 0) -> None:
-        self.account = account
-        self.place = place
-        self.latency_ns = account.spec.hedge.latency_ns
-        self.state = DeskState(deals=[])
+    __slots__ = ()
 
     def order(
         self,
@@ -60,6 +48,7 @@ class Desk:
         reason: str = "",
         leverage_before: float = 0.0,
         request: CreationRequest | RedemptionRequest | None = None,
+        plan: Plan | None = None,
     ) -> Order:
         """A new order, sent now; it is for the caller to let it arrive when it is due."""
         state, ts_ns = self.state, scene.ts_ns
@@ -76,8 +65,12 @@ class Desk:
             request=request,
         )
         state.sent += 1
-        if purpose in _PATIENT and self.account.spec.hedge.order == "limit":
-            self._limit(scene, order)
+        if plan is None:
+            plan = self.account.spec.hedge.plan if purpose in _PATIENT else NOW
+        if isinstance(plan, LimitThenMarket):
+            self._limit(scene, order, plan)
+        elif not isinstance(plan, Now):
+            begin(scene, self.account, order, plan)
         tape = scene.tape
         tape.add(
             OrderSent(
@@ -107,6 +100,8 @@ class Desk:
         if scene.stale:
             self._wait(scene, order)
             return 0
+        if order.course is not None:
+            return self._take_turn(scene, order)
         account, filled, reason = self.account, 0, ""
         lots = self._bounded(order, scene.mark)
         if lots:
@@ -123,15 +118,43 @@ class Desk:
                 self._retry(scene, order, reason)
         return filled
 
+    def _take_turn(self, scene: Scene, order: Order) -> int:
+        """One turn of an order that is carried out in several."""
+        account, mid = self.account, scene.top()[0]
+        now = turn(scene, account, order)
+        if now is None:
+            self._say_cancelled(scene, order, "not_needed")
+            order.lots -= order.left
+            order.left = 0
+            return 0
+        left = self._bounded(order, scene.mark)
+        lots = min(now.lots, left) if left > 0 else max(now.lots, left)
+        fills: list[tuple[int, float]] = []
+        reason = ""
+        if lots and now.price is not None:
+            fills = [(lots, now.price)]
+        elif lots:
+            fills, reason = meet_venue(scene, account.contract, order, lots, account.lots)
+        for part, price in fills:
+            self._book(scene, order, part, price, mid)
+        filled = total(part for part, _ in fills)
+        order.left = left - filled
+        course = order.course
+        if course is not None and lots:
+            course.owed_lots = abs(lots) if reason == "too_small" and lots != left else 0
+        if reason:
+            self._retry(scene, order, reason)
+        return filled
+
     # Orders that wait ---------------------------------------------------------------------------
 
-    def _limit(self, scene: Scene, order: Order) -> None:
+    def _limit(self, scene: Scene, order: Order, plan: LimitThenMarket) -> None:
         """An order of a product that need not hurry: on our own side of mid, for some time."""
-        hedge, side = self.account.spec.hedge, 1 if order.lots > 0 else -1
-        price = scene.top()[0] * (1.0 - side * hedge.limit_bps * 1e-4)
+        side = 1 if order.lots > 0 else -1
+        price = scene.top()[0] * (1.0 - side * plan.offset_bps * 1e-4)
         order.kind, order.limit = "limit", limit_price(scene, self.account.contract, price, side)
-        order.time_in_force, order.post_only = hedge.time_in_force, hedge.post_only
-        order.expires_ns = order.arrives_ns + hedge.timeout_ns
+        order.time_in_force, order.post_only = plan.time_in_force, plan.post_only
+        order.expires_ns = order.arrives_ns + round(plan.timeout_s * SECOND_NS)
 
     def _rest(self, scene: Scene, order: Order) -> None:
         side, price = 1 if order.left > 0 else -1, order.limit
@@ -172,13 +195,7 @@ class Desk:
             return
         scene.leave(order)
         order.resting = None
-        scene.tape.say(
-            OrderCancelled,
-            product=self.account.spec.id,
-            order=order.number,
-            lots=order.left,
-            reason=reason,
-        )
+        self._say_cancelled(scene, order, reason)
 
     def _expire(self, scene: Scene, order: Order) -> bool:
         """The time of a limit order is up: it is a market order now. Whether that meets the book at
@@ -191,106 +208,3 @@ class Desk:
             return True
         order.arrives_ns = scene.ts_ns + latency_ns
         return False
-
-    # Bounds, fills, attempts --------------------------------------------------------------------
-
-    def _bounded(self, order: Order, mark: float) -> int:
-        """What an order may still trade: none flips the sign of the product's exposure. A close,
-        though, leaves an inverse account its own coins, whatever side the product was on."""
-        account, lots, purpose = self.account, order.left, order.purpose
-        if order.reduce_only:
-            held = account.lots
-            return 0 if held * lots >= 0 else min(max(lots, -abs(held)), abs(held))
-        if purpose in ("creation", "opening"):
-            return lots
-        held = account.lots
-        if account.contract.inverse:
-            if purpose == "close":
-                return lots
-            held = account.contract.exposure_lots(account.slope, mark)
-        if held * (held + lots) >= 0:
-            return lots
-        if order.request is not None:
-            order.lots = (
-                -held
-            )  # what is no longer held needs no hedge: the request is dealt in full
-        return -held
-
-    def _book(
-        self,
-        scene: Scene,
-        order: Order,
-        lots: int,
-        price: float,
-        mid: float,
-        *,
-        maker: bool = False,
-    ) -> None:
-        account, tape, mark = self.account, scene.tape, scene.mark
-        done = account.execute(lots, price, mid, mark, maker=maker)
-        order.cost_atoms += done.fee - done.spread_impact
-        tape.add(
-            OrderFilled(
-                sequence=tape.sequence,
-                ordinal=tape.ordinal,
-                ts_ns=tape.ts_ns,
-                product=account.spec.id,
-                symbol=account.contract.spec.symbol,
-                order=order.number,
-                purpose=order.purpose,
-                lots=lots,
-                price=price,
-                mid_price=mid,
-                mark_price=mark,
-                hedge_atoms=done.hedge,
-                spread_impact_atoms=done.spread_impact,
-                fee_atoms=done.fee,
-                maker=maker,
-            )
-        )
-
-    def _wait(self, scene: Scene, order: Order) -> None:
-        if self.account.spec.hedge.when_stale == "refuse":
-            self._retry(scene, order, "halted" if scene.halted else "stale")
-            return
-        order.held = True
-        order.arrives_ns = NEVER_NS
-        scene.tape.say(OrderHeld, product=self.account.spec.id, order=order.number, lots=order.left)
-
-    def _retry(self, scene: Scene, order: Order, reason: str) -> None:
-        order.tries += 1
-        deal = order.request is not None
-        given_up = deal or (order.tries >= TRIES_MAX and order.purpose != "close")
-        if reason == "too_small" and order.left != order.lots:
-            given_up = True  # the rest of an order that was filled, and no order by itself
-        pause = max(self.account.spec.hedge.retry_ns, MILLISECOND_NS)
-        order.arrives_ns = NEVER_NS if given_up else scene.ts_ns + pause
-        refused = reason in REFUSALS
-        if refused:
-            order.kind, order.limit = "market", None
-        scene.tape.say(
-            OrderRejected if refused else OrderUnfilled,
-            product=self.account.spec.id,
-            order=order.number,
-            lots=order.left,
-            retry_ns=0 if given_up else order.arrives_ns,
-            reason=reason,
-        )
-        if given_up:
-            order.left = 0
-
-    def release(self, ts_ns: int) -> None:
-        """The market is fresh again: orders that waited meet the book now."""
-        state = self.state
-        for order in [*state.deals, *([state.plan] if state.plan else [])]:
-            if order.held:
-                order.held = False
-                order.arrives_ns = ts_ns
-
-    def next_arrival_ns(self) -> int:
-        """When the next order meets the book."""
-        state = self.state
-        first = state.plan.arrives_ns if state.plan else NEVER_NS
-        for order in state.deals:
-            first = min(first, order.arrives_ns)
-        return first

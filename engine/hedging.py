@@ -26,6 +26,7 @@ from engine.execution import Desk
 from engine.handler_state import ACTIVE, CLOSED, CLOSING, HandlerState
 from engine.orders import Order, Scene
 from engine.paying import Paying
+from engine.plans import Plan
 from engine.policy import Close, Decision, Deleverage, View, Warn
 from engine.units import HOUR_NS
 
@@ -108,7 +109,7 @@ class Hedging(Paying):
         if target != kept.target or desk.latency_ns + scene.delay_ns == 0:
             account.close_segment(mark, self._edge(mark), nav)
             kept.target = target
-        self._send(scene, purpose, lots, target, decision.reason, leverage)
+        self._send(scene, purpose, lots, target, decision.reason, leverage, decision.plan)
         return None
 
     def _warn(self, scene: Scene, reason: str, view: View) -> None:
@@ -146,9 +147,16 @@ class Hedging(Paying):
         return high if -math.inf < high < mark else None
 
     def _send(
-        self, scene: Scene, purpose: str, lots: int, target: float, reason: str, leverage: float
+        self,
+        scene: Scene,
+        purpose: str,
+        lots: int,
+        target: float,
+        reason: str,
+        leverage: float,
+        how: Plan | None = None,
     ) -> None:
-        plan = self.desk.order(scene, purpose, lots, target, reason, leverage)
+        plan = self.desk.order(scene, purpose, lots, target, reason, leverage, plan=how)
         self.desk.state.plan = plan
         if plan.arrives_ns <= scene.ts_ns:
             self._arrive(scene, plan)
@@ -188,8 +196,9 @@ class Hedging(Paying):
             self.desk.state.deals.append(deal)
 
     def _arrive(self, scene: Scene, plan: Order) -> None:
-        self.desk.arrive(scene, plan)
-        self._filled(scene, plan)
+        filled = self.desk.arrive(scene, plan)
+        if filled or plan.course is None or not plan.left:
+            self._filled(scene, plan)
 
     def _filled(self, scene: Scene, plan: Order) -> None:
         self.traded = True
@@ -199,7 +208,7 @@ class Hedging(Paying):
         self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
         if plan.purpose == "close":
             self._closed(scene, plan.reason)
-        else:
+        elif plan.lots:
             self._done(scene, plan)
 
     def _done(self, scene: Scene, plan: Order) -> None:

@@ -116,7 +116,7 @@ class Gate:
         kept = self._source is not None and self._source.keeps_previous
         if self.low < _INF or lane.suspects or lane.leaps or kept:
             return False
-        if self._market is not None and self._market.resting:
+        if self._market is not None and (self._market.resting or self._market.following):
             return False
         self._opened.append(self)
         low, high = -_INF, _INF

@@ -22,8 +22,10 @@ from engine.folding import Folding
 from engine.handler import Handler
 from engine.market_state import MarketSpec
 from engine.orders import Order
+from engine.plans import Participate
 from engine.rows import Column, Rows
 from engine.ticks import Bbo, Kind, Levels, Trades
+from engine.units import total
 from engine.venue.book import AnyBook, book_of
 from engine.venue.contract import Contract
 from engine.venue.order_rules import OrderBounds
@@ -49,6 +51,7 @@ class Matching(Folding):
 
     Attributes:
         resting: ``(handler, order)`` of the orders in its queues, the oldest first.
+        following: orders that count what is traded.
     """
 
     def __init__(self, spec: MarketSpec, handlers: list[Handler]) -> None:
@@ -57,6 +60,8 @@ class Matching(Folding):
         rules = spec.venue.orders
         self.order_bounds = None if rules == OrderRules() else OrderBounds(rules, spec.contract)
         self.resting: list[tuple[int, Order]] = []
+        self.following: list[Order] = []
+        self._handlers = handlers
         self._book = book_of(spec.book, spec.contract, spec.stale_after_ns)
         self._recorded = self._book if isinstance(self._book, RecordedBook) else None
         self._level_row = 0
@@ -71,10 +76,16 @@ class Matching(Folding):
 
     def close(self, time_ns: int) -> None:
         """The step ends: fold what its rows said and forget them."""
+        assert self._rows is not None
         if self._recorded is not None:
-            assert self._rows is not None
             self._limit = self._rows.end
             self._fold_levels(self._recorded)
+        if self.following:
+            self._limit = self._rows.end
+            plans = [handler.desk.state.plan for handler in self._handlers]
+            self.following = [o for o in self.following if any(o is plan for plan in plans)]
+            for order in self.following:
+                self._count(order)
         super().close(time_ns)
 
     @property
@@ -113,11 +124,13 @@ class Matching(Folding):
 
     def recall(self, handlers: list[Handler]) -> None:
         """Orders were restored: those that rest are in their queues."""
-        self.resting = []
+        self.resting, self.following = [], []
         for place, handler in enumerate(handlers):
             plan = handler.desk.state.plan
             if plan is not None and plan.resting is not None:
                 self.rest(place, plan)
+            if plan is not None and plan.course and isinstance(plan.course.plan, Participate):
+                self.following.append(plan)
 
     def ahead(self, side: int, price: float) -> float:
         """Lots of others at a price on the side of an order; infinite where nobody knows. Without
@@ -129,6 +142,41 @@ class Matching(Folding):
         if bid <= 0.0:
             return inf
         return 0.0 if side * (price - (bid if side > 0 else ask)) > 0.0 else inf
+
+    # Volume -------------------------------------------------------------------------------------
+
+    def follow(self, order: Order) -> None:
+        """From now on an order counts what is traded."""
+        assert order.course is not None
+        order.course.since = self._limit
+        self.following.append(order)
+
+    def volume(self, order: Order) -> int:
+        """Lots that were traded since the order began to count, or last asked."""
+        self._count(order)
+        assert order.course is not None
+        traded, order.course.traded_lots = order.course.traded_lots, 0
+        return traded
+
+    def _count(self, order: Order) -> None:
+        course, column = order.course, self._column(Kind.TRADE)
+        if course is None:
+            return
+        start, course.since = course.since, self._limit
+        if column is None:
+            return
+        rows: Any = slice(column.row_at(start), column.row_at(self._limit))
+        own = column.rows_of(self.spec.symbol)
+        if own is not None:
+            first, last = own.searchsorted((rows.start, rows.stop)).tolist()
+            rows = own[first:last]
+        table = column.table
+        assert isinstance(table, Trades)
+        # Whole lots, added as integers: where the input is cut makes no difference.
+        lots = np.rint(table.size[rows] / self.spec.contract.lot_size).tolist()
+        course.traded_lots += total(map(int, lots))
+
+    # Strikes ------------------------------------------------------------------------------------
 
     def next_strike(self, stop: int) -> Strike | None:
         """The first row below sequence ``stop`` that fills an order; the queues are moved on up to

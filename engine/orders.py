@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from engine.events import CreationRequest, RedemptionRequest
 from engine.outputs import Tape
+from engine.plans import Participate, Restrike, Twap
 from engine.policy import MarketView
 from engine.units import NEVER_NS
 from engine.venue.book import Book
@@ -15,7 +16,7 @@ from engine.venue.order_rules import OrderBounds
 from engine.venue.queue import Resting
 from engine.venue.taking import AT_MARKET, TakingTerms, TimeInForce
 
-__all__ = ["DeskState", "Order", "Scene"]
+__all__ = ["Course", "DeskState", "Order", "Scene"]
 
 
 class Scene(Protocol):
@@ -51,6 +52,12 @@ class Scene(Protocol):
     def ahead(self, side: int, price: float) -> float:
         """Lots of others at a price on the side of an order; infinite where nobody knows."""
 
+    def follow(self, order: Order) -> None:
+        """From now on an order counts what is traded."""
+
+    def volume(self, order: Order) -> int:
+        """Lots that were traded since the order began to count, or last asked."""
+
     def top(self) -> tuple[float, float]:
         """Mid, and half the recorded spread as a share of it (negative where no book is
         recorded)."""
@@ -60,6 +67,30 @@ class Scene(Protocol):
 
     def extremes(self, handler: int) -> tuple[float, float]:
         """Lowest and highest mark since this handler last asked."""
+
+
+class Course(Struct):
+    """How far a plan has come that is carried out in turns.
+
+    Attributes:
+        plan: what it follows.
+        ends_ns: when its patience or its window ends.
+        slice_lots: most that a turn trades.
+        owed_lots: what the venue found too small, and the next turn may trade on top.
+        since: sequence from which trades are not counted yet.
+        traded_lots: volume since the last turn, as far as counted.
+        looks: how often the window was looked at.
+        price: the worst mark seen there, or the sum of all.
+    """
+
+    plan: Twap | Participate | Restrike
+    ends_ns: int = NEVER_NS
+    slice_lots: int = 0
+    owed_lots: int = 0
+    since: int = 0
+    traded_lots: int = 0
+    looks: int = 0
+    price: float = 0.0
 
 
 class Order(Struct):
@@ -79,6 +110,7 @@ class Order(Struct):
         reduce_only: trades no more than what is held on the other side.
         expires_ns: when a limit order becomes a market order.
         resting: its place in the queue of its price.
+        course: where it is carried out in turns.
     """
 
     number: int
@@ -101,6 +133,7 @@ class Order(Struct):
     limit: float | None = None
     expires_ns: int = NEVER_NS
     resting: Resting | None = None
+    course: Course | None = None
 
     @property
     def terms(self) -> TakingTerms:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from engine.plans import Plan
 from engine.product import price_at_leverage
 from engine.watch import ALWAYS, NEVER, Watch, drawn_in
 
@@ -104,17 +105,20 @@ class View(Struct, frozen=True, gc=False):
 
 
 class SetLeverage(Struct, frozen=True, gc=False):
-    """Trade to a signed target leverage."""
+    """Trade to a signed target leverage, by the product's own ``plan`` where none is named."""
 
     target: float
     reason: str
+    plan: Plan | None = None
 
 
 class Deleverage(Struct, frozen=True, gc=False):
-    """Cut exposure to a signed target leverage because margin is short; beats ``SetLeverage``."""
+    """Cut exposure to a signed target leverage because margin is short; beats ``SetLeverage``, and
+    is carried out now where no ``plan`` is named."""
 
     target: float
     reason: str
+    plan: Plan | None = None
 
 
 class Close(Struct, frozen=True, gc=False):

@@ -10,8 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from engine.plans import NOW, Plan
 from engine.units import DAY_NS
-from engine.venue.taking import TimeInForce
 
 __all__ = [
     "HedgeTerms",
@@ -45,22 +45,14 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class HedgeTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the hedge reaches the venue: ``latency_ns`` from decision to book, ``retry_ns`` before an
     unfilled rest is sent again, ``reserve_atoms`` set aside by the issuer against a negative NAV,
-    ``when_stale`` for orders that meet a market without fresh prices.
-
-    ``order = "limit"``: openings and rebalances are sent at a price ``limit_bps`` on our own side
-    of mid, and what is not filled ``timeout_ns`` after they arrived goes on at market; creations,
-    redemptions, deleveragings and closes are urgent and do not wait. ``time_in_force`` and
-    ``post_only`` as in ``engine.venue.taking``."""
+    ``when_stale`` for orders that meet a market without fresh prices, ``plan`` for openings and
+    rebalances whose decision names none."""
 
     latency_ns: int = 0
     retry_ns: int = 1_000_000_000
     reserve_atoms: int = 0
     when_stale: Literal["hold", "refuse"] = "hold"
-    order: Literal["market", "limit"] = "market"
-    limit_bps: float = 0.0
-    timeout_ns: int = 5_000_000_000
-    time_in_force: TimeInForce = "gtc"
-    post_only: bool = False
+    plan: Plan = NOW
 
 
 class LoanTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -44,7 +44,7 @@ class Quiet:
                 return False
         number = parts.router.of_symbol[symbol]
         market = parts.markets[number] if number >= 0 else None
-        if market is not None and market.resting:
+        if market is not None and (market.resting or market.following):
             return False
         tracked = market if market is not None and market.kind is column.kind else None
         if tracked is not None and tracked.keeps_previous:

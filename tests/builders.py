@@ -64,8 +64,8 @@ def a_market(symbol: int = 0, **fields: Any) -> MarketSpec:
 
 
 def a_product(name: str = "BTC3L", market: int = 0, **fields: Any) -> ProductSpec:
-    """A product of a million; ``latency_ns``, ``reserve_atoms``, ``when_stale``, ``retry_ns`` go to
-    its hedge, ``management_fee``, ``fee_every_ns``, ``while_rebalancing`` to its terms."""
+    """A product of a million; ``latency_ns``, ``plan``, ``reserve_atoms`` and the like go to its
+    hedge, ``management_fee``, ``fee_every_ns``, ``while_rebalancing`` to its terms."""
     hedge = {n: fields.pop(n) for n in list(fields) if n in HedgeTerms.__struct_fields__}
     terms = {n: fields.pop(n) for n in list(fields) if n in Terms.__struct_fields__}
     defaults: dict[str, Any] = {"seed_atoms": 10**12}

@@ -9,6 +9,7 @@ from engine.config.lineup import LONG_BAND, SHORT_BAND, completed
 from engine.config.pricing import pricing_assumptions
 from engine.config.settings import MarketConfig, RunConfig, VenueConfig
 from engine.config.venues import preset
+from engine.plans import LimitThenMarket
 from engine.product import LoanTerms
 from engine.ticks import Kind
 from engine.venue.book import DEPTH_AT_1PCT
@@ -151,7 +152,7 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
             )
     if any(product.latency_ms == 0.0 for product in config.products):
         yield "no_latency: hedge orders reach the book at once"
-    if any(product.hedge.order == "limit" for product in config.products):
+    if any(isinstance(product.hedge.plan, LimitThenMarket) for product in config.products):
         yield (
             "queue_position: of a level that shrinks without a trade, who cancelled is assumed "
             "(book.queue); an order that waits is cancelled at once"

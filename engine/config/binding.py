@@ -181,11 +181,7 @@ def _product(
             retry_ns=round(hedge.retry_ms * MILLISECOND_NS),
             reserve_atoms=_atoms(hedge.reserve, quote),
             when_stale=hedge.when_stale,
-            order=hedge.order,
-            limit_bps=hedge.limit_bps,
-            timeout_ns=round(hedge.timeout_ms * MILLISECOND_NS),
-            time_in_force=hedge.time_in_force,
-            post_only=hedge.post_only,
+            plan=hedge.plan,
         ),
         limit=max(product.limit, abs(product.leverage or 0.0) + 1.0)
         if product.leverage is not None

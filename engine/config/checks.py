@@ -34,7 +34,6 @@ __all__ = ["check"]
 
 LOT_MIN: Final = 1e-12
 LOT_MAX: Final = 1e12
-_LIMIT_BPS_MAX: Final = 5_000.0
 WAIT_MS_MAX: Final = 366 * 86_400_000.0
 DURATION_NS_MAX: Final = 3_660 * DAY_NS
 
@@ -187,10 +186,6 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
     _check_range(path, product, ("latency_ms",), 0.0, WAIT_MS_MAX)
     _check_range((*path, "hedge"), product.hedge, ("reserve",), 0.0)
     _check_range((*path, "hedge"), product.hedge, ("retry_ms",), 1.0, WAIT_MS_MAX)
-    _check_range((*path, "hedge"), product.hedge, ("timeout_ms",), 0.0, WAIT_MS_MAX)
-    bps = product.hedge.limit_bps
-    near = f"within {_LIMIT_BPS_MAX:g} of 0"
-    _require(abs(bps) <= _LIMIT_BPS_MAX, (*path, "hedge", "limit_bps"), near, bps)
     fee = product.terms.management_fee
     _require(0.0 <= fee < 1.0, (*path, "terms", "management_fee"), "a share from 0 to below 1", fee)
     every = product.terms.fee_every

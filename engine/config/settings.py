@@ -12,10 +12,10 @@ from msgspec import Meta, Struct
 
 from engine.config.durations import DURATION_PATTERN, Duration, duration_ns, duration_text
 from engine.config.venue_settings import VenueConfig
+from engine.plans import NOW, Plan
 from engine.product import LoanTerms
 from engine.venue.depth import BETA_FAR, BETA_NEAR
 from engine.venue.queue import QueueSpec
-from engine.venue.taking import TimeInForce
 from feeds.security import Security
 from feeds.user_navs import USER_BLOCKS_ABOVE
 from strategies import BuiltIn
@@ -155,20 +155,13 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
 
 
 class HedgeConfig(_Setting, frozen=True, kw_only=True):
-    """How orders reach the venue; ``reserve``: quote set aside against a negative NAV.
-
-    ``order = "limit"``: openings and rebalances wait ``limit_bps`` on our own side of mid, and go
-    on at market after ``timeout_ms``.
-    """
+    """How orders reach the venue; ``reserve``: quote set aside against a negative NAV; ``plan``:
+    how openings and rebalances are carried out where the policy does not say."""
 
     reserve: float = 0.0
     retry_ms: float = 1_000.0
     when_stale: Literal["hold", "refuse"] = "hold"
-    order: Literal["market", "limit"] = "market"
-    limit_bps: float = 0.0
-    timeout_ms: float = 5_000.0
-    time_in_force: TimeInForce = "gtc"
-    post_only: bool = False
+    plan: Plan = NOW
 
 
 class ProductConfig(_Setting, frozen=True, kw_only=True):

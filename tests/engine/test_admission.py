@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.commands import ForceTarget
 from engine.events import CreationRequest
+from engine.plans import LimitThenMarket
 from engine.units import MINUTE_NS, SECOND_NS
 from engine.venue.book import BookSpec
 from engine.venue.rules import OrderRules, VenueRules
@@ -20,9 +21,7 @@ BAND = LeverageBand(target=3.0, low=0.2, high=8.0)
 
 def said_by(rows: list[Any], book: BookSpec | None = None, **rules: Any) -> Run:
     """A 3x product of a million at a mark of 100: 30,000 coins; heart and reference agree."""
-    hedge = {
-        name: rules.pop(name) for name in ("order", "limit_bps", "seed_atoms") if name in rules
-    }
+    hedge = {name: rules.pop(name) for name in ("plan", "seed_atoms") if name in rules}
     market = a_market(
         contract=a_contract(taker_fee=0.0),
         book=book or BookSpec(model="flat"),
@@ -79,7 +78,7 @@ def test_a_deviation_that_does_not_bind_changes_nothing() -> None:
 
 def test_a_price_beyond_the_band_is_refused_and_goes_on_at_market() -> None:
     """A purchase 2 % above the mid where 1 % is allowed: rejected, and sent again at market."""
-    said = said_by([100.0, 100.0, 100.0], order="limit", limit_bps=-200.0, band_up=0.01)
+    said = said_by([100.0, 100.0, 100.0], plan=LimitThenMarket(offset_bps=-200.0), band_up=0.01)
     (refused,) = said.named("order_rejected")
     assert (refused.reason, refused.retry_ns) == ("price_band", T0 + SECOND_NS)
     assert fills(said) == [30_000 * COIN]
@@ -89,7 +88,7 @@ def test_a_price_beyond_the_band_is_refused_and_goes_on_at_market() -> None:
 def test_a_price_has_as_many_figures_as_the_venue_takes() -> None:
     """A bid at 104.17 is on the step at 104.1; with three figures it rests at 104."""
     said = said_by(
-        [104.3, 104.3], order="limit", limit_bps=12.4, significant_figures=3, band_up=0.1
+        [104.3, 104.3], plan=LimitThenMarket(offset_bps=12.4), significant_figures=3, band_up=0.1
     )
     assert [event.price for event in said.named("order_rested")] == [104.0]
 

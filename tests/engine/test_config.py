@@ -211,13 +211,13 @@ def test_lines() -> None:
         ),
         (
             "latency_ms = 250",
-            'hedge = { order = "limit", limit_bps = 1e4 }',
-            "bad.toml:14: limit_bps must be within 5000 of 0, was 10000.0",
+            'hedge = { plan = { type = "limit", offset_bps = 1e4 } }',
+            "bad.toml:14: products[0].hedge.plan: limit: offset_bps must lie within 5000 of 0",
         ),
         (
             "latency_ms = 250",
-            'hedge = { order = "limit", timeout_ms = -1.0 }',
-            "bad.toml:14: timeout_ms must be >= 0, was -1.0",
+            'hedge = { plan = { type = "limit", timeout_s = -1.0 } }',
+            "bad.toml:14: products[0].hedge.plan: limit: timeout_s must be from 0 to a day",
         ),
         ('"1s"', '"1 second"', 'bad.toml:21: output.nav_every: expected a duration such as "90s"'),
         ('"1s"', "1", "bad.toml:21: output.nav_every: expected"),

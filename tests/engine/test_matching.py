@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from engine.events import CreationRequest
+from engine.plans import LimitThenMarket
 from engine.ticks import Kind
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec
@@ -43,6 +44,9 @@ def image() -> list[Any]:
     return [level(0.0, *row) for row in IMAGE]
 
 
+LIMIT = LimitThenMarket.__struct_fields__
+
+
 def waiting(
     rows: list[Any], *, model: Any = "recorded", policies: Any = (IDLE,), **hedge: Any
 ) -> Run:
@@ -52,7 +56,9 @@ def waiting(
         contract=a_contract(lot_size=0.1, price_step=1.0, taker_fee=0.01, maker_fee=0.001),
         book=BookSpec(model=model, half_life_s=60.0, queue=QueueSpec(exponent=1.0)),
     )
-    terms = {"order": "limit", "limit_bps": 100.0, "timeout_ns": 10 * SECOND_NS, **hedge}
+    limit = {name: hedge.pop(name) for name in LIMIT if name in hedge}
+    plan = LimitThenMarket(**{"offset_bps": 100.0, "timeout_s": 10.0, **limit})
+    terms = {"plan": plan, **hedge}
     spec = a_spec((a_product(seed_atoms=100 * 10**6, **terms), policies), markets=[market])
     tape = a_tape(rows)
     whole = run(spec, tape)
@@ -121,7 +127,7 @@ def test_an_ask_at_our_bid_has_taken_us() -> None:
                     level(3.0, -1, 99.0, 0.1, 0), mark(4.0)])  # fmt: skip
     assert told(said)[2:] == [("filled", 3.0, 30, 99.0)]
     said = waiting([mark(0.0), quote(1.0, 98.0, 100.0), quote(2.0, 98.0, 99.0)], model="flat",
-                   limit_bps=100.0)  # fmt: skip
+                   offset_bps=100.0)  # fmt: skip
     assert told(said) == [
         ("sent", 0.0, 30, None), ("rested", 0.0, 30, 99.0), ("filled", 2.0, 30, 99.0),
     ]  # fmt: skip
@@ -133,7 +139,7 @@ def test_quotes_tell_of_their_own_level() -> None:
     rows = [quote(0.0, 100.0, 101.0), mark(0.0, 100.5), trade(1.0, 99.0, 50.0, -1),
             quote(2.0, 99.0, 100.0, 1.5), trade(3.0, 99.0, 1.6, -1), quote(4.0, 98.0, 100.0),
             trade(5.0, 99.0, 0.2, -1), mark(6.0, 100.5)]  # fmt: skip
-    said = waiting(rows, model="depth", limit_bps=149.0)
+    said = waiting(rows, model="depth", offset_bps=149.0)
     assert said.named("order_rested")[0].ahead_lots is None
     assert [one[:3] for one in told(said)[2:]] == [("filled", 3.0, 1), ("filled", 5.0, 2)]
 
@@ -141,7 +147,7 @@ def test_quotes_tell_of_their_own_level() -> None:
 def test_a_bid_before_the_best_is_alone() -> None:
     """At 100, before a best bid of 99, the first sale there is ours."""
     rows = [quote(0.0, 99.0, 101.0), mark(0.0), trade(1.0, 100.0, 0.5, -1), mark(2.0)]
-    said = waiting(rows, model="depth", limit_bps=0.0)
+    said = waiting(rows, model="depth", offset_bps=0.0)
     assert said.named("order_rested")[0].ahead_lots == 0.0
     assert told(said)[2:] == [("filled", 1.0, 5, 100.0)]
 
@@ -158,7 +164,7 @@ def test_rows_of_other_symbols_are_none_of_ours() -> None:
     contract = a_contract(lot_size=0.1, price_step=1.0)
     flat = BookSpec(model="flat")
     markets = [a_market(0, contract=contract, book=flat), a_market(1, book=flat)]
-    terms = {"seed_atoms": 100 * 10**6, "order": "limit", "limit_bps": 100.0}
+    terms = {"seed_atoms": 100 * 10**6, "plan": LimitThenMarket(offset_bps=100.0)}
     spec = a_spec((a_product(**terms), (IDLE,)), markets=markets)
     other = [a_row(Kind.TRADE, at(n), 98.0, 1.0, -1, -1, symbol=1) for n in (1, 2)]
     rows = [quote(0.0, 99.0, 101.0), mark(0.0), other[0], trade(1.0, 100.0, 1.0, -1), other[1],
@@ -188,7 +194,7 @@ def test_what_is_not_filled_in_time_goes_on_at_market() -> None:
 def test_a_limit_that_reaches_the_book_takes_first() -> None:
     """A bid at 101 takes the ten lots there, pays the taker's fee, and rests with 20 before
     anybody."""
-    said = waiting([*image(), mark(0.0), mark(1.0)], limit_bps=-100.0)
+    said = waiting([*image(), mark(0.0), mark(1.0)], offset_bps=-100.0)
     assert told(said) == [
         ("sent", 0.0, 30, None),
         ("filled", 0.0, 10, 101.0),
@@ -206,7 +212,7 @@ def test_a_refused_order_is_not_forgotten(terms: dict[str, Any], reason: str) ->
     """Post-only at 101 would cross, and 30 lots are not there at 101: refused, and sent again at
     market a second later."""
     rows = [*image(), mark(0.0), mark(2.0)]
-    said = waiting(rows, limit_bps=-100.0, **terms)
+    said = waiting(rows, offset_bps=-100.0, **terms)
     assert told(said) == [
         ("sent", 0.0, 30, None),
         ("rejected", 0.0, 30, reason),
@@ -218,7 +224,7 @@ def test_an_immediate_order_asks_again_until_its_time_is_up() -> None:
     """Ten lots at 101 at once, none a second later (our own taking is not back), the rest at
     market when the time is up."""
     rows = [*image(), mark(0.0), mark(4.0)]
-    said = waiting(rows, limit_bps=-100.0, time_in_force="ioc", timeout_ns=2 * SECOND_NS)
+    said = waiting(rows, offset_bps=-100.0, time_in_force="ioc", timeout_s=2.0)
     assert [one[:3] for one in told(said)] == [
         ("sent", 0.0, 30), ("filled", 0.0, 10), ("unfilled", 0.0, 20), ("unfilled", 1.0, 20),
         ("filled", 2.0, 20),
@@ -232,7 +238,7 @@ def test_another_plan_takes_the_order_out_of_the_queue() -> None:
     band = LeverageBand(target=3.0, low=2.7, high=9.0)
     rows = [*image(), mark(0.0), trade(1.0, 96.0, 9.0, -1), mark(2.0, 102.0), mark(3.0, 90.0),
             trade(4.0, 50.0, 9.0, -1)]  # fmt: skip
-    said = waiting(rows, policies=(band, floor), limit_bps=300.0)
+    said = waiting(rows, policies=(band, floor), offset_bps=300.0)
     assert [one[:2] for one in told(said)][:8] == [
         ("sent", 0.0), ("rested", 0.0), ("filled", 1.0),
         ("sent", 2.0), ("rested", 2.0),
@@ -249,7 +255,7 @@ def test_two_of_ours_stand_one_behind_the_other() -> None:
         contract=a_contract(lot_size=0.1, price_step=1.0, taker_fee=0.0),
         book=BookSpec(model="recorded"),
     )
-    terms = {"seed_atoms": 100 * 10**6, "order": "limit", "limit_bps": 100.0}
+    terms = {"seed_atoms": 100 * 10**6, "plan": LimitThenMarket(offset_bps=100.0)}
     spec = a_spec(
         (a_product("ONE", **terms), (IDLE,)),
         (a_product("TWO", **terms, latency_ns=1), (IDLE,)),

@@ -12,6 +12,7 @@ import pytest
 
 from engine.engine import Engine, EngineSpec
 from engine.events import OrderFilled, OrderRested
+from engine.plans import LimitThenMarket
 from engine.snapshot import restore, snapshot, state_digest
 from engine.ticks import Kind, Step
 from engine.units import SECOND_NS
@@ -29,13 +30,17 @@ ROWS = 1_000
 STEP = 0.5
 
 
+def waits(**limit: Any) -> LimitThenMarket:
+    """For eight seconds."""
+    return LimitThenMarket(timeout_s=8.0, **limit)
+
+
 def a_book_spec(*, inverse: bool = False, model: Any = "recorded") -> EngineSpec:
     """Products that trade often, at once and late, at market and at a limit, on one book."""
     band = LeverageBand(target=3.0, low=2.985, high=3.015)
     late = {"latency_ns": 250_000_000, "retry_ns": 300_000_000}
     size = {"seed_atoms": 3 * 10**10}
-    waits = {"order": "limit", "timeout_ns": 8 * SECOND_NS}
-    small = {"seed_atoms": 10**10, **waits}
+    small = {"seed_atoms": 10**10}
     market = a_market(
         contract=a_contract("BTC", inverse=inverse, price_step=STEP, maker_fee=0.0001),
         book=BookSpec(
@@ -52,25 +57,25 @@ def a_book_spec(*, inverse: bool = False, model: Any = "recorded") -> EngineSpec
         (a_product("SHORT", **size, **late), (LeverageBand(target=-2.0, low=1.95, high=2.05),)),
         (a_product("CLOCK", **size), (Schedule(target=1.5, every_s=5.0),)),
         (a_product("TREND", **size), (TrendVol(review_s=10.0, fast_move=0.01, step=0.05),)),
-        (a_product("WAITS", **small, limit_bps=0.0), (band,)),
+        (a_product("WAITS", **small, plan=waits(offset_bps=0.0)), (band,)),
         (
-            a_product("WAITS2", **small, **late, limit_bps=4.0),
+            a_product("WAITS2", **small, **late, plan=waits(offset_bps=4.0)),
             (band, MarginFloor(max_leverage=3.025, cut_to=2.99)),
         ),
-        (a_product("WAITS3", **size, **waits, limit_bps=-1.0), (Ratchet(every_s=3),)),
+        (a_product("WAITS3", **size, plan=waits(offset_bps=-1.0)), (Ratchet(every_s=3),)),
         (
-            a_product("POST", **small, **late, limit_bps=-0.6, post_only=True),
+            a_product("POST", **small, **late, plan=waits(offset_bps=-0.6, post_only=True)),
             (
                 LeverageBand(target=-2.0, low=1.99, high=2.01),
                 MarginFloor(max_leverage=2.012, cut_to=1.9),
             ),
         ),
         (
-            a_product("WHOLE", **size, **waits, limit_bps=-2.0, time_in_force="fok"),
+            a_product("WHOLE", **size, plan=waits(offset_bps=-2.0, time_in_force="fok")),
             (Schedule(target=2.0, every_s=6.0), LeverageBand(target=2.0, low=1.99, high=2.01)),
         ),
         (
-            a_product("PART", **size, **waits, limit_bps=-1.0, time_in_force="ioc"),
+            a_product("PART", **size, plan=waits(offset_bps=-1.0, time_in_force="ioc")),
             (LeverageBand(target=2.5, low=2.47, high=2.53),),
         ),
         markets=[market],

@@ -4,7 +4,7 @@ fills."""
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from engine.events import (
     UnitsCreated,
     UnitsRedeemed,
 )
+from engine.plans import NOW, LimitThenMarket, Participate, Restrike, Twap
 from engine.units import NEVER_NS, Rounding, asset_decimals
 from engine.venue.order_rules import OrderBounds
 from engine.venue.queue import Resting
@@ -57,6 +58,12 @@ class Order:
     limit: float | None = None
     expires_ns: int = NEVER_NS
     queue: Any = None
+    plan: Any = None
+    ends_ns: int = NEVER_NS
+    part: int = 0
+    owed: int = 0
+    traded: int = 0
+    seen: list[float] = field(default_factory=list)
 
 
 def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
@@ -66,11 +73,10 @@ def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
         product.sent, purpose, lots, lots, market.now_ns, market.now_ns + latency, **decision
     )
     product.sent += 1
-    hedge = product.spec.hedge
-    if hedge.order == "limit" and purpose in ("opening", "rebalance"):
-        side = 1 if lots > 0 else -1
-        order.limit = _stepped(product, market.top()[0] * (1 - side * hedge.limit_bps * 1e-4), side)
-        order.expires_ns = order.arrives_ns + hedge.timeout_ns
+    if order.plan is None:
+        own = purpose in ("opening", "rebalance")
+        order.plan = product.spec.hedge.plan if own else NOW
+    _begin(product, order)
     product.say(
         OrderSent,
         order=order.number,
@@ -80,6 +86,77 @@ def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
         mark_price=market.mark,
     )
     return order
+
+
+def _begin(product: Product, order: Order) -> None:
+    """Where a plan puts its order, and when it is first due."""
+    plan, market, lots = order.plan, product.market, abs(order.lots)
+    if isinstance(plan, LimitThenMarket):
+        side = 1 if order.lots > 0 else -1
+        price = market.top()[0] * (1 - side * plan.offset_bps * 1e-4)
+        order.limit = _stepped(product, price, side)
+        order.expires_ns = order.arrives_ns + _ns(plan.timeout_s)
+    if isinstance(plan, Participate):
+        order.ends_ns = order.arrives_ns + _ns(plan.timeout_s)
+        order.arrives_ns = min(order.arrives_ns + _ns(plan.every_s), order.ends_ns)
+        market.counting.append(order)
+    if isinstance(plan, Restrike):
+        order.arrives_ns += _ns(plan.delay_s)
+        order.ends_ns = order.arrives_ns + _ns(plan.window_s)
+    if isinstance(plan, Twap):
+        order.part = math.ceil(lots / plan.chunks)
+        if plan.largest:
+            one = product.contract.quote_notional(1, market.mark)
+            order.part = min(order.part, max(1, math.floor(plan.largest / one)))
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 10**9)
+
+
+def takes_turns(order: Order) -> bool:
+    """Whether its plan goes on over time."""
+    return isinstance(order.plan, Twap | Participate | Restrike)
+
+
+def _take_turn(product: Product, order: Order) -> int:
+    """One of the turns of a plan that takes several."""
+    plan, market, held = order.plan, product.market, product.holding
+    over = market.now_ns >= order.ends_ns
+    order.arrives_ns = min(market.now_ns + _ns(plan.every_s), order.ends_ns)
+    order.seen.append(market.mark)
+    if isinstance(plan, Restrike) and not over:
+        return 0
+    side = 1 if order.left > 0 else -1
+    wanted = product.contract.lots_for(order.target, held.nav(market.mark), market.mark)
+    missing = side * (wanted - held.lots)
+    if missing <= 0:
+        product.say(OrderCancelled, order=order.number, lots=order.left, reason="not_needed")
+        order.lots, order.left = order.lots - order.left, 0
+        return 0
+    lots, left = min(missing, abs(order.left)), _bounded(product, order)
+    if isinstance(plan, Twap):
+        lots = min(lots, order.part + order.owed)
+    elif isinstance(plan, Participate) and over:
+        order.plan, lots = NOW, abs(order.left)
+    elif isinstance(plan, Participate):
+        lots = min(lots, math.floor(plan.share * order.traded) + order.owed)
+    order.traded = 0
+    lots = side * min(lots, abs(left))
+    filled, reason = 0, ""
+    if lots and isinstance(plan, Restrike):
+        worst = max(order.seen) if side > 0 else min(order.seen)
+        price = worst if plan.price == "worst" else sum(order.seen) / len(order.seen)
+        _fill(product, order, lots, price, market.top()[0])
+        filled = lots
+    elif lots:
+        filled, reason = _walk(product, order, lots)
+    order.left = left - filled
+    if lots:
+        order.owed = abs(lots) if reason == "too_small" and lots != left else 0
+    if reason:
+        _try_again(product, order, reason)
+    return filled
 
 
 def latency_of(product: Product) -> int:
@@ -115,8 +192,23 @@ def meet_book(product: Product, order: Order) -> int:
     if market.stale:
         _try_again(product, order, "halted" if market.stale == "halted" else "stale")
         return 0
-    lots, filled, reason = _bounded(product, order), 0, ""
-    held = product.holding.lots
+    if takes_turns(order):
+        return _take_turn(product, order)
+    lots = _bounded(product, order)
+    filled, reason = _walk(product, order, lots)
+    order.left = lots - filled
+    gtc = isinstance(order.plan, LimitThenMarket) and order.plan.time_in_force == "gtc"
+    if order.left and reason == "limit" and gtc:
+        _rest(product, order)
+    elif order.left:
+        _try_again(product, order, reason)
+    return filled
+
+
+def _walk(product: Product, order: Order, lots: int) -> tuple[int, str]:
+    """What the venue takes and the book fills of so many lots, and why there is a rest."""
+    market, held = product.market, product.holding.lots
+    filled, reason = 0, ""
     for piece in _pieces(product, lots, order.limit):
         reason = _refusal_of(product, order, piece, lots, held)
         if reason:
@@ -133,23 +225,16 @@ def meet_book(product: Product, order: Order) -> int:
             reason = "market_deviation"
         if reason:
             break
-    order.left = lots - filled
-    reason = reason or "pieces"
-    gtc = product.spec.hedge.time_in_force == "gtc"
-    if order.left and reason == "limit" and gtc:
-        _rest(product, order)
-    elif order.left:
-        _try_again(product, order, reason)
-    return filled
+    return filled, reason or ("pieces" if filled != lots else "")
 
 
 def _take(product: Product, order: Order, side: int, lots: int, size: float, top: Top) -> Taken:
-    book, hedge, limit = product.market.book, product.spec.hedge, order.limit
-    if limit is not None and hedge.post_only:
+    book, plan, limit = product.market.book, order.plan, order.limit
+    if limit is not None and plan.post_only:
         best = book.best(side, top)
         crosses = best is not None and (best <= limit if side > 0 else best >= limit)
         return Taken(0, reason="would_cross" if crosses else "limit")
-    if limit is not None and hedge.time_in_force == "fok":
+    if limit is not None and plan.time_in_force == "fok":
         offer = book.offer(side, lots, size, limit, top)
         if offer.lots < lots:
             known = offer.reason in ("limit", "no_depth")
@@ -285,10 +370,13 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
     never gives up."""
     order.tries += 1
     over = order.request is not None or (order.tries >= TRIES_MAX and order.purpose != "close")
-    if reason == "too_small" and order.left != order.lots:
+    if reason == "too_small" and order.left != order.lots and not order.owed:
         over = True
     pause = max(product.spec.hedge.retry_ns, MILLISECOND_NS)
-    order.arrives_ns = NEVER_NS if over else product.market.now_ns + pause
+    if over:
+        order.arrives_ns = NEVER_NS
+    elif not takes_turns(order):
+        order.arrives_ns = product.market.now_ns + pause
     refused = reason not in (
         *("no_depth", "limit", "no_image", "crossed", "silent", "stale", "halted"),
         *("market_deviation", "pieces"),

@@ -40,6 +40,7 @@ class Market:
         self.signals = Signals(spec.signals)
         self.products: list[Product] = []
         self.resting: list[tuple[Any, ...]] = []
+        self.counting: list[Any] = []
         self.kind = MARK_KIND[spec.mark_source]
         self.now_ns = self.due_ns = 0
         self.mark = self.previous = self.last = self.index = self.bid = self.ask = self.rate = 0.0
@@ -61,6 +62,8 @@ class Market:
         values = row.values
         if row.kind is Kind.TRADE:
             self.last = row.price
+            for order in self.counting:
+                order.traded += round(values["size"] / self.contract.spec.lot_size)
         elif row.kind is Kind.LEVEL:
             if isinstance(self.book, PlainBook):
                 self.book.hear(row)

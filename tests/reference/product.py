@@ -253,7 +253,8 @@ class Product:
         if isinstance(decision, Deleverage):
             purpose = "deleverage"
         self.opened = True
-        self._send(purpose, lots, target, decision.reason, view.position.leverage)
+        before, how = view.position.leverage, decision.plan
+        self._send(purpose, lots, target, decision.reason, before, how)
         return None
 
     def _close(self, reason: str) -> None:
@@ -262,15 +263,19 @@ class Product:
         self.status = "closing"
         self._send("close", -self.holding.lots, 0.0, reason, 0.0)
 
-    def _send(self, purpose: str, lots: int, target: float, reason: str, before: float) -> None:
-        self.plan = desk.send(self, purpose, lots, target=target, reason=reason, before=before)
+    def _send(
+        self, purpose: str, lots: int, target: float, reason: str, before: float, how: Any = None
+    ) -> None:
+        decided = {"target": target, "reason": reason, "before": before, "plan": how}
+        self.plan = desk.send(self, purpose, lots, **decided)
         if self.plan.arrives_ns <= self.market.now_ns:
             self.holding.close_segment(self.market.mark)
             self._arrive(self.plan)
 
     def _arrive(self, plan: desk.Order) -> None:
-        desk.meet_book(self, plan)
-        self._filled(plan)
+        filled = desk.meet_book(self, plan)
+        if filled or not plan.left or not desk.takes_turns(plan):
+            self._filled(plan)
 
     def _filled(self, plan: desk.Order) -> None:
         self.traded = True
@@ -279,7 +284,7 @@ class Product:
         self.plan = None
         if plan.purpose == "close":
             self._closed(plan.reason)
-        else:
+        elif plan.lots:
             self._done(plan)
 
     def _done(self, plan: desk.Order) -> None:
