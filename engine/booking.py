@@ -102,7 +102,7 @@ class Booking:
             given_up = True  # the rest of an order that was filled, and no order by itself
         if given_up:
             order.arrives_ns = NEVER_NS
-        elif course is None:
+        elif course is None or order.arrives_ns <= scene.ts_ns:
             pause = max(self.account.spec.hedge.retry_ns, MILLISECOND_NS)
             order.arrives_ns = scene.ts_ns + pause
         refused = reason in REFUSALS

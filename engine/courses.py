@@ -20,7 +20,8 @@ __all__ = ["Turn", "begin", "turn"]
 
 
 class Turn(Struct, frozen=True, gc=False):
-    """Signed ``lots`` that may be traded now; at ``price``, past the book, where there is one."""
+    """Signed ``lots`` that may be traded now; at ``price``, past the book and for the last time,
+    where there is one."""
 
     lots: int
     price: float | None = None
@@ -51,7 +52,8 @@ def turn(scene: Scene, account: Account, order: Order) -> Turn | None:
     course = order.course
     assert course is not None
     plan, due = course.plan, scene.ts_ns >= course.ends_ns
-    order.arrives_ns = min(scene.ts_ns + _ns(plan.every_s), course.ends_ns)
+    next_ns = scene.ts_ns + _ns(plan.every_s)
+    order.arrives_ns = next_ns if due else min(next_ns, course.ends_ns)
     if isinstance(plan, Restrike):
         _look(scene, order, course, plan)
         if not due:

@@ -123,9 +123,7 @@ class Desk(Booking):
         account, mid = self.account, scene.top()[0]
         now = turn(scene, account, order)
         if now is None:
-            self._say_cancelled(scene, order, "not_needed")
-            order.lots -= order.left
-            order.left = 0
+            self._end(scene, order)
             return 0
         left = self._bounded(order, scene.mark)
         lots = min(now.lots, left) if left > 0 else max(now.lots, left)
@@ -144,7 +142,15 @@ class Desk(Booking):
             course.owed_lots = abs(lots) if reason == "too_small" and lots != left else 0
         if reason:
             self._retry(scene, order, reason)
+        elif now.price is not None and order.left:
+            self._end(scene, order)
         return filled
+
+    def _end(self, scene: Scene, order: Order) -> None:
+        """What is left of an order is not needed any more."""
+        self._say_cancelled(scene, order, "not_needed")
+        order.lots -= order.left
+        order.left = 0
 
     # Orders that wait ---------------------------------------------------------------------------
 

@@ -8,11 +8,12 @@ from typing import ClassVar
 
 from msgspec import Struct
 
-from engine.policy import Decision, SetLeverage, View
+from engine.plans import NOW, Plan
+from engine.policy import Decision, Deleverage, SetLeverage, View
 from engine.units import SECOND_NS
 from engine.watch import Watch
 
-__all__ = ["Fallible", "Looker", "Ratchet"]
+__all__ = ["Fallible", "Hasty", "Looker", "Ratchet"]
 
 
 class Review(Struct, frozen=True):
@@ -60,6 +61,17 @@ class Ratchet(Reviewer, frozen=True):
         position = view.position
         high = f"high water {position.high_water_mark!r}, below it {position.drawdown!r}"
         return SetLeverage(2.0 + 0.5 * (count % 2), high)
+
+
+class Hasty(Reviewer, frozen=True):
+    """Up by its own plan, down in a hurry by the same: a deleveraging that takes its time."""
+
+    plan: Plan = NOW
+
+    def want(self, view: View, count: int) -> Decision | None:
+        if count % 3 == 2:
+            return Deleverage(1.5, "less", self.plan)
+        return SetLeverage(2.0 + count % 2, "other", self.plan)
 
 
 class Fallible(Reviewer, frozen=True):

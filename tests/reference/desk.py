@@ -123,7 +123,9 @@ def _take_turn(product: Product, order: Order) -> int:
     """One of the turns of a plan that takes several."""
     plan, market, held = order.plan, product.market, product.holding
     over = market.now_ns >= order.ends_ns
-    order.arrives_ns = min(market.now_ns + _ns(plan.every_s), order.ends_ns)
+    order.arrives_ns = market.now_ns + _ns(plan.every_s)
+    if not over:
+        order.arrives_ns = min(order.arrives_ns, order.ends_ns)
     order.seen.append(market.mark)
     if isinstance(plan, Restrike) and not over:
         return 0
@@ -131,8 +133,7 @@ def _take_turn(product: Product, order: Order) -> int:
     wanted = product.contract.lots_for(order.target, held.nav(market.mark), market.mark)
     missing = side * (wanted - held.lots)
     if missing <= 0:
-        product.say(OrderCancelled, order=order.number, lots=order.left, reason="not_needed")
-        order.lots, order.left = order.lots - order.left, 0
+        _end(product, order)
         return 0
     lots, left = min(missing, abs(order.left)), _bounded(product, order)
     if isinstance(plan, Twap):
@@ -156,7 +157,14 @@ def _take_turn(product: Product, order: Order) -> int:
         order.owed = abs(lots) if reason == "too_small" and lots != left else 0
     if reason:
         _try_again(product, order, reason)
+    elif isinstance(plan, Restrike) and order.left:
+        _end(product, order)
     return filled
+
+
+def _end(product: Product, order: Order) -> None:
+    product.say(OrderCancelled, order=order.number, lots=order.left, reason="not_needed")
+    order.lots, order.left = order.lots - order.left, 0
 
 
 def latency_of(product: Product) -> int:
@@ -375,7 +383,7 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
     pause = max(product.spec.hedge.retry_ns, MILLISECOND_NS)
     if over:
         order.arrives_ns = NEVER_NS
-    elif not takes_turns(order):
+    elif not takes_turns(order) or product.market.stale:
         order.arrives_ns = product.market.now_ns + pause
     refused = reason not in (
         *("no_depth", "limit", "no_image", "crossed", "silent", "stale", "halted"),

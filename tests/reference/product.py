@@ -268,8 +268,9 @@ class Product:
     ) -> None:
         decided = {"target": target, "reason": reason, "before": before, "plan": how}
         self.plan = desk.send(self, purpose, lots, **decided)
-        if self.plan.arrives_ns <= self.market.now_ns:
+        if not desk.latency_of(self):
             self.holding.close_segment(self.market.mark)
+        if self.plan.arrives_ns <= self.market.now_ns:
             self._arrive(self.plan)
 
     def _arrive(self, plan: desk.Order) -> None:
