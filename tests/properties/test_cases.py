@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from engine.booking import TRIES_MAX
 from engine.engine import Engine
 from engine.events import CreationRequest, RedemptionRequest
-from engine.execution import TRIES_MAX
 from engine.sampler import Sampling
 from engine.snapshot import restore, snapshot
 from engine.ticks import Kind
