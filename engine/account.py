@@ -10,16 +10,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct
-
+from engine.account_state import AccountState, Execution, Paper
 from engine.ledger import Cause, Ledger
 from engine.outputs import ATTRIBUTION
 from engine.product import ProductSpec
 from engine.units import Rounding, decimal, mul_div
 from engine.venue.accounts import cost_after
 from engine.venue.contract import Contract
+from engine.wallet import Wallet
 
-__all__ = ["Account", "AccountState", "Execution"]
+__all__ = [
+    "FLOWS",
+    "ISSUER",
+    "MANAGEMENT_FEE",
+    "ROUNDING",
+    "Account",
+    "AccountState",
+    "Execution",
+    "Paper",
+]
 
 (
     PRICE,
@@ -45,44 +54,11 @@ _SEIZED: Final = {
 """Under which cause a holder finds what the venue did."""
 
 
-class AccountState(Struct):
-    """What the account must remember beside its balances.
-
-    ``since_mark`` and ``since_nav``: where the running segment began, and the equity there.
-    ``gap``, ``leverage_change`` and ``timing`` split the price part (quote atoms, floats): what was
-    lost or won beyond an edge before the product could act; from promised leverage that differed
-    from the first; from held leverage that differed from the promised. ``cost``: what the position
-    cost in settlement atoms, kept where the venue asks for margin.
-    """
-
-    since_mark: float = 0.0
-    since_nav: int = 0
-    attribution: list[int] = []
-    roundings: int = 0
-    equity_start: int = 0
-    first_mark: float = 0.0
-    first_target: float = 0.0
-    target: float = 0.0
-    gap: float = 0.0
-    leverage_change: float = 0.0
-    timing: float = 0.0
-    cost: int = 0
-
-
-class Execution(Struct, frozen=True, gc=False):
-    """What one fill moved, in settlement atoms (signed cash, fee positive)."""
-
-    hedge: int
-    spread_impact: int
-    fee: int
-
-
-class Account:
+class Account(Wallet):
     """Balances, line and attribution of one product."""
 
     __slots__ = (
         "_book_side",
-        "_cash",
         "_clearing",
         "_clearing_quote",
         "_funding",
@@ -90,45 +66,30 @@ class Account:
         "_issuer",
         "_issuer_settlement",
         "_issuer_units",
-        "_lots",
-        "_mint",
-        "_quote",
         "_reserve",
         "_trade",
         "_users",
         "_users_units",
-        "balances",
-        "contract",
         "intercept",
-        "ledger",
         "margined",
         "slope",
-        "spec",
         "state",
     )
 
     def __init__(self, spec: ProductSpec, contract: Contract, ledger: Ledger) -> None:
-        self.spec = spec
-        self.contract = contract
-        self.ledger = ledger
-        self.balances = ledger.balances
+        super().__init__(spec, contract, ledger)
         self.state = AccountState(attribution=[0] * len(ATTRIBUTION))
-        owner, symbol = f"product:{spec.id}", contract.spec.symbol
         quote, settlement = contract.quote_asset, contract.settlement_asset
-        lots, units = f"{symbol}:lots", f"{spec.id}:units"
-        self._cash = ledger.open(owner, settlement)
-        self._quote = ledger.open(owner, quote)
-        self._lots = ledger.open(owner, lots)
-        self._mint = ledger.open(owner, units)
+        lots, units = f"{contract.spec.symbol}:lots", f"{spec.id}:units"
         self._users = ledger.open("user", quote)
         self._users_units = ledger.open("user", units)
         self._issuer = ledger.open("issuer", quote)
         self._issuer_settlement = ledger.open("issuer", settlement)
         self._issuer_units = ledger.open("issuer", units)
-        book_cash = ledger.open(f"book:{symbol}", settlement)
-        book_lots = ledger.open(f"book:{symbol}", lots)
+        book_cash = ledger.open(f"book:{contract.spec.symbol}", settlement)
+        book_lots = ledger.open(f"book:{contract.spec.symbol}", lots)
         fees = ledger.open("fees", settlement)
-        self._funding = ledger.open(f"funding:{symbol}", settlement)
+        self._funding = ledger.open(f"funding:{contract.spec.symbol}", settlement)
         self._clearing = ledger.open("clearing", settlement)
         self._clearing_quote = ledger.open("clearing", quote)
         self._insurance = ledger.open("insurance", quote)
@@ -141,27 +102,20 @@ class Account:
         self.slope = 0.0
 
     @property
-    def cash(self) -> int:
-        """Cash in settlement atoms."""
-        return self.balances[self._cash]
+    def book(self) -> Account:
+        """The account that stands at the venue."""
+        return self
 
-    @property
-    def lots(self) -> int:
-        """Position, long positive."""
-        return self.balances[self._lots]
+    def promise(self, mark: float, leverage: float) -> None:
+        """Holders are promised another leverage from here on; only a formula says what that is
+        worth to them, the others have what they have."""
 
-    @property
-    def units(self) -> int:
-        """Units outstanding, steps of 1e-8."""
-        return -self.balances[self._mint]
+    def end(self, mark: float) -> None:
+        """The product closes: a formula's promise ends here."""
 
-    def nav(self, mark: float) -> int:
-        """Equity in quote atoms at ``mark``, rounded down."""
-        balances = self.balances
-        equity = self.contract.nav(balances[self._cash], balances[self._lots], mark)
-        if self._quote != self._cash:
-            equity += balances[self._quote]
-        return equity
+    def deficit(self, mark: float) -> int:
+        """What is missing after the last fill."""
+        return max(0, -self.nav(mark))
 
     def nav_at(self, mark: float) -> int:
         """``nav``, without the arithmetic where the running segment began at that very mark."""
@@ -180,6 +134,8 @@ class Account:
         line; equity now."""
         contract, balances = self.contract, self.balances
         cash, lots = balances[self._cash], balances[self._lots]
+        if self._parted:
+            cash += balances[self._treasury]
         self.intercept, self.slope = contract.line(cash, lots)
         nav = contract.nav(cash, lots, mark)
         if self._quote != self._cash:
@@ -197,7 +153,7 @@ class Account:
         post(Cause.CREATION, self._mint, self._users_units, user_units)
         post(Cause.CREATION, self._mint, self._issuer_units, issuer_units)
         post(Cause.ISSUER, self._issuer, self._reserve, self.spec.hedge.reserve_atoms)
-        self._to_settlement(paid, mark, Cause.CREATION)
+        self._put_aside(self._to_settlement(paid, mark, Cause.CREATION))
         state = self.state
         state.since_mark = state.first_mark = mark
         state.equity_start = paid
@@ -277,6 +233,7 @@ class Account:
         nav = self.close_segment(mark)
         fee = mul_div(nav, share.numerator, share.denominator, Rounding.UP)
         paid = -self.contract.to_settlement(-fee, mark)
+        self._draw(paid)
         self._book(Cause.MANAGEMENT_FEE, MANAGEMENT_FEE, self._issuer_settlement, paid, mark)
         return paid
 
@@ -301,15 +258,17 @@ class Account:
         before = self.close_segment(mark)
         self.ledger.post(Cause.CREATION, self._users, self._quote, quote)
         self.ledger.post(Cause.CREATION, self._mint, self._users_units, units)
-        self._to_settlement(quote, mark, Cause.CREATION)
+        self._put_aside(self._to_settlement(quote, mark, Cause.CREATION))
         self._flow(quote, self._moved(mark) - before)
 
     def redeem(self, quote: int, units: int, mark: float) -> None:
         """A user gives ``units`` back for ``quote`` atoms."""
         before = self.close_segment(mark)
         contract, balances = self.contract, self.balances
+        coins = contract.to_settlement(quote, mark)
+        if self._parted:
+            self._draw_share(coins, mark)
         if contract.inverse and balances[self._cash]:
-            coins = contract.to_settlement(quote, mark)
             self.ledger.post(Cause.REDEMPTION, self._cash, self._clearing, coins)
             self.ledger.post(Cause.REDEMPTION, self._clearing_quote, self._quote, quote)
         self.ledger.post(Cause.REDEMPTION, self._quote, self._users, quote)
@@ -321,6 +280,7 @@ class Account:
         moves any more."""
         contract = self.contract
         before = self.close_segment(mark)
+        self._draw(self.treasury)
         if contract.inverse:
             coins = self.balances[self._cash]
             self.ledger.post(Cause.HEDGE, self._cash, self._clearing, coins)
@@ -344,6 +304,20 @@ class Account:
         state.attribution[_SEIZED[cause]] += change
         return change
 
+    def cross(self, lots: int, cash: int, mark: float) -> None:
+        """Trade ``lots`` for ``cash`` with another product of the same omnibus account."""
+        contract, state = self.contract, self.state
+        before = self.close_segment(mark)
+        if self.margined:
+            state.cost = cost_after(self.balances[self._lots], state.cost, lots, cash)
+        other_lots, other_cash = self.counter("clearing")
+        self.ledger.post(Cause.HEDGE, other_lots, self._lots, lots)
+        self.ledger.post(Cause.HEDGE, other_cash, self._cash, cash)
+        basis = contract.to_quote(cash - contract.trade_cash(lots, mark), mark)
+        state.attribution[BASIS] += basis
+        state.attribution[ROUNDING] += self._moved(mark) - before - basis
+        state.roundings += 2
+
     def counter(self, owner: str) -> tuple[int, int]:
         """The lots and the settlement account of another owner, as ``seize`` wants them."""
         if owner == "book":
@@ -364,13 +338,15 @@ class Account:
         self._moved(self.state.since_mark)
         return paid
 
-    def _to_settlement(self, quote: int, mark: float, cause: Cause) -> None:
+    def _to_settlement(self, quote: int, mark: float, cause: Cause) -> int:
         contract = self.contract
-        if contract.inverse:
-            # Rounded up: a fraction of a coin's atom less would dilute those who are in already.
-            coins = -contract.to_settlement(-quote, mark)
-            self.ledger.post(cause, self._quote, self._clearing_quote, quote)
-            self.ledger.post(cause, self._clearing, self._cash, coins)
+        if not contract.inverse:
+            return quote
+        # Rounded up: a fraction of a coin's atom less would dilute those who are in already.
+        coins = -contract.to_settlement(-quote, mark)
+        self.ledger.post(cause, self._quote, self._clearing_quote, quote)
+        self.ledger.post(cause, self._clearing, self._cash, coins)
+        return coins
 
     def _book(self, cause: Cause, part: int, payee: int, paid: int, mark: float) -> None:
         before = self.close_segment(mark)

@@ -24,6 +24,7 @@ PIECES_MAX: Final = 100
 REFUSALS: Final = (
     *("would_cross", "not_whole", "too_small", "too_large"),
     *("not_a_price", "price_step", "price_band"),
+    *("no_margin", "risk_limit"),
 )
 """Reasons for which the venue takes nothing of an order, whatever the book holds."""
 

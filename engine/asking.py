@@ -104,7 +104,8 @@ class Asking(Hedging):
         state, best, changed = self.state, None, False
         if state.rehedge and self._may_rehedge(scene, view):
             state.rehedge = False
-            target = self.account.state.target
+            # A formula's promise stands as it is: only the hedge goes back to it.
+            target = view.position.leverage if self.account.formula else self.account.state.target
             return SetLeverage(target, "re-hedge after auto-deleveraging"), True
         if not state.opened and self.spec.kind != "fund":
             return SetLeverage(self._opening_target, OPENING[self.spec.kind]), True

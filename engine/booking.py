@@ -9,6 +9,8 @@ from engine.account import Account
 from engine.admission import REFUSALS
 from engine.events import OrderCancelled, OrderFilled, OrderHeld, OrderRejected, OrderUnfilled
 from engine.orders import DeskState, Order, Scene
+from engine.risk_limits import nav_max, too_large
+from engine.treasury import Treasury
 from engine.units import MILLISECOND_NS, NEVER_NS
 
 __all__ = ["TRIES_MAX", "Booking"]
@@ -22,15 +24,16 @@ its next attempt is an alarm."""
 class Booking:
     """One product's orders, and their fills in its account."""
 
-    __slots__ = ("account", "latency_ns", "place", "state")
+    __slots__ = ("account", "latency_ns", "place", "state", "treasury")
 
     def __init__(self, account: Account, place: int = 0) -> None:
         self.account = account
         self.place = place
         self.latency_ns = account.spec.hedge.latency_ns
+        self.treasury = Treasury(account.book)
         self.state = DeskState(deals=[])
 
-    def _bounded(self, order: Order, mark: float) -> int:
+    def bounded(self, order: Order, mark: float) -> int:
         """What an order may still trade: none flips the sign of the product's exposure. A close,
         though, leaves an inverse account its own coins, whatever side the product was on."""
         account, lots, purpose = self.account, order.left, order.purpose
@@ -52,7 +55,7 @@ class Booking:
             )  # what is no longer held needs no hedge: the request is dealt in full
         return -held
 
-    def _book(
+    def book(
         self,
         scene: Scene,
         order: Order,
@@ -85,15 +88,49 @@ class Booking:
             )
         )
 
+    def cross(self, scene: Scene, order: Order, lots: int, cash: int, mid: float) -> None:
+        """Trade with orders of the same omnibus account: ``lots`` for ``cash`` at mid."""
+        account, mark = self.account, scene.mark
+        account.cross(lots, cash, mark)
+        scene.tape.say(
+            OrderFilled,
+            product=account.spec.id,
+            symbol=account.contract.spec.symbol,
+            order=order.number,
+            purpose=order.purpose,
+            lots=lots,
+            price=mid,
+            mid_price=mid,
+            mark_price=mark,
+            hedge_atoms=cash,
+            spread_impact_atoms=0,
+            fee_atoms=0,
+            crossed=True,
+        )
+
+    def over_limit(self, scene: Scene, order: Order, lots: int) -> str:
+        """Why the venue's risk limits refuse an order for ``lots``; empty where they do not."""
+        account = self.account
+        if abs(account.lots + lots) <= abs(account.lots):
+            return ""
+        most = nav_max(account.spec, scene.listing, scene.mark, order.target)
+        if most is not None and account.nav(scene.mark) > most:
+            return "risk_limit"
+        after = account.lots + lots
+        if too_large(account.spec, scene.listing, after, scene.mark, order.target):
+            return "risk_limit"
+        return "" if self.treasury.covers(scene, lots) else "no_margin"
+
     def _wait(self, scene: Scene, order: Order) -> None:
         if self.account.spec.hedge.when_stale == "refuse":
-            self._retry(scene, order, "halted" if scene.halted else "stale")
+            self.retry(scene, order, "halted" if scene.halted else "stale")
             return
         order.held = True
         order.arrives_ns = NEVER_NS
         scene.tape.say(OrderHeld, product=self.account.spec.id, order=order.number, lots=order.left)
 
-    def _retry(self, scene: Scene, order: Order, reason: str) -> None:
+    def retry(self, scene: Scene, order: Order, reason: str) -> None:
+        """What was not filled is sent again after a pause, as long as that makes sense."""
         order.tries += 1
         deal = order.request is not None
         given_up = deal or (order.tries >= TRIES_MAX and order.purpose != "close")
@@ -108,6 +145,10 @@ class Booking:
         refused = reason in REFUSALS
         if refused:
             order.kind, order.limit = "market", None
+        said: dict[str, int | None] = {}
+        if reason == "risk_limit":
+            most = nav_max(self.account.spec, scene.listing, scene.mark, order.target)
+            said["nav_max_atoms"] = most
         scene.tape.say(
             OrderRejected if refused else OrderUnfilled,
             product=self.account.spec.id,
@@ -115,6 +156,7 @@ class Booking:
             lots=order.left,
             retry_ns=0 if given_up else order.arrives_ns,
             reason=reason,
+            **said,
         )
         if given_up:
             order.left = 0
@@ -137,9 +179,11 @@ class Booking:
                 order.arrives_ns = ts_ns
 
     def next_arrival_ns(self) -> int:
-        """When the next order meets the book."""
+        """When the next order meets the book, or a top-up arrives."""
         state = self.state
-        first = state.plan.arrives_ns if state.plan else NEVER_NS
+        first = self.treasury.arrives_ns
+        if state.plan is not None:
+            first = min(first, state.plan.arrives_ns)
         for order in state.deals:
             first = min(first, order.arrives_ns)
         return first

@@ -15,6 +15,7 @@ __all__ = [
     "Command",
     "DegradeMarket",
     "ForceTarget",
+    "FreezeWithdrawals",
     "GateCreations",
     "HaltMarket",
     "MarketCommand",
@@ -77,6 +78,18 @@ class DegradeMarket(Instruction, frozen=True, gc=False, kw_only=True, tag="degra
         return f"{self.latency_ms} ms"
 
 
+class FreezeWithdrawals(Instruction, frozen=True, gc=False, kw_only=True, tag="freeze"):
+    """Until ``until_ns`` no top-up reaches the margin accounts of a market; those under way arrive
+    then. A time that has passed (0) ends it."""
+
+    symbol: str
+    until_ns: Annotated[int, Meta(ge=0, lt=2**63 - 1)]
+
+    @property
+    def detail(self) -> str:
+        return f"until {self.until_ns}"
+
+
 class PauseProduct(Instruction, frozen=True, gc=False, kw_only=True, tag="pause"):
     """Ask a product's policies no more and deal no requests; bankruptcy still closes it."""
 
@@ -117,5 +130,5 @@ class GateCreations(Instruction, frozen=True, gc=False, kw_only=True, tag="gate"
 
 
 ProductCommand = PauseProduct | ResumeProduct | ForceTarget | GateCreations
-MarketCommand = HaltMarket | ResumeMarket | DegradeMarket
+MarketCommand = HaltMarket | ResumeMarket | DegradeMarket | FreezeWithdrawals
 Command = MarketCommand | ProductCommand

@@ -7,13 +7,9 @@ their leverage and their next wake but for rounding, which favours them.
 
 from __future__ import annotations
 
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from engine.account import Account
-from engine.errors import InvariantError
 from engine.events import (
     CreationRefused,
     CreationRequest,
@@ -24,8 +20,10 @@ from engine.events import (
     UnitsRedeemed,
 )
 from engine.execution import Desk
+from engine.holders import Holders
 from engine.orders import Order, Scene
 from engine.product import units_for
+from engine.risk_limits import nav_max
 from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals, decimal
 
 if TYPE_CHECKING:
@@ -36,28 +34,24 @@ __all__ = ["Dealing"]
 Request = CreationRequest | RedemptionRequest
 
 
-class Dealing:
+class Dealing(Holders):
     """One product's primary market.
 
     Attributes:
-        units: shape (users,), each user's units; grows when somebody new arrives.
         queue: requests that wait, oldest first.
     """
 
     __slots__ = (
-        *("_digest", "_shared", "account", "changed", "desk", "pledged", "queue", "units", "users"),
+        "desk",
+        "pledged",
+        "queue",
     )
 
     def __init__(self, account: Account, desk: Desk, users: Users) -> None:
-        self.account = account
+        super().__init__(account, users)
         self.desk = desk
-        self.users = users
-        self.units: np.ndarray[Any, np.dtype[np.int64]] = np.zeros(len(users), np.int64)
         self.queue: list[Request] = []
         self.pledged: dict[int, int] = {}
-        self.changed: list[int] = []
-        self._shared = False
-        self._digest = b""
 
     def issue(self) -> tuple[int, int, int]:
         """The first units, one per quote: ``(users' units, issuer's units, quote atoms paid)``."""
@@ -99,8 +93,17 @@ class Dealing:
     def refuse(self, scene: Scene, request: Request, reason: str) -> None:
         """State that a request was refused."""
         kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
+        detail = ""
+        if reason == "risk_limit":
+            most = nav_max(self.account.spec, scene.listing, scene.mark)
+            detail = f"a NAV of {most} atoms fits"
         scene.tape.say(
-            kind, product=request.product, user=request.user, id=request.id, reason=reason
+            kind,
+            product=request.product,
+            user=request.user,
+            id=request.id,
+            reason=reason,
+            detail=detail,
         )
 
     def quote_atoms(self, request: CreationRequest) -> int:
@@ -111,7 +114,11 @@ class Dealing:
     def _refusal(self, scene: Scene, request: Request) -> str | None:
         if isinstance(request, CreationRequest):
             quote = self.quote_atoms(request)
-            return self._size(units_for(quote, self.account.units, self.account.nav(scene.mark)))
+            nav = self.account.nav(scene.mark)
+            most = nav_max(self.account.spec, scene.listing, scene.mark)
+            if most is not None and nav + quote > most:
+                return "risk_limit"
+            return self._size(units_for(quote, self.account.units, nav))
         user = self.users.index(request.user)
         if user is None:
             return "unknown_user"
@@ -128,15 +135,13 @@ class Dealing:
             return "too_small"
         return "too_large" if self.account.units + units > UNITS_MAX else None
 
-    def _held(self, user: int) -> int:
-        return int(self.units[user]) if user < len(self.units) else 0
-
     def _send(self, scene: Scene, request: Request) -> None:
         account = self.account
         held, nav, total = account.lots, account.nav(scene.mark), account.units
         if isinstance(request, CreationRequest):
             quote = self.quote_atoms(request)
-            lots = _towards_zero(held * quote, nav + self._basket_cost(scene))
+            cost = 0 if self.account.formula else self._basket_cost(scene)
+            lots = _towards_zero(held * quote, nav + cost)
         else:
             user = self.users.index(request.user)
             units = _steps(request)
@@ -181,7 +186,9 @@ class Dealing:
     ) -> None:
         account = self.account
         asked = self.quote_atoms(request)
-        paid = asked if filled == order.lots else asked * filled // order.lots
+        paid = (
+            asked if filled == order.lots or self.account.formula else asked * filled // order.lots
+        )
         units = units_for(paid - cost, account.units, nav) if nav > 0 else 0
         refusal = self._size(units)
         if refusal:
@@ -221,7 +228,9 @@ class Dealing:
         user, asked = self.users.index(request.user), _steps(request)
         assert user is not None
         self._release(user, asked)
-        units = asked if filled == order.lots else asked * filled // order.lots
+        units = (
+            asked if filled == order.lots or self.account.formula else asked * filled // order.lots
+        )
         quote = max(0, nav * units // account.units - cost) if nav > 0 else 0
         if units <= 0:
             self.refuse(scene, request, "no_depth")
@@ -241,6 +250,11 @@ class Dealing:
             user_units=int(self.units[user]),
         )
 
+    def _dealt(self, order: Order, filled: int, asked: int) -> int:
+        """How much of a request is dealt: as much as was hedged, of a formula product all of it."""
+        whole = filled == order.lots or self.account.formula
+        return asked if whole else asked * filled // order.lots
+
     def drop(self, request: Request) -> None:
         """Free the units that a redemption under way had pledged: it will not be dealt."""
         if isinstance(request, RedemptionRequest):
@@ -252,43 +266,6 @@ class Dealing:
         self.pledged[user] -= units
         if not self.pledged[user]:
             del self.pledged[user]
-
-    def check(self) -> None:
-        """Users' units are what the ledger says users have.
-
-        Raises:
-            InvariantError: naming the product and both sums.
-        """
-        product = self.account.spec.id
-        kept = self.account.ledger.balance("user", f"{product}:units")
-        own = int(np.add.reduce(self.units))
-        if kept != own or (len(self.units) and int(self.units.min()) < 0):
-            raise InvariantError(f"{product}: users hold {own} units, the ledger has {kept}")
-
-    def shared_units(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """All users' units, for a record that keeps them: the next change makes a copy first."""
-        self._shared = True
-        return self.units
-
-    def units_digest(self) -> bytes:
-        """Hash of all users' units, worked out again only where they changed."""
-        if not self._digest:
-            self._digest = sha256(self.units.tobytes()).digest()
-        return self._digest
-
-    def _change(self, user: int, units: int) -> None:
-        self._digest = b""
-        if self._shared:
-            self.units = self.units.copy()
-            self._shared = False
-        self.units[user] += units
-        self.changed.append(user)
-
-    def _grow(self) -> None:
-        missing = len(self.users) - len(self.units)
-        if missing > 0:
-            self._digest = b""
-            self.units = np.concatenate([self.units, np.zeros(missing, np.int64)])
 
 
 def _steps(request: RedemptionRequest) -> int:

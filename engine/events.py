@@ -207,17 +207,21 @@ class OrderUnfilled(Output, frozen=True, gc=False, kw_only=True, tag="order_unfi
     reason: str
 
 
-class OrderRejected(Output, frozen=True, gc=False, kw_only=True, tag="order_rejected"):
+class OrderRejected(
+    Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="order_rejected"
+):
     """The venue refused an order as it arrived: ``would_cross`` (post-only), ``not_whole`` (fill or
-    kill), or by its order rules ``too_small``, ``too_large``, ``price_step``, ``price_band``,
-    ``not_a_price``. Its plan sends the same lots again at ``retry_ns``, at market; 0: it gave
-    up."""
+    kill), by its order rules ``too_small``, ``too_large``, ``price_step``, ``price_band``,
+    ``not_a_price``, or by its risk limits ``no_margin``, ``risk_limit`` (its tiers allow a NAV of
+    ``nav_max_atoms``). Its plan sends the same lots again at
+    ``retry_ns``, at market; 0: it gave up."""
 
     product: str
     order: int
     lots: int
     retry_ns: int
     reason: str
+    nav_max_atoms: int | None = None
 
 
 class OrderRested(Output, frozen=True, gc=False, kw_only=True, tag="order_rested"):
@@ -251,7 +255,7 @@ class OrderFilled(
     ``hedge_atoms`` is the change of the account's cash at ``mid_price`` (negative where a linear
     contract is bought), ``spread_impact_atoms`` what the fill price changed it by beyond that
     (negative is a cost), ``fee_atoms`` the fee (paid positive): the taker's, or the maker's where
-    the order rested (``maker``).
+    the order rested (``maker``). ``crossed``: with orders of the same omnibus account, at mid.
     """
 
     product: str
@@ -266,6 +270,7 @@ class OrderFilled(
     spread_impact_atoms: int
     fee_atoms: int
     maker: bool = False
+    crossed: bool = False
 
 
 class Rebalanced(Output, frozen=True, gc=False, kw_only=True, tag="rebalanced"):
@@ -391,8 +396,9 @@ class CreationRefused(
     """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``,
     ``halted``, ``paused``, ``gated``, ``rebalancing``, ``nav_not_positive``, ``too_small``,
     ``too_large`` (more units than can be counted), ``no_depth``, ``not_offered`` (futures and loans
-    are opened once), ``liquidated`` (its hedge was cancelled by the venue), ``clock_jump`` (dated
-    too far ahead). ``detail`` names the times where the reason is one of time."""
+    are opened once), ``risk_limit`` (the venue's tiers allow no larger product), ``liquidated``
+    (its hedge was cancelled by the venue), ``clock_jump`` (dated too far ahead). ``detail`` names
+    the times where the reason is one of time, the largest NAV where it is one of size."""
 
     product: str
     user: str
@@ -455,7 +461,8 @@ class CommandRefused(Output, frozen=True, gc=False, kw_only=True, tag="command_r
     """It changed nothing. Reasons: ``duplicate``, ``clock_jump``, ``unknown_symbol``,
     ``unknown_product``, ``not_launched``, ``closed``, ``stale``, ``nav_not_positive``,
     ``out_of_limits``, ``rebalancing``, and where it is so already ``halted``, ``not_halted``,
-    ``paused``, ``not_paused``, ``gated``, ``not_gated``, ``degraded``, ``not_degraded``."""
+    ``paused``, ``not_paused``, ``gated``, ``not_gated``, ``degraded``, ``not_degraded``,
+    ``frozen``, ``not_frozen``."""
 
     command: str
     id: str

@@ -103,19 +103,21 @@ class Desk(Booking):
         if order.course is not None:
             return self._take_turn(scene, order)
         account, filled, reason = self.account, 0, ""
-        lots = self._bounded(order, scene.mark)
-        if lots:
+        lots = self.bounded(order, scene.mark)
+        if lots and order.request is None:
+            reason = self.over_limit(scene, order, lots)
+        if lots and not reason:
             mid = scene.top()[0]
             fills, reason = meet_venue(scene, account.contract, order, lots, account.lots)
             for part, price in fills:
-                self._book(scene, order, part, price, mid)
+                self.book(scene, order, part, price, mid)
                 filled += part
         order.left = lots - filled
         if order.left:
             if order.kind == "limit" and reason == "limit" and order.time_in_force == "gtc":
                 self._rest(scene, order)
             else:
-                self._retry(scene, order, reason)
+                self.retry(scene, order, reason)
         return filled
 
     def _take_turn(self, scene: Scene, order: Order) -> int:
@@ -125,23 +127,23 @@ class Desk(Booking):
         if now is None:
             self._end(scene, order)
             return 0
-        left = self._bounded(order, scene.mark)
+        left = self.bounded(order, scene.mark)
         lots = min(now.lots, left) if left > 0 else max(now.lots, left)
         fills: list[tuple[int, float]] = []
-        reason = ""
-        if lots and now.price is not None:
+        reason = self.over_limit(scene, order, lots) if lots else ""
+        if lots and not reason and now.price is not None:
             fills = [(lots, now.price)]
-        elif lots:
+        elif lots and not reason:
             fills, reason = meet_venue(scene, account.contract, order, lots, account.lots)
         for part, price in fills:
-            self._book(scene, order, part, price, mid)
+            self.book(scene, order, part, price, mid)
         filled = total(part for part, _ in fills)
         order.left = left - filled
         course = order.course
         if course is not None and lots:
             course.owed_lots = abs(lots) if reason == "too_small" and lots != left else 0
         if reason:
-            self._retry(scene, order, reason)
+            self.retry(scene, order, reason)
         elif now.price is not None and order.left:
             self._end(scene, order)
         return filled
@@ -182,11 +184,11 @@ class Desk(Booking):
     def strike(self, scene: Scene, order: Order, lots: int) -> None:
         """Somebody took so many lots of an order that rests: at its limit, and no more than may be
         traded; the rest of one that may trade no more is cancelled."""
-        side, may = 1 if order.left > 0 else -1, abs(self._bounded(order, scene.mark))
+        side, may = 1 if order.left > 0 else -1, abs(self.bounded(order, scene.mark))
         filled, price = side * min(lots, may), order.limit
         assert price is not None
         if filled:
-            self._book(scene, order, filled, price, scene.top()[0], maker=True)
+            self.book(scene, order, filled, price, scene.top()[0], maker=True)
         order.left -= filled
         if lots >= may and order.left:
             self.cancel(scene, order, "reduce_only")

@@ -7,7 +7,7 @@ from typing import Final
 from engine.agenda import Priority
 from engine.parts import Parts
 from engine.priced_market import PricedMarket
-from engine.venue.accounts import Margined
+from engine.venue.margined import Margined
 
 __all__ = ["MARGINS", "Guarding"]
 
@@ -47,3 +47,7 @@ class Guarding(Parts):
         for market in self.markets:
             self.router.arm(market)
         return touched
+
+    def _set_fill(self, number: int, place: int) -> None:
+        arrival = self.markets[number].handlers[place].desk.next_arrival_ns()
+        self.agenda.set((Priority.FILL, number, place), arrival)

@@ -11,6 +11,7 @@ import math
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.account import Account
 from engine.asking import Asking
@@ -87,6 +88,11 @@ class Handler(Asking):
         self._fill(scene)
         self._attend_last(scene)
 
+    def netted(self, scene: Scene, plan: Order) -> None:
+        """A plan took part in the netting of its account."""
+        self._filled(scene, plan)
+        self._attend_last(scene)
+
     def strike(self, scene: Scene, order: Order, lots: int) -> None:
         """A row took so many lots of an order that rests."""
         self.keep_high_water(scene)
@@ -119,22 +125,6 @@ class Handler(Asking):
         self._arm(scene)
 
     # What the venue does ------------------------------------------------------------------------
-
-    def cancel(self, scene: Scene, reason: str) -> int:
-        """The venue cancels what is under way to the book: requests are refused. How many orders
-        that were."""
-        desk, state = self.desk.state, self.state
-        count = len(desk.deals) + (desk.plan is not None)
-        if desk.plan is not None:
-            self.desk.cancel(scene, desk.plan, reason)
-            state.unhedged_ns += scene.ts_ns - desk.plan.decided_ns
-            desk.plan = None
-        for deal in desk.deals:
-            assert deal.request is not None
-            self.dealing.drop(deal.request)
-            self.dealing.refuse(scene, deal.request, reason)
-        desk.deals.clear()
-        return count
 
     def survive(self, scene: Scene, last: bool) -> None:
         """The venue took lots or money: go on with what is left, now, or last of this instant."""
@@ -177,6 +167,11 @@ class Handler(Asking):
             request = queue.pop(0)
             self.dealing.ask(scene, request, self._refusal(scene, request), None)
             self.traded = True
+
+    def freeze(self, scene: Scene) -> None:
+        """Withdrawals are frozen from now on, or no more."""
+        self.desk.treasury.freeze(scene)
+        self.next = replace(self.next, fill_ns=self.desk.next_arrival_ns())
 
     # What the operator says ---------------------------------------------------------------------
 

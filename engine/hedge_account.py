@@ -40,12 +40,27 @@ class HedgeAccount:
 
     @property
     def account(self) -> Account:
-        """The product's own account."""
-        return self.handler.account
+        """The product's own account, or the issuer's book behind it."""
+        return self.handler.account.book
 
     @property
     def cash(self) -> int:
-        return self.account.cash
+        """What lies at the venue."""
+        return self.account.at_venue
+
+    @property
+    def topups(self) -> int:
+        return self.account.state.topups
+
+    @property
+    def call_at(self) -> float:
+        account = self.account
+        return account.spec.hedge.topup_at if account.backed else 0.0
+
+    def called(self, multiple: float) -> None:
+        """The issuer tops the margin up."""
+        ordered = self.handler.desk.treasury.call(self.scene, multiple)
+        self.touched = self.touched or ordered
 
     @property
     def max_leverage(self) -> float:
@@ -114,7 +129,11 @@ class HedgeAccount:
         desk.state.sent += 1
 
     def _say_liquidated(self, lots: int, effect: int) -> None:
-        self.handler.state.liquidations += 1
+        handler = self.handler
+        handler.state.liquidations += 1
+        # A basket's policies see what is left; of a formula product only the hedge is less.
+        if handler.account.formula and handler.state.status == ACTIVE:
+            handler.state.rehedge = True
         self.scene.tape.say(
             HedgeLiquidated,
             product=self.account.spec.id,

@@ -28,6 +28,7 @@ from engine.orders import Order, Scene
 from engine.paying import Paying
 from engine.plans import Plan
 from engine.policy import Close, Decision, Deleverage, View, Warn
+from engine.product import jumped
 from engine.units import HOUR_NS
 
 __all__ = ["Hedging"]
@@ -76,6 +77,11 @@ class Hedging(Paying):
             units=self.account.units,
         )
 
+    @property
+    def nets(self) -> bool:
+        """Whether it is one of an omnibus account."""
+        return self.spec.hedge.account == "omnibus"
+
     # Plans --------------------------------------------------------------------------------------
 
     def _act(self, scene: Scene, decision: Decision, view: View) -> str | None:
@@ -93,6 +99,8 @@ class Hedging(Paying):
         if (view.market.stale or scene.halted) and not abs(target) < abs(leverage):
             return "stale"
         if lots == 0:
+            if self.account.formula and desk.state.plan is None:
+                self._promise(mark, target)
             # Coins of an inverse account are one times long without a contract.
             if not state.opened and target == leverage:
                 kept.first_target = kept.target = target
@@ -107,10 +115,16 @@ class Hedging(Paying):
         if isinstance(decision, Deleverage):
             purpose = "deleverage"
         if target != kept.target or desk.latency_ns + scene.delay_ns == 0:
-            account.close_segment(mark, self._edge(mark), nav)
+            account.close_segment(mark, jumped(self.edges, mark), nav)
             kept.target = target
+        if self.account.formula:
+            self._promise(mark, target)
         self._send(scene, purpose, lots, target, decision.reason, leverage, decision.plan)
         return None
+
+    def _promise(self, mark: float, target: float) -> None:
+        self.account.promise(mark, target)
+        self.traded = True
 
     def _warn(self, scene: Scene, reason: str, view: View) -> None:
         scene.tape.say(
@@ -140,12 +154,6 @@ class Hedging(Paying):
         self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
         self.desk.state.plan = None
 
-    def _edge(self, mark: float) -> float | None:
-        low, high = self.edges
-        if mark < low < math.inf:
-            return low
-        return high if -math.inf < high < mark else None
-
     def _send(
         self,
         scene: Scene,
@@ -158,7 +166,8 @@ class Hedging(Paying):
     ) -> None:
         plan = self.desk.order(scene, purpose, lots, target, reason, leverage, plan=how)
         self.desk.state.plan = plan
-        if plan.arrives_ns <= scene.ts_ns:
+        # Orders of an omnibus account wait for each other: until the end of the instant.
+        if plan.arrives_ns <= scene.ts_ns and not self.nets:
             self._arrive(scene, plan)
 
     def _close(self, scene: Scene, reason: str) -> None:
@@ -166,13 +175,35 @@ class Hedging(Paying):
             self._drop(scene, self.desk.state.plan)
         self.state.status = CLOSING
         if self.desk.latency_ns + scene.delay_ns == 0:
-            self.account.close_segment(scene.mark, self._edge(scene.mark))
+            self.account.close_segment(scene.mark, jumped(self.edges, scene.mark))
+        if self.account.formula:
+            self.account.end(scene.mark)
+            self.traded = True
         self._send(scene, "close", -self.account.lots, 0.0, reason, 0.0)
+
+    def cancel(self, scene: Scene, reason: str) -> int:
+        """The venue cancels what is under way to the book: requests are refused. How many orders
+        that were."""
+        desk, state = self.desk.state, self.state
+        count = len(desk.deals) + (desk.plan is not None)
+        if desk.plan is not None:
+            self.desk.cancel(scene, desk.plan, reason)
+            state.unhedged_ns += scene.ts_ns - desk.plan.decided_ns
+            desk.plan = None
+        for deal in desk.deals:
+            assert deal.request is not None
+            self.dealing.drop(deal.request)
+            self.dealing.refuse(scene, deal.request, reason)
+        desk.deals.clear()
+        return count
 
     # Fills --------------------------------------------------------------------------------------
 
     def _fill(self, scene: Scene) -> None:
-        """Orders that are due meet the book, in the order in which they were sent."""
+        """What is due arrives: a top-up, then orders, in the order in which they were sent."""
+        if self.desk.treasury.arrives_ns <= scene.ts_ns:
+            self.desk.treasury.arrive(scene)
+            self.traded = True
         state = self.desk.state
         orders = [*state.deals, *([state.plan] if state.plan else [])]
         due = [order for order in orders if order.arrives_ns <= scene.ts_ns]
@@ -246,9 +277,10 @@ class Hedging(Paying):
         """The last contract is gone: the deficit, if any, is known now, and is paid in order."""
         account, mark = self.account, scene.mark
         account.settle_closed(mark)
+        self.desk.treasury.topup = None
         self.state.status = CLOSED
         self.state.closed_ns = scene.ts_ns
-        deficit = max(0, -account.nav(mark))
+        deficit = account.deficit(mark)
         scene.tape.say(
             ProductClosed,
             product=self.spec.id,

@@ -40,6 +40,7 @@ class Cause(IntEnum):
     INTEREST = 16
     SPLIT = 17
     ROUNDING = 18
+    MARGIN = 19
 
 
 CAUSES: Final = len(Cause)

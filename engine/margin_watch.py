@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from engine.units import NEVER_NS
-from engine.venue.accounts import Margined
 from engine.venue.desk import RiskDesk
+from engine.venue.margined import Margined
 from engine.venue.standing import edges
 
 __all__ = ["MarginWatch"]

@@ -15,14 +15,16 @@ from engine.hedge_account import HedgeAccount
 from engine.ledger import Cause, Ledger
 from engine.margin_watch import MarginWatch
 from engine.market import Market
+from engine.omnibus import OmnibusAccount
 from engine.units import NEVER_NS, total
-from engine.venue.accounts import Margined, Trader, TraderAccount, Traders, TraderSpec
+from engine.venue.accounts import Trader, TraderAccount, Traders, TraderSpec
 from engine.venue.contract import Contract
 from engine.venue.deleveraging import Deleverager
 from engine.venue.desk import Fund, Stage, Venue
 from engine.venue.funding import funding_payment
 from engine.venue.insurance import InsuranceFund, fund_of
 from engine.venue.liquidation import Liquidator
+from engine.venue.margined import Margined
 from engine.venue.standing import Listing, opening_fault
 from engine.venue_events import TradersFunded
 
@@ -34,7 +36,7 @@ class MarginsState(Struct):
     customers' accounts, the funds' peaks by asset, and the markets that have a price."""
 
     stages: dict[str, Stage] = {}
-    called: dict[str, int] = {}
+    called: dict[str, tuple[int, int]] = {}
     traders: list[Trader] = []
     funds: dict[str, InsuranceFund] = {}
     launched: list[int] = []
@@ -74,14 +76,26 @@ class Margins:
             [other for other in others if other.trader.holding(number) is not None]
             for number in range(len(markets))
         ]
+        self._of_hedge = self._accounts()
         accounts: list[tuple[Margined, Sequence[int]]] = [
-            (hedge, (hedge.number,)) for hedge in self.hedges.values()
+            (account, (account.number,)) for account in dict.fromkeys(self._of_hedge.values())
         ]
         accounts += [(each, [held.market for held in each.trader.holdings]) for each in others]
         self.crosses = any(len(each.trader.holdings) > 1 for each in others)
         """Whether an account depends on the prices of several markets."""
         self.watch = MarginWatch(self.desk, accounts)
         self.deleverager = Deleverager(self.desk, self.watch.accounts, seed)
+
+    def _accounts(self) -> dict[tuple[int, int], HedgeAccount | OmnibusAccount]:
+        """The margin account behind each product: its own, or that of all omnibus products of its
+        market."""
+        found: dict[tuple[int, int], HedgeAccount | OmnibusAccount] = dict(self.hedges)
+        for number, market in enumerate(self.markets):
+            shared = {p: h for p, h in self.hedges.items() if p[0] == number and h.handler.nets}
+            if shared:
+                account = OmnibusAccount(number, list(shared.values()), market)
+                found |= dict.fromkeys(shared, account)
+        return found
 
     def _venue(self, market: Market) -> Venue:
         contract, rules = market.contract, market.spec.venue
@@ -121,10 +135,10 @@ class Margins:
 
     def traded(self, number: int, place: int) -> bool:
         """A product's account changed; whether the venue must look at it now."""
-        hedge = self.hedges.get((number, place))
-        if hedge is None:
+        account = self._of_hedge.get((number, place))
+        if account is None:
             return False
-        due = self.watch.arm(hedge)
+        due = self.watch.arm(account)
         self.guard(number)
         return due
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 
 from engine.agenda import Edges
-from engine.events import MarketResumed, MarketStale
+from engine.events import MarketResumed
 from engine.handler import Handler
 from engine.lines import Lines
-from engine.market_state import MarketSpec, MarketState, Staleness
-from engine.matching import Matching
+from engine.market_state import MarketSpec, MarketState
+from engine.operated import Operated
 from engine.outputs import Tape
 from engine.policy import MarketView
 from engine.rows import Column
@@ -26,7 +26,7 @@ from engine.watch import ALWAYS
 __all__ = ["Market", "MarketSpec", "MarketState"]
 
 
-class Market(Matching):
+class Market(Operated):
     """A symbol with its book and its products."""
 
     def __init__(
@@ -48,11 +48,6 @@ class Market(Matching):
         self._view: MarketView | None = None
         self._plain_view: MarketView | None = None
         self.lines = Lines(tuple(products))
-
-    @property
-    def launched(self) -> bool:
-        """Whether the products were launched: all at the first price."""
-        return bool(self.handlers) and self.handlers[0].state.status != "pending"
 
     def stage(self, before: int, ts_ns: int, due_ns: int, mark: float | None = None) -> None:
         """Set the scene: rows with a sequence below ``before`` were seen, engine time is ``ts_ns``,
@@ -177,46 +172,6 @@ class Market(Matching):
             self._go_stale("gap", seen)
         else:
             self._go_stale("frozen", changed)
-
-    def _go_stale(self, reason: Staleness, since_ns: int) -> None:
-        state = self.state
-        state.stale, state.stale_since_ns = reason, since_ns
-        self.stale = True
-        symbol = self.spec.contract.symbol
-        self.tape.say(MarketStale, symbol=symbol, reason=reason, since_ns=since_ns)
-
-    @property
-    def halted(self) -> bool:
-        """Whether the operator made it stale."""
-        return self.state.stale == "halted"
-
-    def halt(self) -> str | None:
-        """The operator: stale until ``lift``, whatever comes; why not, where it is refused."""
-        if not self.launched:
-            return "not_launched"
-        if self.halted:
-            return "halted"
-        self._go_stale("halted", self.state.stale_since_ns if self.stale else self.ts_ns)
-        return None
-
-    @property
-    def delay_ns(self) -> int:
-        """What an order takes longer to the book than its product's latency."""
-        return self.state.delay_ns
-
-    def degrade(self, delay_ns: int) -> str | None:
-        """The operator: orders take so much longer; why not, where it is so already."""
-        if delay_ns == self.state.delay_ns:
-            return "degraded" if delay_ns else "not_degraded"
-        self.state.delay_ns = delay_ns
-        return None
-
-    def lift(self) -> str | None:
-        """The operator: the next fresh price resumes; why not, where it is refused."""
-        if not self.halted:
-            return "not_halted"
-        self.state.stale = "gap"
-        return None
 
     def _fresh_at(self, column: Column | None, row: int) -> tuple[int, int]:
         if column is None or row < 0:

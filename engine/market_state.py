@@ -55,7 +55,8 @@ class MarketState(Struct):
     """What is remembered between steps: last values, staleness, funding, the grid's open cell.
 
     ``previous`` is the mark before ``mark``, kept where the venue deleverages at it; ``delay_ns``
-    is what orders take longer while the venue is degraded.
+    is what orders take longer while the venue is degraded, ``frozen_ns`` until when no top-up of
+    margin arrives.
     """
 
     mark: float = 0.0
@@ -81,3 +82,4 @@ class MarketState(Struct):
     cell_fresh: bool = False
     extremes: list[tuple[float, float]] = []
     delay_ns: int = 0
+    frozen_ns: int = 0

@@ -32,6 +32,7 @@ from engine.venue.order_rules import OrderBounds
 from engine.venue.queue import Resting, pass_level, pass_quote, pass_trade
 from engine.venue.recorded import RecordedBook
 from engine.venue.rules import OrderRules
+from engine.venue.standing import Listing
 
 __all__ = ["Matching", "Strike"]
 
@@ -59,6 +60,7 @@ class Matching(Folding):
         self.contract = Contract(spec.contract)
         rules = spec.venue.orders
         self.order_bounds = None if rules == OrderRules() else OrderBounds(rules, spec.contract)
+        self.listing = Listing(self.contract, spec.venue) if spec.venue.margin.tiers else None
         self.resting: list[tuple[int, Order]] = []
         self.following: list[Order] = []
         self._handlers = handlers

@@ -8,6 +8,7 @@ the product's NAV.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, Final
 
@@ -16,12 +17,13 @@ import numpy as np
 from engine.errors import OutOfRangeError
 from engine.outputs import ATTRIBUTION, NavBlock, UserNavBlock
 from engine.units import UNIT_STEPS
-from engine.venue.contract import Contract
 
 __all__ = ["exact_navs", "nav_columns", "product_navs", "value_users", "worth_of"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
+
+ReadOff = Callable[[float, float, float], int]
 
 _CHUNK: Final = 32_768
 _DRAWN_DOWN: Final = 1.0 / 2**51
@@ -165,15 +167,22 @@ def worth_of(block: UserNavBlock, units: I64, product: str) -> I64:
         ) from None
 
 
-def exact_navs(block: NavBlock, contract: Contract) -> list[list[int]]:
-    """NAVs of a block in whole quote atoms, rounded down as the accounts round: a list a sample,
-    products in declared order. In Python's integers, for those who need few of them."""
+def exact_navs(block: NavBlock, read_off: Sequence[ReadOff]) -> list[list[int]]:
+    """NAVs of a block in whole quote atoms, as the accounts round: a list a sample, products in
+    declared order. In Python's integers, for those who need few of them.
+
+    Args:
+        read_off: for each product of the block, how NAV is read off intercept, slope and mark.
+    """
     line, _parts, version = _versions(block)
     lines = [(intercept, slope) for intercept, slope, _ in line.tolist()]
     unchanged = range(len(block.products))
     versions = repeat(unchanged, len(block.mark)) if version is None else version.tolist()
     return [
-        [contract.line_nav(lines[number][0], lines[number][1], mark) for number in numbers]
+        [
+            read(lines[number][0], lines[number][1], mark)
+            for number, read in zip(numbers, read_off, strict=True)
+        ]
         for mark, numbers in zip(block.mark.tolist(), versions, strict=True)
     ]
 

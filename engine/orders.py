@@ -14,6 +14,7 @@ from engine.units import NEVER_NS
 from engine.venue.book import Book
 from engine.venue.order_rules import OrderBounds
 from engine.venue.queue import Resting
+from engine.venue.standing import Listing
 from engine.venue.taking import AT_MARKET, TakingTerms, TimeInForce
 
 __all__ = ["Course", "DeskState", "Order", "Scene"]
@@ -21,7 +22,8 @@ __all__ = ["Course", "DeskState", "Order", "Scene"]
 
 class Scene(Protocol):
     """The market at the moment of a wake, as far as handlers see it; ``order_bounds`` where the
-    venue has rules for orders."""
+    venue has rules for orders, ``listing`` where it asks for margin. Top-ups of margin are frozen
+    until ``frozen_ns``."""
 
     tape: Tape
     ts_ns: int
@@ -30,6 +32,11 @@ class Scene(Protocol):
     stale: bool
 
     order_bounds: OrderBounds | None
+    listing: Listing | None
+
+    @property
+    def frozen_ns(self) -> int:
+        """Until when no top-up arrives."""
 
     @property
     def book(self) -> Book:

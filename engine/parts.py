@@ -10,6 +10,7 @@ from engine.agenda import Agenda, Priority
 from engine.dealing import Dealing
 from engine.errors import ConfigError
 from engine.execution import Desk
+from engine.formula import FormulaAccount
 from engine.handler import Handler
 from engine.ledger import Cause, Ledger
 from engine.margins import Margins
@@ -73,7 +74,8 @@ class Parts:
             terms = self.spec.products[product]
             if terms.id in self.by_id:
                 raise ConfigError(f"product {terms.id} is configured twice")
-            account = Account(terms, contract, ledger)
+            kind = FormulaAccount if terms.terms.nav == "formula" else Account
+            account = kind(terms, contract, ledger)
             dealing = Dealing(account, Desk(account, place), self.users)
             handlers.append(Handler(place, account, self.spec.policies[product], dealing))
             self.by_id[terms.id] = (number, place)

@@ -9,7 +9,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 from engine.agenda import Priority
-from engine.commands import Command, DegradeMarket, HaltMarket, MarketCommand
+from engine.commands import (
+    Command,
+    DegradeMarket,
+    FreezeWithdrawals,
+    HaltMarket,
+    MarketCommand,
+)
 from engine.events import (
     CommandObeyed,
     CommandRefused,
@@ -23,6 +29,7 @@ from engine.events import (
 )
 from engine.guarding import MARGINS, Guarding
 from engine.intake import Rejection
+from engine.netting import net
 from engine.rows import Rows, Untimely
 from engine.spec import Announcement
 from engine.units import MILLISECOND_NS, NEVER_NS
@@ -62,7 +69,11 @@ class Passing(Guarding):
             else:
                 handler = market.handlers[place]
                 if priority == Priority.FILL:
-                    handler.fill(market)
+                    for each in net(market) if handler.nets else ():
+                        booked.add((number, each))
+                        self._after(number, each, before)
+                    if handler.desk.next_arrival_ns() <= due:
+                        handler.fill(market)
                 elif priority == Priority.FEE:
                     handler.charge_fee(market)
                 else:
@@ -133,10 +144,6 @@ class Passing(Guarding):
             self.sampler.value_users(market, place, market.mark, self.tape.ts_ns, sequence, reason)
             handler.dealing.changed.clear()
         handler.traded = False
-
-    def _set_fill(self, number: int, place: int) -> None:
-        arrival = self.markets[number].handlers[place].desk.next_arrival_ns()
-        self.agenda.set((Priority.FILL, number, place), arrival)
 
     def _pass_time(self, rows: Rows, ts_ns: int, sequence: int) -> None:
         if self.sampler.state.next_users_ns < ts_ns:
@@ -274,6 +281,12 @@ class Passing(Guarding):
         market.stage(sequence, self.state.time_ns, self.state.time_ns)
         if isinstance(command, DegradeMarket):
             return market.degrade(command.latency_ms * MILLISECOND_NS)
+        if isinstance(command, FreezeWithdrawals):
+            refusal = market.freeze(command.until_ns)
+            for place, handler in enumerate(market.handlers):
+                handler.freeze(market)
+                self._set_fill(number, place)
+            return refusal
         refusal = market.halt() if isinstance(command, HaltMarket) else market.lift()
         if market.stale:
             self.agenda.set((Priority.VENUE, number, _HANDLER), NEVER_NS)

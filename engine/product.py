@@ -6,6 +6,7 @@ exposure is ``slope * p``. Everything here follows from those two numbers.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ __all__ = [
     "ProductSpec",
     "Terms",
     "bankruptcy_price",
+    "jumped",
     "price_at_leverage",
     "units_for",
 ]
@@ -29,14 +31,16 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Attributes:
         pack: name of the rule pack the terms come from; ``none`` where they are written out.
-        nav: how NAV is defined; ``basket``: the equity of the hedge account, costs fall on holders.
+        nav: how NAV is defined; ``basket``: the equity of the hedge account, costs fall on holders;
+            ``formula``: the last rebalance's, moved by its leverage times the mark's move since,
+            and the hedge is the issuer's risk.
         management_fee: share of NAV per ``fee_every_ns``, paid to the issuer.
         fee_every_ns: interval of the management fee, counted from 1970-01-01 UTC.
         while_rebalancing: what happens to requests while a rebalance is under way.
     """
 
     pack: Literal["none"] = "none"
-    nav: Literal["basket"] = "basket"
+    nav: Literal["basket", "formula"] = "basket"
     management_fee: float = 0.0
     fee_every_ns: int = DAY_NS
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
@@ -46,11 +50,22 @@ class HedgeTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the hedge reaches the venue: ``latency_ns`` from decision to book, ``retry_ns`` before an
     unfilled rest is sent again, ``reserve_atoms`` set aside by the issuer against a negative NAV,
     ``when_stale`` for orders that meet a market without fresh prices, ``plan`` for openings and
-    rebalances whose decision names none."""
+    rebalances whose decision names none.
+
+    ``account``: ``segregated``, a margin account of its own, or ``omnibus``, that of all such
+    products of the market, whose orders net where they reach the book in the same instant.
+    ``margin_share`` of the product's money lies at the venue, the rest in the issuer's treasury,
+    and only what lies at the venue stands between the hedge and its liquidation. Where it comes
+    down to ``topup_at`` times maintenance a top-up is ordered, which arrives ``topup_latency_ns``
+    later."""
 
     latency_ns: int = 0
     retry_ns: int = 1_000_000_000
     reserve_atoms: int = 0
+    account: Literal["segregated", "omnibus"] = "segregated"
+    margin_share: float = 1.0
+    topup_latency_ns: int = 0
+    topup_at: float = 2.0
     when_stale: Literal["hold", "refuse"] = "hold"
     plan: Plan = NOW
 
@@ -83,6 +98,8 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
         population: ``(count, quote atoms)``: the first so many users spend that at the start.
         holdings: ``(user index, quote atoms)`` spent at the start beyond that, in user order.
         limit: largest |leverage| a policy may ask for.
+        edges: ``(notional as a share of NAV, leverage it needs)`` at the far edges of its bands: a
+            tier must allow it, or an order that adds is refused; ``None``: no tier is asked.
     """
 
     id: str
@@ -96,6 +113,7 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
     terms: Terms = Terms()
     hedge: HedgeTerms = HedgeTerms()
     limit: float = 10.0
+    edges: tuple[tuple[float, float], ...] | None = None
 
     def opening_target(self, *, inverse: bool) -> float:
         """Leverage that the one trade of a product without policies leads to: exposure over NAV.
@@ -147,3 +165,11 @@ def price_at_leverage(intercept: float, slope: float, leverage: float) -> float:
 def units_for(quote: int, units_total: int, nav: int) -> int:
     """Units that ``quote`` atoms buy at NAV, rounded down: the pool is never diluted."""
     return quote * units_total // nav
+
+
+def jumped(edges: tuple[float, float], mark: float) -> float | None:
+    """The edge that a mark lies beyond; ``None`` where it is at or between them."""
+    low, high = edges
+    if mark < low < math.inf:
+        return low
+    return high if -math.inf < high < mark else None

@@ -33,11 +33,12 @@ from engine.points import PricingState
 from engine.priced_market import PricedMarket
 from engine.sampler import SamplerState
 from engine.signals import SignalState
+from engine.treasury import TopUp
 from engine.venue.book import BookState
 
 __all__ = ["SCHEMA", "restore", "snapshot", "state_digest"]
 
-SCHEMA: Final = "levsim-snapshot/3"
+SCHEMA: Final = "levsim-snapshot/4"
 
 
 class HandlerSnapshot(Struct):
@@ -46,6 +47,7 @@ class HandlerSnapshot(Struct):
     state: HandlerState
     account: AccountState
     desk: DeskState
+    topup: TopUp | None
     units: bytes
     queue: list[CreationRequest | RedemptionRequest]
     pledged: list[tuple[int, int]]
@@ -193,6 +195,7 @@ def _handler(handler: Handler, units: Callable[[Dealing], bytes]) -> HandlerSnap
         handler.state,
         handler.account.state,
         handler.desk.state,
+        handler.desk.treasury.topup,
         units(dealing),
         dealing.queue,
         sorted(dealing.pledged.items()),
@@ -228,6 +231,7 @@ def _restore_handler(handler: Handler, kept: HandlerSnapshot) -> None:
     handler.account.state = kept.account
     handler.account.draw_line()
     handler.desk.state = kept.desk
+    handler.desk.treasury.topup = kept.topup
     handler.next = kept.next
     handler.edges = kept.edges
     dealing = handler.dealing

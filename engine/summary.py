@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from engine.account import Account
 from engine.attribution import attribution, price_split
 from engine.engine import Engine
 from engine.handler import Handler
@@ -163,6 +164,18 @@ def _finite(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def _risk(account: Account, mark: float) -> dict[str, Any]:
+    """Of a formula product: the issuer's hedge against what holders are owed, quote atoms."""
+    book = account.book
+    equity, liability = book.nav(mark), account.nav(mark)
+    return {
+        "equity": equity,
+        "liability": liability,
+        "gap": equity - liability,
+        "attribution": attribution(book, mark),
+    }
+
+
 def _issuer(engine: Engine) -> dict[str, Any]:
     """The issuer's book: seed put in, fees received, deficits paid, and what its own units are
     worth now."""
@@ -177,15 +190,25 @@ def _issuer(engine: Engine) -> dict[str, Any]:
             held = engine.ledger.balance("issuer", f"{handler.spec.id}:units")
             worth = held * account.nav(market.state.mark) // account.units if account.units else 0
             seed = handler.spec.seed_atoms
-            fees, paid = -parts["management_fee"], parts["issuer"]
+            fees, paid, risk = -parts["management_fee"], parts["issuer"], {}
+            if account.formula:
+                risk = _risk(account, market.state.mark)
+                paid = risk["attribution"]["issuer"]
             books[handler.spec.id] = {
                 "seed": seed * scale,
                 "seed_value_end": worth * scale,
                 "management_fees": fees * scale,
                 "deficits_paid": paid * scale,
                 "insurance_paid": parts["insurance"] * scale,
-                "profit": (worth - seed + fees - paid) * scale,
+                "profit": (worth - seed + fees - paid + risk.get("gap", 0)) * scale,
             }
+            if risk:
+                causes = {k: v * scale for k, v in risk["attribution"].items()}
+                books[handler.spec.id]["hedge"] = {
+                    "equity": risk["equity"] * scale,
+                    "liability": risk["liability"] * scale,
+                    "attribution": causes,
+                }
     return {
         "products": books,
         "profit": math.fsum(book["profit"] for book in books.values()),

@@ -7,7 +7,7 @@ says in whose favour.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from fractions import Fraction
 from functools import lru_cache
@@ -31,6 +31,7 @@ __all__ = [
     "decimal",
     "float_mul_floor",
     "mul_div",
+    "split",
     "total",
 ]
 
@@ -116,6 +117,18 @@ def total(counts: Iterable[int]) -> int:
     for count in counts:
         found += count
     return found
+
+
+def split(amount: int, weights: Sequence[int]) -> list[int]:
+    """``amount`` in proportion to weights that are not negative nor all 0, rounded one after the
+    other, so that the parts sum to it: ``split(10, [1, 1, 1]) == [3, 3, 4]``."""
+    parts, passed, given = [], 0, 0
+    whole = total(weights)
+    for weight in weights:
+        passed += weight
+        parts.append(amount * passed // whole - given)
+        given += parts[-1]
+    return parts
 
 
 @lru_cache(maxsize=1_024)

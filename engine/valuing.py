@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.engine import EngineSpec
+from engine.formula import formula_nav
 from engine.nav import exact_navs, nav_columns, value_users
 from engine.outputs import NavBlock
 from engine.units import UNIT_STEPS, asset_decimals
@@ -30,10 +31,14 @@ def first_units(spec: EngineSpec) -> list[FirstUnits]:
 def valuation_of(spec: EngineSpec) -> Valuation:
     """What a recorder of this engine's outputs needs to know of it."""
     contracts = [Contract(market.contract) for market in spec.markets]
-    of_product = [contracts[product.market] for product in spec.products]
+    read_off = [
+        formula_nav if product.terms.nav == "formula" else contracts[product.market].line_nav
+        for product in spec.products
+    ]
 
     def exact(block: NavBlock) -> list[list[int]]:
-        return exact_navs(block, of_product[block.products[0]]) if block.products else []
+        own = [read_off[product] for product in block.products]
+        return exact_navs(block, own) if own else []
 
     return Valuation(
         nav_columns,

@@ -21,8 +21,13 @@ __all__ = [
     "LiquidationStarted",
     "LossSocialised",
     "MarginCalled",
+    "OmnibusShared",
     "OrdersCancelled",
+    "OrdersCrossed",
     "PositionAutoDeleveraged",
+    "TopUpArrived",
+    "TopUpFrozen",
+    "TopUpOrdered",
     "TradersFunded",
     "VenueEvent",
 ]
@@ -182,6 +187,58 @@ class HedgeAutoDeleveraged(
     nav_effect_atoms: int
 
 
+class TopUpOrdered(Output, frozen=True, gc=False, kw_only=True, tag="topup_ordered"):
+    """Money left a product's treasury for its margin at the venue, and is due there at
+    ``arrives_ns``; until then it counts for nothing there. ``margin_atoms``: equity at the venue,
+    ``treasury_atoms``: what the treasury holds, this money included."""
+
+    product: str
+    atoms: int
+    arrives_ns: int
+    margin_atoms: int
+    treasury_atoms: int
+
+
+class TopUpArrived(Output, frozen=True, gc=False, kw_only=True, tag="topup_arrived"):
+    """The money is margin now; margin and treasury after it. ``atoms`` is less than ordered where
+    redemptions took from the treasury meanwhile."""
+
+    product: str
+    atoms: int
+    margin_atoms: int
+    treasury_atoms: int
+
+
+class TopUpFrozen(Output, frozen=True, gc=False, kw_only=True, tag="topup_frozen"):
+    """Withdrawals are frozen: the money arrives at ``until_ns``, unless that is changed again."""
+
+    product: str
+    atoms: int
+    until_ns: int
+
+
+class OrdersCrossed(Output, frozen=True, gc=False, kw_only=True, tag="orders_crossed"):
+    """Orders of an omnibus account met each other at mid; the fills that say it stand before it.
+    ``value_atoms``: what ``lots`` are worth at mid beyond the mark, settlement asset: those who
+    bought paid it, those who sold received it."""
+
+    symbol: str
+    lots: int
+    mid_price: float
+    mark_price: float
+    value_atoms: int
+    orders: int
+
+
+class OmnibusShared(_AccountEvent, frozen=True, gc=False, kw_only=True, tag="omnibus_shared"):
+    """A product's share of what the venue took from its omnibus account, or gave."""
+
+    product: str
+    cause: str
+    lots: int
+    cash_atoms: int
+
+
 VenueEvent = (
     MarginCalled
     | LiquidationStarted
@@ -195,4 +252,9 @@ VenueEvent = (
     | TradersFunded
     | HedgeLiquidated
     | HedgeAutoDeleveraged
+    | OrdersCrossed
+    | OmnibusShared
+    | TopUpOrdered
+    | TopUpArrived
+    | TopUpFrozen
 )

@@ -47,6 +47,7 @@ _COMMANDS: Final = {
     "fanout": ("stages:fanout", "Keep each user's newest NAVs in the topic nav.latest."),
     "nav": ("stages:nav", "Keep each user's total over all shards in the topic nav.totals."),
     "admin halt": ("admin:halt", "Take a market for stale until it is resumed."),
+    "admin freeze": ("admin:freeze", "Let no top-up reach a market's margin accounts."),
     "admin degrade": ("admin:degrade", "Let orders to a market be late by so much more."),
     "admin resume": ("admin:resume", "Let the next fresh price resume a halted market."),
     "admin pause": ("admin:pause", "Ask a product's policies no more, and deal no requests."),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from feeds.log import Log
     from feeds.topics import Topics
 
-__all__ = ["degrade", "gate", "halt", "pause", "resume", "target", "unpause"]
+__all__ = ["degrade", "freeze", "gate", "halt", "pause", "resume", "target", "unpause"]
 
 Symbol = Annotated[str, Parameter(help="As the ticks name it.")]
 Product = Annotated[str, Parameter(help="Id of the product.")]
@@ -79,6 +79,21 @@ def degrade(
     return _send(DegradeMarket, sending, symbol=symbol, latency_ms=latency_ms)
 
 
+def freeze(
+    symbol: Symbol,
+    until: Annotated[str, Parameter(help="Event time up to which; 0 ends it.")],
+    /,
+    *,
+    sending: Sending | None = None,
+) -> int:
+    """Let no top-up of margin reach a market's accounts before a time."""
+    from engine.commands import FreezeWithdrawals
+
+    return _send(
+        FreezeWithdrawals, sending, symbol=symbol, until_ns=0 if until == "0" else _instant(until)
+    )
+
+
 def pause(product: Product, /, *, sending: Sending | None = None) -> int:
     """Ask a product's policies no more, and deal no requests; bankruptcy still closes it."""
     from engine.commands import PauseProduct
@@ -115,6 +130,16 @@ def gate(
     return _send(GateCreations, sending, product=product, closed=state == "closed")
 
 
+def _instant(said: str) -> int:
+    from engine.errors import ConfigError
+    from feeds.requests import parse_time
+
+    try:
+        return parse_time(int(said) if said.isdigit() else said)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _send(kind: Any, sending: Sending | None, **fields: Any) -> int:
     import asyncio
     from uuid import uuid4
@@ -122,13 +147,11 @@ def _send(kind: Any, sending: Sending | None, **fields: Any) -> int:
     from engine.cli import showing
     from engine.errors import ConfigError
     from feeds.codec import decode_command, encode_json
-    from feeds.requests import parse_time
     from feeds.topics import Topics
 
     to = sending or Sending()
+    ts_ns = _instant(to.at) if to.at else 0
     try:
-        at = to.at or ""
-        ts_ns = parse_time(int(at) if at.isdigit() else at) if at else 0
         command = kind(ts_ns=ts_ns, id=to.id or uuid4().hex, **fields)
     except ValueError as error:
         raise ConfigError(str(error)) from None

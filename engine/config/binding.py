@@ -13,6 +13,7 @@ from engine.config.checks import check
 from engine.config.comparators import lots_of, trader_names
 from engine.config.complaints import SettingError
 from engine.config.lineup import completed
+from engine.config.margins import far_edges
 from engine.config.pricing import pricing_of
 from engine.config.rates import funding_instants
 from engine.config.settings import (
@@ -180,13 +181,24 @@ def _product(
             latency_ns=round(product.latency_ms * MILLISECOND_NS),
             retry_ns=round(hedge.retry_ms * MILLISECOND_NS),
             reserve_atoms=_atoms(hedge.reserve, quote),
+            account=hedge.account,
+            margin_share=hedge.margin_share,
+            topup_latency_ns=round(hedge.topup_latency_ms * MILLISECOND_NS),
+            topup_at=hedge.topup_at,
             when_stale=hedge.when_stale,
             plan=hedge.plan,
         ),
+        edges=_edges(product, inverse=markets[number].contract.kind == "inverse"),
         limit=max(product.limit, abs(product.leverage or 0.0) + 1.0)
         if product.leverage is not None
         else product.limit,
     )
+
+
+def _edges(product: ProductConfig, *, inverse: bool) -> tuple[tuple[float, float], ...] | None:
+    if product.kind in ("spot", "margin_loan"):
+        return None
+    return tuple((share, leverage) for _, share, leverage in far_edges(product, inverse=inverse))
 
 
 def _traders(config: RunConfig, numbers: dict[str, int]) -> tuple[TraderSpec, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from engine.config.comparators import (
     LEVERAGE_MAX,
@@ -12,9 +12,9 @@ from engine.config.comparators import (
     check_comparator,
     check_traders,
 )
-from engine.config.complaints import SettingError, nearest
+from engine.config.complaints import SettingError, check_range, nearest, require
 from engine.config.lineup import mark_sources
-from engine.config.margins import check_fits, check_rules
+from engine.config.margins import check_fits, check_margin, check_rules
 from engine.config.rates import funding_instants
 from engine.config.settings import (
     FundingConfig,
@@ -69,6 +69,7 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
         put_in = _check_money(config, ("products", number), product)
         _check_lots(config, ("products", number), product, put_in, known[product.symbol].decade)
         check_fits(config, ("products", number), product, put_in)
+        check_margin(config, ("products", number), product, put_in)
     _check_output(config.output)
 
 
@@ -76,61 +77,38 @@ def _no_symbol(symbol: str, known: dict[str, SymbolInfo]) -> str:
     return f'the data hold no symbol "{symbol}"{nearest(symbol, known)}'
 
 
-def _require(condition: bool, path: tuple[str | int, ...], wants: str, value: object) -> None:
-    if not condition:
-        raise SettingError(path, f"{path[-1]} must be {wants}, was {value!r}")
-
-
-def _check_range(
-    path: tuple[str | int, ...],
-    owner: Any,
-    names: Sequence[str],
-    low: float,
-    high: float = math.inf,
-) -> None:
-    """Each of these settings is finite, at least ``low`` (above it where ``low`` is -0.0) and at
-    most ``high``."""
-    strict = math.copysign(1.0, low) < 0.0
-    for name in names:
-        value = getattr(owner, name)
-        if value is not None:
-            good = math.isfinite(value) and (value > 0.0 if strict else value >= low)
-            _require(good, (*path, name), "> 0" if strict else f">= {low:g}", value)
-            _require(value <= high, (*path, name), f"<= {high:g}", value)
-
-
 def _check_market(path: tuple[str | int, ...], market: MarketConfig, info: SymbolInfo) -> None:
     contract = (*path, "contract")
     venue = (*path, "venue")
-    _check_range(venue, market.venue, ("insurance_fund",), 0.0, UNITS_MAX / UNIT_STEPS)
-    _check_range(venue, market.venue, ("volume",), 0.0)
+    check_range(venue, market.venue, ("insurance_fund",), 0.0, UNITS_MAX / UNIT_STEPS)
+    check_range(venue, market.venue, ("volume",), 0.0)
     check_rules(venue, market)
-    _check_range(contract, market.contract, ("price_step",), -0.0)
-    _check_range(contract, market.contract, ("lot_size", "contract_size"), LOT_MIN, LOT_MAX)
-    _check_range(contract, market.contract, ("taker_fee",), 0.0, 1.0)
+    check_range(contract, market.contract, ("price_step",), -0.0)
+    check_range(contract, market.contract, ("lot_size", "contract_size"), LOT_MIN, LOT_MAX)
+    check_range(contract, market.contract, ("taker_fee",), 0.0, 1.0)
     taker, maker = market.contract.taker_fee or 0.0, market.contract.maker_fee or 0.0
     rebate = "at most 1, and no rebate beyond the taker's fee"
-    _require(-taker <= maker <= 1.0, (*contract, "maker_fee"), rebate, maker)
+    require(-taker <= maker <= 1.0, (*contract, "maker_fee"), rebate, maker)
     for name in ("base", "quote"):
         asset = getattr(market.contract, name)
-        _require(bool(asset), (*contract, name), "the name of an asset", asset)
-    _check_range((*path, "book"), market.book, ("half_life_s", "depth_at_1pct"), -0.0)
-    _check_range((*path, "book"), market.book, ("half_spread_bps",), 0.0, 10_000.0)
-    _check_range((*path, "book"), market.book, ("beta_near", "beta_far"), 0.1, 10.0)
-    _check_range((*path, "book", "queue"), market.book.queue, ("exponent",), 0.1, 100.0)
+        require(bool(asset), (*contract, name), "the name of an asset", asset)
+    check_range((*path, "book"), market.book, ("half_life_s", "depth_at_1pct"), -0.0)
+    check_range((*path, "book"), market.book, ("half_spread_bps",), 0.0, 10_000.0)
+    check_range((*path, "book"), market.book, ("beta_near", "beta_far"), 0.1, 10.0)
+    check_range((*path, "book", "queue"), market.book.queue, ("exponent",), 0.1, 100.0)
     if market.book.model == "recorded" and Kind.LEVEL not in info.kinds:
         raise SettingError(
             (*path, "book", "model"),
             f'{market.symbol}: the data hold no L2 book; model can be "depth" or "flat"',
         )
-    _check_range((*path, "signals"), market.signals, ("vol_half_life", "trend_half_life"), -0.0)
-    _check_range((*path, "signals"), market.signals, ("window", "stale_after"), 1)
+    check_range((*path, "signals"), market.signals, ("vol_half_life", "trend_half_life"), -0.0)
+    check_range((*path, "signals"), market.signals, ("window", "stale_after"), 1)
     for name in ("stale_after", "frozen_after"):
-        _require(
+        require(
             _longer(getattr(market, name), 1), (*path, name), "longer than 0", getattr(market, name)
         )
     every = market.signals.every
-    _require(_longer(every, MILLISECOND_NS), (*path, "signals", "every"), "at least 1 ms", every)
+    require(_longer(every, MILLISECOND_NS), (*path, "signals", "every"), "at least 1 ms", every)
     recorded = mark_sources(info)
     if not recorded:
         raise SettingError((*path, "symbol"), f"{market.symbol}: the data hold no price of it")
@@ -154,14 +132,14 @@ def _check_output(output: OutputConfig) -> None:
         every = getattr(output, name)
         never = every is not None and not every.rstrip("nusmhd").strip("0.")
         good = never or _longer(every, MILLISECOND_NS)
-        _require(good, ("output", name), "at least 1 ms, or 0s for never", every)
+        require(good, ("output", name), "at least 1 ms, or 0s for never", every)
 
 
 def _check_funding(path: tuple[str | int, ...], funding: FundingConfig, info: SymbolInfo) -> None:
     if funding.rate_8h is not None and funding.file is not None:
         raise SettingError(path, "funding wants either rate_8h or file")
     if funding.rate_8h is not None:
-        _require(
+        require(
             abs(funding.rate_8h) < 1.0,
             (*path, "rate_8h"),
             "a share between -1 and 1",
@@ -175,21 +153,20 @@ def _check_funding(path: tuple[str | int, ...], funding: FundingConfig, info: Sy
 
 
 def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
-    _require(
+    require(
         bool(product.id) and not set(product.id) & set("/\\\n\r\t\0 "),
         (*path, "id"),
         "a name without spaces or slashes",
         product.id,
     )
-    _check_range(path, product, ("seed_capital",), -0.0)
-    _check_range(path, product, ("limit",), -0.0, LEVERAGE_MAX)
-    _check_range(path, product, ("latency_ms",), 0.0, WAIT_MS_MAX)
-    _check_range((*path, "hedge"), product.hedge, ("reserve",), 0.0)
-    _check_range((*path, "hedge"), product.hedge, ("retry_ms",), 1.0, WAIT_MS_MAX)
+    check_range(path, product, ("seed_capital",), -0.0)
+    check_range(path, product, ("limit",), -0.0, LEVERAGE_MAX)
+    check_range(path, product, ("latency_ms",), 0.0, WAIT_MS_MAX)
+    _check_hedge((*path, "hedge"), product)
     fee = product.terms.management_fee
-    _require(0.0 <= fee < 1.0, (*path, "terms", "management_fee"), "a share from 0 to below 1", fee)
+    require(0.0 <= fee < 1.0, (*path, "terms", "management_fee"), "a share from 0 to below 1", fee)
     every = product.terms.fee_every
-    _require(_longer(every, MILLISECOND_NS), (*path, "terms", "fee_every"), "at least 1 ms", every)
+    require(_longer(every, MILLISECOND_NS), (*path, "terms", "fee_every"), "at least 1 ms", every)
     check_comparator(path, product)
     for number, policy in enumerate(product.policies):
         target = getattr(policy, "target", getattr(policy, "high", 0.0))
@@ -205,11 +182,23 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
             )
 
 
+def _check_hedge(path: tuple[str | int, ...], product: ProductConfig) -> None:
+    hedge = product.hedge
+    check_range(path, hedge, ("reserve",), 0.0)
+    check_range(path, hedge, ("retry_ms",), 1.0, WAIT_MS_MAX)
+    check_range(path, hedge, ("topup_latency_ms",), 0.0, WAIT_MS_MAX)
+    check_range(path, hedge, ("topup_at",), 1.0, LEVERAGE_MAX)
+    whole = hedge.account == "segregated" or product.kind == "fund"
+    require(whole, (*path, "account"), '"segregated" where it is no fund', hedge.account)
+    share = hedge.margin_share
+    require(0.0 < share <= 1.0, (*path, "margin_share"), "a share above 0 and at most 1", share)
+
+
 def _check_users(config: RunConfig, products: list[str]) -> None:
     names: set[str] = set()
     population = config.population
-    _check_range(("population",), population, ("count",), 0)
-    _check_range(("population",), population, ("quote",), -0.0)
+    check_range(("population",), population, ("count",), 0)
+    check_range(("population",), population, ("quote",), -0.0)
     for number, product in enumerate(population.products or ()):
         _require_product(("population", "products", number), product, products)
     for number, user in enumerate(config.users):
@@ -226,13 +215,13 @@ def _check_users(config: RunConfig, products: list[str]) -> None:
             raise SettingError(
                 (*path, "id"), f"user {user.id} is one of the population; choose another name"
             )
-        _require(bool(user.id), (*path, "id"), "a name", user.id)
+        require(bool(user.id), (*path, "id"), "a name", user.id)
         names.add(user.id)
         for product, quote in user.holdings.items():
             place = (*path, "holdings", product)
             _require_product(place, product, products)
             good = math.isfinite(quote) and quote > 0.0
-            _require(good, place, "quote > 0", quote)
+            require(good, place, "quote > 0", quote)
 
 
 def _check_money(config: RunConfig, path: tuple[str | int, ...], product: ProductConfig) -> float:
@@ -242,14 +231,14 @@ def _check_money(config: RunConfig, path: tuple[str | int, ...], product: Produc
     least = 10.0 ** -asset_decimals(quote or "")
     wants = f"at least {least:.{asset_decimals(quote or '')}f}, the smallest amount of {quote}"
     put_in, population = product.seed_capital, config.population
-    _require(put_in >= least, (*path, "seed_capital"), wants, put_in)
+    require(put_in >= least, (*path, "seed_capital"), wants, put_in)
     if population.count and population.holds(product):
-        _require(population.quote >= least, ("population", "quote"), wants, population.quote)
+        require(population.quote >= least, ("population", "quote"), wants, population.quote)
         put_in += population.count * population.quote
     for number, user in enumerate(config.users):
         amount = user.holdings.get(product.id)
         if amount is not None:
-            _require(amount >= least, ("users", number, "holdings", product.id), wants, amount)
+            require(amount >= least, ("users", number, "holdings", product.id), wants, amount)
             put_in += amount
     most = UNITS_MAX / UNIT_STEPS
     if put_in > most:

@@ -39,6 +39,8 @@ def check_comparator(path: Path, product: ProductConfig) -> None:
     Raises:
         SettingError: naming the setting that does not belong to its kind, or cannot be.
     """
+    if product.terms.nav == "formula" and product.kind != "fund":
+        raise SettingError((*path, "terms", "nav"), f"{product.id}: a formula is for a fund")
     if product.loan is not None and product.kind != "margin_loan":
         raise SettingError((*path, "loan"), f"{product.id}: only a margin_loan has loan terms")
     if product.kind not in BORROWED:

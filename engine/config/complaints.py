@@ -4,8 +4,9 @@ name."""
 from __future__ import annotations
 
 import difflib
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,7 @@ from engine.config.settings import DURATION_PATTERN
 from engine.config.toml_text import Path, dotted
 from engine.errors import ConfigError
 
-__all__ = ["SettingError", "complaint", "nearest"]
+__all__ = ["SettingError", "check_range", "complaint", "nearest", "require"]
 
 _PLACE: Final = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
 _PART: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
@@ -142,3 +143,27 @@ def _options(kind: Any) -> list[str]:
 def _tags(kind: Any) -> list[str]:
     members = kind.types if isinstance(kind, inspect.UnionType) else ()
     return [str(member.tag) for member in members if isinstance(member, inspect.StructType)]
+
+
+def require(condition: bool, path: tuple[str | int, ...], wants: str, value: object) -> None:
+    """Complain of the setting at ``path`` where a condition does not hold."""
+    if not condition:
+        raise SettingError(path, f"{path[-1]} must be {wants}, was {value!r}")
+
+
+def check_range(
+    path: tuple[str | int, ...],
+    owner: Any,
+    names: Sequence[str],
+    low: float,
+    high: float = math.inf,
+) -> None:
+    """Each of these settings is finite, at least ``low`` (above it where ``low`` is -0.0) and at
+    most ``high``."""
+    strict = math.copysign(1.0, low) < 0.0
+    for name in names:
+        value = getattr(owner, name)
+        if value is not None:
+            good = math.isfinite(value) and (value > 0.0 if strict else value >= low)
+            require(good, (*path, name), "> 0" if strict else f">= {low:g}", value)
+            require(value <= high, (*path, name), f"<= {high:g}", value)

@@ -11,7 +11,7 @@ from engine.config.venues import venue_rules
 from engine.units import asset_decimals
 from engine.venue.tiers import TierTable
 
-__all__ = ["check_fits", "check_rules", "far_edges"]
+__all__ = ["check_fits", "check_margin", "check_rules", "far_edges"]
 
 
 def check_rules(path: tuple[str | int, ...], market: MarketConfig) -> None:
@@ -65,6 +65,46 @@ def check_fits(
                 f"{put_in * share:,.0f} at {leverage:.4g}x, and {rules.name} allows that leverage "
                 f"up to {most / atoms:,.0f}; at most {math.floor(most / atoms / share):,} "
                 f"{contract.quote} fit",
+            )
+
+
+def check_margin(
+    config: RunConfig, path: tuple[str | int, ...], product: ProductConfig, put_in: float
+) -> None:
+    """Look whether the share of the money that is to lie at the venue lets the product open its
+    position there.
+
+    Raises:
+        SettingError: with the least share that does.
+    """
+    share, place = product.hedge.margin_share, (*path, "hedge", "margin_share")
+    (market,) = (each for each in config.markets if each.symbol == product.symbol)
+    rules = venue_rules(market.venue, market.contract)
+    if product.terms.nav == "formula" and market.contract.kind == "inverse":
+        raise SettingError(
+            (*path, "terms", "nav"),
+            f"{product.id}: a formula is for linear contracts, {product.symbol} is inverse",
+        )
+    if share == 1.0:
+        return
+    if product.kind != "fund" or not rules.margin.tiers:
+        why = "a fund" if product.kind != "fund" else "a venue that asks for margin"
+        raise SettingError(place, f"{product.id}: margin_share is for {why}")
+    atoms: int = 10 ** asset_decimals(market.contract.quote or "")
+    table = TierTable(rules.margin, asset_decimals(market.contract.quote or ""))
+    inverse = market.contract.kind == "inverse"
+    if inverse and rules.margin.caps_in == "settlement":
+        return  # what a coin is worth the configuration does not know
+    coin = 1.0 if inverse else 0.0
+    for policy in product.policies:
+        target = getattr(policy, "target", getattr(policy, "high", 0.0))
+        size = put_in * abs(float(target) - coin) * atoms
+        least = table.initial(int(size)) / (put_in * atoms)
+        if least > share:
+            raise SettingError(
+                place,
+                f"{product.id}: {share:g} of its money at the venue cannot open {target:g}x there; "
+                f"{rules.name} wants at least {math.ceil(least * 1e4) / 1e4:g}",
             )
 
 

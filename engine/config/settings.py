@@ -145,10 +145,14 @@ PolicyConfig = BuiltIn | UserPolicyConfig
 
 
 class TermsConfig(_Setting, frozen=True, kw_only=True):
-    """What holders were promised; ``management_fee``: share of NAV per ``fee_every``."""
+    """What holders were promised; ``management_fee``: share of NAV per ``fee_every``.
+
+    ``nav = "formula"``: NAV is the last rebalance's times ``1 + L (P / P_prev - 1)`` at the mark,
+    and all costs of the hedge are the issuer's.
+    """
 
     pack: Literal["none"] = "none"
-    nav: Literal["basket"] = "basket"
+    nav: Literal["basket", "formula"] = "basket"
     management_fee: float = 0.0
     fee_every: Duration = "1d"
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
@@ -156,9 +160,19 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
 
 class HedgeConfig(_Setting, frozen=True, kw_only=True):
     """How orders reach the venue; ``reserve``: quote set aside against a negative NAV; ``plan``:
-    how openings and rebalances are carried out where the policy does not say."""
+    how openings and rebalances are carried out where the policy does not say.
+
+    Products of one market with ``account = "omnibus"`` share a margin account there, and their
+    orders net. ``margin_share`` of what is paid in lies at the venue, the rest in the issuer's
+    treasury. At ``topup_at`` times maintenance (or where the venue calls, if that is earlier) a
+    top-up is ordered, which arrives ``topup_latency_ms`` later.
+    """
 
     reserve: float = 0.0
+    account: Literal["segregated", "omnibus"] = "segregated"
+    margin_share: float = 1.0
+    topup_latency_ms: float = 0.0
+    topup_at: float = 2.0
     retry_ms: float = 1_000.0
     when_stale: Literal["hold", "refuse"] = "hold"
     plan: Plan = NOW

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -20,7 +19,6 @@ from engine.venue.contract import Contract
 
 __all__ = [
     "Holding",
-    "Margined",
     "PositionSpec",
     "Trader",
     "TraderAccount",
@@ -80,44 +78,6 @@ class Trader(Struct):
         return None
 
 
-class Margined(Protocol):
-    """An account as margin, liquidation and deleveraging see it; money in settlement atoms."""
-
-    @property
-    def name(self) -> str:
-        """Whose it is, for events."""
-
-    @property
-    def cash(self) -> int:
-        """Cash, after what its positions cost."""
-
-    @property
-    def max_leverage(self) -> float:
-        """The leverage its owner chose; 0 where none."""
-
-    @property
-    def alone(self) -> bool:
-        """Whether it stands for a user among many, beside everybody else: the venue takes it over
-        at its bankruptcy price, and no fund, queue or shared loss knows of it."""
-
-    def positions(self) -> Sequence[tuple[int, int, int]]:
-        """``(market, lots, cost)`` of what it holds."""
-
-    def cancel_orders(self, market: int, /) -> int:
-        """Give up what is under way to the book; how many orders that were."""
-
-    def move(
-        self, market: int, cause: Cause, lots: int, cash: int, against: str, price: float, /
-    ) -> None:
-        """Lots and cash come (negative: go), ``against`` an owner of the ledger: ``book``,
-        ``clearing`` or ``insurance``. ``price`` is the one at which lots changed hands."""
-
-    def deleveraged(
-        self, market: int, lots: int, price: float, rank: int, quantile: float, /
-    ) -> None:
-        """Lots were taken in an auto-deleveraging: what that means is its owner's to say."""
-
-
 def cost_after(held: int, cost: int, lots: int, cash: int) -> int:
     """What a position cost after ``lots`` more moved ``cash`` (negative where they were paid for).
 
@@ -139,6 +99,8 @@ class TraderAccount:
 
     __slots__ = ("_traders", "name", "trader")
     alone = False
+    topups = 0
+    call_at = 0.0
 
     def __init__(self, traders: Traders, trader: Trader) -> None:
         self._traders = traders
@@ -155,6 +117,9 @@ class TraderAccount:
 
     def positions(self) -> list[tuple[int, int, int]]:
         return [(held.market, held.lots, held.cost) for held in self.trader.holdings]
+
+    def called(self, _multiple: float) -> None:
+        """He has no more."""
 
     def cancel_orders(self, _market: int) -> int:
         return 0

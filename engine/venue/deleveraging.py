@@ -15,10 +15,10 @@ from msgspec import Struct
 
 from engine.ledger import Cause
 from engine.units import Rounding, mul_div, total
-from engine.venue.accounts import Margined
 from engine.venue.adl import Taken, adl_price, overlaps, taken_from, walked
 from engine.venue.desk import RETRY_NS, Stage, Unpaid, lots_in
 from engine.venue.insuring import Insuring
+from engine.venue.margined import Margined
 from engine.venue.ranking import Candidates, order, quantile, scores
 from engine.venue.sharing import integer_shares, socialised_rate
 from engine.venue.standing import equity_of, standing_of

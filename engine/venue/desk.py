@@ -11,10 +11,10 @@ from msgspec import Struct
 from engine.ledger import Cause, Ledger
 from engine.outputs import Tape
 from engine.units import SECOND_NS
-from engine.venue.accounts import Margined
 from engine.venue.bankruptcy import bankruptcy_quote, fillable_price
 from engine.venue.book import Book
 from engine.venue.insurance import InsuranceFund
+from engine.venue.margined import Margined
 from engine.venue.standing import Listing, Standing, standing_of
 from engine.venue.taking import Top
 from engine.venue_events import InsuranceFundChanged
@@ -107,13 +107,13 @@ class RiskDesk:
     """All contracts of one engine, as the venue's risk desk sees them.
 
     Attributes:
-        called: lots for which a margin call stands, by account.
+        called: lots and top-ups for which a margin call stands, by account.
         stages: accounts on their way through liquidation, by name.
         moved: accounts of which anything was moved since somebody emptied it.
     """
 
     def __init__(
-        self, venues: Sequence[Venue], stages: dict[str, Stage], called: dict[str, int]
+        self, venues: Sequence[Venue], stages: dict[str, Stage], called: dict[str, tuple[int, int]]
     ) -> None:
         self.venues = venues
         self.called = called
@@ -136,7 +136,9 @@ class RiskDesk:
         """The multiple of maintenance at which the owner is called; 0: he is not, or was already
         for what he holds."""
         market, lots, _ = account.positions()[0]
-        return 0.0 if self.called.get(account.name) == lots else self._call_at[market]
+        if self.called.get(account.name) == (lots, account.topups):
+            return 0.0
+        return max(self._call_at[market], account.call_at)
 
     def is_near(self, account: Margined, stand: Standing) -> bool:
         """Whether the owner is to be called."""

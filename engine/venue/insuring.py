@@ -4,8 +4,8 @@ over."""
 from __future__ import annotations
 
 from engine.ledger import Cause
-from engine.venue.accounts import Margined
 from engine.venue.desk import RiskDesk, Unpaid, Venue
+from engine.venue.margined import Margined
 from engine.venue.taking import Top
 from engine.venue_events import LiquidationFilled
 

@@ -17,10 +17,10 @@ from typing import Literal
 
 from engine.ledger import Cause
 from engine.units import total
-from engine.venue.accounts import Margined
 from engine.venue.bankruptcy import insurance_delta
 from engine.venue.desk import Stage, Unpaid, lots_in
 from engine.venue.insuring import Insuring
+from engine.venue.margined import Margined
 from engine.venue.standing import Standing, equity_of, standing_of
 from engine.venue.stepping import fee_rate, step_lots
 from engine.venue_events import (
@@ -85,7 +85,8 @@ class Liquidator(Insuring):
         """Near maintenance the owner is called, once for what he holds."""
         if not self.is_near(account, stand):
             return
-        self.called[account.name] = account.positions()[0][1]
+        multiple = self.calls_at(account)
+        self.called[account.name] = account.positions()[0][1], account.topups
         self.venues[market].floor.tape.say(
             MarginCalled,
             account=account.name,
@@ -94,6 +95,7 @@ class Liquidator(Insuring):
             equity_atoms=stand.equity,
             maintenance_atoms=stand.maintenance,
         )
+        account.called(multiple)
 
     def _heaviest(self, held: list[tuple[int, int, int]], marks: list[float]) -> int:
         """The market whose position is closed first: the one that needs the most margin, or the

@@ -9,8 +9,9 @@ from typing import Final
 from msgspec import Struct
 
 from engine.units import asset_decimals
-from engine.venue.accounts import Margined, TraderSpec
+from engine.venue.accounts import TraderSpec
 from engine.venue.contract import Contract
+from engine.venue.margined import Margined
 from engine.venue.rules import MarginRules, VenueRules
 from engine.venue.tiers import TierTable
 
@@ -25,7 +26,7 @@ _DRAW_IN: Final = 1e-9
 class Listing:
     """One contract as the venue lists it: its arithmetic, its rules and its risk limits."""
 
-    __slots__ = ("by_face", "contract", "fee_inside", "rates", "rules", "table")
+    __slots__ = ("_largest", "by_face", "contract", "fee_inside", "rates", "rules", "table")
 
     def __init__(self, contract: Contract, rules: VenueRules) -> None:
         self.contract = contract
@@ -35,7 +36,15 @@ class Listing:
         asset = contract.quote_asset if self.by_face else contract.settlement_asset
         self.table = TierTable(rules.margin, asset_decimals(asset))
         self.fee_inside = contract.spec.taker_fee if rules.margin.taker_fee_inside else 0.0
+        self._largest: dict[float, int | None] = {}
         self.rates = _lines(rules.margin, contract, self.fee_inside)
+
+    def largest(self, leverage: float) -> int | None:
+        """The largest position that may be opened with a leverage, atoms of the tiers' asset; 0:
+        none; ``None``: any."""
+        if leverage not in self._largest:
+            self._largest[leverage] = self.table.largest_notional(leverage)
+        return self._largest[leverage]
 
     def size(self, lots: int, mark: float) -> int:
         """Unsigned size of a position by which the venue counts, atoms of the tiers' asset."""
@@ -61,6 +70,11 @@ class Listing:
             open_lots: of all positions of the contract, where that raises it.
         """
         return self.table.initial(self.size(lots, mark), leverage, self.size(open_lots, mark))
+
+    def opening(self, lots: int, mark: float) -> int:
+        """``initial`` of a position, settlement atoms."""
+        needed = self.initial(lots, mark)
+        return -self.contract.to_settlement(-needed, mark) if self.by_face else needed
 
     def maintenance(self, lots: int, cost: int, mark: float) -> int:
         """Margin that a position needs, settlement atoms, rounded up; the fee of closing included

@@ -218,10 +218,15 @@ def test_whole_atoms_are_those_that_users_share() -> None:
     engine = Engine(spec)
     outputs = engine.process(a_market())
     contract = Contract(spec.markets[0].contract)
+    read_off = [contract.line_nav] * len(spec.products)
     told = {
         ts_ns: sample
         for block in outputs.nav
-        for ts_ns, sample in zip(block.ts_ns.tolist(), exact_navs(block, contract), strict=True)
+        for ts_ns, sample in zip(
+            block.ts_ns.tolist(),
+            exact_navs(block, read_off),
+            strict=True,
+        )
     }
     shared = {block.ts_ns: [block.product_nav_atoms] for block in outputs.user_nav}
     assert any(block.changes for block in outputs.nav)

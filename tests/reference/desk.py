@@ -27,7 +27,9 @@ from engine.plans import NOW, LimitThenMarket, Participate, Restrike, Twap
 from engine.units import NEVER_NS, Rounding, asset_decimals
 from engine.venue.order_rules import OrderBounds
 from engine.venue.queue import Resting
+from engine.venue.standing import Listing
 from engine.venue.taking import Taken, Top
+from engine.venue_events import TopUpArrived, TopUpFrozen, TopUpOrdered
 
 if TYPE_CHECKING:
     from tests.reference.product import Product
@@ -131,7 +133,7 @@ def _take_turn(product: Product, order: Order) -> int:
         return 0
     side = 1 if order.left > 0 else -1
     wanted = product.contract.lots_for(order.target, held.nav(market.mark), market.mark)
-    missing = side * (wanted - held.lots)
+    missing = side * (wanted - held.book.lots)
     if missing <= 0:
         _end(product, order)
         return 0
@@ -144,13 +146,13 @@ def _take_turn(product: Product, order: Order) -> int:
         lots = min(lots, math.floor(plan.share * order.traded) + order.owed)
     order.traded = 0
     lots = side * min(lots, abs(left))
-    filled, reason = 0, ""
-    if lots and isinstance(plan, Restrike):
+    filled, reason = 0, over_limit(product, order, lots) if lots else ""
+    if lots and not reason and isinstance(plan, Restrike):
         worst = max(order.seen) if side > 0 else min(order.seen)
         price = worst if plan.price == "worst" else sum(order.seen) / len(order.seen)
         _fill(product, order, lots, price, market.top()[0])
         filled = lots
-    elif lots:
+    elif lots and not reason:
         filled, reason = _walk(product, order, lots)
     order.left = left - filled
     if lots:
@@ -215,9 +217,10 @@ def meet_book(product: Product, order: Order) -> int:
 
 def _walk(product: Product, order: Order, lots: int) -> tuple[int, str]:
     """What the venue takes and the book fills of so many lots, and why there is a rest."""
-    market, held = product.market, product.holding.lots
-    filled, reason = 0, ""
-    for piece in _pieces(product, lots, order.limit):
+    market, held = product.market, product.holding.book.lots
+    filled = 0
+    reason = over_limit(product, order, lots) if lots and order.request is None else ""
+    for piece in _pieces(product, lots, order.limit) if not reason else ():
         reason = _refusal_of(product, order, piece, lots, held)
         if reason:
             break
@@ -337,7 +340,7 @@ def strike(product: Product, order: Order, lots: int) -> None:
 def _bounded(product: Product, order: Order) -> int:
     """No order flips the sign of the exposure; a creation follows the basket, and a close leaves
     the coins alone."""
-    held, lots, contract = product.holding.lots, order.left, product.contract
+    held, lots, contract = product.holding.book.lots, order.left, product.contract
     if order.purpose in ("creation", "opening"):
         return lots
     if contract.inverse and order.purpose == "close":
@@ -355,7 +358,7 @@ def _fill(
     product: Product, order: Order, lots: int, price: float, mid: float, *, maker: bool = False
 ) -> None:
     mark = product.market.mark
-    hedge, impact, fee = product.holding.execute(lots, price, mid, mark, maker)
+    hedge, impact, fee = product.holding.book.execute(lots, price, mid, mark, maker)
     order.cost += fee - impact
     product.say(
         OrderFilled,
@@ -397,6 +400,7 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
         lots=order.left,
         retry_ns=0 if over else order.arrives_ns,
         reason=reason,
+        **({"nav_max_atoms": largest_nav(product, order.target)} if reason == "risk_limit" else {}),
     )
     if over:
         order.left = 0
@@ -416,7 +420,8 @@ def ask(product: Product, request: Any, refusal: str | None, wait: str | None) -
 
 def refuse(product: Product, request: Any, reason: str) -> None:
     kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
-    product.say(kind, user=request.user, id=request.id, reason=reason)
+    fits = f"a NAV of {largest_nav(product)} atoms fits" if reason == "risk_limit" else ""
+    product.say(kind, user=request.user, id=request.id, reason=reason, detail=fits)
 
 
 def quote_of(product: Product, request: Any) -> int:
@@ -432,7 +437,10 @@ def steps_of(request: Any) -> int:
 def _refusal(product: Product, request: Any) -> str | None:
     held = product.holding
     if isinstance(request, CreationRequest):
-        units = quote_of(product, request) * held.units // held.nav(product.market.mark)
+        quote, nav = quote_of(product, request), held.nav(product.market.mark)
+        if nav + quote > largest_nav(product):
+            return "risk_limit"
+        units = quote * held.units // nav
         return _size(product, units)
     user = product.users.index(request.user)
     if user is None:
@@ -455,12 +463,13 @@ def _send_hedge(product: Product, request: Any) -> None:
     nav = held.nav(market.mark)
     if isinstance(request, CreationRequest):
         quote = quote_of(product, request)
-        lots = _towards_zero(held.lots * quote, nav + _basket_cost(product))
+        cost = 0 if product.formula else _basket_cost(product)
+        lots = _towards_zero(held.book.lots * quote, nav + cost)
         order = send(product, "creation", lots, request=request)
     else:
         user, units = product.users.index(request.user), steps_of(request)
         product.pledged[user] = product.pledged.get(user, 0) + units
-        lots = -_towards_zero(held.lots * units, held.units)
+        lots = -_towards_zero(held.book.lots * units, held.units)
         order = send(product, "redemption", lots, request=request)
     if order.arrives_ns <= market.now_ns:
         deal(product, order)
@@ -474,7 +483,7 @@ def _basket_cost(product: Product) -> int:
     mid, half_spread = market.top()
     if half_spread < 0.0:
         half_spread = market.spec.book.half_spread_bps * 1e-4
-    cash = abs(contract.trade_cash(product.holding.lots, mid))
+    cash = abs(contract.trade_cash(product.holding.book.lots, mid))
     fee = math.ceil(cash * Fraction(repr(contract.spec.taker_fee)))
     return contract.to_quote(fee + int(cash * half_spread), market.mark)
 
@@ -488,7 +497,7 @@ def deal(product: Product, order: Order) -> None:
         return
     order.arrives_ns = product.market.now_ns
     cost = nav - held.nav(mark)
-    whole = filled == order.lots
+    whole = filled == order.lots or product.formula
     if isinstance(request, CreationRequest):
         _create(product, request, nav, cost, Fraction(1) if whole else Fraction(filled, order.lots))
     else:
@@ -553,3 +562,124 @@ def _redeem(product: Product, request: Any, nav: int, cost: int, share: Fraction
 
 def _towards_zero(over: int, under: int) -> int:
     return int(Fraction(over, under))
+
+
+# Risk limits --------------------------------------------------------------------------------------
+
+
+def largest_nav(product: Product, target: float | None = None) -> Any:
+    """The largest NAV whose hedge fits the tiers at its far edges, and at a target."""
+    listing, contract, mark = listing_of(product), product.contract, product.market.mark
+    if listing is None or product.spec.edges is None:
+        return math.inf
+    edges = list(product.spec.edges)
+    if target is not None:
+        held = abs(target - 1) if contract.inverse else abs(target)
+        edges.append((held, held))
+    found = [math.inf]
+    for share, leverage in edges:
+        most = listing.table.largest_notional(leverage)
+        if most is not None and share:
+            coins = contract.inverse and product.market.spec.venue.margin.caps_in != "quote"
+            found.append(int((contract.to_quote(most, mark) if coins else most) / share))
+    return min(found)
+
+
+def over_limit(product: Product, order: Order, lots: int) -> str:
+    """Why the venue would not have so large a position, or not with so little margin."""
+    held = product.holding.book.lots
+    if abs(held + lots) <= abs(held):
+        return ""
+    if product.holding.nav(product.market.mark) > largest_nav(product, order.target):
+        return "risk_limit"
+    listing, inverse = listing_of(product), product.contract.inverse
+    if listing is not None and product.spec.edges is not None:
+        most = listing.table.largest_notional(abs(order.target - (1 if inverse else 0)))
+        size = listing.size(held + lots, product.market.mark)
+        if most is not None and size > most:
+            return "risk_limit"
+    return "" if covers(product, lots) else "no_margin"
+
+
+# Top-ups ------------------------------------------------------------------------------------------
+
+
+def listing_of(product: Product) -> Listing | None:
+    """How the venue lists what the product holds, where it asks for margin."""
+    rules = product.market.spec.venue
+    return Listing(product.contract, rules) if rules.margin.tiers else None
+
+
+def backed(product: Product) -> bool:
+    """Whether its margin may be topped up."""
+    return product.formula or product.spec.hedge.margin_share < 1
+
+
+def covers(product: Product, lots: int) -> bool:
+    """Whether the margin at the venue is enough to trade; else more of it is ordered."""
+    listing, held, mark = listing_of(product), product.holding.book, product.market.mark
+    if product.spec.hedge.account == "omnibus":
+        return True
+    if not backed(product) or listing is None or abs(held.lots + lots) <= abs(held.lots):
+        return True
+    needed = listing.opening(held.lots + lots, mark)
+    if held.margin(mark) < needed:
+        top_up(product, 2 * needed)
+        return False
+    return True
+
+
+def called(product: Product, multiple: float) -> bool:
+    """The margin came down to a multiple of maintenance; whether more was ordered."""
+    listing, held = listing_of(product), product.holding.book
+    if listing is None or not backed(product):
+        return False
+    needed = listing.maintenance(held.lots, held.cost, product.market.mark)
+    return top_up(product, math.ceil(2 * needed * Fraction(repr(multiple))))
+
+
+def top_up(product: Product, least: int) -> bool:
+    """Order what brings the margin to its share of equity and to ``least``; whether any."""
+    market, held = product.market, product.holding.book
+    margin = held.margin(market.mark)
+    share = math.ceil((margin + held.treasury) * held.share)
+    atoms = max(share, least) - margin
+    if not product.formula:
+        atoms = min(atoms, held.treasury)
+    if product.topup is not None or atoms <= 0:
+        return False
+    due = market.now_ns + product.spec.hedge.topup_latency_ns
+    product.topup = (atoms, due, due)
+    product.say(
+        TopUpOrdered,
+        atoms=atoms,
+        arrives_ns=due,
+        margin_atoms=margin,
+        treasury_atoms=held.treasury,
+    )
+    freeze(product)
+    return True
+
+
+def freeze(product: Product) -> None:
+    """A top-up under way arrives when it is due, and not while withdrawals are frozen."""
+    if product.topup is None:
+        return
+    atoms, due, arrives = product.topup
+    later = max(due, product.market.frozen_ns, product.market.now_ns)
+    if later > arrives:
+        product.say(TopUpFrozen, atoms=atoms, until_ns=later)
+    product.topup = (atoms, due, later)
+
+
+def topped_up(product: Product) -> None:
+    """The money is there."""
+    held = product.holding.book
+    atoms = held.deposit(product.topup[0])
+    product.topup = None
+    product.say(
+        TopUpArrived,
+        atoms=atoms,
+        margin_atoms=held.margin(product.market.mark),
+        treasury_atoms=held.treasury,
+    )

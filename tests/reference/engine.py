@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from engine.commands import Command, DegradeMarket, HaltMarket, ResumeMarket
+from engine.commands import Command, DegradeMarket, FreezeWithdrawals, HaltMarket, ResumeMarket
 from engine.events import (
     CommandObeyed,
     CommandRefused,
@@ -30,6 +30,7 @@ from engine.users import Users
 from tests.reference.judge import LEAP_NS, Judge, Row, rows_of
 from tests.reference.margins import Margins
 from tests.reference.market import Market
+from tests.reference.netting import net, nets
 from tests.reference.product import Product
 
 if TYPE_CHECKING:
@@ -246,12 +247,14 @@ class ReferenceEngine:
             self.log.say(CommandObeyed, **fields)
 
     def _obey(self, command: Command) -> str | None:
-        if isinstance(command, HaltMarket | ResumeMarket | DegradeMarket):
+        if isinstance(command, HaltMarket | ResumeMarket | DegradeMarket | FreezeWithdrawals):
             for market in self.markets:
                 if market.spec.contract.symbol == command.symbol:
                     self._stage(market, self.now_ns)
                     if isinstance(command, DegradeMarket):
                         return market.degrade(command.latency_ms)
+                    if isinstance(command, FreezeWithdrawals):
+                        return market.freeze(command.until_ns)
                     return market.halt() if isinstance(command, HaltMarket) else market.lift()
             return "unknown_symbol"
         for product in self.products:
@@ -318,7 +321,10 @@ class ReferenceEngine:
             else:
                 product = market.products[place]
                 if priority == FILL:
-                    product.fill()
+                    for each in net(market) if nets(product) else []:
+                        self._after(each)
+                    if product.next_fill_ns() <= due:
+                        product.fill()
                 elif priority == FEE:
                     product.charge_fee()
                 else:

@@ -20,7 +20,10 @@ class Holding:
         self.spec = spec
         self.contract = contract
         self.funds = funds  # the venue's insurance by quote asset, common to all
-        self.cash = 0
+        self.cash = 0  # at the venue
+        self.treasury = 0
+        self.share = Fraction(repr(spec.hedge.margin_share))
+        self.topups = 0
         self.quote = 0
         self.lots = self.cost = 0
         self.units = 0
@@ -31,11 +34,15 @@ class Holding:
 
     def nav(self, mark: float) -> int:
         """Equity in quote atoms, rounded down."""
-        return self.contract.nav(self.cash, self.lots, mark) + self.quote
+        return self.contract.nav(self.cash + self.treasury, self.lots, mark) + self.quote
+
+    def margin(self, mark: float) -> int:
+        """What lies at the venue is worth, settlement atoms."""
+        return self.cash + self.contract.exposure_value(self.lots, mark)
 
     def line(self) -> tuple[float, float]:
         """``(intercept, slope)`` of NAV in the mark."""
-        intercept, slope = self.contract.line(self.cash, self.lots)
+        intercept, slope = self.contract.line(self.cash + self.treasury, self.lots)
         return (intercept + self.quote if self.contract.inverse else intercept), slope
 
     def close_segment(self, mark: float) -> None:
@@ -45,8 +52,18 @@ class Holding:
             self.since = mark
 
     def receive(self, quote: int, mark: float) -> None:
-        """Quote money comes in; as coins, rounded up, where the contract is settled in coins."""
-        self.cash += self.coins_up(quote, mark)
+        """Quote money comes in; as coins, rounded up, where the contract is settled in coins. The
+        venue gets its share of it."""
+        coins = self.coins_up(quote, mark)
+        at_venue = math.ceil(coins * self.share)
+        self.cash += at_venue
+        self.treasury += coins - at_venue
+
+    def give(self, cash: int, of_treasury: int) -> None:
+        """Money goes out, so much of it from the treasury if that has it."""
+        given = min(of_treasury, self.treasury)
+        self.treasury -= given
+        self.cash -= cash - given
 
     def coins_up(self, quote: int, mark: float) -> int:
         """Quote atoms in settlement atoms, rounded up."""
@@ -82,11 +99,22 @@ class Holding:
         self.parts["rounding"] += self.nav(mark) - before - sum(shares.values())
         return at_mid, impact, fee
 
+    def cross(self, lots: int, cash: int, mark: float) -> None:
+        """A trade with another product of the same margin account."""
+        self.close_segment(mark)
+        before = self.nav(mark)
+        self.cost = cost_after(self.lots, self.cost, lots, cash)
+        self.cash += cash
+        self.lots += lots
+        basis = self.contract.to_quote(cash - self.contract.trade_cash(lots, mark), mark)
+        self.parts["basis"] += basis
+        self.parts["rounding"] += self.nav(mark) - before - basis
+
     def pay(self, cause: str, paid: int, mark: float) -> None:
         """Settlement atoms leave for a cause (negative: they come)."""
         self.close_segment(mark)
         before = self.nav(mark)
-        self.cash -= paid
+        self.give(paid, paid if cause == "management_fee" else 0)
         value = self.contract.to_quote(-paid, mark)
         self.parts[cause] += value
         self.parts["rounding"] += self.nav(mark) - before - value
@@ -102,10 +130,13 @@ class Holding:
         self.close_segment(mark)
         before = self.nav(mark)
         self.units -= units
-        if not self.contract.inverse:
-            self.cash -= quote
-        elif self.cash:
-            self.cash -= self.contract.to_settlement(quote, mark)
+        coins = self.contract.to_settlement(quote, mark)
+        margin = self.margin(mark)
+        of_treasury = coins
+        if self.treasury and margin > 0:
+            of_treasury = math.ceil(Fraction(coins * self.treasury, self.treasury + margin))
+        if not self.contract.inverse or self.cash or self.treasury:
+            self.give(coins, of_treasury)
         else:
             self.quote -= quote
         self._flow(-quote, self.nav(mark) - before)
@@ -117,6 +148,7 @@ class Holding:
     def settle(self, mark: float) -> None:
         """After the last fill coins become quote money, and nothing moves any more."""
         self.close_segment(mark)
+        self.cash, self.treasury = self.cash + self.treasury, 0
         if self.contract.inverse:
             before = self.nav(mark)
             self.quote += self.contract.to_quote(self.cash, mark)
@@ -139,3 +171,114 @@ class Holding:
             self.cash += paid
         self.parts["insurance" if payer == "insurance" else "issuer"] += paid
         return paid
+
+    @property
+    def book(self) -> Holding:
+        """What stands at the venue."""
+        return self
+
+    def deposit(self, cash: int) -> int:
+        """A top-up arrives: what it came to."""
+        cash = min(cash, self.treasury)
+        self.treasury -= cash
+        self.cash += cash
+        self.topups += 1
+        return cash
+
+    def missing(self, mark: float) -> int:
+        return max(0, -self.nav(mark))
+
+
+class Hedge(Holding):
+    """Of a formula product: the issuer's, who pays in what the treasury lacks."""
+
+    def deposit(self, cash: int) -> int:
+        own = super().deposit(cash)
+        self.inject(cash - own)
+        return cash
+
+    def inject(self, cash: int) -> None:
+        self.cash += cash
+        self.parts["issuer"] += cash
+
+
+class Formula(Holding):
+    """What holders of a formula product are owed: NAV ``paper[0]`` at a mark of ``paper[1]``, and
+    ``paper[2]`` times its moves. ``book`` has what they paid."""
+
+    def __init__(self, spec: ProductSpec, contract: Contract, funds: dict[str, int]) -> None:
+        super().__init__(spec, contract, funds)
+        self.hedge = Hedge(spec, contract, funds)
+        self.paper = (0, 1.0, 0.0)
+
+    @property
+    def book(self) -> Holding:
+        return self.hedge
+
+    def line(self) -> tuple[float, float]:
+        nav, price, leverage = self.paper
+        slope = nav * leverage / price
+        return nav - slope * price, slope
+
+    def nav(self, mark: float) -> int:
+        intercept, slope = self.line()
+        return math.floor(intercept + slope * mark + 0.5)
+
+    def write(self, nav: int, mark: float, leverage: float) -> None:
+        self.paper = (nav, mark, leverage)
+        self.parts["rounding"] += self.nav(mark) - nav
+
+    def promise(self, mark: float, leverage: float) -> None:
+        self.close_segment(mark)
+        self.write(self.nav(mark), mark, leverage)
+
+    def end(self, mark: float) -> None:
+        """Nobody is owed less than nothing."""
+        self.close_segment(mark)
+        nav = self.nav(mark)
+        self.parts["issuer"] += max(0, -nav)
+        self.write(max(0, nav), mark, 0.0)
+
+    def _leverage(self, mark: float) -> float:
+        intercept, slope = self.line()
+        nav = intercept + slope * mark
+        return slope * mark / nav if nav > 0.0 else 0.0
+
+    def launch(self, paid: int, units: int, mark: float) -> None:
+        self.hedge.launch(paid, units, mark)
+        self.since = self.first_mark = mark
+        self.units = units
+        self.write(paid, mark, 0.0)
+
+    def _change(self, cause: str, quote: int, mark: float) -> None:
+        leverage = self._leverage(mark)
+        self.close_segment(mark)
+        self.parts[cause] += quote
+        self.write(self.nav(mark) + quote, mark, leverage)
+
+    def pay(self, cause: str, paid: int, mark: float) -> None:
+        if cause == "management_fee":
+            self._change(cause, -paid, mark)
+        self.hedge.pay(cause, paid, mark)
+
+    def create(self, quote: int, units: int, mark: float) -> None:
+        self._change("flows", quote, mark)
+        self.hedge.create(quote, units, mark)
+        self.units = self.hedge.units
+
+    def redeem(self, quote: int, units: int, mark: float) -> None:
+        self._change("flows", -quote, mark)
+        self.hedge.redeem(quote, units, mark)
+        self.units = self.hedge.units
+
+    def settle(self, mark: float) -> None:
+        self.hedge.settle(mark)
+        self.hedge.inject(-max(0, self.hedge.nav(mark) - self.nav(mark)))
+
+    def missing(self, mark: float) -> int:
+        return max(0, self.nav(mark) - self.hedge.nav(mark))
+
+    def cover(self, payer: str, deficit: int) -> int:
+        if payer == "insurance":
+            deficit = min(deficit, max(0, -self.hedge.nav(self.since)))
+        return self.hedge.cover(payer, deficit)

@@ -20,6 +20,7 @@ from engine.venue.liquidation import Liquidator
 from engine.venue.standing import Listing, standing_of
 from engine.venue_events import HedgeAutoDeleveraged, HedgeLiquidated, TradersFunded
 from tests.reference import desk
+from tests.reference.netting import Omnibus, nets
 
 if TYPE_CHECKING:
     from engine.engine import EngineSpec
@@ -94,11 +95,23 @@ class Hedge:
 
     @property
     def cash(self) -> int:
-        return self.product.holding.cash
+        return self.product.holding.book.cash
 
     def positions(self) -> list[tuple[int, int, int]]:
-        held, alive = self.product.holding, self.product.status in ("active", "closing")
+        held, alive = self.product.holding.book, self.product.status in ("active", "closing")
         return [(self.number, held.lots, held.cost)] if alive and held.lots else []
+
+    @property
+    def topups(self) -> int:
+        return self.product.holding.book.topups
+
+    @property
+    def call_at(self) -> float:
+        return self.product.spec.hedge.topup_at if desk.backed(self.product) else 0.0
+
+    def called(self, multiple: float) -> None:
+        ordered = desk.called(self.product, multiple)
+        self.touched = self.touched or ordered
 
     def cancel_orders(self, _market: int) -> int:
         product = self.product
@@ -116,7 +129,7 @@ class Hedge:
         return orders
 
     def _leverage(self) -> float | None:
-        intercept, slope = self.product.holding.line()
+        intercept, slope = self.product.holding.book.line()
         exposure = slope * self.product.market.mark
         nav = intercept + exposure
         return exposure / nav if nav > 0.0 else None
@@ -124,7 +137,7 @@ class Hedge:
     def move(
         self, _market: int, cause: Cause, lots: int, cash: int, against: str, price: float
     ) -> None:
-        product, held = self.product, self.product.holding
+        product, held = self.product, self.product.holding.book
         market, contract = product.market, product.contract
         mark = market.mark
         product.watch_high_water()
@@ -156,6 +169,7 @@ class Hedge:
         )
         product.sent += 1
         if cause is Cause.LIQUIDATION:
+            product.rehedge |= product.formula and product.status == "active"
             product.say(
                 HedgeLiquidated,
                 lots=lots,
@@ -180,7 +194,7 @@ class Hedge:
             mark_price=mark,
             rank=rank,
             quantile=quantile,
-            position_lots=product.holding.lots,
+            position_lots=product.holding.book.lots,
             leverage_before=self.before,
             leverage_after=self._leverage(),
             nav_effect_atoms=contract.to_quote(effect, mark),
@@ -223,7 +237,17 @@ class Margins:
                     and kind not in ("spot", "margin_loan")
                 ):
                     self.hedges.append(Hedge(number, product))
-        self.everybody: list[Any] = [*self.hedges, *self.others]
+        accounts: list[Any] = []
+        for number, market in enumerate(self.markets):
+            own = [hedge for hedge in self.hedges if hedge.number == number]
+            shared = [hedge for hedge in own if nets(hedge.product)]
+            for hedge in own:
+                if hedge not in shared:
+                    accounts.append(hedge)
+                elif hedge is shared[0]:
+                    accounts.append(Omnibus(number, shared, market))
+        self.accounts = accounts
+        self.everybody: list[Any] = [*accounts, *self.others]
         self.deleverager = Deleverager(self.desk, self.everybody, self.seed)
 
     def launch(self, number: int) -> None:
@@ -247,7 +271,13 @@ class Margins:
 
     def changed(self, product: Product) -> None:
         """A product's account changed by its own doing."""
-        self._look_if_short([each for each in self.hedges if each.product is product])
+        self._look_if_short(
+            [
+                each
+                for each in self.accounts
+                if any(hedge.product is product for hedge in getattr(each, "hedges", [each]))
+            ]
+        )
 
     def _look_if_short(self, accounts: list[Any]) -> None:
         """Short accounts are looked at still at this instant."""

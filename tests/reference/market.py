@@ -16,6 +16,7 @@ from engine.venue.book import book_of
 from engine.venue.contract import Contract
 from engine.venue.funding import next_instant
 from engine.venue.queue import pass_level, pass_quote, pass_trade
+from tests.reference import desk
 from tests.reference.book import PlainBook
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Market:
         self.mark = self.previous = self.last = self.index = self.bid = self.ask = self.rate = 0.0
         self.seen_ns = self.changed_ns = 0
         self.stale, self.stale_since = "", 0
-        self.delay_ns = 0
+        self.delay_ns = self.frozen_ns = 0
         self.grid_ns = self.funding_ns = NEVER_NS
         self.funded_ns, self.funded_rate = 0, 0.0
         self.following_ns, self.due_rate = NEVER_NS, 0.0
@@ -249,6 +250,15 @@ class Market:
         if self.delay_ns == latency_ms * 10**6:
             return "degraded" if latency_ms else "not_degraded"
         self.delay_ns = latency_ms * 10**6
+        return None
+
+    def freeze(self, until_ns: int) -> str | None:
+        """The operator: no top-up arrives before."""
+        if max(until_ns, self.now_ns) == max(self.frozen_ns, self.now_ns):
+            return "frozen" if until_ns > self.now_ns else "not_frozen"
+        self.frozen_ns = until_ns
+        for product in self.products:
+            desk.freeze(product)
         return None
 
     def lift(self) -> str | None:

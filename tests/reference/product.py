@@ -31,7 +31,7 @@ from engine.policy import (
 )
 from engine.units import NEVER_NS, asset_decimals
 from tests.reference import desk
-from tests.reference.holding import Holding
+from tests.reference.holding import Formula, Holding
 
 if TYPE_CHECKING:
     from engine.product import ProductSpec
@@ -55,7 +55,9 @@ class Product:
     ) -> None:
         self.number, self.spec, self.market, self.users = number, spec, market, users
         self.contract = market.contract
-        self.holding = Holding(spec, market.contract, market.funds)
+        self.formula = spec.terms.nav == "formula"
+        kind = Formula if self.formula else Holding
+        self.holding: Any = kind(spec, market.contract, market.funds)
         self.policies = list(policies)
         self.memories = [policy.initial_state() for policy in policies]
         self.faulted = [False] * len(self.policies)
@@ -69,6 +71,7 @@ class Product:
         self.opened = False
         self.paused = self.gated = self.rehedge = False
         self.plan: desk.Order | None = None
+        self.topup: Any = None  # (atoms, due, arrives)
         self.deals: list[desk.Order] = []
         self.sent = 0
         self.queue: list[Any] = []
@@ -100,7 +103,7 @@ class Product:
 
     def survive(self) -> None:
         """The venue took lots or money: a close that it cancelled goes on with what is left."""
-        if self.spec.kind == "futures" and not self.holding.lots:
+        if self.spec.kind == "futures" and not self.holding.book.lots:
             self.status = "closing"
             self._closed("liquidated")
         if self.status == "closing" and self.plan is None:
@@ -144,7 +147,8 @@ class Product:
         waits = self.plan is not None or view.market.stale or self.market.stale == "halted"
         if self.rehedge and not waits:
             self.rehedge = False
-            self._act(SetLeverage(self.target, "re-hedge after auto-deleveraging"), view)
+            target = view.position.leverage if self.formula else self.target
+            self._act(SetLeverage(target, "re-hedge after auto-deleveraging"), view)
             return
         if self.spec.kind != "fund" and not self.opened:
             self._act(SetLeverage(self.target, OPENING[self.spec.kind]), view)
@@ -234,10 +238,12 @@ class Product:
 
     def _act(self, decision: Any, view: View) -> str | None:
         held, mark, target = self.holding, self.market.mark, float(decision.target)
-        lots = self.contract.lots_for(target, held.nav(mark), mark) - held.lots
+        lots = self.contract.lots_for(target, held.nav(mark), mark) - held.book.lots
         reduces = abs(target) < abs(view.position.leverage)
         if (view.market.stale or self.market.stale == "halted") and not reduces:
             return "stale"
+        if lots == 0 and self.formula and self.plan is None:
+            self._promise(target)
         if lots == 0:
             return "rebalancing" if self.plan is not None else None
         if self.plan is not None and abs(target) >= abs(self.plan.target):
@@ -249,6 +255,8 @@ class Product:
         if target != self.target or not self.opened:
             held.close_segment(mark)
             self.target = target
+        if self.formula:
+            self._promise(target)
         purpose = "rebalance" if self.opened else "opening"
         if isinstance(decision, Deleverage):
             purpose = "deleverage"
@@ -257,11 +265,18 @@ class Product:
         self._send(purpose, lots, target, decision.reason, before, how)
         return None
 
+    def _promise(self, target: float) -> None:
+        self.holding.promise(self.market.mark, target)
+        self.traded = True
+
     def _close(self, reason: str) -> None:
         if self.plan is not None:
             desk.cancel(self, self.plan, "replaced")
         self.status = "closing"
-        self._send("close", -self.holding.lots, 0.0, reason, 0.0)
+        if self.formula:
+            self.holding.end(self.market.mark)
+            self.traded = True
+        self._send("close", -self.holding.book.lots, 0.0, reason, 0.0)
 
     def _send(
         self, purpose: str, lots: int, target: float, reason: str, before: float, how: Any = None
@@ -270,7 +285,7 @@ class Product:
         self.plan = desk.send(self, purpose, lots, **decided)
         if not desk.latency_of(self):
             self.holding.close_segment(self.market.mark)
-        if self.plan.arrives_ns <= self.market.now_ns:
+        if self.plan.arrives_ns <= self.market.now_ns and self.spec.hedge.account == "segregated":
             self._arrive(self.plan)
 
     def _arrive(self, plan: desk.Order) -> None:
@@ -301,7 +316,7 @@ class Product:
             leverage_before=plan.before,
             leverage_after=slope * mark / nav if nav > 0.0 else None,
             lots=plan.lots,
-            position_lots=held.lots,
+            position_lots=held.book.lots,
             mark_price=mark,
             nav_atoms=held.nav(mark),
             cost_atoms=plan.cost,
@@ -312,9 +327,10 @@ class Product:
     def _closed(self, reason: str) -> None:
         mark, held = self.market.mark, self.holding
         held.settle(mark)
+        self.topup = None
         self.status = "closed"
         nav = held.nav(mark)
-        deficit = max(0, -nav)
+        deficit = held.missing(mark)
         self.say(
             ProductClosed, reason=reason, mark_price=mark, nav_atoms=nav, deficit_atoms=deficit
         )
@@ -333,6 +349,9 @@ class Product:
         """Orders that are due meet the book."""
         self.watch_high_water()
         now = self.market.now_ns
+        if self.topup is not None and self.topup[2] <= now:
+            desk.topped_up(self)
+            self.traded = True
         orders = [*self.deals, *([self.plan] if self.plan else [])]
         due = [order for order in orders if order.arrives_ns <= now]
         for order in sorted(due, key=lambda order: order.number):
@@ -363,11 +382,12 @@ class Product:
     def settle_funding(self, rate: float) -> None:
         held, mark = self.holding, self.market.mark
         alive = self.status in ("active", "closing")
-        if not alive or held.lots == 0 or self.spec.kind in ("spot", "margin_loan"):
+        if not alive or held.book.lots == 0 or self.spec.kind in ("spot", "margin_loan"):
             return
         self.watch_high_water()
-        notional = self.contract.notional(held.lots, mark)
-        side = 1 if held.lots > 0 else -1
+        lots = held.book.lots
+        notional = self.contract.notional(lots, mark)
+        side = 1 if lots > 0 else -1
         paid = math.ceil(notional * side * Fraction(repr(rate)))
         held.pay("funding", paid, mark)
         self.traded = True
@@ -376,7 +396,7 @@ class Product:
             symbol=self.contract.spec.symbol,
             rate=rate,
             mark_price=mark,
-            position_lots=held.lots,
+            position_lots=lots,
             paid_atoms=paid,
         )
         self._look_last()
@@ -516,8 +536,8 @@ class Product:
         return alarm
 
     def next_fill_ns(self) -> int:
-        orders = [*([self.plan] if self.plan else []), *self.deals]
-        return min([order.arrives_ns for order in orders], default=NEVER_NS)
+        times = [order.arrives_ns for order in [*([self.plan] if self.plan else []), *self.deals]]
+        return min([*times, *([self.topup[2]] if self.topup else [])], default=NEVER_NS)
 
     def next_fee_ns(self) -> int:
         return self.fee_ns if self.status == "active" else NEVER_NS

@@ -1,0 +1,52 @@
+"""What an account remembers beside its balances, and what one fill moved."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+__all__ = ["AccountState", "Execution", "Paper"]
+
+
+class Paper(Struct, frozen=True):
+    """What holders of a formula product were promised last: ``nav`` quote atoms at ``price``, and
+    ``leverage`` times its moves since."""
+
+    nav: int = 0
+    price: float = 1.0
+    leverage: float = 0.0
+
+
+class AccountState(Struct):
+    """What the account must remember beside its balances.
+
+    ``since_mark`` and ``since_nav``: where the running segment began, and the equity there.
+    ``gap``, ``leverage_change`` and ``timing`` split the price part (quote atoms, floats): what was
+    lost or won beyond an edge before the product could act; from promised leverage that differed
+    from the first; from held leverage that differed from the promised. ``cost``: what the position
+    cost in settlement atoms, kept where the venue asks for margin. ``topups``: how many arrived.
+    ``paper`` and ``hedge``, of a formula product: its promise, and this of the account behind it.
+    """
+
+    since_mark: float = 0.0
+    since_nav: int = 0
+    attribution: list[int] = []
+    roundings: int = 0
+    equity_start: int = 0
+    first_mark: float = 0.0
+    first_target: float = 0.0
+    target: float = 0.0
+    gap: float = 0.0
+    leverage_change: float = 0.0
+    timing: float = 0.0
+    cost: int = 0
+    topups: int = 0
+    paper: Paper | None = None
+    hedge: AccountState | None = None
+
+
+class Execution(Struct, frozen=True, gc=False):
+    """What one fill moved, in settlement atoms (signed cash, fee positive)."""
+
+    hedge: int
+    spread_impact: int
+    fee: int

@@ -1,0 +1,188 @@
+"""Products whose NAV follows a formula, and the issuer's book behind each.
+
+From one rebalance to the next, ``NAV = NAV_prev * (1 + L * (P / P_prev - 1))`` at the mark P: what
+holders own is a promise, and the fee is all they pay. The money that they paid lies in a hedge
+account, which trades, pays and is liquidated like any other, on the issuer's account: its equity
+less what holders are owed is his profit or loss.
+
+A decision takes effect on the promise at once, at the mark of then; the hedge follows, with all its
+latency and costs. Where the hedge lacks margin the issuer pays in what is missing.
+"""
+
+from __future__ import annotations
+
+from math import floor
+from typing import Final
+
+from engine.account import (
+    FLOWS,
+    ISSUER,
+    MANAGEMENT_FEE,
+    ROUNDING,
+    Account,
+    Execution,
+    Paper,
+)
+from engine.ledger import Cause, Ledger
+from engine.product import ProductSpec
+from engine.units import Rounding, decimal, mul_div
+from engine.venue.contract import Contract
+
+__all__ = ["FormulaAccount", "IssuerBook", "formula_nav"]
+
+_ALL: Final = 2**62
+"""The issuer is good for it."""
+
+
+def formula_nav(intercept: float, slope: float, mark: float) -> int:
+    """NAV on a promise's line, to the nearest atom.
+
+    1,000,000 at 3x from 100 is ``-2,000,000 + 30,000 * mark``: 1,150,000 at 105.
+    """
+    return floor(intercept + slope * mark + 0.5)
+
+
+class IssuerBook(Account):
+    """The hedge of a formula product: the issuer's own, and topped up from his own money where the
+    treasury does not suffice."""
+
+    __slots__ = ()
+
+    @property
+    def backed(self) -> bool:
+        return True
+
+    @property
+    def backing(self) -> int:
+        return _ALL
+
+    def deposit(self, cash: int) -> None:
+        own = cash - max(self.treasury, 0) if cash > 0 else 0
+        super().deposit(cash - max(own, 0))
+        if own > 0:
+            self.inject(own)
+
+    def inject(self, cash: int) -> None:
+        """The issuer pays in; takes out where negative."""
+        self.ledger.post(Cause.ISSUER, self._issuer, self._quote, cash)
+        self.state.attribution[ISSUER] += cash
+        self._moved(self.state.since_mark)
+
+    def pay_out_fee(self, fee: int, mark: float) -> None:
+        """The holders' fee leaves the hedge for the issuer's pocket."""
+        self._draw(fee)
+        self._book(Cause.MANAGEMENT_FEE, MANAGEMENT_FEE, self._issuer_settlement, fee, mark)
+
+
+class FormulaAccount(Account):
+    """What the holders of a formula product are owed; ``book`` is the hedge behind it.
+
+    Cash and lots are the hedge's; NAV, line and attribution are the promise's.
+    """
+
+    __slots__ = ("_hedge",)
+
+    def __init__(self, spec: ProductSpec, contract: Contract, ledger: Ledger) -> None:
+        super().__init__(spec, contract, ledger)
+        self._hedge = IssuerBook(spec, contract, ledger)
+        self.state.paper = Paper()
+        self.state.hedge = self._hedge.state
+
+    @property
+    def book(self) -> Account:
+        return self._hedge
+
+    def nav(self, mark: float) -> int:
+        return formula_nav(self.intercept, self.slope, mark)
+
+    def draw_line(self) -> None:
+        assert self.state.hedge is not None
+        self._hedge.state = self.state.hedge
+        self._hedge.draw_line()
+        super().draw_line()
+
+    def _moved(self, mark: float) -> int:
+        paper = self.state.paper
+        assert paper is not None
+        self.slope = paper.nav * paper.leverage / paper.price
+        self.intercept = paper.nav - self.slope * paper.price
+        self.state.since_nav = self.nav(mark)
+        return self.state.since_nav
+
+    def _leverage(self, mark: float) -> float:
+        exposure = self.slope * mark
+        nav = self.intercept + exposure
+        return exposure / nav if nav > 0.0 else 0.0
+
+    def promise(self, mark: float, leverage: float) -> None:
+        nav = self.close_segment(mark)
+        self._rest(nav, mark, leverage)
+
+    def _rest(self, nav: int, mark: float, leverage: float) -> None:
+        """From here on ``nav`` at ``leverage``; what rounding made of it apart."""
+        state = self.state
+        state.paper = Paper(nav, mark, leverage)
+        state.attribution[ROUNDING] += self._moved(mark) - nav
+        state.roundings += 1
+
+    def end(self, mark: float) -> None:
+        """Holders are owed what they are worth now, and no less than nothing."""
+        nav = self.close_segment(mark)
+        self.state.attribution[ISSUER] += max(-nav, 0)
+        self._rest(max(nav, 0), mark, 0.0)
+
+    def launch(self, mark: float, user_units: int, issuer_units: int, paid: int) -> None:
+        self._hedge.launch(mark, user_units, issuer_units, paid)
+        state = self.state
+        state.since_mark = state.first_mark = mark
+        state.equity_start = paid
+        self._rest(paid, mark, 0.0)
+
+    def execute(
+        self, lots: int, price: float, mid: float, mark: float, *, maker: bool = False
+    ) -> Execution:
+        return self._hedge.execute(lots, price, mid, mark, maker=maker)
+
+    def cross(self, lots: int, cash: int, mark: float) -> None:
+        self._hedge.cross(lots, cash, mark)
+
+    def pay_funding(self, paid: int, mark: float) -> None:
+        self._hedge.pay_funding(paid, mark)
+
+    def pay_management_fee(self, rate: float, mark: float) -> int:
+        share, leverage = decimal(rate), self._leverage(mark)
+        nav = self.close_segment(mark)
+        fee = mul_div(nav, share.numerator, share.denominator, Rounding.UP)
+        self._hedge.pay_out_fee(fee, mark)
+        self.state.attribution[MANAGEMENT_FEE] -= fee
+        self._rest(nav - fee, mark, leverage)
+        return fee
+
+    def create(self, quote: int, units: int, mark: float) -> None:
+        self._deal(quote, mark)
+        self._hedge.create(quote, units, mark)
+
+    def redeem(self, quote: int, units: int, mark: float) -> None:
+        self._deal(-quote, mark)
+        self._hedge.redeem(quote, units, mark)
+
+    def _deal(self, quote: int, mark: float) -> None:
+        leverage = self._leverage(mark)
+        nav = self.close_segment(mark)
+        self.state.attribution[FLOWS] += quote
+        self._rest(nav + quote, mark, leverage)
+
+    def settle_closed(self, mark: float) -> None:
+        self._hedge.settle_closed(mark)
+        surplus = self._hedge.nav(mark) - self.nav(mark)
+        if surplus > 0:
+            self._hedge.inject(-surplus)
+
+    def deficit(self, mark: float) -> int:
+        return max(0, self.nav(mark) - self._hedge.nav(mark))
+
+    def pay_deficit(self, payer: str, deficit: int) -> int:
+        """The venue's fund pays for what the hedge owes, not for what holders are owed."""
+        if payer == "insurance":
+            deficit = min(deficit, max(0, -self._hedge.nav(self.state.since_mark)))
+        return self._hedge.pay_deficit(payer, deficit)

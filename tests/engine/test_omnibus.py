@@ -1,0 +1,132 @@
+"""Products behind one margin account, by hand: who crosses with whom, and whom a liquidation takes
+from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.ticks import Kind
+from engine.units import SECOND_NS, split
+from engine.venue.book import BookSpec
+from engine.venue.rules import LiquidationRules, MarginRules, Tier, VenueRules
+from strategies import LeverageBand
+from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape
+from tests.properties.agreement import agree
+
+COIN = QUOTE = 10**6
+VENUE = VenueRules(
+    margin=MarginRules(tiers=(Tier(cap=1e9, max_leverage=50.0, rate=0.01),)),
+    liquidation=LiquidationRules(limit="none", surplus="account"),
+)
+LONG = LeverageBand(target=3.0, low=2.0, high=4.5)
+SHORT = LeverageBand(target=-3.0, low=1.5, high=5.25)
+
+
+def shared(rows: list[Any], *, fee: float = 0.0004, **hedge: Any) -> Run:
+    """Two longs of 1,000,000 and 400,000 and a short of 300,000: at 100 they want 30,000, 12,000
+    and -9,000 coins."""
+    own = {"account": "omnibus", **hedge}
+    market = a_market(
+        contract=a_contract(taker_fee=fee),
+        book=BookSpec(model="flat"),
+        venue=VENUE,
+        stale_after_ns=5 * SECOND_NS,
+    )
+    spec = a_spec(
+        (a_product("L1", seed_atoms=1_000_000 * QUOTE, **own), (LONG,)),
+        (a_product("L2", seed_atoms=400_000 * QUOTE, **own), (LONG,)),
+        (a_product("S", seed_atoms=300_000 * QUOTE, **own), (SHORT,)),
+        markets=(market,),
+    )
+    return agree(spec, a_tape(rows), range(len(rows)))
+
+
+def at(second: int, mark: float) -> Any:
+    return a_row(Kind.MARK, T0 + second * SECOND_NS, mark)
+
+
+def quoted(second: int, bid: float, ask: float) -> Any:
+    return a_row(Kind.BBO, T0 + second * SECOND_NS, bid, 1.0, ask, 1.0)
+
+
+def fills(said: Run) -> list[tuple[str, int, float, int, int, bool]]:
+    return [
+        (e.product, e.lots, e.price, e.hedge_atoms + e.spread_impact_atoms, e.fee_atoms, e.crossed)
+        for e in said.named("order_filled")
+    ]
+
+
+def test_orders_of_one_instant_cross_at_mid() -> None:
+    """Between 126 and 130, marked 125, they want 24,000, 9,600 and -7,200 coins. The short's 7,200
+    are crossed at 128: of the longs' 33,600 the first has 7,200 x 24 / 33.6 = 5,142.857142|86, the
+    second 2,057.142857|14, so the lot that is left is the first's. Mid beyond mark is worth 3 a
+    coin. The other 26,400 go to the book as one order at 130, each its own rest, and each pays
+    0.04 % of its own part, rounded up."""
+    said = shared([quoted(0, 126.0, 130.0), at(0, 125.0), at(1, 125.0)])
+    assert fills(said) == [
+        ("L1", 5_142_857_143, 128.0, -658_285_714_304, 0, True),
+        ("L2", 2_057_142_857, 128.0, -263_314_285_696, 0, True),
+        ("S", -7_200 * COIN, 128.0, 921_600 * QUOTE, 0, True),
+        ("L1", 18_857_142_857, 130.0, -2_451_428_571_410, 980_571_429, False),
+        ("L2", 7_542_857_143, 130.0, -980_571_428_590, 392_228_572, False),
+    ]
+    (crossed,) = said.named("orders_crossed")
+    assert (crossed.lots, crossed.mid_price, crossed.mark_price) == (7_200 * COIN, 128.0, 125.0)
+    assert (crossed.value_atoms, crossed.orders) == (21_600 * QUOTE, 3)
+    assert [e.product for e in said.named("rebalanced")] == ["L1", "L2", "S"]
+    basis = [h.account.state.attribution[2] for h in said.engine.handlers]
+    assert basis == [-72_000 * QUOTE, -28_800 * QUOTE, 21_600 * QUOTE]
+    assert said.engine.ledger.balance("clearing", "BTCUSDT:lots") == 0
+
+
+def test_nothing_is_crossed_while_the_market_is_stale() -> None:
+    """Due at the tenth second, when nothing had been heard for five: all are held. At the first
+    fresh price, in the thirtieth, they meet each other at its mid."""
+    rows = [quoted(0, 100.0, 101.0), at(0, 100.0), quoted(30, 102.0, 103.0), at(30, 102.0)]
+    said = shared([*rows, at(31, 102.0)], latency_ns=10 * SECOND_NS)
+    assert [e.ts_ns for e in said.named("order_held")] == [T0 + 10 * SECOND_NS] * 3
+    (crossed,) = said.named("orders_crossed")
+    assert (crossed.ts_ns, crossed.mid_price) == (T0 + 30 * SECOND_NS, 102.5)
+
+
+def test_what_one_instant_does_not_hold_does_not_cross() -> None:
+    """Segregated, the same orders meet the book one by one, at its prices."""
+    rows = [quoted(0, 126.0, 130.0), at(0, 125.0), at(1, 125.0)]
+    said = shared(rows, account="segregated")
+    assert [(e[0], e[2]) for e in fills(said)] == [("L1", 130.0), ("L2", 130.0), ("S", 126.0)]
+    assert not said.named("orders_crossed")
+
+
+def test_a_liquidation_takes_from_the_heavier_side() -> None:
+    """Net long 33,000 from 100 with 1,700,000: at 48.9 there are 13,700, and 16,137 are needed. The
+    33,000 come from the longs, 30 to 12: 23,571.428571|43 and 9,428.571428|57, whose remainder is
+    the larger; the short keeps its 9,000. Each is a product of its own: the longs, below nothing,
+    close what is left, and the short has what it earned."""
+    said = shared([at(0, 100.0), at(1, 100.0), at(2, 48.9), at(3, 48.9)], fee=0.0)
+    (started,) = said.named("liquidation_started")
+    assert (started.account, started.position_lots) == ("omnibus:BTCUSDT", 33_000 * COIN)
+    assert started.equity_atoms == 13_700 * QUOTE - 1
+    (sold,) = said.named("liquidation_filled")
+    assert (sold.lots, sold.cash_atoms) == (-33_000 * COIN, 1_613_699_999_999)
+    told = [(e.product, e.lots, e.cash_atoms) for e in said.named("omnibus_shared")]
+    assert told == [
+        ("L1", -23_571_428_571, 1_613_699_999_999 * 23_571_428_571 // (33_000 * COIN)),
+        ("L2", -9_428_571_429, 461_057_142_878),
+    ]
+    assert sum(cash for *_, cash in told) == sold.cash_atoms
+    closed = {e.product: e.nav_atoms for e in said.named("product_closed")}
+    assert closed == {"L1": -533_000_000_001, "L2": -213_200_000_001}
+    assert said.engine.handlers[2].account.nav(48.9) == 759_900 * QUOTE - 1
+
+
+@pytest.mark.parametrize(
+    ("amount", "weights", "expected"),
+    [(10, [1, 1, 1], [3, 3, 4]), (-10, [1, 1, 1], [-4, -3, -3]), (7, [0, 2, 0, 5], [0, 2, 0, 5])],
+)
+def test_money_is_split_to_the_last_atom(
+    amount: int, weights: list[int], expected: list[int]
+) -> None:
+    """Rounded one after the other, so that nothing is left over."""
+    assert split(amount, weights) == expected
