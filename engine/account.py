@@ -117,6 +117,10 @@ class Account(Wallet):
         """What is missing after the last fill."""
         return max(0, -self.nav(mark))
 
+    def take_surplus(self) -> int:
+        """What a closed account has beyond what holders are owed goes to the issuer."""
+        return 0
+
     def nav_at(self, mark: float) -> int:
         """``nav``, without the arithmetic where the running segment began at that very mark."""
         return self.state.since_nav if mark == self.state.since_mark else self.nav(mark)

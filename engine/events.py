@@ -55,6 +55,7 @@ __all__ = [
     "RedemptionRefused",
     "RedemptionRequest",
     "RequestQueued",
+    "SurplusTaken",
     "UnitsCreated",
     "UnitsRedeemed",
     "encode_event",
@@ -447,6 +448,14 @@ class DeficitPaid(Output, frozen=True, gc=False, kw_only=True, tag="deficit_paid
     paid_atoms: int
 
 
+class SurplusTaken(Output, frozen=True, gc=False, kw_only=True, tag="surplus_taken"):
+    """What the hedge of a closed formula product left beyond what holders are owed is the
+    issuer's."""
+
+    product: str
+    atoms: int
+
+
 class CommandObeyed(Output, frozen=True, gc=False, kw_only=True, tag="command_obeyed"):
     """What the operator said is done; what it caused at once stands before it."""
 
@@ -503,6 +512,7 @@ Event = (
     | PolicyFaulted
     | ProductClosed
     | DeficitPaid
+    | SurplusTaken
     | CommandObeyed
     | CommandRefused
     | VenueEvent

@@ -17,11 +17,12 @@ from engine.events import (
     OrderFilled,
     Output,
     ProductLaunched,
+    SurplusTaken,
     UnitsCreated,
     UnitsRedeemed,
 )
 from engine.parquet import TIME, timestamps, writer
-from engine.venue_events import LiquidationFilled
+from engine.venue_events import LiquidationFilled, OmnibusShared, TopUpArrived
 
 __all__ = ["MOVING", "Fills"]
 
@@ -30,6 +31,7 @@ MOVING: Final = frozenset(
     for kind in (
         *(OrderFilled, ProductLaunched, UnitsCreated, UnitsRedeemed, FundingSettled),
         *(InterestCharged, ManagementFeeCharged, DeficitPaid, LiquidationFilled),
+        *(OmnibusShared, SurplusTaken, TopUpArrived),
     )
 )
 """Tags of the events that ``Fills.note`` wants."""
@@ -98,6 +100,13 @@ class Fills:
         elif isinstance(event, LiquidationFilled) and event.account.startswith(_PRODUCT):
             name = event.account.removeprefix(_PRODUCT)
             self._add(event, name, "insurance", -event.fund_atoms)
+
+        elif isinstance(event, OmnibusShared) and not event.lots:
+            self._add(event, event.product, event.cause, event.cash_atoms)
+        elif isinstance(event, SurplusTaken):
+            self._add(event, event.product, "issuer", -event.atoms)
+        elif isinstance(event, TopUpArrived):
+            self._add(event, event.product, "issuer", event.issuer_atoms)
 
     def _flow(self, event: Output, product: str, purpose: str, quote: int) -> None:
         self._add(event, product, purpose, None if self._inverse[product] else quote)

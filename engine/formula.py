@@ -174,9 +174,13 @@ class FormulaAccount(Account):
 
     def settle_closed(self, mark: float) -> None:
         self._hedge.settle_closed(mark)
-        surplus = self._hedge.nav(mark) - self.nav(mark)
-        if surplus > 0:
+
+    def take_surplus(self) -> int:
+        mark = self.state.since_mark  # neither hedge nor promise moves any more
+        surplus = max(0, self._hedge.nav(mark) - self.nav(mark))
+        if surplus:
             self._hedge.inject(-surplus)
+        return surplus
 
     def deficit(self, mark: float) -> int:
         return max(0, self.nav(mark) - self._hedge.nav(mark))

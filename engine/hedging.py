@@ -15,7 +15,6 @@ from engine.account import Account
 from engine.dealing import Dealing
 from engine.events import (
     CreationRequest,
-    DeficitPaid,
     Deleveraged,
     ProductClosed,
     ProductLaunched,
@@ -289,11 +288,7 @@ class Hedging(Paying):
             nav_atoms=account.nav(mark),
             deficit_atoms=deficit,
         )
-        for payer in ("insurance", "reserve", "issuer"):
-            paid = account.pay_deficit(payer, deficit) if deficit else 0
-            if paid:
-                deficit -= paid
-                scene.tape.say(DeficitPaid, product=self.spec.id, payer=payer, paid_atoms=paid)
+        self._pay_deficit(scene, deficit)
         for request in self.dealing.queue:
             self.dealing.refuse(scene, request, "closed")
         self.dealing.queue.clear()

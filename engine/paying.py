@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from engine.account import Account
-from engine.events import FundingSettled, InterestCharged, ManagementFeeCharged
+from engine.events import (
+    DeficitPaid,
+    FundingSettled,
+    InterestCharged,
+    ManagementFeeCharged,
+    SurplusTaken,
+)
 from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING, HandlerState
 from engine.orders import Scene
 from engine.units import HOUR_NS
@@ -88,3 +94,16 @@ class Paying:
                 nav_atoms=nav,
                 paid_atoms=paid,
             )
+
+    def _pay_deficit(self, scene: Scene, deficit: int) -> None:
+        """What is missing after the last fill is paid, in order; what a formula's hedge left
+        beyond what holders are owed is the issuer's."""
+        account, product = self.account, self.spec.id
+        for payer in ("insurance", "reserve", "issuer"):
+            paid = account.pay_deficit(payer, deficit) if deficit else 0
+            if paid:
+                deficit -= paid
+                scene.tape.say(DeficitPaid, product=product, payer=payer, paid_atoms=paid)
+        surplus = account.take_surplus()
+        if surplus:
+            scene.tape.say(SurplusTaken, product=product, atoms=surplus)

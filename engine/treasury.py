@@ -109,6 +109,7 @@ class Treasury:
         assert topup is not None
         self.topup = None
         atoms = min(topup.atoms, account.backing)
+        own = max(0, atoms - account.treasury)
         account.deposit(atoms)
         account.state.topups += 1
         scene.tape.say(
@@ -117,4 +118,5 @@ class Treasury:
             atoms=atoms,
             margin_atoms=account.margin(scene.mark),
             treasury_atoms=account.treasury,
+            issuer_atoms=own,
         )

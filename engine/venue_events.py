@@ -201,12 +201,14 @@ class TopUpOrdered(Output, frozen=True, gc=False, kw_only=True, tag="topup_order
 
 class TopUpArrived(Output, frozen=True, gc=False, kw_only=True, tag="topup_arrived"):
     """The money is margin now; margin and treasury after it. ``atoms`` is less than ordered where
-    redemptions took from the treasury meanwhile."""
+    redemptions took from the treasury meanwhile; ``issuer_atoms`` of it the issuer paid in, where
+    NAV is by formula."""
 
     product: str
     atoms: int
     margin_atoms: int
     treasury_atoms: int
+    issuer_atoms: int
 
 
 class TopUpFrozen(Output, frozen=True, gc=False, kw_only=True, tag="topup_frozen"):

@@ -143,7 +143,7 @@ RAISED: dict[str, tuple[int, str]] = {
         "every way a product's money moves, side by side: for who audits it",
     ),
     "engine/events.py": (
-        520,
+        540,
         "one union of all that can be said, a class each: it reads as a list",
     ),
 }

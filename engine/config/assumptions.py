@@ -150,6 +150,11 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
                 f"loan_terms: {product.id} pays {loan.hourly_rate:.3g} of its debt an hour, is "
                 f"called at a margin level of {loan.call_level:g} and sold at {loan.sell_level:g}"
             )
+        if product.hedge.margin_share < 1.0 or product.terms.nav == "formula":
+            yield (
+                f"topups: {product.id} is topped up at {product.hedge.topup_at:g} times "
+                f"maintenance, to {product.hedge.margin_share:g} of its equity"
+            )
     if any(product.latency_ms == 0.0 for product in config.products):
         yield "no_latency: hedge orders reach the book at once"
     if any(isinstance(product.hedge.plan, LimitThenMarket) for product in config.products):

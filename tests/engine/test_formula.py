@@ -144,8 +144,10 @@ def test_what_is_left_of_a_closed_hedge_is_the_issuers() -> None:
     late = promised(rows, a_market_with(fee=0.0), latency_ns=SECOND_NS)
     # 66 is met at -20,000; the hedge is sold at 70 less a bp, and is worth 100,000 less 510.
     assert not late.named("deficit_paid")
+    (taken,) = late.named("surplus_taken")
     _account, book = books(late)
     assert (book.nav(70.0), book.cash) == (0, 0)
+    assert book.state.attribution[9] == -taken.atoms
     assert book.state.attribution[9] == pytest.approx(-(100_000 - 300 - 210) * QUOTE, abs=2)
 
 
@@ -192,6 +194,6 @@ def test_the_issuer_pays_in_what_a_liquidated_hedge_lacks() -> None:
     assert [e.reason for e in said.named("order_rejected")] == ["no_margin"]
     (arrived,) = said.named("topup_arrived")
     account, book = books(said)
-    assert arrived.atoms == book.state.attribution[9]
+    assert arrived.atoms == arrived.issuer_atoms == book.state.attribution[9]
     assert book.lots == 30_000 * COIN - 1  # sizing truncates
     assert account.nav(67.3) == 19_000 * QUOTE

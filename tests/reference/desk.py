@@ -675,6 +675,7 @@ def freeze(product: Product) -> None:
 def topped_up(product: Product) -> None:
     """The money is there."""
     held = product.holding.book
+    own = max(0, product.topup[0] - held.treasury) if product.formula else 0
     atoms = held.deposit(product.topup[0])
     product.topup = None
     product.say(
@@ -682,4 +683,5 @@ def topped_up(product: Product) -> None:
         atoms=atoms,
         margin_atoms=held.margin(product.market.mark),
         treasury_atoms=held.treasury,
+        issuer_atoms=own,
     )

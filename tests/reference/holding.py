@@ -188,6 +188,10 @@ class Holding:
     def missing(self, mark: float) -> int:
         return max(0, -self.nav(mark))
 
+    def surplus(self, _mark: float) -> int:
+        """What is more than holders are owed goes to the issuer: nothing is."""
+        return 0
+
 
 class Hedge(Holding):
     """Of a formula product: the issuer's, who pays in what the treasury lacks."""
@@ -273,7 +277,11 @@ class Formula(Holding):
 
     def settle(self, mark: float) -> None:
         self.hedge.settle(mark)
-        self.hedge.inject(-max(0, self.hedge.nav(mark) - self.nav(mark)))
+
+    def surplus(self, mark: float) -> int:
+        left = max(0, self.hedge.nav(mark) - self.nav(mark))
+        self.hedge.inject(-left)
+        return left
 
     def missing(self, mark: float) -> int:
         return max(0, self.nav(mark) - self.hedge.nav(mark))

@@ -19,6 +19,7 @@ from engine.events import (
     ProductLaunched,
     ProductWarned,
     Rebalanced,
+    SurplusTaken,
 )
 from engine.policy import (
     Close,
@@ -339,6 +340,9 @@ class Product:
             deficit -= paid
             if paid:
                 self.say(DeficitPaid, payer=payer, paid_atoms=paid)
+        surplus = held.surplus(mark)
+        if surplus:
+            self.say(SurplusTaken, atoms=surplus)
         for request in self.queue:
             desk.refuse(self, request, "closed")
         self.queue.clear()
