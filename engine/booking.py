@@ -112,7 +112,7 @@ class Booking:
         """Why the venue's risk limits refuse an order for ``lots``; empty where they do not."""
         account = self.account
         if abs(account.lots + lots) <= abs(account.lots):
-            return ""
+            return ""  # whoever reduces may
         most = nav_max(account.spec, scene.listing, scene.mark, order.target)
         if most is not None and account.nav(scene.mark) > most:
             return "risk_limit"

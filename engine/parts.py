@@ -5,6 +5,8 @@ Built from the specification alone; what changes later is the parts' own state.
 
 from __future__ import annotations
 
+from functools import partial
+
 from engine.account import Account
 from engine.agenda import Agenda, Priority
 from engine.dealing import Dealing
@@ -12,6 +14,7 @@ from engine.errors import ConfigError
 from engine.execution import Desk
 from engine.formula import FormulaAccount
 from engine.handler import Handler
+from engine.handler_state import ACTIVE, CLOSING
 from engine.ledger import Cause, Ledger
 from engine.margins import Margins
 from engine.market import Market, MarketSpec
@@ -80,5 +83,13 @@ class Parts:
             handlers.append(Handler(place, account, self.spec.policies[product], dealing))
             self.by_id[terms.id] = (number, place)
         self.handlers.extend(handlers)
+        shared = [handler for handler in handlers if handler.nets]
+        for handler in shared:
+            handler.desk.treasury.peers = partial(_books, shared)
         priced = spec.pricing is not None and handlers
         return (PricedMarket if priced else Market)(spec, handlers, products, self.tape)
+
+
+def _books(shared: list[Handler]) -> list[Account]:
+    """Of the products behind an omnibus account; one that is closed has its money back."""
+    return [each.account.book for each in shared if each.state.status in (ACTIVE, CLOSING)]

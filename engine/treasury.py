@@ -8,11 +8,13 @@ withdrawals are frozen none arrives.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from engine.account import Account
 from engine.orders import Scene
-from engine.units import NEVER_NS, Rounding, decimal, mul_div
+from engine.units import NEVER_NS, Rounding, decimal, mul_div, total
 from engine.venue_events import TopUpArrived, TopUpFrozen, TopUpOrdered
 
 __all__ = ["TopUp", "Treasury"]
@@ -29,11 +31,13 @@ class TopUp(Struct):
 class Treasury:
     """Orders the top-ups of one product, and books them."""
 
-    __slots__ = ("account", "topup")
+    __slots__ = ("account", "peers", "topup")
 
     def __init__(self, account: Account) -> None:
         self.account = account
         self.topup: TopUp | None = None
+        self.peers: Callable[[], list[Account]] | None = None
+        """Of an omnibus account: the books of all its products that live, this one's too."""
 
     @property
     def arrives_ns(self) -> int:
@@ -51,22 +55,20 @@ class Treasury:
         return self._order(scene, least)
 
     def covers(self, scene: Scene, lots: int) -> bool:
-        """Whether the margin at the venue lets the account trade ``lots``; where it does not a
-        top-up is ordered. Only what opens more needs any."""
-        account, listing = self.account, scene.listing
-        held = account.lots
-        if listing is None or not account.backed or self._shared or abs(held + lots) <= abs(held):
+        """Whether the margin at the venue, of an omnibus account that of all its products, lets
+        the account trade ``lots``; where it does not a top-up is ordered. Only what opens more
+        needs any."""
+        account, listing, mark = self.account, scene.listing, scene.mark
+        books = [account] if self.peers is None else self.peers()
+        if listing is None or not (account.backed or self.peers):
             return True
-        needed = listing.opening(held + lots, scene.mark)
-        if account.margin(scene.mark) >= needed:
+        held = total(book.lots for book in books)
+        if abs(held + lots) <= abs(held):
             return True
-        self._order(scene, 2 * needed)
+        if total(book.margin(mark) for book in books) >= listing.opening(held + lots, mark):
+            return True
+        self._order(scene, 2 * listing.opening(account.lots + lots, mark))
         return False
-
-    @property
-    def _shared(self) -> bool:
-        """The margin of an omnibus account is not one product's."""
-        return self.account.spec.hedge.account == "omnibus"
 
     def _order(self, scene: Scene, least: int) -> bool:
         """Order what brings the margin to its share, and to ``least``; whether that is any."""

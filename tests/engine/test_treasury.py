@@ -30,10 +30,11 @@ VENUE = VenueRules(
 BAND = LeverageBand(target=3.0, low=2.0, high=4.5)
 
 
-def hedged(rows: list[Any], *, latency_s: int = 1) -> Run:
+def hedged(rows: list[Any], *, latency_s: int = 1, account: str = "segregated") -> Run:
     """The product on a tape: marks, one a second, and what the operator says between them."""
     market = a_market(contract=a_contract(taker_fee=0.0), book=BookSpec(model="flat"), venue=VENUE)
-    product = a_product("BTC3L", margin_share=0.25, topup_latency_ns=latency_s * SECOND_NS)
+    wallet = {"margin_share": 0.25, "topup_latency_ns": latency_s * SECOND_NS}
+    product = a_product("BTC3L", account=account, **wallet)
     tape, second = [], 0
     for row in rows:
         if isinstance(row, float):
@@ -66,11 +67,12 @@ def test_a_top_up_brings_the_margin_back_to_its_share() -> None:
     assert said.engine.handlers[0].account.nav(92.0) == 760_000 * QUOTE
 
 
-def test_a_top_up_that_arrives_too_late_finds_the_hedge_gone() -> None:
+@pytest.mark.parametrize("account", ["segregated", "omnibus"])
+def test_a_top_up_that_arrives_too_late_finds_the_hedge_gone(account: str) -> None:
     """Due at the fourth second. At 92, the second one, 10,000 do not cover 27,600: all is sold, and
     750,000 in the treasury hold nothing. The product wants 24,782.608695 coins back; 45,599.999999
     of initial margin are not there. With the top-up there are 156,250, and it has its 3x again."""
-    said = hedged([100.0, 93.5, 92.0, 92.0, 92.0], latency_s=3)
+    said = hedged([100.0, 93.5, 92.0, 92.0, 92.0], latency_s=3, account=account)
     (sold,) = said.named("liquidation_filled")
     assert (sold.ts_ns, sold.lots, sold.cash_atoms) == (
         T0 + 2 * SECOND_NS,

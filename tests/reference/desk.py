@@ -617,16 +617,22 @@ def backed(product: Product) -> bool:
 
 def covers(product: Product, lots: int) -> bool:
     """Whether the margin at the venue is enough to trade; else more of it is ordered."""
-    listing, held, mark = listing_of(product), product.holding.book, product.market.mark
-    if product.spec.hedge.account == "omnibus":
+    listing, mark = listing_of(product), product.market.mark
+    shares = product.spec.hedge.account == "omnibus"
+    books = [product.holding.book]
+    if shares:
+        books = [
+            each.holding.book
+            for each in product.market.products
+            if each.spec.hedge.account == "omnibus" and each.status in ("active", "closing")
+        ]
+    held = sum(book.lots for book in books)
+    if listing is None or not (shares or backed(product)) or abs(held + lots) <= abs(held):
         return True
-    if not backed(product) or listing is None or abs(held.lots + lots) <= abs(held.lots):
+    if sum(book.margin(mark) for book in books) >= listing.opening(held + lots, mark):
         return True
-    needed = listing.opening(held.lots + lots, mark)
-    if held.margin(mark) < needed:
-        top_up(product, 2 * needed)
-        return False
-    return True
+    top_up(product, 2 * listing.opening(product.holding.book.lots + lots, mark))
+    return False
 
 
 def called(product: Product, multiple: float) -> bool:
