@@ -115,13 +115,13 @@ def _no_latency(patch: Patch) -> None:
 
 
 def _rest_dropped(patch: Patch) -> None:
-    right = Desk._retry
+    right = Desk.retry
 
     def retry(self: Any, scene: Any, order: Any, reason: str) -> None:
         right(self, scene, order, reason)
         order.left = 0
 
-    patch.setattr(Desk, "_retry", retry)
+    patch.setattr(Desk, "retry", retry)
 
 
 def _late_tick_accepted(patch: Patch) -> None:
