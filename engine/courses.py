@@ -1,8 +1,8 @@
 """Plans that are carried out in turns: what an order may trade at each, and when the next one is.
 
-Lots are fixed when a decision is taken. A turn trades no more than that leaves, and no more than
-what is still missing at its own mark: where the price has done the work meanwhile, a plan ends
-without a trade.
+Lots are fixed when a decision is taken, but for a window's, whose price is known at its end. A turn
+trades no more than that leaves, and no more than what is still missing at its own mark: where the
+price has done the work meanwhile, a plan ends without a trade.
 """
 
 from __future__ import annotations
@@ -56,16 +56,12 @@ def turn(scene: Scene, account: Account, order: Order) -> Turn | None:
     order.arrives_ns = next_ns if due else min(next_ns, course.ends_ns)
     if isinstance(plan, Restrike):
         _look(scene, order, course, plan)
-        if not due:
-            return _WAIT
+        return _strike(account, order, course, plan) if due else _WAIT
     lots = _missing(scene, account, order)
     if not lots:
         return None
     if isinstance(plan, Twap):
         return Turn(_at_most(lots, course.slice_lots + course.owed_lots))
-    if isinstance(plan, Restrike):
-        mean = plan.price == "average"
-        return Turn(lots, course.price / course.looks if mean else course.price)
     traded = scene.volume(order)
     if due:
         order.course = None
@@ -91,6 +87,17 @@ def _look(scene: Scene, order: Order, course: Course, plan: Restrike) -> None:
     else:
         worst = max if order.left > 0 else min
         course.price = worst(course.price, scene.mark)
+
+
+def _strike(account: Account, order: Order, course: Course, plan: Restrike) -> Turn | None:
+    """All that leads to the target at the price of the window."""
+    price = course.price / course.looks if plan.price == "average" else course.price
+    wanted = account.contract.lots_for(order.target, account.nav(price), price)
+    lots = wanted - account.lots
+    if lots * order.left <= 0:
+        return None
+    order.lots = order.left = lots
+    return Turn(lots, price)
 
 
 def _missing(scene: Scene, account: Account, order: Order) -> int:

@@ -59,9 +59,7 @@ class Hedging(Paying):
         state.status = ACTIVE
         state.launched_ns = scene.ts_ns
         state.high_water = 1.0
-        terms = self.spec.terms
-        if terms.management_fee:
-            state.fee_ns = (scene.ts_ns // terms.fee_every_ns + 1) * terms.fee_every_ns
+        state.fee_ns = self.spec.terms.next_fee_ns(scene.ts_ns)
         if self.spec.kind != "fund":
             self.account.state.target = self.account.state.first_target = self._opening_target
         if self.spec.kind == "margin_loan":

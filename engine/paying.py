@@ -82,15 +82,15 @@ class Paying:
             self._pay_interest(scene)
             return
         state, terms = self.state, self.spec.terms
+        nav, rate = self.account.nav(scene.mark), terms.fee_rate(state.fee_ns)
         state.fee_ns += terms.fee_every_ns
-        nav = self.account.nav(scene.mark)
-        if state.status == ACTIVE and nav > 0:
-            paid = self.account.pay_management_fee(terms.management_fee, scene.mark)
+        if state.status == ACTIVE and nav > 0 and rate:
+            paid = self.account.pay_management_fee(rate, scene.mark)
             self.traded = True
             scene.tape.say(
                 ManagementFeeCharged,
                 product=self.spec.id,
-                rate=terms.management_fee,
+                rate=rate,
                 nav_atoms=nav,
                 paid_atoms=paid,
             )

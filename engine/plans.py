@@ -111,7 +111,7 @@ class Restrike(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="restrike", tag_field="type"
 ):
     """A window of observation, then all at once at its price, with a counterparty that owes it: no
-    book is walked.
+    book is walked. How much that is, is known then: what leads to the target at that price.
 
     The window opens ``delay_s`` after the order has arrived and is looked at every ``every_s``,
     its ends included. ``price = "worst"``: the lowest mark seen for a sale, the highest for a

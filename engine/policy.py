@@ -7,7 +7,7 @@ snapshot holds.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -146,13 +146,19 @@ class PolicyAnswerError(Exception):
 
 @runtime_checkable
 class Policy(Protocol):
-    """A leverage policy. ``uses_signals``: it reads volatility, trend, drawdown or book figures;
-    ``uses_high_water``: it reads the product's high-water mark; ``de_risking``: it is asked, and
-        its watch is armed, while a plan is under way."""
+    """A leverage policy."""
 
-    uses_signals: ClassVar[bool]
-    uses_high_water: ClassVar[bool]
-    de_risking: ClassVar[bool]
+    @property
+    def uses_signals(self) -> bool:
+        """Whether it reads volatility, trend, drawdown or book figures."""
+
+    @property
+    def uses_high_water(self) -> bool:
+        """Whether it reads the product's high-water mark."""
+
+    @property
+    def de_risking(self) -> bool:
+        """Whether it is asked, and its watch armed, while a plan is under way."""
 
     def initial_state(self) -> Any:
         """What the policy remembers before its first look."""

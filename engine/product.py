@@ -12,7 +12,7 @@ from typing import Literal
 from msgspec import Struct
 
 from engine.plans import NOW, Plan
-from engine.units import DAY_NS
+from engine.units import DAY_NS, NEVER_NS
 
 __all__ = [
     "HedgeTerms",
@@ -36,14 +36,32 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             and the hedge is the issuer's risk.
         management_fee: share of NAV per ``fee_every_ns``, paid to the issuer.
         fee_every_ns: interval of the management fee, counted from 1970-01-01 UTC.
+        fee_at_ns: how long after the beginning of its interval it is charged.
+        fees: ``(from when, share)`` of later rules, in order of time; ``management_fee`` before.
         while_rebalancing: what happens to requests while a rebalance is under way.
     """
 
-    pack: Literal["none"] = "none"
+    pack: str = "none"
     nav: Literal["basket", "formula"] = "basket"
     management_fee: float = 0.0
     fee_every_ns: int = DAY_NS
+    fee_at_ns: int = 0
+    fees: tuple[tuple[int, float], ...] = ()
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
+
+    def fee_rate(self, ts_ns: int) -> float:
+        """The management fee in force at an instant."""
+        rate = self.management_fee
+        for from_ns, later in self.fees:
+            rate = later if from_ns <= ts_ns else rate
+        return rate
+
+    def next_fee_ns(self, ts_ns: int) -> int:
+        """The first instant after ``ts_ns`` at which a fee is due; never where there is none."""
+        if not (self.management_fee or any(rate for _, rate in self.fees)):
+            return NEVER_NS
+        every = self.fee_every_ns
+        return ((ts_ns - self.fee_at_ns) // every + 1) * every + self.fee_at_ns
 
 
 class HedgeTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -123,7 +123,7 @@ KNOWS = {
     },
     "strategies": {
         *("engine.errors", "engine.units", "engine.exact", "engine.ticks", "engine.watch"),
-        *("engine.signals", "engine.product", "engine.policy"),
+        *("engine.signals", "engine.product", "engine.policy", "engine.plans"),
     },
 }
 """What of ``engine`` the other two packages import; none of each other."""

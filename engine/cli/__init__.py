@@ -36,6 +36,8 @@ _COMMANDS: Final = {
     "explain": ("running:explain", "Where the result of a run came from, in words."),
     "report": ("running:report", "Write report.html of a run again."),
     "policy list": ("policies:list_policies", "Built-in policies and installed plug-ins."),
+    "pack list": ("packs:list_packs", "Rule packs: real products by name."),
+    "pack show": ("packs:show_pack", "A pack's rules, since when each held, its sources."),
     "venue list": ("venues:list_venues", "Presets of venues, and how old their facts are."),
     "venue show": ("venues:show_venue", "All rules of a preset, its sources and assumptions."),
     "venue adl-waves": ("waves:adl_waves", "The ADL waves of 10 October 2025, by our rules."),
@@ -63,6 +65,7 @@ _COMMANDS: Final = {
 }
 _GROUPS: Final = {
     "policy": "Leverage policies.",
+    "pack": "Rules of real products.",
     "venue": "Rules of venues.",
     "data": "Market data.",
     "admin": "What the operator says to a running engine.",

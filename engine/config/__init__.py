@@ -8,6 +8,7 @@ from engine.config.binding import spec_of
 from engine.config.complaints import SettingError, nearest
 from engine.config.lineup import standard_lineup
 from engine.config.loading import PROVENANCE, load_config, placed, resolved_toml
+from engine.config.packs import pack, pack_names
 from engine.config.settings import RunConfig, duration_ns
 from engine.config.sharding import share_of
 from engine.config.toml_text import write_toml
@@ -24,6 +25,8 @@ __all__ = [
     "facts_of",
     "load_config",
     "nearest",
+    "pack",
+    "pack_names",
     "placed",
     "preset",
     "resolved_toml",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from engine.config.lineup import LONG_BAND, SHORT_BAND, completed
+from engine.config.packs import NO_PACK, pack
 from engine.config.pricing import pricing_assumptions
 from engine.config.settings import MarketConfig, RunConfig, VenueConfig
 from engine.config.venues import preset
@@ -130,6 +131,9 @@ def venue_assumptions(market: MarketConfig) -> Iterator[str]:
 
 def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[str]:
     for product in config.products:
+        if product.terms.pack != NO_PACK:
+            for name, sentence in pack(product.terms.pack).assumed.items():
+                yield f"{name}: {product.id}: {sentence}"
         if any(policy in (LONG_BAND, SHORT_BAND) for policy in product.policies):
             yield (
                 "gate_bands: 3x bands are Gate's rule: 3L trades outside "
@@ -162,7 +166,11 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
             "queue_position: of a level that shrinks without a trade, who cancelled is assumed "
             "(book.queue); an order that waits is cancelled at once"
         )
-    free = [p.id for p in config.products if p.terms.management_fee == 0.0]
+    free = [
+        product.id
+        for product in config.products
+        if product.terms.pack == NO_PACK and product.terms.management_fee == 0.0
+    ]
     if len(free) == len(config.products):
         yield "no_management_fee: no management fee is charged"
     elif free:

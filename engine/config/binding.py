@@ -14,6 +14,7 @@ from engine.config.comparators import lots_of, trader_names
 from engine.config.complaints import SettingError
 from engine.config.lineup import completed
 from engine.config.margins import far_edges
+from engine.config.packs import NO_PACK, pack_policies, pack_terms
 from engine.config.pricing import pricing_of
 from engine.config.rates import funding_instants
 from engine.config.settings import (
@@ -160,7 +161,7 @@ def _market(
 def _product(
     config: RunConfig, product: ProductConfig, number: int, markets: Sequence[MarketSpec]
 ) -> ProductSpec:
-    quote, terms, hedge = markets[number].contract.quote, product.terms, product.hedge
+    quote, hedge = markets[number].contract.quote, product.hedge
     return ProductSpec(
         id=product.id,
         market=number,
@@ -170,13 +171,7 @@ def _product(
         seed_atoms=_atoms(product.seed_capital, quote),
         population=_population(config, product, quote),
         holdings=_holdings(config, product, quote),
-        terms=Terms(
-            pack=terms.pack,
-            nav=terms.nav,
-            management_fee=terms.management_fee,
-            fee_every_ns=duration_ns(terms.fee_every),
-            while_rebalancing=terms.while_rebalancing,
-        ),
+        terms=_terms(product),
         hedge=HedgeTerms(
             latency_ns=round(product.latency_ms * MILLISECOND_NS),
             retry_ns=round(hedge.retry_ms * MILLISECOND_NS),
@@ -199,6 +194,18 @@ def _edges(product: ProductConfig, *, inverse: bool) -> tuple[tuple[float, float
     if product.kind in ("spot", "margin_loan"):
         return None
     return tuple((share, leverage) for _, share, leverage in far_edges(product, inverse=inverse))
+
+
+def _terms(product: ProductConfig) -> Terms:
+    terms = product.terms
+    if terms.pack != NO_PACK:
+        return pack_terms(product)
+    return Terms(
+        nav=terms.nav,
+        management_fee=terms.management_fee,
+        fee_every_ns=duration_ns(terms.fee_every),
+        while_rebalancing=terms.while_rebalancing,
+    )
 
 
 def _traders(config: RunConfig, numbers: dict[str, int]) -> tuple[TraderSpec, ...]:
@@ -227,6 +234,8 @@ def _policies(place: tuple[str | int, ...], product: ProductConfig) -> tuple[Pol
     if product.kind == "margin_loan":
         loan = product.loan or LoanTerms()
         return (MarginLevel(call=loan.call_level, sell=loan.sell_level),)
+    if product.terms.pack != NO_PACK:
+        return pack_policies(product)
     loaded: list[Policy] = []
     for number, policy in enumerate(product.policies):
         if isinstance(policy, UserPolicyConfig):

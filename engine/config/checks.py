@@ -15,6 +15,7 @@ from engine.config.comparators import (
 from engine.config.complaints import SettingError, check_range, nearest, require
 from engine.config.lineup import mark_sources
 from engine.config.margins import check_fits, check_margin, check_rules
+from engine.config.packs import check_pack, policies_told
 from engine.config.rates import funding_instants
 from engine.config.settings import (
     FundingConfig,
@@ -167,19 +168,18 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
     require(0.0 <= fee < 1.0, (*path, "terms", "management_fee"), "a share from 0 to below 1", fee)
     every = product.terms.fee_every
     require(_longer(every, MILLISECOND_NS), (*path, "terms", "fee_every"), "at least 1 ms", every)
+    check_pack(path, product)
     check_comparator(path, product)
-    for number, policy in enumerate(product.policies):
+    for place, policy in policies_told(product):
         target = getattr(policy, "target", getattr(policy, "high", 0.0))
         if abs(target) > product.limit:
             raise SettingError(
-                (*path, "policies", number),
+                (*path, *place),
                 f"{product.id}: leverage {target:g} is beyond the "
                 f"product's limit {product.limit:g}",
             )
         if isinstance(policy, UserPolicyConfig) and not _longer(policy.review, MILLISECOND_NS):
-            raise SettingError(
-                (*path, "policies", number, "review"), "review must be at least 1 ms"
-            )
+            raise SettingError((*path, *place, "review"), "review must be at least 1 ms")
 
 
 def _check_hedge(path: tuple[str | int, ...], product: ProductConfig) -> None:

@@ -50,7 +50,7 @@ def check_comparator(path: Path, product: ProductConfig) -> None:
                 f"{product.id}: leverage is of futures and margin_loan; that of a {product.kind} "
                 "is its policies'",
             )
-        if not product.policies:
+        if not product.policies and product.terms.pack == "none":
             raise SettingError(
                 (*path, "policies"), f"product {product.id} has no policies; it would never trade"
             )

@@ -6,7 +6,14 @@ import math
 from collections.abc import Iterator
 
 from engine.config.complaints import SettingError
-from engine.config.settings import MarketConfig, ProductConfig, RunConfig, UserPolicyConfig
+from engine.config.packs import policies_told
+from engine.config.settings import (
+    MarketConfig,
+    PolicyConfig,
+    ProductConfig,
+    RunConfig,
+    UserPolicyConfig,
+)
 from engine.config.venues import venue_rules
 from engine.units import asset_decimals
 from engine.venue.tiers import TierTable
@@ -96,7 +103,7 @@ def check_margin(
     if inverse and rules.margin.caps_in == "settlement":
         return  # what a coin is worth the configuration does not know
     coin = 1.0 if inverse else 0.0
-    for policy in product.policies:
+    for _, policy in policies_told(product):
         target = getattr(policy, "target", getattr(policy, "high", 0.0))
         size = put_in * abs(float(target) - coin) * atoms
         least = table.initial(int(size)) / (put_in * atoms)
@@ -122,18 +129,28 @@ def far_edges(
     if product.kind == "futures":
         held = abs(product.leverage or 0.0)
         yield ("leverage",), held, held
-    for number, policy in enumerate(product.policies):
+    for place, policy in policies_told(product):
         side = getattr(policy, "direction", 1)
         target = float(getattr(policy, "target", side * getattr(policy, "high", 0.0)))
         if isinstance(policy, UserPolicyConfig) or target in (0.0, 1.0):
             continue
-        banded = hasattr(policy, "target") and hasattr(policy, "high")
-        names = ("low", "high") if banded else ("target" if hasattr(policy, "target") else "high",)
-        for name in names:
-            edge = abs(float(getattr(policy, name))) * (1.0 if target > 0.0 else -1.0)
+        for name, magnitude in _edges_of(policy):
+            edge = magnitude * (1.0 if target > 0.0 else -1.0)
             if edge in (0.0, 1.0) or (1.0 - target) / (1.0 - edge) <= 0.0:
                 continue
             ratio = edge * (1.0 - target) / (target * (1.0 - edge))
             coin = 1.0 if inverse else 0.0
             share = abs(target - coin) * (1.0 if inverse else ratio)
-            yield ("policies", number, name), share, min(abs(edge - coin), abs(target - coin))
+            where = (*place, name) if place[0] == "policies" else place
+            yield where, share, min(abs(edge - coin), abs(target - coin))
+
+
+def _edges_of(policy: PolicyConfig) -> Iterator[tuple[str, float]]:
+    """``(setting, magnitude)`` of the leverages that a policy lets the price lead to."""
+    if hasattr(policy, "edge"):  # a move against the product, told as one
+        yield "target", abs(float(policy.edge))
+    elif hasattr(policy, "target") and hasattr(policy, "high"):
+        yield from ((name, abs(float(getattr(policy, name)))) for name in ("low", "high"))
+    else:
+        name = "target" if hasattr(policy, "target") else "high"
+        yield name, abs(float(getattr(policy, name)))

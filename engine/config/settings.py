@@ -148,10 +148,13 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
     """What holders were promised; ``management_fee``: share of NAV per ``fee_every``.
 
     ``nav = "formula"``: NAV is the last rebalance's times ``1 + L (P / P_prev - 1)`` at the mark,
-    and all costs of the hedge are the issuer's.
+    and all costs of the hedge are the issuer's. ``pack``: a rule pack, from which NAV, fee and
+    policies come (``levsim pack list``); the rules in force at ``as_of`` for the whole run, or each
+    in its time.
     """
 
-    pack: Literal["none"] = "none"
+    pack: str = "none"
+    as_of: str | None = None
     nav: Literal["basket", "formula"] = "basket"
     management_fee: float = 0.0
     fee_every: Duration = "1d"

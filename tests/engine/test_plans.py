@@ -146,27 +146,28 @@ def test_participation_is_a_share_of_what_others_trade() -> None:
     assert len(run.named("rebalanced")) == 1
 
 
-@pytest.mark.parametrize(("rule", "price"), [("worst", 104.0), ("average", 102.0)])
-def test_a_restrike_is_done_at_the_price_of_its_window(rule: Any, price: float) -> None:
+@pytest.mark.parametrize(("rule", "lots", "price"), [("worst", 28, 104.0), ("average", 29, 102.0)])
+def test_a_restrike_is_done_at_the_price_of_its_window(rule: Any, lots: int, price: float) -> None:
     """The window opens 5 seconds after the decision and is looked at at 5, 7, 9 and 10: marks of
-    100, 104, 104 and 100. A purchase is done at the worst, the highest, or at their mean; the 108
-    between two looks is not seen."""
+    100, 104, 104 and 100. A purchase is done at the worst, the highest, or at their mean, and is
+    what makes 3x at that price (300 / 104 and 300 / 102 coins); the 108 between two looks is not
+    seen."""
     plan = Restrike(delay_s=5.0, window_s=5.0, every_s=2.0, price=rule)
     run = said(
         {0: 100.0, 6: 104.0, 7.5: 108.0, 8: 104.0, 9.5: 100.0, 60: 100.0},
         (0, SetLeverage(3.0, "open", plan)),
     )
-    assert fills(run) == [(10, 30, price)]
+    assert fills(run) == [(10, lots, price)]
 
 
 def test_a_restrike_sells_at_the_lowest() -> None:
-    """From 3x to 2x: 10 lots at the lowest mark of the window."""
+    """From 3x to 2x at the lowest mark of the window, 96: NAV is 88 there, 2x are 18 lots."""
     run = said(
         {0: 100.0, 10: 100.0, 11: 96.0, 12: 101.0, 30: 100.0},
         (0, SetLeverage(3.0, "open")),
         (10, Deleverage(2.0, "restrike", Restrike(window_s=3.0, price="worst"))),
     )
-    assert fills(run)[1:] == [(13, -10, 96.0)]
+    assert fills(run)[1:] == [(13, -12, 96.0)]
     assert run.named("deleveraged")[0].reason == "restrike"
 
 

@@ -131,12 +131,17 @@ def _take_turn(product: Product, order: Order) -> int:
     order.seen.append(market.mark)
     if isinstance(plan, Restrike) and not over:
         return 0
-    side = 1 if order.left > 0 else -1
-    wanted = product.contract.lots_for(order.target, held.nav(market.mark), market.mark)
+    side, price = 1 if order.left > 0 else -1, market.mark
+    if isinstance(plan, Restrike):
+        worst = max(order.seen) if side > 0 else min(order.seen)
+        price = worst if plan.price == "worst" else sum(order.seen) / len(order.seen)
+    wanted = product.contract.lots_for(order.target, held.nav(price), price)
     missing = side * (wanted - held.book.lots)
     if missing <= 0:
         _end(product, order)
         return 0
+    if isinstance(plan, Restrike):
+        order.lots = order.left = side * missing
     lots, left = min(missing, abs(order.left)), _bounded(product, order)
     if isinstance(plan, Twap):
         lots = min(lots, order.part + order.owed)
@@ -148,8 +153,6 @@ def _take_turn(product: Product, order: Order) -> int:
     lots = side * min(lots, abs(left))
     filled, reason = 0, over_limit(product, order, lots) if lots else ""
     if lots and not reason and isinstance(plan, Restrike):
-        worst = max(order.seen) if side > 0 else min(order.seen)
-        price = worst if plan.price == "worst" else sum(order.seen) / len(order.seen)
         _fill(product, order, lots, price, market.top()[0])
         filled = lots
     elif lots and not reason:

@@ -121,9 +121,10 @@ class Product:
             paid += quote
         held.launch(paid, paid * step, mark)
         self.status, self.launched_ns, self.high_water = "active", self.market.now_ns, 1.0
-        every = spec.terms.fee_every_ns
-        if spec.terms.management_fee:
-            self.fee_ns = (self.market.now_ns // every + 1) * every
+        if spec.terms.management_fee or spec.terms.fees:
+            every, since_ns = spec.terms.fee_every_ns, spec.terms.fee_at_ns
+            self.fee_ns = since_ns + math.floor((self.market.now_ns - since_ns) / Fraction(every))
+            self.fee_ns = since_ns + (self.fee_ns - since_ns + 1) * every
         if spec.kind != "fund":
             self.target = spec.opening_target(inverse=self.contract.inverse)
         if spec.kind == "margin_loan":
@@ -412,16 +413,16 @@ class Product:
             self._charge_interest()
             return
         mark, terms = self.market.mark, self.spec.terms
+        rates = [terms.management_fee]
+        rates += [rate for since_ns, rate in terms.fees if since_ns <= self.fee_ns]
         self.fee_ns += terms.fee_every_ns
         nav = self.holding.nav(mark)
-        if self.status == "active" and nav > 0:
-            fee = math.ceil(nav * Fraction(repr(terms.management_fee)))
+        if self.status == "active" and nav > 0 and rates[-1]:
+            fee = math.ceil(nav * Fraction(repr(rates[-1])))
             paid = self.holding.coins_up(fee, mark)
             self.holding.pay("management_fee", paid, mark)
             self.traded = True
-            self.say(
-                ManagementFeeCharged, rate=terms.management_fee, nav_atoms=nav, paid_atoms=paid
-            )
+            self.say(ManagementFeeCharged, rate=rates[-1], nav_atoms=nav, paid_atoms=paid)
         self._look_last()
 
     def _charge_interest(self) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from engine import plans
 from engine.conform_policies import restrike
-from engine.policy import SetLeverage, Warn
+from engine.policy import Nothing, SetLeverage
 from engine.ticks import Kind
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec
 from strategies import Constant, Restrike
-from strategies.restrike import RestrikeState
 from tests.builders import T0, a_contract, a_market, a_product, a_row, a_spec, a_tape, run
 from tests.strategies.seen import a_view
 
@@ -24,32 +24,27 @@ def test_a_loss_of_a_half_is_a_leverage(target: float, edge: float, price: float
     what is held."""
     policy = Restrike(target=target)
     assert policy.edge == pytest.approx(edge)
-    watch = policy.watch(a_view(target), RestrikeState())
+    watch = policy.watch(a_view(target), Nothing())
     assert (watch.low if target > 0 else watch.high) == pytest.approx(price, rel=1e-11)
 
 
-def test_a_window_opens_and_at_its_end_it_trades_once() -> None:
-    """Announced at the trigger, nothing within the window, the trade at its end, whatever the price
-    is. Catches a trigger that rings again within the window."""
-    policy = Restrike(target=3.0, delay_s=300.0, window_s=600.0)
-    said, state = policy.decide(a_view(5.0), RestrikeState())
-    assert isinstance(said, Warn)
-    assert state.until_ns == T0 + 900 * SECOND_NS
-    within = a_view(8.0, due_ns=state.until_ns - 1)
-    assert policy.decide(within, state) == (None, state)
-    assert policy.watch(within, state).alarm_ns == state.until_ns
-    ended = a_view(4.0, due_ns=state.until_ns)
-    decision, after = policy.decide(ended, state)
-    assert decision == SetLeverage(3.0, "restrike")
-    assert after == RestrikeState()
+def test_at_the_trigger_its_plan_is_a_window() -> None:
+    """Below its edge it wants nothing; at it the target, at the worst price of its window. Catches
+    a window that is forgotten between policy and plan."""
+    policy = Restrike(target=3.0, delay_s=300.0, window_s=600.0, price="worst")
+    assert policy.decide(a_view(4.9), Nothing())[0] is None
+    decision, _ = policy.decide(a_view(5.5), Nothing())
+    assert isinstance(decision, SetLeverage)
+    assert decision.target == 3.0
+    assert decision.plan == plans.Restrike(delay_s=300.0, window_s=600.0, price="worst")
 
 
 def test_the_issuers_worked_example() -> None:
-    """From 100 to 83.33, 80 at the end of the window, 70 at the close: 0.4 and then 0.25 of the
+    """From 100 to 83.33, 80 as the worst of the window, 70 at the close: 0.4 and then 0.25 of the
     start. Catches a trade at the trigger."""
     rows = [(0, 100.0), (10, 83.33), (300, 85.0), (605, 80.0), (900, 70.0)]
     tape = a_tape(a_row(Kind.MARK, T0 + s * SECOND_NS, price) for s, price in rows)
-    policies = (Constant(target=3.0, review_s=1e6), Restrike(target=3.0))
+    policies = (Constant(target=3.0, review_s=1e6), Restrike(target=3.0, price="worst"))
     market = a_market(
         contract=a_contract(taker_fee=0.0),
         book=BookSpec(model="flat"),
@@ -60,7 +55,7 @@ def test_the_issuers_worked_example() -> None:
     struck = [e for e in said.named("rebalanced") if not e.opening]
     assert [e.mark_price for e in struck] == [80.0]
     assert struck[0].nav_atoms == pytest.approx(0.4e12, rel=1e-6)
-    assert [e.mark_price for e in said.named("product_warned")] == [83.33]
+    assert [e.price for e in said.named("order_filled")] == [100.0, 80.0]
     account = said.engine.handlers[0].account
     assert account.nav(70.0) == pytest.approx(0.25e12, rel=1e-6)
 

@@ -1,0 +1,85 @@
+"""``pack list`` and ``pack show``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from engine.cli.running import Json
+
+if TYPE_CHECKING:
+    from engine.config.packs import Pack
+
+__all__ = ["list_packs", "show_pack"]
+
+
+def list_packs(*, json: Json = False) -> int:
+    """Rule packs, how many rules each has had, and how many of their values are assumed."""
+    from engine.cli import showing
+    from engine.config import pack, pack_names
+
+    found = [(name, pack(name)) for name in pack_names()]
+    if json:
+        rows = [
+            {
+                "name": name,
+                "title": each.title,
+                "nav": each.nav,
+                "rules": [f"{rules.since:%Y-%m-%d}" for rules in each.rules],
+                "assumed": len(each.assumed),
+            }
+            for name, each in found
+        ]
+        showing.emit_json({"packs": rows})
+        return 0
+    for name, each in found:
+        since = ", ".join(f"{rules.since:%Y-%m-%d}" for rules in each.rules)
+        showing.emit(f"{name}: {each.title}; rules from {since}; assumed {len(each.assumed)}")
+    showing.emit(
+        "levsim pack show NAME shows one; terms = { pack = NAME } in [[products]] takes it,"
+    )
+    showing.emit("each rule in its time, or with as_of = DATE those of that day")
+    return 0
+
+
+def show_pack(name: str, *, json: Json = False) -> int:
+    """All rules of a pack, its sources and assumptions."""
+    from engine.cli import showing
+    from engine.config import SettingError, nearest, pack, pack_names
+
+    if name not in pack_names():
+        raise SettingError((), f'there is no rule pack "{name}"{nearest(name, pack_names())}')
+    known = pack(name)
+    if json:
+        showing.emit_json(_shown(name, known))
+        return 0
+    for line in _lines(name, known):
+        showing.emit(line)
+    return 0
+
+
+def _shown(name: str, known: Pack) -> dict[str, Any]:
+    import msgspec
+
+    return {"name": name, **msgspec.to_builtins(known)}
+
+
+def _lines(name: str, known: Pack) -> Iterator[str]:
+    import msgspec
+
+    yield f"{name}: {known.title}"
+    yield f"nav: {known.nav}; the management fee every {known.fee_every} at {known.fee_at} UTC"
+    for rules in known.rules:
+        yield f"from {rules.since:%Y-%m-%d %H:%M} UTC:"
+        yield f"    management_fee = {rules.management_fee:g}"
+        if rules.rebalance_at_start:
+            yield f"    rebalanced to {rules.rebalance_at_start:g}x then"
+        for policy in rules.policies:
+            settings = msgspec.to_builtins(policy)
+            kind = settings.pop("type")
+            told = ", ".join(f"{key} = {value}" for key, value in settings.items())
+            yield f"    {kind}: {told}"
+    yield "sources:"
+    yield from (f"    {source}" for source in known.sources)
+    yield "assumed:"
+    yield from (f"    {key}: {sentence}" for key, sentence in known.assumed.items())
