@@ -103,10 +103,10 @@ def test_rules_change_in_the_middle_of_a_run() -> None:
     prices = [100.0, 100.0, 160.0, 160.0, 160.0, 161.0, 166.0, 166.0, 166.0]
     rows = [a_row(Kind.MARK, start + 31 * n * SECOND_NS, price) for n, price in enumerate(prices)]
     product = a_product(
-        management_fee=0.01,
+        management_fee=0.0001,
         fee_every_ns=60 * SECOND_NS,
         fee_at_ns=15 * SECOND_NS,
-        fees=((noon, 0.02),),
+        fees=((noon, 0.0002),),
     )
     market = a_market(stale_after_ns=10**13, frozen_after_ns=10**13)
     spec = a_spec((product, policies), markets=[market])
@@ -117,7 +117,7 @@ def test_rules_change_in_the_middle_of_a_run() -> None:
     assert [each[:2] for each in done] == [(0.0, 2.0), (62.0, 2.0), (120.0, 3.0), (240.0, 3.0)]
     assert done[2][2] == "new rules in force"
     fees = [((e.ts_ns - start) / SECOND_NS, e.rate) for e in said.named("management_fee_charged")]
-    assert fees == [(15.0, 0.01), (75.0, 0.01), (135.0, 0.02), (195.0, 0.02)]
+    assert fees == [(15.0, 0.0001), (75.0, 0.0001), (135.0, 0.0002), (195.0, 0.0002)]
 
 
 @pytest.mark.parametrize(
