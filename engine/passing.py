@@ -69,10 +69,11 @@ class Passing(Guarding):
             else:
                 handler = market.handlers[place]
                 if priority == Priority.FILL:
-                    for each in net(market) if handler.nets else ():
+                    took = net(market) if handler.nets else []
+                    for each in took:
                         booked.add((number, each))
                         self._after(number, each, before)
-                    if handler.desk.next_arrival_ns() <= due:
+                    if place not in took:
                         handler.fill(market)
                 elif priority == Priority.FEE:
                     handler.charge_fee(market)

@@ -321,9 +321,10 @@ class ReferenceEngine:
             else:
                 product = market.products[place]
                 if priority == FILL:
-                    for each in net(market) if nets(product) else []:
+                    took = net(market) if nets(product) else []
+                    for each in took:
                         self._after(each)
-                    if product.next_fill_ns() <= due:
+                    if product not in took:
                         product.fill()
                 elif priority == FEE:
                     product.charge_fee()
