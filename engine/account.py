@@ -279,6 +279,11 @@ class Account(Wallet):
         self.ledger.post(Cause.REDEMPTION, self._users_units, self._mint, units)
         self._flow(-quote, self._moved(mark) - before)
 
+    def charge(self, cause: Cause, fee: int) -> None:
+        """A user pays the issuer for a request, beside what goes into the pool."""
+        self.ledger.post(cause, self._users, self._issuer, fee)
+        self.state.dealing_fees += fee
+
     def settle_closed(self, mark: float) -> None:
         """After the last fill: coins of an inverse account become quote money, so that nothing
         moves any more."""

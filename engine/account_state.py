@@ -24,6 +24,7 @@ class AccountState(Struct):
     lost or won beyond an edge before the product could act; from promised leverage that differed
     from the first; from held leverage that differed from the promised. ``cost``: what the position
     cost in settlement atoms, kept where the venue asks for margin. ``topups``: how many arrived.
+    ``dealing_fees``: what users paid the issuer for their requests, quote atoms.
     ``paper`` and ``hedge``, of a formula product: its promise, and this of the account behind it.
     """
 
@@ -40,6 +41,7 @@ class AccountState(Struct):
     timing: float = 0.0
     cost: int = 0
     topups: int = 0
+    dealing_fees: int = 0
     paper: Paper | None = None
     hedge: AccountState | None = None
 

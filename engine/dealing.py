@@ -21,10 +21,11 @@ from engine.events import (
 )
 from engine.execution import Desk
 from engine.holders import Holders
+from engine.ledger import Cause
 from engine.orders import Order, Scene
 from engine.product import units_for
 from engine.risk_limits import nav_max
-from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals, decimal
+from engine.units import UNIT_STEPS, UNITS_MAX, Rounding, asset_decimals, decimal, mul_div
 
 if TYPE_CHECKING:
     from engine.users import Users
@@ -118,13 +119,16 @@ class Dealing(Holders):
             most = nav_max(self.account.spec, scene.listing, scene.mark)
             if most is not None and nav + quote > most:
                 return "risk_limit"
-            return self._size(units_for(quote, self.account.units, nav))
+            if quote < self.account.spec.terms.least_quote:
+                return "too_small"
+            return self._size(units_for(quote - self._fee(scene, quote), self.account.units, nav))
         user = self.users.index(request.user)
         if user is None:
             return "unknown_user"
         units = _steps(request)
         free = self._held(user) - self.pledged.get(user, 0)
-        if units <= 0:
+        worth = units * self.account.nav(scene.mark) // max(self.account.units, 1)
+        if units <= 0 or worth < self.account.spec.terms.least_quote:
             return "too_small"
         return None if units <= free else "insufficient_units"
 
@@ -140,6 +144,7 @@ class Dealing(Holders):
         held, nav, total = account.lots, account.nav(scene.mark), account.units
         if isinstance(request, CreationRequest):
             quote = self.quote_atoms(request)
+            quote -= self._fee(scene, quote)
             cost = 0 if self.account.formula else self._basket_cost(scene)
             lots = _towards_zero(held * quote, nav + cost)
         else:
@@ -186,18 +191,19 @@ class Dealing(Holders):
     ) -> None:
         account = self.account
         asked = self.quote_atoms(request)
-        paid = (
-            asked if filled == order.lots or self.account.formula else asked * filled // order.lots
-        )
+        dealt = self._dealt(order, filled, asked)
+        fee = self._fee(scene, dealt)
+        paid = dealt - fee
         units = units_for(paid - cost, account.units, nav) if nav > 0 else 0
         refusal = self._size(units)
         if refusal:
             # The hedge is done: its cost is the requester's, as far as his money goes.
-            units, paid = 0, min(max(cost, 0), paid)
+            units, paid, fee = 0, min(max(cost, 0), dealt), 0
             if not paid:
                 self.refuse(scene, request, "no_depth" if filled != order.lots else refusal)
                 return
         account.create(paid, units, scene.mark)
+        account.charge(Cause.CREATE_FEE, fee)
         user = self.users.admit(request.user)
         self._grow()
         self._change(user, units)
@@ -209,10 +215,11 @@ class Dealing(Holders):
             units=units,
             quote_atoms=paid,
             cost_atoms=cost,
-            refund_atoms=asked - paid,
+            refund_atoms=asked - paid - fee,
             nav_atoms=account.nav(scene.mark),
             units_total=account.units,
             user_units=int(self.units[user]),
+            fee_atoms=fee,
         )
 
     def _redeem(
@@ -228,14 +235,14 @@ class Dealing(Holders):
         user, asked = self.users.index(request.user), _steps(request)
         assert user is not None
         self._release(user, asked)
-        units = (
-            asked if filled == order.lots or self.account.formula else asked * filled // order.lots
-        )
+        units = self._dealt(order, filled, asked)
         quote = max(0, nav * units // account.units - cost) if nav > 0 else 0
         if units <= 0:
             self.refuse(scene, request, "no_depth")
             return
         account.redeem(quote, units, scene.mark)
+        fee = self._fee(scene, quote, redeems=True)
+        account.charge(Cause.REDEEM_FEE, fee)
         self._change(user, -units)
         scene.tape.say(
             UnitsRedeemed,
@@ -248,7 +255,13 @@ class Dealing(Holders):
             nav_atoms=account.nav(scene.mark),
             units_total=account.units,
             user_units=int(self.units[user]),
+            fee_atoms=fee,
         )
+
+    def _fee(self, scene: Scene, quote: int, *, redeems: bool = False) -> int:
+        """What the issuer keeps of the money of a request, rounded up."""
+        rate = decimal(self.account.spec.terms.fees_of_requests(scene.ts_ns)[redeems])
+        return mul_div(quote, rate.numerator, rate.denominator, Rounding.UP)
 
     def _dealt(self, order: Order, filled: int, asked: int) -> int:
         """How much of a request is dealt: as much as was hedged, of a formula product all of it."""

@@ -353,8 +353,9 @@ class ProductWarned(Output, frozen=True, gc=False, kw_only=True, tag="product_wa
 
 class UnitsCreated(Output, frozen=True, gc=False, kw_only=True, tag="units_created"):
     """A creation at its own hedge fills; 0 units where these left nothing of the money to buy any
-    with. ``quote_atoms`` paid, of which ``cost_atoms`` for spread, impact and fee; ``refund_atoms``
-    came back where the book took only a part."""
+    with. ``quote_atoms`` went into the pool, of which ``cost_atoms`` for spread, impact and fee;
+    ``fee_atoms`` beside it to the issuer; ``refund_atoms`` came back where the book took only a
+    part."""
 
     product: str
     user: str
@@ -366,10 +367,12 @@ class UnitsCreated(Output, frozen=True, gc=False, kw_only=True, tag="units_creat
     nav_atoms: int
     units_total: int
     user_units: int
+    fee_atoms: int = 0
 
 
 class UnitsRedeemed(Output, frozen=True, gc=False, kw_only=True, tag="units_redeemed"):
-    """A redemption at its own hedge fills. ``quote_atoms`` paid out after ``cost_atoms``."""
+    """A redemption at its own hedge fills. ``quote_atoms`` left the pool, after ``cost_atoms``; of
+    them ``fee_atoms`` went to the issuer."""
 
     product: str
     user: str
@@ -380,6 +383,7 @@ class UnitsRedeemed(Output, frozen=True, gc=False, kw_only=True, tag="units_rede
     nav_atoms: int
     units_total: int
     user_units: int
+    fee_atoms: int = 0
 
 
 class RequestQueued(Output, frozen=True, gc=False, kw_only=True, tag="request_queued"):

@@ -85,7 +85,7 @@ class Fills:
         elif isinstance(event, ProductLaunched):
             self._flow(event, event.product, "creation", event.equity_atoms)
         elif isinstance(event, UnitsCreated):
-            self._flow(event, event.product, "creation", event.quote_atoms - event.refund_atoms)
+            self._flow(event, event.product, "creation", event.quote_atoms)
         elif isinstance(event, UnitsRedeemed):
             self._flow(event, event.product, "redemption", -event.quote_atoms)
         elif isinstance(event, FundingSettled):

@@ -38,6 +38,9 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         fee_every_ns: interval of the management fee, counted from 1970-01-01 UTC.
         fee_at_ns: how long after the beginning of its interval it is charged.
         fees: ``(from when, share)`` of later rules, in order of time; ``management_fee`` before.
+        create_fee, redeem_fee: share of the money of a request that the issuer keeps.
+        dealing_fees: ``(from when, create_fee, redeem_fee)`` of later rules, in order of time.
+        least_quote: smallest request, quote atoms.
         while_rebalancing: what happens to requests while a rebalance is under way.
     """
 
@@ -47,7 +50,18 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fee_every_ns: int = DAY_NS
     fee_at_ns: int = 0
     fees: tuple[tuple[int, float], ...] = ()
+    create_fee: float = 0.0
+    redeem_fee: float = 0.0
+    dealing_fees: tuple[tuple[int, float, float], ...] = ()
+    least_quote: int = 0
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
+
+    def fees_of_requests(self, ts_ns: int) -> tuple[float, float]:
+        """Of creations and of redemptions, in force at an instant."""
+        fees = self.create_fee, self.redeem_fee
+        for from_ns, create, redeem in self.dealing_fees:
+            fees = (create, redeem) if from_ns <= ts_ns else fees
+        return fees
 
     def fee_rate(self, ts_ns: int) -> float:
         """The management fee in force at an instant."""

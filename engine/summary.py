@@ -191,6 +191,7 @@ def _issuer(engine: Engine) -> dict[str, Any]:
             worth = held * account.nav(market.state.mark) // account.units if account.units else 0
             seed = handler.spec.seed_atoms
             fees, paid, risk = -parts["management_fee"], parts["issuer"], {}
+            dealt = account.state.dealing_fees
             if account.formula:
                 risk = _risk(account, market.state.mark)
                 paid = risk["attribution"]["issuer"]
@@ -198,9 +199,10 @@ def _issuer(engine: Engine) -> dict[str, Any]:
                 "seed": seed * scale,
                 "seed_value_end": worth * scale,
                 "management_fees": fees * scale,
+                "dealing_fees": dealt * scale,
                 "deficits_paid": paid * scale,
                 "insurance_paid": parts["insurance"] * scale,
-                "profit": (worth - seed + fees - paid + risk.get("gap", 0)) * scale,
+                "profit": (worth - seed + fees + dealt - paid + risk.get("gap", 0)) * scale,
             }
             if risk:
                 causes = {k: v * scale for k, v in risk["attribution"].items()}

@@ -71,7 +71,8 @@ def _lines(name: str, known: Pack) -> Iterator[str]:
     yield f"nav: {known.nav}; the management fee every {known.fee_every} at {known.fee_at} UTC"
     for rules in known.rules:
         yield f"from {rules.since:%Y-%m-%d %H:%M} UTC:"
-        yield f"    management_fee = {rules.management_fee:g}"
+        for fee in ("management_fee", "create_fee", "redeem_fee"):
+            yield f"    {fee} = {getattr(rules, fee):g}"
         if rules.rebalance_at_start:
             yield f"    rebalanced to {rules.rebalance_at_start:g}x then"
         for policy in rules.policies:

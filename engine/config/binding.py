@@ -171,7 +171,7 @@ def _product(
         seed_atoms=_atoms(product.seed_capital, quote),
         population=_population(config, product, quote),
         holdings=_holdings(config, product, quote),
-        terms=_terms(product),
+        terms=_terms(product, quote),
         hedge=HedgeTerms(
             latency_ns=round(product.latency_ms * MILLISECOND_NS),
             retry_ns=round(hedge.retry_ms * MILLISECOND_NS),
@@ -196,14 +196,17 @@ def _edges(product: ProductConfig, *, inverse: bool) -> tuple[tuple[float, float
     return tuple((share, leverage) for _, share, leverage in far_edges(product, inverse=inverse))
 
 
-def _terms(product: ProductConfig) -> Terms:
-    terms = product.terms
+def _terms(product: ProductConfig, quote: str) -> Terms:
+    terms, least = product.terms, _atoms(product.terms.least_quote, quote)
     if terms.pack != NO_PACK:
-        return pack_terms(product)
+        return replace(pack_terms(product), least_quote=least)
     return Terms(
         nav=terms.nav,
         management_fee=terms.management_fee,
         fee_every_ns=duration_ns(terms.fee_every),
+        create_fee=terms.create_fee,
+        redeem_fee=terms.redeem_fee,
+        least_quote=least,
         while_rebalancing=terms.while_rebalancing,
     )
 

@@ -166,6 +166,10 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
     _check_hedge((*path, "hedge"), product)
     fee = product.terms.management_fee
     require(0.0 <= fee < 1.0, (*path, "terms", "management_fee"), "a share from 0 to below 1", fee)
+    for name in ("create_fee", "redeem_fee"):
+        fee = getattr(product.terms, name)
+        require(0.0 <= fee < 1.0, (*path, "terms", name), "a share from 0 to below 1", fee)
+    check_range((*path, "terms"), product.terms, ("least_quote",), 0.0)
     every = product.terms.fee_every
     require(_longer(every, MILLISECOND_NS), (*path, "terms", "fee_every"), "at least 1 ms", every)
     check_pack(path, product)

@@ -51,6 +51,8 @@ class Rules(
     since: datetime
     policies: tuple[BuiltIn, ...]
     management_fee: float = 0.0
+    create_fee: float = 0.0
+    redeem_fee: float = 0.0
     rebalance_at_start: float = 0.0
 
     @property
@@ -133,7 +135,7 @@ def check_pack(path: tuple[str | int, ...], product: ProductConfig) -> None:
             (*path, "policies"), f'{product.id}: its policies are those of the pack "{terms.pack}"'
         )
     plain = TermsConfig()
-    for name in ("nav", "management_fee", "fee_every"):
+    for name in ("nav", "management_fee", "fee_every", "create_fee", "redeem_fee"):
         if getattr(terms, name) != getattr(plain, name):
             raise SettingError(
                 (*place, name), f'{product.id}: {name} is the pack\'s "{terms.pack}"'
@@ -177,6 +179,9 @@ def pack_terms(product: ProductConfig) -> Terms:
         fee_every_ns=duration_ns(known.fee_every),
         fee_at_ns=(hours * 60 + minutes) * MINUTE_NS % DAY_NS,
         fees=tuple((rules.from_ns, rules.management_fee) for rules in held[1:]),
+        create_fee=held[0].create_fee,
+        redeem_fee=held[0].redeem_fee,
+        dealing_fees=tuple((each.from_ns, each.create_fee, each.redeem_fee) for each in held[1:]),
         while_rebalancing=product.terms.while_rebalancing,
     )
 

@@ -145,7 +145,8 @@ PolicyConfig = BuiltIn | UserPolicyConfig
 
 
 class TermsConfig(_Setting, frozen=True, kw_only=True):
-    """What holders were promised; ``management_fee``: share of NAV per ``fee_every``.
+    """What holders were promised; ``management_fee``: share of NAV per ``fee_every``;
+    ``create_fee``, ``redeem_fee``: share of the money of a request, at least ``least_quote``.
 
     ``nav = "formula"``: NAV is the last rebalance's times ``1 + L (P / P_prev - 1)`` at the mark,
     and all costs of the hedge are the issuer's. ``pack``: a rule pack, from which NAV, fee and
@@ -158,6 +159,9 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
     nav: Literal["basket", "formula"] = "basket"
     management_fee: float = 0.0
     fee_every: Duration = "1d"
+    create_fee: float = 0.0
+    redeem_fee: float = 0.0
+    least_quote: float = 0.0
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
 
 

@@ -233,10 +233,11 @@ def _in_product(
     for event in events:
         amount = event.get("quote_atoms", 0) * scale
         if event["event"] == "units_created":
-            amount -= event["refund_atoms"] * scale
+            amount += event["fee_atoms"] * scale
             paid += amount
             units = event["user_units"]
         elif event["event"] == "units_redeemed":
+            amount -= event["fee_atoms"] * scale
             got += amount
             units = event["user_units"]
         lines.append(f"  {instant(event['ts_ns'])}  {_did(event, amount, scale)}")

@@ -443,13 +443,17 @@ def _refusal(product: Product, request: Any) -> str | None:
         quote, nav = quote_of(product, request), held.nav(product.market.mark)
         if nav + quote > largest_nav(product):
             return "risk_limit"
-        units = quote * held.units // nav
+        if quote < product.spec.terms.least_quote:
+            return "too_small"
+        units = (quote - _fee_of(product, quote, 0)) * held.units // nav
         return _size(product, units)
     user = product.users.index(request.user)
     if user is None:
         return "unknown_user"
     owned = product.owned[user] if user < len(product.owned) else 0
-    if steps_of(request) <= 0:
+    nav = held.nav(product.market.mark)
+    least = product.spec.terms.least_quote
+    if steps_of(request) <= 0 or steps_of(request) * nav // max(held.units, 1) < least:
         return "too_small"
     free = owned - product.pledged.get(user, 0)
     return None if steps_of(request) <= free else "insufficient_units"
@@ -466,6 +470,7 @@ def _send_hedge(product: Product, request: Any) -> None:
     nav = held.nav(market.mark)
     if isinstance(request, CreationRequest):
         quote = quote_of(product, request)
+        quote -= _fee_of(product, quote, 0)
         cost = 0 if product.formula else _basket_cost(product)
         lots = _towards_zero(held.book.lots * quote, nav + cost)
         order = send(product, "creation", lots, request=request)
@@ -510,12 +515,14 @@ def deal(product: Product, order: Order) -> None:
 def _create(product: Product, request: Any, nav: int, cost: int, share: Fraction) -> None:
     held, mark = product.holding, product.market.mark
     asked = quote_of(product, request)
-    paid = int(asked * share)
+    dealt = int(asked * share)
+    fee = _fee_of(product, dealt, 0)
+    paid = dealt - fee
     units = (paid - cost) * held.units // nav if nav > 0 else 0
     refusal = _size(product, units)
     if refusal:
         # The hedge is done: its cost is the requester's, as far as his money goes.
-        units, paid = 0, min(max(cost, 0), paid)
+        units, paid, fee = 0, min(max(cost, 0), dealt), 0
         if not paid:
             refuse(product, request, refusal if share == 1 else "no_depth")
             return
@@ -531,11 +538,20 @@ def _create(product: Product, request: Any, nav: int, cost: int, share: Fraction
         units=units,
         quote_atoms=paid,
         cost_atoms=cost,
-        refund_atoms=asked - paid,
+        refund_atoms=asked - paid - fee,
         nav_atoms=held.nav(mark),
         units_total=held.units,
         user_units=product.owned[user],
+        fee_atoms=fee,
     )
+
+
+def _fee_of(product: Product, quote: int, which: int) -> int:
+    """The issuer's part of a creation (0) or a redemption (1)."""
+    terms = product.spec.terms
+    rates = [(terms.create_fee, terms.redeem_fee)]
+    rates += [each[1:] for each in terms.dealing_fees if each[0] <= product.market.now_ns]
+    return math.ceil(quote * Fraction(repr(rates[-1][which])))
 
 
 def _redeem(product: Product, request: Any, nav: int, cost: int, share: Fraction) -> None:
@@ -560,6 +576,7 @@ def _redeem(product: Product, request: Any, nav: int, cost: int, share: Fraction
         nav_atoms=held.nav(mark),
         units_total=held.units,
         user_units=product.owned[user],
+        fee_atoms=_fee_of(product, quote, 1),
     )
 
 
