@@ -232,14 +232,13 @@ def _in_product(
         )
     for event in events:
         amount = event.get("quote_atoms", 0) * scale
+        fee, units = event.get("fee_atoms", 0) * scale, event.get("user_units", units)
         if event["event"] == "units_created":
-            amount += event["fee_atoms"] * scale
+            amount += fee
             paid += amount
-            units = event["user_units"]
         elif event["event"] == "units_redeemed":
-            amount -= event["fee_atoms"] * scale
+            amount -= fee
             got += amount
-            units = event["user_units"]
         lines.append(f"  {instant(event['ts_ns'])}  {_did(event, amount, scale)}")
     worth = _worth(units, rows, product, scale)
     result = worth + got - paid
