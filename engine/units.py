@@ -8,6 +8,7 @@ says in whose favour.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
 from functools import lru_cache
@@ -29,6 +30,7 @@ __all__ = [
     "Units",
     "asset_decimals",
     "decimal",
+    "decimal_ratio",
     "float_mul_floor",
     "mul_div",
     "split",
@@ -139,3 +141,8 @@ def decimal(value: float) -> Fraction:
     A number of numpy is its float: its own ``repr`` is ``np.float64(...)``.
     """
     return Fraction(repr(float(value)))
+
+
+def decimal_ratio(value: float) -> tuple[int, int]:
+    """``decimal`` as numerator and denominator: for prices, of which none comes twice."""
+    return Decimal(repr(float(value))).as_integer_ratio()

@@ -46,6 +46,8 @@ ASSUMED_DEPTH: Final = 10.0e6
 BETA_NEAR: Final = 0.67
 BETA_FAR: Final = 1.13
 _EDGE_PCT: Final = 10.0
+_SURELY: Final = 0.99
+"""So much of what lies within 1 % is there, however the powers round."""
 
 
 class DepthState(Struct, tag="depth"):
@@ -179,9 +181,11 @@ class DepthBook:
         size, reason = self._edge - taken, "no_depth"
         if limit is not None:
             reach = (side * (limit / top.mid - 1.0) - spread) * 100.0
-            reached = self._within(reach) - taken
-            if reached < size:
-                size, reason = reached, "limit"
+            # What is well within one per cent needs no look at how much lies within more.
+            if reach < 1.0 or taken + notional > _SURELY * self._near:
+                reached = self._within(reach) - taken
+                if reached < size:
+                    size, reason = reached, "limit"
         if size >= notional:
             filled, size, reason = lots, notional, ""
         else:

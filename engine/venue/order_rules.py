@@ -14,7 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, Literal
 
-from engine.units import Rounding, decimal
+from engine.units import Rounding, decimal, decimal_ratio
 from engine.venue.contract import ContractSpec
 from engine.venue.rules import OrderRules
 
@@ -36,13 +36,15 @@ class OrderBounds:
         contract: with price step and lot.
     """
 
-    __slots__ = ("_lot", "_lots_min", "_market_max", "_max", "_notional_min", "_rules", "_step")
+    __slots__ = (
+        *("_deviations", "_dust", "_is_plain", "_lots_min", "_market_max", "_max"),
+        *("_notional_min", "_rules", "_step"),
+    )
 
     def __init__(self, rules: OrderRules, contract: ContractSpec) -> None:
         lot = decimal(contract.lot_size)
         self._rules = rules
         self._step = decimal(contract.price_step)
-        self._lot = lot
         self._lots_min = max(math.ceil(decimal(rules.size_min) / lot), 1)
         self._max = _lots_max(rules.limit_size_max, lot)
         self._market_max = _lots_max(rules.market_size_max, lot)
@@ -50,6 +52,11 @@ class OrderBounds:
         inverse = contract.kind == "inverse"
         # The smallest notional as lots where inverse, as lots times price where linear.
         self._notional_min = (decimal(rules.notional_min) / face, inverse)
+        self._dust = 2.0 * float(self._notional_min[0])
+        # Whether the price step alone makes the grid.
+        self._is_plain = rules.significant_figures is None and rules.price_decimals is None
+        share = rules.market_deviation
+        self._deviations = () if share is None else (1 + decimal(share), 1 - decimal(share))
 
     def refusal(
         self,
@@ -105,18 +112,23 @@ class OrderBounds:
         Returns:
             Infinite for buys and 0 for sales where the venue has no bound.
         """
-        share = self._rules.market_deviation
-        if share is None:
+        if not self._deviations:
             return math.inf if side > 0 else 0.0
-        bound = decimal(mark) * (1 + side * decimal(share))
-        limit = self.rounded(bound, Rounding.DOWN if side > 0 else _UP)
-        return float(bound) if side * (limit - mark) < 0.0 else limit
+        share = self._deviations[0 if side > 0 else 1]
+        over, under = decimal_ratio(mark)
+        over, under = over * share.numerator, under * share.denominator
+        if self._is_plain:  # in whole numbers, for every market order asks
+            step = self._step
+            steps = side * (side * over * step.denominator // (under * step.numerator))
+            limit = steps * step.numerator / step.denominator
+        else:
+            limit = self.rounded(Fraction(over, under), Rounding.DOWN if side > 0 else _UP)
+        return over / under if side * (limit - mark) < 0.0 else limit
 
     def is_price(self, price: float) -> bool:
         """Whether a price lies on the venue's grid. 0.1 is the decimal, not the nearest float."""
-        exact = decimal(price)
-        rules = self._rules
-        if rules.significant_figures is None and rules.price_decimals is None:
+        exact, rules = decimal(price), self._rules
+        if self._is_plain:
             return (exact / self._step).denominator == 1
         return _digits_fit(exact, rules.significant_figures, rules.price_decimals)
 
@@ -133,7 +145,7 @@ class OrderBounds:
 
     def _step_at(self, price: Fraction) -> Fraction:
         rules = self._rules
-        if rules.significant_figures is None and rules.price_decimals is None:
+        if self._is_plain:
             return self._step
         decimals = 18 if rules.price_decimals is None else rules.price_decimals
         if rules.significant_figures is not None:
@@ -142,6 +154,8 @@ class OrderBounds:
 
     def _is_dust(self, size: int, price: float) -> bool:
         least, inverse = self._notional_min
+        if not inverse and size * price > self._dust:  # twice as much: no float is that wrong
+            return False
         return size < least if inverse else size * decimal(price) < least
 
     def _is_in_band(self, lots: int, price: float, mark: float) -> bool:

@@ -133,3 +133,19 @@ def test_a_post_only_order_takes_nothing(side: int, limit: float, reason: str) -
     terms = TakingTerms(limit=limit, time_in_force="gtc", post_only=True)
     assert meet(book, terms, side, 10, 10.0, TOP) == Taken(0, reason=reason)
     assert book.state.taken_ask == book.state.taken_bid == 0.0
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.98, 0.99, 0.999, 1.0, 1.001, 2.0])
+@pytest.mark.parametrize("reach", [0.009, 0.0099, 0.01, 0.011, 0.02, 0.3])
+def test_a_limit_that_does_not_bind_changes_nothing(side: int, share: float, reach: float) -> None:
+    """An order that all lies before its limit is filled as at market, and leaves the same book;
+    one that does not is not filled whole. Catches a look that is spared where a limit binds."""
+    free, bound = a_book(beta_near=1.0, beta_far=1.0), a_book(beta_near=1.0, beta_far=1.0)
+    lots, limit = 1_000_000, 100.0 * (1.0 + side * reach)
+    taken = bound.take_limited(side, lots, share * A, limit, TOP)
+    if share * 0.01 < reach * (1.0 - 1e-9):
+        assert taken == free.take_limited(side, lots, share * A, None, TOP)
+        assert bound.state == free.state
+    elif share * 0.01 > reach * (1.0 + 1e-5):
+        assert 0 < taken.lots < lots

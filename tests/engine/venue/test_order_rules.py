@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.units import Rounding
+from engine.units import Rounding, decimal
 from engine.venue.order_rules import OrderBounds, Refusal, price_digits, price_fits, size_fits
 from engine.venue.rules import OrderRules
 from tests.builders import a_contract
@@ -233,3 +233,30 @@ def test_a_price_is_the_decimal_that_was_written() -> None:
     assert size_fits("1.0010", 3)
     assert not size_fits("1.0001", 3)
     assert price_digits(Fraction("0.00120")) == (2, 4)
+
+
+@given(
+    st.floats(1e-6, 1e6),
+    st.sampled_from([0.0001, 0.005, 0.05, 0.3, 1.0]),
+    st.sampled_from([1, -1]),
+)
+def test_the_bound_of_a_market_order_is_exact(mark: float, share: float, side: int) -> None:
+    """It is the last price of the grid within the share of the decimal that the mark is, as
+    fractions find it, or that very bound where no price of the grid lies between it and the mark.
+    Catches a bound that is rounded to the other side, or twice."""
+    bound = decimal(mark) * (1 + side * decimal(share))
+    step = Fraction(1, 2)
+    steps = math.floor(bound / step) if side > 0 else math.ceil(bound / step)
+    expected = float(steps * step)
+    if side * (expected - mark) < 0.0:
+        expected = float(bound)
+    assert bounds(market_deviation=share).market_limit(side, mark) == expected
+
+
+@given(st.integers(1, 10_000), st.floats(0.01, 1e4), st.floats(0.01, 1e4))
+def test_dust_is_told_exactly(lots: int, price: float, least: float) -> None:
+    """An order is too small where its decimal notional is below the venue's, at whatever distance.
+    Catches a quick look that lets dust pass."""
+    found = bounds(notional_min=least).refusal(lots, price)
+    dust = lots * decimal(price) * Fraction(1, 1_000) < decimal(least)
+    assert found == ("too_small" if dust else None)
