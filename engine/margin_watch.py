@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from engine.units import NEVER_NS
 from engine.venue.desk import RiskDesk
 from engine.venue.margined import Margined
-from engine.venue.standing import edges
+from engine.venue.standing import box, edges
 
 __all__ = ["MarginWatch"]
 
+_NOWHERE: Final = (-math.inf, math.inf)
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -48,22 +49,28 @@ class MarginWatch:
 
     def arm(self, account: Margined) -> bool:
         """Take over an account's present edges; whether it must be looked at now."""
-        rows = self._rows[account.name]
-        for market, row in rows:
-            self._lows[market][row], self._highs[market][row] = -math.inf, math.inf
-        held = [position for position in account.positions() if position[1]]
-        stage = self.desk.stages.get(account.name)
-        marks = self.desk.marks()
-        if not held or (stage is not None and stage.resumes_ns):
-            return False
-        if not all(marks[market] > 0.0 for market, _, _ in held):
-            return False
-        places, due = dict(rows), False
-        for market, low, high in edges(account, self.desk.listings, marks, self._share(account)):
-            row = places[market]
+        armed, due = self._edges(account), False
+        for market, row in self._rows[account.name]:
+            low, high = armed.get(market, _NOWHERE)
             self._lows[market][row], self._highs[market][row] = low, high
-            due = due or not low < marks[market] < high
+            due = due or not low < self.desk.venues[market].floor.mark < high
         return due
+
+    def _edges(self, account: Margined) -> dict[int, tuple[float, float]]:
+        """By market, between which marks nobody need look; none where it has no position, no price
+        or its next step is an alarm."""
+        desk, positions = self.desk, account.positions()
+        stage = desk.stages.get(account.name)
+        if stage is not None and stage.resumes_ns:
+            return {}
+        held = [market for market, lots, _ in positions if lots]
+        if not held or not all(desk.venues[market].floor.mark > 0.0 for market in held):
+            return {}
+        share = self._share(account)
+        if len(positions) > 1:
+            return box(account, desk.listings, desk.marks(), share)
+        market, lots, cost = positions[0]
+        return {market: edges(desk.listings[market], account.cash, lots, cost, share)}
 
     def _share(self, account: Margined) -> float:
         """The multiple of maintenance at which the venue next has something to say."""

@@ -15,7 +15,7 @@ from engine.venue.margined import Margined
 from engine.venue.rules import MarginRules, VenueRules
 from engine.venue.tiers import TierTable
 
-__all__ = ["Listing", "Standing", "edges", "equity_of", "opening_fault", "standing_of"]
+__all__ = ["Listing", "Standing", "box", "edges", "equity_of", "opening_fault", "standing_of"]
 
 _NOWHERE: Final = (-math.inf, math.inf)
 _ALWAYS: Final = (math.inf, -math.inf)
@@ -141,24 +141,22 @@ def opening_fault(spec: TraderSpec, listings: Sequence[Listing]) -> str | None:
 # Edges --------------------------------------------------------------------------------------------
 
 
-def edges(
+def box(
     account: Margined, listings: Sequence[Listing], marks: Sequence[float], share: float = 1.0
-) -> list[tuple[int, float, float]]:
-    """``(market, low, high)``: between these marks equity stays above ``share`` times maintenance.
+) -> dict[int, tuple[float, float]]:
+    """By market ``(low, high)``: between these marks equity stays above ``share`` times
+    maintenance, whichever of them move.
 
-    One position: the price at which the two lines meet. Several: a box around the present marks in
-    which even the worst corner leaves the slack uneaten; waking early is harmless.
+    Even the worst corner leaves the slack uneaten, of which each position has its part; waking
+    early is harmless.
     """
     positions = account.positions()
-    if len(positions) == 1:
-        market, lots, cost = positions[0]
-        return [(market, *_edges_of_one(listings[market], account.cash, lots, cost, share))]
     stand = standing_of(account, listings, marks)
     slack = (stand.equity - share * stand.maintenance) / max(len(positions), 1)
-    return [
-        (market, *_side(listings[market], lots, marks[market], slack, share))
+    return {
+        market: _side(listings[market], lots, marks[market], slack, share)
         for market, lots, _ in positions
-    ]
+    }
 
 
 def _lines(margin: MarginRules, contract: Contract, fee: float) -> list[tuple[float, float, float]]:
@@ -168,10 +166,13 @@ def _lines(margin: MarginRules, contract: Contract, fee: float) -> list[tuple[fl
     return [*lines[:-1], (math.inf, *lines[-1][1:])] if lines else []
 
 
-def _edges_of_one(
-    listing: Listing, cash: int, lots: int, cost: int, share: float
+def edges(
+    listing: Listing, cash: int, lots: int, cost: int, share: float = 1.0
 ) -> tuple[float, float]:
-    """In the coordinate ``x`` (mark, or 1 / mark where inverse) equity is ``cash + slope * x`` and
+    """``(low, high)``: between these marks the equity of an account with one position stays above
+    ``share`` times maintenance.
+
+    In the coordinate ``x`` (mark, or 1 / mark where inverse) equity is ``cash + slope * x`` and
     a tier's maintenance ``|slope| * x * rate - deduction``; they meet once."""
     contract = listing.contract
     slope = contract.settlement_slope(lots)
