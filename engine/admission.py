@@ -12,10 +12,10 @@ from typing import Final
 
 from engine.orders import Order, Scene
 from engine.units import Rounding
-from engine.venue.book import meet
+from engine.venue.book import Book, meet
 from engine.venue.contract import Contract
 from engine.venue.order_rules import OrderBounds
-from engine.venue.taking import Taken, TakingTerms, Top
+from engine.venue.taking import TakingTerms, Top
 
 __all__ = ["PIECES_MAX", "REFUSALS", "limit_price", "meet_venue"]
 
@@ -52,11 +52,11 @@ def meet_venue(
     Returns:
         ``(signed lots, average price)`` of every fill, and why there is a rest; empty without one.
     """
-    bounds, side, left = scene.order_bounds, 1 if lots > 0 else -1, abs(lots)
-    mid, half_spread = scene.top()
-    top, terms = Top(mid, half_spread, scene.ts_ns), order.terms
+    bounds, terms = scene.order_bounds, order.terms
+    top = Top(*scene.top(), scene.ts_ns)
     if bounds is None:
-        return _fills(side, _take(scene, contract, terms, side * left, top))
+        return _take(scene.book, contract, terms, lots, top)
+    side, left = 1 if lots > 0 else -1, abs(lots)
     market = order.kind == "market"
     most = bounds.lots_max(market=True) if market else None
     if market:
@@ -73,7 +73,7 @@ def meet_venue(
         # A whole position may be closed, however small it is.
         if refusal is not None and not (refusal == "too_small" and whole and piece):
             return found, refusal
-        fills, reason = _fills(side, _take(scene, contract, terms, side * piece, top))
+        fills, reason = _take(scene.book, contract, terms, side * piece, top)
         found += fills
         if reason:
             return found, "market_deviation" if market and reason == "limit" else reason
@@ -88,11 +88,9 @@ def _within_deviation(bounds: OrderBounds, side: int, mark: float) -> TakingTerm
     return TakingTerms(limit=limit if 0.0 < limit < inf else None)
 
 
-def _take(scene: Scene, contract: Contract, terms: TakingTerms, lots: int, top: Top) -> Taken:
-    size = contract.quote_notional(lots, top.mid)
-    return meet(scene.book, terms, 1 if lots > 0 else -1, abs(lots), size, top)
-
-
-def _fills(side: int, taken: Taken) -> tuple[list[tuple[int, float]], str]:
-    fills = [(side * taken.lots, taken.price)] if taken.lots else []
-    return fills, taken.reason
+def _take(
+    book: Book, contract: Contract, terms: TakingTerms, lots: int, top: Top
+) -> tuple[list[tuple[int, float]], str]:
+    side, size = 1 if lots > 0 else -1, contract.quote_notional(lots, top.mid)
+    taken = meet(book, terms, side, side * lots, size, top)
+    return ([(side * taken.lots, taken.price)] if taken.lots else []), taken.reason

@@ -47,7 +47,7 @@ class Agenda:
 
     def set(self, key: Key, ts_ns: int) -> None:
         """Ring ``key`` at ``ts_ns`` instead of when it would have; ``NEVER_NS`` silences it."""
-        if self._due.get(key, NEVER_NS) != ts_ns:
+        if self._due.get(key) != ts_ns:
             self._due[key] = ts_ns
             if ts_ns != NEVER_NS:
                 heappush(self._heap, (ts_ns, key))
@@ -59,9 +59,8 @@ class Agenda:
 
     def set_each(self, keys: tuple[Key, ...], times: tuple[int, ...]) -> None:
         """``set`` for several keys, most of which say what they said before."""
-        known = self._due
-        for key, ts_ns in zip(keys, times, strict=True):
-            if known.get(key, NEVER_NS) != ts_ns:
+        if tuple(map(self._due.get, keys)) != times:
+            for key, ts_ns in zip(keys, times, strict=True):
                 self.set(key, ts_ns)
 
     def next_ns(self) -> int:
@@ -113,8 +112,10 @@ class Edges:
 
     def breached(self, price: float) -> list[int]:
         """Handlers whose edge ``price`` is at or beyond, in declared order."""
-        beyond: list[int] = ((self._lows >= price) | (self._highs <= price)).nonzero()[0].tolist()
-        return beyond
+        beyond = self._lows >= price
+        beyond |= self._highs <= price
+        places: list[int] = beyond.nonzero()[0].tolist()
+        return places
 
     def of(self, handler: int) -> tuple[float, float]:
         """The edges of one handler."""

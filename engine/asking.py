@@ -31,6 +31,7 @@ from engine.units import UNIT_STEPS, asset_decimals
 __all__ = ["OPENING", "Asking"]
 
 _NUMBERS: Final = (float, int)
+_UNTARGETED: Final = (Close, Warn)
 _RANK: Final = {Close: 0, Deleverage: 1, SetLeverage: 2, Warn: 3}
 OPENING: Final = {
     "spot": "spot purchase",
@@ -133,7 +134,7 @@ class Asking(Hedging):
         return self.desk.state.plan is None and not (view.market.stale or scene.halted)
 
     def _check(self, decision: Decision) -> None:
-        if isinstance(decision, Close | Warn):
+        if isinstance(decision, _UNTARGETED):
             return
         target, limit = decision.target, self.spec.limit
         if type(target) not in _NUMBERS or not math.isfinite(target):

@@ -65,9 +65,9 @@ class Lines:
             OutOfRangeError: if it grew beyond 64 bits.
         """
         state = account.state
-        fits = -_MOST < account.lots < _MOST and -_MOST < account.cash < _MOST
-        if not (fits and -_MOST < state.since_nav < _MOST):
-            raise OutOfRangeError(account.spec.id)
+        for amount in (account.lots, account.cash, state.since_nav):
+            if not -_MOST < amount < _MOST:
+                raise OutOfRangeError(account.spec.id)
         line = (account.intercept, account.slope, state.since_mark)
         parts = (account.units, *state.attribution)
         self.has_records = True
@@ -109,7 +109,6 @@ class Lines:
             return
         if self._shared:
             self.line, self.parts, self._shared = self.line.copy(), self.parts.copy(), False
-        for place, (line, parts) in self._now.items():
-            self.line[place] = line
-            self.parts[place] = parts
+        places = list(self._now)
+        self.line[places], self.parts[places] = zip(*self._now.values(), strict=True)
         self._now.clear()

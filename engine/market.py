@@ -194,12 +194,14 @@ class Market(Operated):
 
     def bounds(self) -> tuple[float, float]:
         """Between which marks nobody here has anything to say."""
-        if not self.handlers or self.halted:
+        stale = self.state.stale
+        if not self.handlers or stale == "halted":
             return -math.inf, math.inf
-        if not self.state.stale:
+        if not stale:
             low, high = self.edges.bounds()
-            return max(low, self.guard[0]), min(high, self.guard[1])
-        if self.state.stale == "frozen":
+            least, most = self.guard
+            return (low if low > least else least), (high if high < most else most)
+        if stale == "frozen":
             mark = self.mark
             return math.nextafter(mark, -math.inf), math.nextafter(mark, math.inf)
         return math.inf, -math.inf
