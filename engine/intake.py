@@ -22,8 +22,9 @@ import numpy as np
 from msgspec import Struct
 
 from engine.clock import EPOCH_END_NS, Clock
+from engine.groups import Groups
 from engine.lanes import Lane, fresh_ids, fresh_ids_mixed, learn_id
-from engine.rows import Column, Groups, Rows, Untimely
+from engine.rows import Column, Rows, Untimely
 from engine.soundness import (
     CONFIRMATIONS,
     PRICED,
@@ -125,7 +126,8 @@ class Intake:
         groups = Groups(symbols)
         order, whose, firsts = groups.order, groups.whose, groups.firsts
         same = whose[1:] == whose[:-1]
-        if not is_ascending(ts) and bool((same & (ts[order][1:] < ts[order][:-1])).any()):
+        ascending = is_ascending(ts)
+        if not ascending and bool((same & (ts[order][1:] < ts[order][:-1])).any()):
             return None
         prices, low, high = prices_of(table)
         lanes = [self.lanes[table.KIND][symbol] for symbol in groups.bounds]
@@ -135,7 +137,7 @@ class Intake:
         if prices is not None:
             if not low > 0.0:
                 return None
-            own = prices[order]
+            own = prices.take(order)
             known = np.array([lane.price for lane in lanes])
             known = np.where(known > 0.0, known, own[firsts])
             near = np.minimum.reduceat(own, firsts) > known / _CALM
@@ -152,7 +154,8 @@ class Intake:
             lane.rows += end - start
             if prices is not None:
                 lane.price = prices.item(last_row)
-        run = np.maximum.accumulate(np.maximum(ts, time_ns))
+        run = ts if ts.item(0) >= time_ns else np.maximum(ts, time_ns)
+        run = run if ascending else np.maximum.accumulate(run)
         return Column(table, run, prices, low, high, groups)
 
     def _walk(self, table: Table, rows: Rows) -> Column | None:

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.clock import EPOCH_END_NS
-from engine.rows import Groups
+from engine.groups import Groups
 from engine.soundness import CONFIRMATIONS, highest
 from engine.ticks import NOT_MARKET, Table, Trades
 

@@ -14,9 +14,10 @@ from msgspec import Struct
 
 from engine.clock import LEAP_NS
 from engine.events import Dated
+from engine.groups import Groups
 from engine.ticks import Kind, Step, Table
 
-__all__ = ["Column", "Groups", "Rows", "Untimely"]
+__all__ = ["Column", "Rows", "Untimely"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -30,27 +31,6 @@ class Untimely(Struct, frozen=True, gc=False):
 
     message: Dated
     reason: str
-
-
-class Groups:
-    """Interleaved rows by symbol.
-
-    Attributes:
-        order: shape (n,), sorts the rows by symbol, and within one by place.
-        whose: shape (n,), the symbols in that order.
-        firsts: where each symbol's rows begin there.
-        bounds: where each symbol's rows begin and end there.
-    """
-
-    __slots__ = ("bounds", "firsts", "order", "whose")
-
-    def __init__(self, symbols: np.ndarray[Any, Any]) -> None:
-        self.order = symbols.astype(np.int16).argsort(kind="stable")
-        self.whose = symbols[self.order]
-        self.firsts = np.flatnonzero(np.concatenate([[True], self.whose[1:] != self.whose[:-1]]))
-        starts = self.firsts.tolist()
-        spans = zip(starts, [*starts[1:], len(symbols)], strict=True)
-        self.bounds = dict(zip(self.whose[self.firsts].tolist(), spans, strict=True))
 
 
 class Column:
@@ -128,10 +108,15 @@ class Column:
         """Indices of a symbol's rows; ``None`` where all rows are its own."""
         if isinstance(self.symbol, int):
             return None if self.symbol == symbol else _NO_ROWS
+        bounds = self.groups.bounds.get(symbol)
+        return _NO_ROWS if bounds is None else self.groups.order[bounds[0] : bounds[1]]
+
+    @property
+    def groups(self) -> Groups:
+        """Its rows by symbol, where they are interleaved."""
         if self._groups is None:
-            self._groups = Groups(self.symbol)
-        bounds = self._groups.bounds.get(symbol)
-        return _NO_ROWS if bounds is None else self._groups.order[bounds[0] : bounds[1]]
+            self._groups = Groups(self.table.symbols())
+        return self._groups
 
     def last(self, symbol: int, before: int) -> int:
         """Index of the symbol's last row with a sequence below ``before``; -1 if it has none
@@ -140,10 +125,12 @@ class Column:
 
     def last_above(self, symbol: int, stop: int) -> int:
         """Index of the symbol's last row with an index below ``stop``; -1 if it has none there."""
+        if stop == len(self.sequence) and not isinstance(self.symbol, int):
+            return self.groups.tails.get(symbol, -1)
         rows = self.rows_of(symbol)
         if rows is None:
             return stop - 1
-        place = len(rows) if stop == len(self.sequence) else int(rows.searchsorted(stop))
+        place = int(rows.searchsorted(stop))
         return rows.item(place - 1) if place else -1
 
 

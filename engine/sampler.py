@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.market import Market
+from engine.marks import marks_at
 from engine.outputs import NavBlock, UserNavBlock
 from engine.rows import Column, Rows
 from engine.units import NEVER_NS
@@ -218,7 +219,7 @@ class Sampler:
         passed = rows.firsts_after(times)
         if passed.item(-1) > at:
             passed = np.minimum(passed, at)
-        self._take(passed, times, [market.marks_at(passed, times) for market in self._launched()])
+        self._take(passed, times, marks_at(self._launched(), passed, times))
 
     def _take(self, passed: I64, times: I64, marks: list[F64]) -> None:
         """Samples at ``times``, which the inputs ``passed`` let pass, of the launched markets at
