@@ -132,29 +132,31 @@ def _decoded(batch: pa.RecordBatch, places: dict[str, int]) -> Iterator[Block]:
     tables: dict[Kind, Table] = {}
     messages: list[tuple[int, Message]] = []
     for code, name in enumerate(names):
-        every = bool((kinds == code).all())
-        rows: Any = slice(None) if every else np.flatnonzero(kinds == code)
-        if not every and not len(rows):
+        rows = np.flatnonzero(kinds == code)
+        every = len(rows) == count
+        if not len(rows):
             continue
         if name in (MALFORMED, MESSAGE):
             times, details = _raw(batch, "ts_ns"), batch.column("detail")
-            for row in range(count) if every else rows.tolist():
+            for row in rows.tolist():
                 detail = details[row].as_py() or ""
                 bad = name == MALFORMED
                 told = Malformed(ts_ns=int(times[row]), detail=detail) if bad else _message(detail)
                 messages.append((row, told))
             continue
-        own = place[symbols[rows]]
+        own = place[symbols if every else symbols.take(rows)]
         one = len(places) == _ONE_AND_STRANGER and STRANGER not in known
         symbol = int(own[0]) if one else own
         kind = Kind[name.upper()]
-        values = {ours: _raw(batch, column)[rows] for ours, column in column_of(kind).items()}
+        whole = {"ts_ns": "ts_ns", **column_of(kind)}
+        columns = {ours: _raw(batch, column) for ours, column in whole.items()}
+        if not every:
+            columns = {ours: values.take(rows) for ours, values in columns.items()}
         tables[kind] = TABLES[kind](
-            sequence=np.arange(count, dtype=np.int64)[rows],
+            sequence=rows,
             symbol=symbol,
-            ts_ns=_raw(batch, "ts_ns")[rows],
-            ingest_ns=_ingest(batch.column("ingest_ns"), rows),
-            **values,
+            ingest_ns=_ingest(batch, None if every else rows),
+            **columns,
         )
     messages.sort(key=lambda pair: pair[0])
     ordered = tuple(tables[kind] for kind in sorted(tables))
@@ -201,11 +203,12 @@ def _raw(batch: pa.RecordBatch, name: str) -> Any:
     return values[array.offset : array.offset + len(array)]
 
 
-def _ingest(array: Any, rows: Any) -> Any:
-    if array.null_count == len(array):
-        return None
-    if array.null_count and not array.is_valid().to_numpy(zero_copy_only=False)[rows].all():
-        return None
-    return np.frombuffer(array.buffers()[1], np.int64)[array.offset : array.offset + len(array)][
-        rows
-    ]
+def _ingest(batch: pa.RecordBatch, rows: Any) -> Any:
+    """The times of receipt of some rows, or of all; ``None`` where one of them has none."""
+    array = batch.column("ingest_ns")
+    if array.null_count:
+        known = array.is_valid().to_numpy(zero_copy_only=False)
+        if rows is None or not known.take(rows).all():
+            return None
+    values = _raw(batch, "ingest_ns")
+    return values if rows is None else values.take(rows)

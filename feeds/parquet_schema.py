@@ -1,4 +1,4 @@
-"""Our own recording: Parquet with zstd, one row an input row, in input order.
+"""Our own recording: Parquet with LZ4, one row an input row, in input order.
 
 Each kind fills the columns it has and leaves the others null, so the file reads well in any other
 tool. Bars stay bars (``ts_ns`` is their start), so that both orders of their extremes remain
