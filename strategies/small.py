@@ -8,28 +8,23 @@ texts, lists or dicts of these.
 
 from __future__ import annotations
 
-import math
-import numbers
 import pickle
-import re
-import traceback
-from datetime import UTC, datetime
-from pathlib import Path
+from time import perf_counter_ns
 from typing import Any, ClassVar, Final
 
 import msgspec
 from msgspec import Struct
 
-from engine.policy import Decision, MarketView, PolicyAnswerError, SetLeverage, View
-from engine.units import SECOND_NS
+from engine.policy import Decision, PolicyAnswerError, SetLeverage, View
 from engine.watch import Watch
+from strategies.answers import Spent, bounded, raised
 
-__all__ = ["SmallPolicy", "SmallState", "place_of"]
+__all__ = ["SmallPolicy", "SmallState"]
 
-_SHOWN: Final = ("mark", "price", "ewma_vol", "trend", "funding_rate")
-_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
-"""Where an object lies in memory differs from run to run; the output log must not."""
-_OWN: Final = ("/strategies/small.py", "/strategies/user.py", "importlib")
+_PLAIN: Final = frozenset({float, int, str, bool, bytes, type(None)})
+_MISSING: Final = object()
+_REASON_MAX: Final = 500
+"""Characters of a reason: it is written beside every rebalance."""
 
 
 class SmallState(Struct, frozen=True):
@@ -45,9 +40,12 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
     Attributes:
         name: of the class.
         model: the object; its attributes are set anew before each question.
-        initial: images of its attributes after construction.
+        plain: its attributes after construction that nobody can change from within: numbers, texts.
+        images: the others, as bytes, or in a tuple where they cannot be.
         review_ns: grid of the reviews, counted from 1970-01-01 UTC.
         limit: largest magnitude of leverage that the product takes.
+        clamp: whether an answer beyond it is brought back to it; it is a fault without.
+        spent: how long the answers took.
     """
 
     uses_signals: ClassVar[bool] = True
@@ -56,19 +54,28 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
 
     name: str
     model: Any
-    initial: dict[str, Any]
+    plain: dict[str, Any]
+    images: dict[str, Any]
     review_ns: int
     limit: float
+    clamp: bool
+    spent: Spent
 
     @classmethod
-    def around(cls, model: Any, *, review_ns: int, limit: float) -> SmallPolicy:
+    def around(
+        cls, model: Any, *, review_ns: int, limit: float, clamp: bool = False
+    ) -> SmallPolicy:
         """A policy of a freshly made object."""
+        own = getattr(model, "__dict__", {})
         return cls(
             name=type(model).__name__,
             model=model,
-            initial=_images(model),
+            plain={name: value for name, value in own.items() if type(value) in _PLAIN},
+            images={n: _image(value) for n, value in own.items() if type(value) not in _PLAIN},
             review_ns=review_ns,
             limit=limit,
+            clamp=clamp,
+            spent=Spent(),
         )
 
     def initial_state(self) -> SmallState:
@@ -80,11 +87,16 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
     def decide(self, view: View, state: SmallState) -> tuple[Decision | None, SmallState]:
         if state.next_ns and view.due_ns < state.next_ns:
             return None, state
+        began = perf_counter_ns()
         self._recall(state.memory)
-        target = self._answer(view)
+        target, reason = self._answer(view), ""
         explain = getattr(self.model, "explain", None)
-        reason = str(explain()) if callable(explain) else f"{self.name} says {target:g}"
-        return SetLeverage(target, reason), SmallState(self._after(view.due_ns), self._memory())
+        if explain is not None:
+            reason = self._explained(explain, view)
+        kept = SmallState(self._after(view.due_ns), self._memory())
+        self.spent.asked += 1
+        self.spent.ns += perf_counter_ns() - began
+        return SetLeverage(target, reason or f"{self.name} says {target:g}"), kept
 
     def _after(self, ts_ns: int) -> int:
         return (ts_ns // self.review_ns + 1) * self.review_ns
@@ -95,40 +107,20 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
         Raises:
             PolicyAnswerError: naming the class, what it answered or raised, and the market then.
         """
-        what = f"{self.name}.target"
-        then = f" at {_when(view.market.ts_ns)}"
         try:
             answer = self.model.target(view.market, view.position)
         except (Exception, SystemExit) as error:
-            place = _file_line(error)
-            said = _ADDRESS.sub("", f"{type(error).__name__}: {error}")
-            raise PolicyAnswerError(
-                f"{what} raised {said}{then}{place}. Market then: {_market(view.market)}"
-            ) from error
-        if type(answer) is bool or not isinstance(answer, numbers.Real):
-            shown = f" {answer!r}" if isinstance(answer, str | bool | None) else ""
-            raise PolicyAnswerError(
-                f"{what} returned {type(answer).__name__}{shown}{then}; "
-                "it must return a leverage "
-                "(a number, e.g. 2.5)"
-            )
+            raise raised(f"{self.name}.target", error, view.market) from error
+        if type(answer) is float and -self.limit <= answer <= self.limit:
+            return answer
+        return bounded(f"{self.name}.target", answer, view.market, self.limit, clamp=self.clamp)
+
+    def _explained(self, explain: Any, view: View) -> str:
+        """What the class says of its answer, in one line."""
         try:
-            target = float(answer)
-        except OverflowError:
-            target = math.inf
-        if not math.isfinite(target):
-            hint = " (a division by ewma_vol?)" if view.market.ewma_vol == 0.0 else ""
-            raise PolicyAnswerError(
-                f"{what} returned {target}{then}; it must be finite. Market "
-                f"then: {_market(view.market)}{hint}"
-            )
-        if abs(target) > self.limit:
-            raise PolicyAnswerError(
-                f"{what} returned {target}{then}, outside the product's limits "
-                f"[{-self.limit:g}, {self.limit:g}]; "
-                f"clamp it, or raise the product's limit. Market then: {_market(view.market)}"
-            )
-        return target
+            return " ".join(str(explain()).split())[:_REASON_MAX]
+        except (Exception, SystemExit) as error:
+            raise raised(f"{self.name}.explain", error, view.market) from error
 
     def _recall(self, memory: bytes) -> None:
         """Let the object be as it was after its last answer."""
@@ -136,7 +128,8 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
         if own is None:
             return
         own.clear()
-        for name, image in self.initial.items():
+        own.update(self.plain)
+        for name, image in self.images.items():
             kept = isinstance(image, bytes)
             own[name] = pickle.loads(image) if kept else image[0]  # noqa: S301  # our own bytes
         if memory:
@@ -144,11 +137,10 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
 
     def _memory(self) -> bytes:
         """The attributes that are no longer as they were made."""
-        changed = {}
-        for name, image in _images(self.model).items():
-            if self.initial.get(name) == image:
+        changed, plain = {}, self.plain
+        for name, value in getattr(self.model, "__dict__", {}).items():
+            if plain.get(name, _MISSING) is value or self._is_as_made(name, value):
                 continue
-            value = getattr(self.model, name)
             if not _is_plain(value):
                 raise PolicyAnswerError(
                     f"{self.name} changed self.{name}, {type(value).__name__}: "
@@ -158,16 +150,19 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
             changed[name] = value
         return msgspec.msgpack.encode(changed) if changed else b""
 
+    def _is_as_made(self, name: str, value: Any) -> bool:
+        made = self.images.get(name)
+        if made is None:
+            made = _image(self.plain[name]) if name in self.plain else None
+        return made is not None and bool(_image(value) == made)
 
-def _images(model: Any) -> dict[str, Any]:
-    """Attributes as bytes; those that cannot be are kept as they are, in a tuple."""
-    images: dict[str, Any] = {}
-    for name, value in getattr(model, "__dict__", {}).items():
-        try:
-            images[name] = pickle.dumps(value)
-        except Exception:  # noqa: BLE001  # pickling runs code of the user's classes
-            images[name] = (value,)
-    return images
+
+def _image(value: Any) -> Any:
+    """An attribute as bytes; one that cannot be is kept as it is, in a tuple."""
+    try:
+        return pickle.dumps(value)
+    except Exception:  # noqa: BLE001  # pickling runs code of the user's classes
+        return (value,)
 
 
 def _is_plain(value: Any) -> bool:
@@ -176,30 +171,3 @@ def _is_plain(value: Any) -> bool:
     except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
         return False
     return type(kept) is type(value) and bool(kept == value)
-
-
-def place_of(error: BaseException) -> str:
-    """``  at FILE:LINE`` of the deepest frame that is a user's; empty where there is none."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<") and not any(own in frame.filename for own in _OWN)
-    ]
-    users = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-    return f" (at {users[-1].filename}:{users[-1].lineno})" if users else ""
-
-
-def _file_line(error: BaseException) -> str:
-    """``place_of`` with the file's name alone: a fault is part of the output log, which must not
-    know where the run was started."""
-    place = place_of(error).removeprefix(" (at ").removesuffix(")")
-    return f" (at {Path(place).name})" if place else ""
-
-
-def _when(ts_ns: int) -> str:
-    time = datetime.fromtimestamp(ts_ns // SECOND_NS, UTC)
-    return f"{time:%Y-%m-%dT%H:%M:%S}.{ts_ns % SECOND_NS:09d}Z"
-
-
-def _market(market: MarketView) -> str:
-    return " ".join(f"{name}={getattr(market, name):.10g}" for name in _SHOWN)

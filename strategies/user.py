@@ -22,6 +22,7 @@ from engine.errors import PolicyError
 from engine.policy import Policy
 from engine.units import MILLISECOND_NS
 from strategies import BuiltIn
+from strategies.full import full_policy
 from strategies.small import SmallPolicy
 from strategies.user_class import (
     check_target,
@@ -65,7 +66,12 @@ def policy_file(name: str) -> Path | None:
 
 
 def load_policy(
-    name: str, params: Mapping[str, Any], *, review_ns: int | None = None, limit: float = 10.0
+    name: str,
+    params: Mapping[str, Any],
+    *,
+    review_ns: int | None = None,
+    limit: float = 10.0,
+    clamp: bool = False,
 ) -> Policy:
     """A user's policy, ready to be asked.
 
@@ -76,6 +82,7 @@ def load_policy(
         review_ns: grid on which a small policy is asked; its own ``review``, else a minute, where
             ``None``.
         limit: largest magnitude that it may answer.
+        clamp: whether an answer beyond is brought back to it; it is a fault without.
 
     Raises:
         PolicyError: in a sentence, with file and line where there are any.
@@ -87,13 +94,13 @@ def load_policy(
             raise PolicyError(
                 f"{cls.__name__} has watch and decide, and lacks {', '.join(lacking)}{line_of(cls)}"
             )
-        policy: Policy = made(cls, params)
-        return policy
+        return full_policy(made(cls, params), limit=limit, clamp=clamp)
     check_target(cls)
     grid_ns = review_ns_of(getattr(cls, "review", None), cls) if review_ns is None else review_ns
     if grid_ns < MILLISECOND_NS:
         raise PolicyError(f"{cls.__name__}: review must be at least 1 ms, was {grid_ns} ns")
-    return SmallPolicy.around(made(cls, params), review_ns=grid_ns, limit=limit)
+    model = made(cls, params)
+    return SmallPolicy.around(model, review_ns=grid_ns, limit=limit, clamp=clamp)
 
 
 # Finding ------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import msgspec
 
 from engine.errors import PolicyError
 from engine.units import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS
-from strategies.small import place_of
+from strategies.answers import place_of
 
 __all__ = [
     "REVIEW_NS",

@@ -13,7 +13,14 @@ from engine.engine import Engine, EngineSpec
 from engine.errors import PolicyError
 from engine.events import Event, PolicyFaulted, Rebalanced
 from engine.market import MarketSpec
-from engine.policy import MarketView, Policy, PositionView, SetLeverage, View
+from engine.policy import (
+    MarketView,
+    Policy,
+    PolicyAnswerError,
+    PositionView,
+    SetLeverage,
+    View,
+)
 from engine.product import ProductSpec
 from engine.sampler import Sampling
 from engine.snapshot import restore, snapshot
@@ -22,7 +29,7 @@ from engine.units import SECOND_NS
 from engine.venue.book import BookSpec
 from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
-from strategies import MarginFloor, Schedule
+from strategies import Constant, LeverageBand, MarginFloor
 from strategies.user import built_in_name, load_policy, plug_ins, policy_file
 
 START_NS = 1_700_000_000 * SECOND_NS
@@ -109,15 +116,14 @@ def asked(policy: Policy, **market: float) -> SetLeverage:
 TWO = "class Mine:\n    def target(self, market, position):\n        return 2.0\n"
 
 
-def test_constant_target_is_a_schedule(tmp_path: Path) -> None:
-    """A class that always answers 2 does, to the last unit, what a schedule of 2 every minute
-    does."""
-    mine, theirs = loaded(tmp_path, TWO), Schedule(target=2.0, every_s=60.0)
+def test_constant_target_is_the_built_in_one(tmp_path: Path) -> None:
+    """A class that always answers 2 does, to the last unit, what the built-in ``constant`` does."""
+    mine, theirs = loaded(tmp_path, TWO), Constant(target=2.0)
     ours, by_user = replayed(a_spec(mine))
-    wanted, by_schedule = replayed(a_spec(theirs))
+    wanted, by_constant = replayed(a_spec(theirs))
     assert [_numbers(e) for e in ours] == [_numbers(e) for e in wanted]
     assert sum(isinstance(event, Rebalanced) for event in ours) > 100
-    assert by_user.ledger.balances == by_schedule.ledger.balances
+    assert by_user.ledger.balances == by_constant.ledger.balances
     assert not any(isinstance(event, PolicyFaulted) for event in ours)
 
 
@@ -358,12 +364,108 @@ class Mine:
 def test_full_interface_is_taken_as_it_is(tmp_path: Path) -> None:
     """A class with ``watch`` and ``decide`` is used itself; what it lacks is named."""
     policy = loaded(tmp_path, FULL, target="1.5")
-    assert type(policy).__name__ == "Mine"
+    assert getattr(policy, "name", "") == "Mine"
     events, engine = replayed(a_spec(policy))
     assert not any(isinstance(event, PolicyFaulted) for event in events)
     assert engine.markets[0].handlers[0].account.lots > 0
     lacks = a_file(tmp_path, FULL.replace("uses_signals = ", ""), "p2.py")
     assert "has watch and decide, and lacks uses_signals" in refusal(f"{lacks}:Mine")
+
+
+STRUCT = """
+from __future__ import annotations
+from typing import ClassVar
+from msgspec import Struct
+from engine.policy import Nothing, SetLeverage, leverage_watch
+
+class Mine(Struct, frozen=True, kw_only=True):
+    uses_signals: ClassVar[bool] = False
+    uses_high_water: ClassVar[bool] = False
+    de_risking: ClassVar[bool] = False
+
+    target: float = 2.0
+
+    def initial_state(self):
+        return Nothing()
+
+    def watch(self, view, state):
+        return leverage_watch(view, 1.9, 2.1, 1.0)
+
+    def decide(self, view, state):
+        if 1.9 < view.position.leverage < 2.1:
+            return None, state
+        return SetLeverage(self.target, "mine"), state
+"""
+
+
+def test_a_frozen_struct_is_a_full_policy(tmp_path: Path) -> None:
+    """A user's struct does what the built-in band with its numbers does. Catches parameters of a
+    struct that are not seen."""
+    policy = loaded(tmp_path, STRUCT, target="2")
+    events, _ = replayed(a_spec(policy))
+    band = LeverageBand(target=2.0, low=1.9, high=2.1)
+    wanted, _ = replayed(a_spec(band))
+    assert [_numbers(e) for e in events] == [_numbers(e) for e in wanted]
+    assert "Mine has no parameter 'tagret'" in refusal(f"{tmp_path / 'p1.py'}:Mine", tagret=1)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("return Watch()", "return 3", "Mine.watch returned int 3"),
+        ("return Watch()", "return Watch(low=float('nan'))", "its edges must be prices"),
+        ("return Watch()", "return view.nothing", "Mine.watch raised AttributeError"),
+        ('SetLeverage(self.target, "mine"), state', "None", "it must return a pair"),
+        ('SetLeverage(self.target, "mine")', "3.0", "it must return one of SetLeverage"),
+        ("self.target,", "float('nan'),", "Mine.decide returned nan"),
+        ("self.target,", "1 / 0,", "Mine.decide raised ZeroDivisionError: division by zero"),
+        ("self.target,", "99,", "outside the product's limits"),
+    ],
+)
+def test_faults_of_the_full_interface(old: str, new: str, expected: str, tmp_path: Path) -> None:
+    """Each wrong answer is a fault in a sentence, with the user's line where something was raised.
+    Catches an answer that goes through to the engine."""
+    error = faulted(loaded(tmp_path, FULL.replace(old, new)))
+    assert expected in error
+    if "raised" in error:
+        assert "(at p1.py:" in error
+
+
+def test_a_first_state_must_be_kept(tmp_path: Path) -> None:
+    """What no snapshot can hold is refused before the run. Catches a run that ends at its first
+    snapshot."""
+    file = a_file(tmp_path, FULL.replace("return Nothing()", "return object()"))
+    assert "Mine.initial_state must return what a snapshot can hold" in refusal(f"{file}:Mine")
+
+
+def test_clamped_answers(tmp_path: Path) -> None:
+    """Beyond the limit is the limit, with its sign; what is no number stays a fault. Catches a
+    clamp that turns the sign."""
+    for body in (TWO.replace("2.0", "-50"), FULL.replace("self.target,", "-50,")):
+        name = f"{a_file(tmp_path, body)}:Mine"
+        assert asked(load_policy(name, {}, limit=4.0, clamp=True)).target == -4.0
+    nan = f"{a_file(tmp_path, TWO.replace('2.0', 'float(chr(110) + chr(97) + chr(110))'))}:Mine"
+    with pytest.raises(PolicyAnswerError, match="must be finite"):
+        asked(load_policy(nan, {}, clamp=True))
+
+
+def test_an_installed_plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distribution's entry point is a name; one that is broken says so. Catches a group that is
+    spelt otherwise."""
+    meta = tmp_path / "vol_plug-1.0.dist-info"
+    meta.mkdir()
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: vol-plug\nVersion: 1.0\n")
+    (meta / "entry_points.txt").write_text(
+        "[levsim.policies]\nvol-plug = levsim_test_plugged:Mine\ngone = levsim_test_gone:Mine\n"
+        "number = levsim_test_plugged:NUMBER\n"
+    )
+    a_file(tmp_path, PARAMETERS + "\nNUMBER = 3\n", "levsim_test_plugged.py")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert plug_ins()["vol-plug"] == "levsim_test_plugged:Mine"
+    assert asked(load_policy("vol-plug", {"base": "1.5"})).target == 1.5
+    assert "Did you mean 'vol-plug'?" in refusal("vol-pulg")
+    assert "could not import plug-in gone" in refusal("gone")
+    assert "is no class" in refusal("number")
 
 
 def test_names() -> None:
