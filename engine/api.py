@@ -29,7 +29,7 @@ from engine.replay import replay
 from engine.report import render, table_of, verdict_of
 from engine.report.reading import readable, summary_of
 from engine.rundir import RunWriter
-from engine.summary import summarise
+from engine.summary import policy_times, summarise
 from feeds.merge import merge_requests
 from feeds.reading import Reading
 from feeds.recording import open_recording
@@ -227,6 +227,7 @@ def execute(
             **summarise(engine, writer),
             "assumed": assumptions(config, data.symbols),
             "bars": bars,
+            "policy_times": policy_times(spec.policies, done.engine_seconds),
             "engine_seconds": done.engine_seconds,
             "ticks_per_second": engine.state.ticks / max(done.engine_seconds, 1e-9),
             "run_seconds": time.perf_counter() - began,

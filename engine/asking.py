@@ -113,7 +113,7 @@ class Asking(Hedging):
         planned = self.desk.state.plan is not None
         for place, policy in enumerate(self.policies):
             known = state.policies[place]
-            if state.faulted[place] or (planned and not policy.de_risking):
+            if state.faulted[place] or ((planned or state.safe) and not policy.de_risking):
                 continue
             try:
                 decision, remembered = policy.decide(view, known)
@@ -125,9 +125,24 @@ class Asking(Hedging):
             if remembered is not known:
                 state.policies[place] = remembered
                 changed = True
+            if state.safe and isinstance(decision, SetLeverage):
+                continue
             if decision is not None and (best is None or _RANK[type(decision)] < _RANK[type(best)]):
                 best = decision
+        if state.cut_due:
+            return self._safe_cut(view, best), True
         return best, changed
+
+    def _safe_cut(self, view: View, best: Decision | None) -> Decision | None:
+        """The one cut of a product whose policy faulted, unless another decision goes further."""
+        self.state.cut_due = False
+        held, most = view.position.leverage, self.spec.safe_leverage
+        kept = None if isinstance(best, SetLeverage) else best
+        if abs(held) <= most or isinstance(kept, Close):
+            return kept
+        if isinstance(kept, Deleverage) and abs(kept.target) <= most:
+            return kept
+        return Deleverage(math.copysign(most, held), "safe mode: a policy faulted")
 
     def _may_rehedge(self, scene: Scene, view: View) -> bool:
         """A plan under way comes first, and a market without fresh prices waits."""
@@ -145,7 +160,10 @@ class Asking(Hedging):
             )
 
     def _fault(self, scene: Scene, place: int, error: Exception) -> None:
-        self.state.faulted[place] = True
+        state, cut = self.state, self.spec.safe_mode == "cut"
+        state.faulted[place] = True
+        state.cut_due |= cut and not state.safe
+        state.safe |= cut
         told = isinstance(error, PolicyAnswerError)
         what = str(error) if told else f"{type(error).__name__}: {error}"
         scene.tape.say(
@@ -153,5 +171,5 @@ class Asking(Hedging):
             product=self.spec.id,
             policy=getattr(self.policies[place], "name", type(self.policies[place]).__name__),
             error=what,
-            safe_mode="hold",
+            safe_mode=self.spec.safe_mode,
         )

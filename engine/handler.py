@@ -259,7 +259,7 @@ class Handler(Asking):
         view, alarm, due_ns = self._view(scene), NEVER_NS, scene.due_ns
         state, planned = self.state, self.desk.state.plan is not None
         for place, policy in enumerate(self.policies):
-            if state.faulted[place] or (planned and not policy.de_risking):
+            if state.faulted[place] or ((planned or state.safe) and not policy.de_risking):
                 continue
             try:
                 watch = policy.watch(view, state.policies[place])
@@ -274,6 +274,8 @@ class Handler(Asking):
             low = watch.low if watch.low > low else low
             high = watch.high if watch.high < high else high
             alarm = watch.alarm_ns if watch.alarm_ns < alarm else alarm
+        if state.cut_due:
+            low, high = ALWAYS.low, ALWAYS.high
         return low, high, alarm
 
     def _ruin(self, mark: float) -> tuple[float, float]:

@@ -17,7 +17,8 @@ CLOSED: Final = "closed"
 
 
 class HandlerState(Struct):
-    """What a handler remembers beside its account, its orders and its holders."""
+    """What a handler remembers beside its account, its orders and its holders; ``cut_due`` and
+    ``safe``: a policy faulted, and the product is to be cut, and is only reduced from then on."""
 
     policies: list[Any]
     faulted: list[bool]
@@ -36,3 +37,5 @@ class HandlerState(Struct):
     opened: bool = False
     paused: bool = False
     gated: bool = False
+    cut_due: bool = False
+    safe: bool = False

@@ -132,6 +132,10 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
         limit: largest |leverage| a policy may ask for.
         edges: ``(notional as a share of NAV, leverage it needs)`` at the far edges of its bands: a
             tier must allow it, or an order that adds is refused; ``None``: no tier is asked.
+        safe_mode: what becomes of the product when a policy faults. ``hold``: what it holds it
+            holds, and its other policies go on. ``cut``: it is cut to ``safe_leverage`` where it
+            has more; from then on only de-risking policies are asked, and only to reduce.
+        safe_leverage: magnitude.
     """
 
     id: str
@@ -146,6 +150,8 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
     hedge: HedgeTerms = HedgeTerms()
     limit: float = 10.0
     edges: tuple[tuple[float, float], ...] | None = None
+    safe_mode: Literal["hold", "cut"] = "hold"
+    safe_leverage: float = 1.0
 
     def opening_target(self, *, inverse: bool) -> float:
         """Leverage that the one trade of a product without policies leads to: exposure over NAV.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,10 +14,11 @@ from engine.engine import Engine
 from engine.handler import Handler
 from engine.ledger import Cause
 from engine.market import Market
+from engine.policy import Policy
 from engine.rundir import RunWriter
 from engine.units import UNIT_STEPS, asset_decimals
 
-__all__ = ["COSTS", "costs_of", "summarise"]
+__all__ = ["COSTS", "costs_of", "policy_times", "summarise"]
 
 COSTS: Final = ("fees", "management_fee", "funding", "interest", "liquidation")
 """The causes that are a price for holding; what liquidation took is all beyond the mark."""
@@ -54,6 +55,22 @@ def summarise(engine: Engine, writer: RunWriter) -> dict[str, Any]:
         "issuer": _issuer(engine),
         "transfers": {c.name.lower(): engine.ledger.transfers[c] for c in Cause},
     }
+
+
+def policy_times(policies: Sequence[Sequence[Policy]], engine_seconds: float) -> dict[str, Any]:
+    """Of users' own policies, by class: how often each was asked, how long it took, and what share
+    of the run that was."""
+    found: dict[str, Any] = {}
+    for policy in (each for listed in policies for each in listed):
+        spent = getattr(policy, "spent", None)
+        if spent is not None and spent.asked:
+            row = found.setdefault(str(getattr(policy, "name", "")), {"asked": 0, "seconds": 0.0})
+            row["asked"] += spent.asked
+            row["seconds"] += spent.ns / 1e9
+    for row in found.values():
+        row["microseconds"] = row["seconds"] / row["asked"] * 1e6
+        row["share"] = min(row["seconds"] / max(engine_seconds, 1e-9), 1.0)
+    return found
 
 
 def _lanes(engine: Engine, field: str) -> int:

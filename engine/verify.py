@@ -23,7 +23,7 @@ from feeds.formats.files import sha256
 
 __all__ = ["verify"]
 
-_TIMINGS: Final = ("engine_seconds", "ticks_per_second", "run_seconds")
+_TIMINGS: Final = ("policy_times", "engine_seconds", "ticks_per_second", "run_seconds")
 _VERSIONS: Final = re.compile(r"^(levsim|python|numpy|pyarrow) = .*\n", re.MULTILINE)
 _COMPARED: Final = (
     "events.jsonl",

@@ -255,10 +255,11 @@ class TrialPath:
 def place_of_promise(policy: Policy, when: str, view: View) -> str:
     """Where a promise was broken: the tick, and what a reader needs to do it again."""
     market, position = view.market, view.position
+    stale = ", stale" if market.stale else ""
     return (
-        f"{when} of {policy}, price {market.mark!r}, ewma_vol {market.ewma_vol:g}, trend "
-        f"{market.trend:g}{', stale' if market.stale else ''}, leverage {position.leverage:g}, "
-        f"NAV {position.nav:g}, due {view.due_ns}"
+        f"{when} of {getattr(policy, 'name', policy)}, price {market.mark!r}, "
+        f"ewma_vol {market.ewma_vol:g}, trend {market.trend:g}{stale}, "
+        f"leverage {position.leverage:g}, NAV {position.nav:g}, due {view.due_ns}"
     )
 
 

@@ -36,6 +36,8 @@ _COMMANDS: Final = {
     "explain": ("running:explain", "Where the result of a run came from, in words."),
     "report": ("running:report", "Write report.html of a run again."),
     "policy list": ("policies:list_policies", "Built-in policies and installed plug-ins."),
+    "policy new": ("policies:new", "Write a policy that works, to be changed."),
+    "policy check": ("policies:check", "Hold a policy to what every policy must keep."),
     "pack list": ("packs:list_packs", "Rule packs: real products by name."),
     "pack show": ("packs:show_pack", "A pack's rules, since when each held, its sources."),
     "venue list": ("venues:list_venues", "Presets of venues, and how old their facts are."),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
 
@@ -26,6 +27,9 @@ __all__ = [
 
 LATEST: Final = Path("runs/latest")
 MISMATCH: Final = 5
+_SLOW_SHARE: Final = 0.25
+_SLOW_US: Final = 50.0
+"""A policy is called slow where its answers took this share of the run, and so long each."""
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print one JSON object.")]
 Quiet = Annotated[
@@ -98,8 +102,20 @@ def run(
         showing.emit(result.verdict)
     else:
         showing.run_screen(result.verdict, result.table, result.summary)
+    for line in _slow(result.summary["policy_times"]):
+        showing.note(line)
     _wrote(result.path, list(result.summary["products"]), to_stdout=not json)
     return result.exit_code
+
+
+def _slow(times: dict[str, Any]) -> Iterator[str]:
+    """Users' own policies that were most of the run."""
+    for name, row in times.items():
+        if row["share"] >= _SLOW_SHARE and row["microseconds"] >= _SLOW_US:
+            yield (
+                f"warning: {name} took {row['microseconds']:,.0f} us on average, "
+                f"{row['share']:.0%} of the run ({row['asked']:,} answers)"
+            )
 
 
 def _wrote(path: Path | None, products: list[str], *, to_stdout: bool) -> None:

@@ -184,6 +184,8 @@ def _product(
             plan=hedge.plan,
         ),
         edges=_edges(product, inverse=markets[number].contract.kind == "inverse"),
+        safe_mode=product.safe_mode,
+        safe_leverage=product.safe_leverage,
         limit=max(product.limit, abs(product.leverage or 0.0) + 1.0)
         if product.leverage is not None
         else product.limit,
@@ -246,7 +248,11 @@ def _policies(place: tuple[str | int, ...], product: ProductConfig) -> tuple[Pol
             try:
                 loaded.append(
                     load_policy(
-                        policy.path, policy.params, review_ns=review_ns, limit=product.limit
+                        policy.path,
+                        policy.params,
+                        review_ns=review_ns,
+                        limit=product.limit,
+                        clamp=policy.on_out_of_range == "clamp",
                     )
                 )
             except PolicyError as error:

@@ -173,6 +173,7 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
     every = product.terms.fee_every
     require(_longer(every, MILLISECOND_NS), (*path, "terms", "fee_every"), "at least 1 ms", every)
     check_pack(path, product)
+    check_range(path, product, ("safe_leverage",), 0.0, product.limit)
     check_comparator(path, product)
     for place, policy in policies_told(product):
         target = getattr(policy, "target", getattr(policy, "high", 0.0))

@@ -7,10 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-import msgspec
 from msgspec.structs import replace
 
-from engine.config.complaints import complaint
 from engine.config.settings import (
     BookConfig,
     ContractConfig,
@@ -20,18 +18,16 @@ from engine.config.settings import (
     ProductConfig,
     RunConfig,
     SignalConfig,
-    UserPolicyConfig,
     VenueConfig,
     duration_text,
 )
 from engine.config.venues import facts_of
-from engine.errors import ConfigError, InputError
+from engine.errors import InputError
 from engine.ticks import Kind
 from engine.units import MINUTE_NS, SECOND_NS
 from engine.venue.book import ASSUMED_DEPTH, DEPTH_AT_1PCT
 from feeds.recording import SymbolInfo
 from strategies import LeverageBand, MarginFloor, TrendVol
-from strategies.user import BUILT_IN, built_in_name
 
 __all__ = [
     "completed",
@@ -39,7 +35,6 @@ __all__ = [
     "mark_sources",
     "standard_lineup",
     "traded_symbols",
-    "with_policy",
 ]
 
 LONG_BAND: Final = LeverageBand(target=3.0, low=2.25, high=4.125)
@@ -244,56 +239,3 @@ def _funding(funding: FundingConfig, info: SymbolInfo) -> FundingConfig:
 
 def _signals(signals: SignalConfig, bar_ns: int) -> SignalConfig:
     return replace(signals, every=signals.every or duration_text(max(MINUTE_NS, bar_ns)))
-
-
-def with_policy(config: RunConfig, name: str, settings: dict[str, Any]) -> RunConfig:
-    """The dynamic policies replaced by the one of that name.
-
-    In every product its ``trend_vol`` or user's policy gives way. What was ``...-SMART-S`` in the
-    line-up leaves it: the sign comes from the policy's own answers, so the pair would be the same
-    product twice.
-
-    Args:
-        name: built-in name, ``FILE.py:Class``, ``package.module:Class`` or an installed plug-in.
-        settings: the policy's own parameters, and ``review``.
-
-    Raises:
-        ConfigError: if no product has a policy that could give way.
-    """
-    policy = _policy(name, settings)
-    kept = []
-    for product in config.products:
-        dynamic = [isinstance(p, TrendVol | UserPolicyConfig) for p in product.policies]
-        short = [p for p in product.policies if isinstance(p, TrendVol) and p.direction < 0]
-        twin = product.id.replace("-SMART-S", "-SMART-L")
-        if short and twin != product.id and any(p.id == twin for p in config.products):
-            continue
-        policies = [p for p, gone in zip(product.policies, dynamic, strict=True) if not gone]
-        if any(dynamic):
-            policies.insert(dynamic.index(True), policy)
-        kept.append(replace(product, policies=tuple(policies)))
-    if all(policy not in product.policies for product in kept):
-        raise ConfigError(
-            f"--policy {name}: no product has a dynamic policy (trend_vol "
-            "or user) that it could take the place of"
-        )
-    return replace(config, products=tuple(kept))
-
-
-def _policy(name: str, settings: dict[str, Any]) -> PolicyConfig:
-    tag = built_in_name(name)
-    if tag is None:
-        params = dict(settings)
-        review = params.pop("review", None)
-        data = {"path": name, "review": review, "params": params}
-        return _converted_policy({"type": "user", **data}, UserPolicyConfig, name)
-    return _converted_policy({"type": tag, **settings}, BUILT_IN[tag], name)
-
-
-def _converted_policy(data: dict[str, Any], model: Any, name: str) -> PolicyConfig:
-    try:
-        policy: PolicyConfig = msgspec.convert(data, model)
-    except msgspec.ValidationError as error:
-        said = complaint(error, data, model)
-        raise ConfigError(f"--policy {name}: {said.sentence}") from None
-    return policy

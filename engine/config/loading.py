@@ -15,9 +15,10 @@ from msgspec.structs import replace
 from engine.config import toml_text
 from engine.config.checks import check
 from engine.config.complaints import SettingError, complaint
-from engine.config.lineup import completed, listed_markets, with_policy
+from engine.config.lineup import completed, listed_markets
+from engine.config.replacing import policy_settings, with_policy
 from engine.config.settings import RunConfig
-from engine.config.toml_text import dotted, lines_of, write_toml
+from engine.config.toml_text import dotted, lines_of, toml_value, write_toml
 from engine.errors import ConfigError
 from feeds.recording import SymbolInfo
 
@@ -181,7 +182,7 @@ def _with_sets(config: RunConfig, sets: Sequence[str]) -> RunConfig:
             raise ConfigError(
                 f"--set {given}: {key.strip()!r} is no dotted path such as products.0.limit"
             )
-        _assign(settings, path, _value(value.strip()), given)
+        _assign(settings, path, toml_value(value.strip()), given)
     return _converted(settings)
 
 
@@ -198,14 +199,6 @@ def _with_venues(
 def _parts(key: str) -> toml_text.Path:
     parts = re.sub(r"\[(\d+)\]", r".\1", key).split(".")
     return tuple(int(p) if p.isascii() and p.isdigit() else p for p in parts) if all(parts) else ()
-
-
-def _value(text: str) -> Any:
-    """A value as in TOML; what is not TOML is a text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _assign(settings: Any, path: toml_text.Path, value: Any, given: str) -> None:
@@ -244,16 +237,7 @@ def _place(rows: Any, part: str | int, above: toml_text.Path, given: str) -> int
 
 
 def _with_policy(config: RunConfig, policy: str, own: Sequence[str]) -> RunConfig:
-    settings: dict[str, Any] = {}
-    for given in own:
-        key, equals, value = given.partition("=")
-        name = key.removeprefix(f"{_POLICY}.").strip()
-        if not equals or not name or "." in name or key.strip() == _POLICY:
-            raise ConfigError(
-                f"--set {given}: expected policy.KEY=VALUE, for instance policy.target_vol=0.4"
-            )
-        settings[name] = _value(value.strip())
-    return with_policy(config, policy, settings)
+    return with_policy(config, policy, policy_settings(own))
 
 
 def _located(config: RunConfig, folder: Path) -> RunConfig:

@@ -133,11 +133,13 @@ class UserPolicyConfig(
     """A policy of the user's own.
 
     ``path`` is ``FILE.py:Class``, ``package.module:Class`` or the name of an installed plug-in,
-    ``params`` go to its constructor, ``review`` is the grid on which a small policy is asked.
+    ``params`` go to its constructor, ``review`` is the grid on which a small policy is asked;
+    ``on_out_of_range``: what becomes of an answer beyond the product's limit.
     """
 
     path: str
     review: Duration | None = None
+    on_out_of_range: Literal["refuse", "clamp"] = "refuse"
     params: dict[str, Any] = {}
 
 
@@ -188,6 +190,9 @@ class HedgeConfig(_Setting, frozen=True, kw_only=True):
 class ProductConfig(_Setting, frozen=True, kw_only=True):
     """One product; ``limit``: largest magnitude of leverage that a policy may ask for.
 
+    ``safe_mode``: what becomes of it when a policy faults: it holds what it has, its other policies
+    go on; or it is cut to ``safe_leverage``, and from then on only ever reduced.
+
     ``futures`` and ``margin_loan`` are what a user would have held instead: they have a signed
     ``leverage`` and no policies, a loan has its terms.
     """
@@ -203,6 +208,8 @@ class ProductConfig(_Setting, frozen=True, kw_only=True):
     terms: TermsConfig = TermsConfig()
     hedge: HedgeConfig = HedgeConfig()
     limit: float = 10.0
+    safe_mode: Literal["hold", "cut"] = "hold"
+    safe_leverage: float = 1.0
 
 
 class UserConfig(_Setting, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import re
 import tomllib
 from typing import Any, Final
 
-__all__ = ["Path", "dotted", "lines_of", "write_toml"]
+__all__ = ["Path", "dotted", "lines_of", "toml_value", "write_toml"]
 
 Path = tuple[str | int, ...]
 """A setting's place: names of keys, and indices into lists."""
@@ -27,6 +27,14 @@ def dotted(path: Path) -> str:
     """A path as people write it: ``products[0].policies[1].low``."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
+
+
+def toml_value(text: str) -> Any:
+    """A value as in TOML; what is not TOML is a text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def lines_of(text: str) -> dict[Path, int]:

@@ -7,18 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.errors import InputError
+from engine.report.actions import last_actions
 from engine.report.table import CAUSES, SPLIT, exact_parts, split_of
 from engine.report.verdict import promise, undecided, verdict_of
-from engine.report.words import (
-    asset_of,
-    instant,
-    listed,
-    moved,
-    number,
-    percent,
-    plural,
-    points,
-)
+from engine.report.words import asset_of, instant, listed, moved, number, percent, plural, points
 from engine.units import UNIT_STEPS
 
 __all__ = ["MEANINGS", "biggest_causes", "explain", "explain_of"]
@@ -55,8 +47,8 @@ def explain(run_dir: Path, product: str | None = None, user: str | None = None) 
 
     summary = summary_of(run_dir)
     if user is None:
-        with readable(run_dir):
-            return explain_of(summary, product=product)
+        with readable(run_dir, "events.jsonl"):
+            return explain_of(summary, events_of(run_dir), product=product)
     with readable(run_dir, "events.jsonl", "user_nav.parquet"):
         events, holdings = events_of(run_dir), holdings_of(run_dir, user)
         return explain_of(summary, events, holdings, product=product, user=user)
@@ -74,7 +66,7 @@ def explain_of(
 
     Args:
         summary: the object of ``summary.json``.
-        events: the run's events in order; needed for a user.
+        events: the run's events in order; they say what each product did, and when a user came.
         holdings: the user's rows of ``user_nav.parquet`` in order; needed for a user.
         product: only this one.
         user: whose units are to be followed.
@@ -85,7 +77,8 @@ def explain_of(
     names = _chosen(summary, product)
     parts = [verdict_of(summary)]
     if user is None:
-        parts += [_of_product(name, summary) for name in names]
+        did = last_actions(events)
+        parts += [_of_product(name, summary, did.get(name, [])) for name in names]
     else:
         parts += _of_user(user, names, summary, list(events), holdings)
     parts.append(_assumed(summary))
@@ -103,7 +96,7 @@ def _chosen(summary: Object, product: str | None) -> list[str]:
     return [product]
 
 
-def _of_product(name: str, summary: Object) -> str:
+def _of_product(name: str, summary: Object, did: list[str]) -> str:
     product = summary["products"][name]
     lines = [
         f"{name}: {promise(product)}, from {instant(product['launched_ns'])} UTC",
@@ -112,6 +105,7 @@ def _of_product(name: str, summary: Object) -> str:
         *_sum(product),
         "",
         *_because(product),
+        *(["", *did] if did else []),
     ]
     if name in undecided(summary):
         lines.append("Not decidable from bars: the order of the extremes within them decides.")
@@ -251,7 +245,7 @@ def _in_product(
         f"  worth {number(worth)}, got {number(got)}, paid {number(paid)}: {outcome}",
         "",
         f"Why a unit of {name} is worth {each}:",
-        _of_product(name, summary),
+        _of_product(name, summary, []),
     ]
     return "\n".join(lines)
 

@@ -71,6 +71,7 @@ class Product:
         self.target = 0.0
         self.opened = False
         self.paused = self.gated = self.rehedge = False
+        self.cut_due = self.safe = False
         self.plan: desk.Order | None = None
         self.topup: Any = None  # (atoms, due, arrives)
         self.deals: list[desk.Order] = []
@@ -165,9 +166,11 @@ class Product:
                     self._fault(place, error)
                     continue
                 self.memories[place] = memory
-                if decision is not None:
+                if decision is not None and not (self.safe and isinstance(decision, SetLeverage)):
                     answers.append(decision)
         first = min(answers, key=_rank, default=None)
+        if self.cut_due:
+            first = self._safe_cut(view, first)
         if isinstance(first, Close):
             self._close(first.reason)
         elif isinstance(first, Warn):
@@ -181,8 +184,20 @@ class Product:
         elif first is not None:
             self._act(first, view)
 
+    def _safe_cut(self, view: View, first: Any) -> Any:
+        """A policy faulted and the product is to have little leverage from now on."""
+        self.cut_due = False
+        most, held = self.spec.safe_leverage, view.position.leverage
+        goes_further = isinstance(first, Close) or (
+            isinstance(first, Deleverage) and abs(first.target) <= most
+        )
+        if abs(held) > most and not goes_further:
+            return Deleverage(math.copysign(most, held), "safe mode: a policy faulted")
+        return None if isinstance(first, SetLeverage) else first
+
     def _asks(self, place: int) -> bool:
-        return not self.faulted[place] and (self.plan is None or self.policies[place].de_risking)
+        quiet = self.plan is None and not self.safe
+        return not self.faulted[place] and (quiet or self.policies[place].de_risking)
 
     def _judge(self, decision: Any) -> None:
         if decision is None or isinstance(decision, Close | Warn):
@@ -197,13 +212,16 @@ class Product:
 
     def _fault(self, place: int, error: Exception) -> None:
         self.faulted[place] = True
+        if self.spec.safe_mode == "cut":
+            self.cut_due = self.cut_due or not self.safe
+            self.safe = True
         ours = isinstance(error, PolicyAnswerError)
         policy = self.policies[place]
         self.say(
             PolicyFaulted,
             policy=getattr(policy, "name", type(policy).__name__),
             error=str(error) if ours else f"{type(error).__name__}: {error}",
-            safe_mode="hold",
+            safe_mode=self.spec.safe_mode,
         )
 
     def view(self) -> View:
@@ -247,6 +265,8 @@ class Product:
         if lots == 0 and self.formula and self.plan is None:
             self._promise(target)
         if lots == 0:
+            if not self.opened and target == view.position.leverage:
+                self.opened, self.target = True, target  # it opens with what it has
             return "rebalancing" if self.plan is not None else None
         if self.plan is not None and abs(target) >= abs(self.plan.target):
             slope = held.line()[1]
