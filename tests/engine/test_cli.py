@@ -17,6 +17,7 @@ from rich.console import Console
 
 from engine import api
 from engine.cli import main, showing
+from strategies.user import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
 KLINES = "".join(
@@ -224,9 +225,9 @@ def test_policy_list(typed: Any) -> None:
     """Built-in policies are listed with their parameters."""
     listed = typed("policy", "list").out
     assert "leverage_band: Trade back to target" in listed
-    assert "    target_vol = 0.6" in listed
+    assert "target_vol = 0.6, fast_move = 0.03" in listed
     names = [policy["name"] for policy in typed("policy", "list", "--json").json["built_in"]]
-    assert names == ["leverage_band", "schedule", "margin_floor", "margin_level", "trend_vol"]
+    assert names == list(BUILT_IN)
 
 
 def test_venue_list_and_show(typed: Any) -> None:
