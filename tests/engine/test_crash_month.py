@@ -18,6 +18,8 @@ import pytest
 from engine.api import run
 
 LEVERAGES = (5, 10, 20, 50)
+CAPITAL = {5: 100_000, 10: 100_000, 20: 100_000, 50: 30_000}
+"""In dollars; the venue lets nobody have 50x on more."""
 SATOSHI = 10**8
 TIERS = [(200, "0.005"), *((200 + 150 * n, f"{0.005 + 0.005 * n:.3f}") for n in range(1, 11))]
 """Cap in XBT and maintenance rate, as BitMEX has them: steps of 150 XBT and half a per cent."""
@@ -53,7 +55,7 @@ id = "FUT{leverage}"
 symbol = "XBTUSD"
 kind = "futures"
 leverage = {leverage}.0
-seed_capital = 100_000
+seed_capital = {capital}
 """
 
 Events = list[dict[str, Any]]
@@ -68,7 +70,9 @@ def month(shared_data: Path) -> Path:
 def events_of(month: Path, folder: Path, fund: float) -> Events:
     """What the engine said of the month."""
     folder.mkdir(exist_ok=True)
-    futures = "".join(FUTURES.format(leverage=leverage) for leverage in LEVERAGES)
+    futures = "".join(
+        FUTURES.format(leverage=leverage, capital=CAPITAL[leverage]) for leverage in LEVERAGES
+    )
     config = folder / "month.toml"
     config.write_text(CONFIG.format(fund=fund, futures=futures))
     run(month, config=config, out=folder / "out", report=False)
@@ -124,7 +128,7 @@ def test_futures_are_liquidated_when_a_plain_scan_says_so(
         if e["event"] == "liquidation_started" and e["account"] == f"product:{name}"
     )
     start = Fraction(launched["mark_price"])
-    coins = Fraction(100_000 * SATOSHI) / start
+    coins = Fraction(CAPITAL[leverage] * SATOSHI) / start
     price = Fraction(fill["price"])
     face = Fraction(round(Fraction(fill["hedge_atoms"], SATOSHI) * Fraction(fill["mid_price"])))
     cash = coins - fill["fee_atoms"] + face * SATOSHI / price
