@@ -47,6 +47,7 @@ __all__ = [
 ) = range(len(ATTRIBUTION))
 _SEIZED: Final = {
     Cause.LIQUIDATION: LIQUIDATION,
+    Cause.LIQUIDATION_FEE: LIQUIDATION,
     Cause.INSURANCE: INSURANCE,
     Cause.ADL: ADL,
     Cause.SOCIALISED: ADL,

@@ -160,6 +160,7 @@ def _inverse(inputs: Inputs) -> Values:
         caps_in="settlement",
         priced_at="entry",
         taker_fee_inside=True,
+        fee_at="bankruptcy",
     )
     fee = float(inputs["taker_fee"])
     market = a_market(VenueRules(margin=margin), lot=1.0, inverse=True, taker_fee=fee)

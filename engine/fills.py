@@ -22,7 +22,7 @@ from engine.events import (
     UnitsRedeemed,
 )
 from engine.parquet import TIME, timestamps, writer
-from engine.venue_events import LiquidationFilled, OmnibusShared, TopUpArrived
+from engine.venue_events import AccountCharged, LiquidationFilled, OmnibusShared, TopUpArrived
 
 __all__ = ["MOVING", "Fills"]
 
@@ -31,7 +31,7 @@ MOVING: Final = frozenset(
     for kind in (
         *(OrderFilled, ProductLaunched, UnitsCreated, UnitsRedeemed, FundingSettled),
         *(InterestCharged, ManagementFeeCharged, DeficitPaid, LiquidationFilled),
-        *(OmnibusShared, SurplusTaken, TopUpArrived),
+        *(OmnibusShared, SurplusTaken, TopUpArrived, AccountCharged),
     )
 )
 """Tags of the events that ``Fills.note`` wants."""
@@ -68,9 +68,10 @@ class Fills:
     """The rows of a run, in order.
 
     An execution moves lots and cash. What moves cash alone has a row of no lots, with its cause as
-    ``purpose``: creation, redemption, funding, management_fee, interest, insurance, issuer. So an
-    account can be rebuilt from the file: ``cash_atoms`` is what a row did to it, in atoms of the
-    settlement asset, none where only the quote of it is stated (flows of inverse contracts).
+    ``purpose``: creation, redemption, funding, management_fee, interest, insurance, issuer,
+    closing_fee, socialised. So an account can be rebuilt from the file: ``cash_atoms`` is what a
+    row did to it, in atoms of the settlement asset, none where only the quote of it is stated
+    (flows of inverse contracts).
     """
 
     def __init__(self, inverse: Mapping[str, bool]) -> None:
@@ -100,7 +101,10 @@ class Fills:
         elif isinstance(event, LiquidationFilled) and event.account.startswith(_PRODUCT):
             name = event.account.removeprefix(_PRODUCT)
             self._add(event, name, "insurance", -event.fund_atoms)
-
+        elif isinstance(event, AccountCharged) and event.account.startswith(_PRODUCT):
+            name = event.account.removeprefix(_PRODUCT)
+            purpose = "insurance" if event.cause == "cover" else event.cause
+            self._add(event, name, purpose, -event.atoms)
         elif isinstance(event, OmnibusShared) and not event.lots:
             self._add(event, event.product, event.cause, event.cash_atoms)
         elif isinstance(event, SurplusTaken):

@@ -12,6 +12,7 @@ from typing import Literal
 from engine.fact import Output
 
 __all__ = [
+    "AccountCharged",
     "BackstopTakeover",
     "HedgeAutoDeleveraged",
     "HedgeLiquidated",
@@ -146,6 +147,18 @@ class LiquidationEnded(_AccountEvent, frozen=True, gc=False, kw_only=True, tag="
     equity_atoms: int
 
 
+class AccountCharged(_AccountEvent, frozen=True, gc=False, kw_only=True, tag="account_charged"):
+    """Money left a margin account (came where negative) without a trade of its own.
+
+    ``closing_fee``: of a liquidated position, where the venue takes it at the bankruptcy price;
+    ``socialised``: its share of a loss that nobody else paid, or what it was let off; ``cover``:
+    what the insurance fund paid of what it owed.
+    """
+
+    cause: Literal["closing_fee", "socialised", "cover"]
+    atoms: int
+
+
 class TradersFunded(Output, frozen=True, gc=False, kw_only=True, tag="traders_funded"):
     """Funding of the venue's other customers, together."""
 
@@ -250,6 +263,7 @@ VenueEvent = (
     | InsuranceFundChanged
     | PositionAutoDeleveraged
     | LossSocialised
+    | AccountCharged
     | LiquidationEnded
     | TradersFunded
     | HedgeLiquidated

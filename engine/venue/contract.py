@@ -227,6 +227,26 @@ class Contract:
         """The same where our order rested, and somebody took it."""
         return mul_div(abs(cash), self._maker_over, self._maker_under, _UP)
 
+    def before_fee(self, lots: int, net: int) -> int:
+        """Cash that buying ``lots`` (selling where negative) must move for ``net`` to be left after
+        the taker fee, settlement atoms, rounded up; ``net`` itself where no positive price does.
+
+        Selling for 999.25 after 0.075 %: 1,000. Buying for 1,000.75 with it: 1,000.
+        """
+        fee, whole = self._fee_over, self._fee_under
+        if not self._receives(lots, net):
+            return net
+        return -(-net * whole // (whole - fee if net > 0 else whole + fee))
+
+    def closing_fee(self, lots: int, cash: int) -> int:
+        """Fee on an execution that moved ``cash``; none where no positive price moves it."""
+        return self.taker_fee(cash) if self._receives(lots, cash) else 0
+
+    def _receives(self, lots: int, cash: int) -> bool:
+        """Whether a positive price moves cash this way: who sells linear lots is paid, who sells
+        inverse ones pays coins."""
+        return cash != 0 and (cash > 0) == ((lots < 0) != self.inverse)
+
     def on_step(self, price: float, side: int) -> float:
         """The limit price nearest to ``price`` that buys (+1) at no more or sells (-1) at no less,
         and is the decimal of its price step: at least one step."""

@@ -204,6 +204,8 @@ class Deleverager:
             cash_atoms=-cash,
         )
         other.account.deleveraged(market, -lots, price, rank, share)
+        if price == unpaid.price:
+            self.desk.charge_closing(unpaid.account, market, lots, cash)
 
     def _close_at_mark(self, unpaid: Unpaid, lots: int) -> None:
         """Nobody is left on the other side: the rest is written off at the mark."""
@@ -222,8 +224,7 @@ class Deleverager:
         loss = -account.cash
         paid = min(loss, venue.fund.available(venue.floor.ts_ns))
         if paid > 0:
-            self.desk.pay_fund(account, market, -paid)
-            self.desk.tell_fund(venue, -paid, "cover")
+            self.desk.cover(account, market, paid)
         if loss > paid and venue.listing.rules.adl.rest == "socialise":
             self._socialise(account, market, loss - paid)
 
@@ -242,9 +243,11 @@ class Deleverager:
         for other, lots in payers:
             # Of the loss itself: a rate a lot, rounded up, may be far more than the loss.
             paid = min(mul_div(loss, abs(lots), open_lots, Rounding.UP), left)
-            self.desk.move(other, market, Cause.SOCIALISED, 0, -paid, "clearing", 0.0)
+            if paid:
+                self.desk.charge(other, market, Cause.SOCIALISED, paid, "clearing", "socialised")
             left -= paid
-        self.desk.move(account, market, Cause.SOCIALISED, 0, loss - left, "clearing", 0.0)
+        let_off = loss - left
+        self.desk.charge(account, market, Cause.SOCIALISED, -let_off, "clearing", "socialised")
         venue.floor.tape.say(
             LossSocialised,
             symbol=venue.listing.contract.spec.symbol,

@@ -15,9 +15,9 @@ from engine.venue.bankruptcy import bankruptcy_quote, fillable_price
 from engine.venue.book import Book
 from engine.venue.insurance import InsuranceFund
 from engine.venue.margined import Margined
-from engine.venue.standing import Listing, Standing, standing_of
+from engine.venue.standing import Listing, Standing, margin_of, standing_of
 from engine.venue.taking import Top
-from engine.venue_events import InsuranceFundChanged
+from engine.venue_events import AccountCharged, InsuranceFundChanged
 
 __all__ = ["RETRY_NS", "Floor", "Fund", "RiskDesk", "Stage", "Unpaid", "Venue", "lots_in"]
 
@@ -186,7 +186,20 @@ class RiskDesk:
         stand: Standing | None = None,
     ) -> int:
         """Cash with which closing ``lots`` uses up their share of the account's equity; ``stand``
-        where it is known. Closing all that is held must bring in what cash is short of nothing."""
+        where it is known. Closing all that is held must bring in what cash is short of nothing; and
+        the fee of closing, where the venue takes it at this price."""
+        listing = self.listings[market]
+        net = self._uses_up(account, market, lots, marks, stand)
+        return listing.contract.before_fee(lots, net) if listing.fee_at_bankruptcy else net
+
+    def _uses_up(
+        self,
+        account: Margined,
+        market: int,
+        lots: int,
+        marks: list[float],
+        stand: Standing | None,
+    ) -> int:
         held, cost = next((n, c) for m, n, c in account.positions() if m == market)
         if lots == -held and not any(n for m, n, _ in account.positions() if m != market):
             return -account.cash
@@ -198,7 +211,37 @@ class RiskDesk:
         change = contract.exposure_value(left, mark) - contract.exposure_value(held, mark)
         needed = listing.maintenance(held, cost, mark)
         rest = listing.maintenance(left, cost * left // held, mark) if left else 0
-        return bankruptcy_quote(change, stand.equity, needed - rest, stand.maintenance)
+        whole = stand.maintenance
+        if listing.fee_at_bankruptcy:
+            whole = margin_of(account, self.listings, marks)
+        return bankruptcy_quote(change, stand.equity, needed - rest, whole)
+
+    def charge_closing(self, account: Margined, market: int, lots: int, atoms: int) -> None:
+        """The fee of closing ``lots`` at a bankruptcy price that moves ``atoms``, where the venue
+        takes it there."""
+        listing = self.listings[market]
+        fee = listing.contract.closing_fee(lots, atoms) if listing.fee_at_bankruptcy else 0
+        if fee:
+            self.charge(account, market, Cause.LIQUIDATION_FEE, fee, "fees", "closing_fee")
+
+    def charge(
+        self,
+        account: Margined,
+        market: int,
+        cause: Cause,
+        atoms: int,
+        payee: str,
+        why: Literal["closing_fee", "socialised", "cover"],
+    ) -> None:
+        """Money without lots: from an account, or to it where negative, and said."""
+        self.move(account, market, cause, 0, -atoms, payee, 0.0)
+        self.venues[market].floor.tape.say(
+            AccountCharged,
+            account=account.name,
+            symbol=self.listings[market].contract.spec.symbol,
+            cause=why,
+            atoms=atoms,
+        )
 
     def fillable(self, account: Margined, market: int, marks: list[float]) -> float:
         """DYdX's limit: it leaves the mark as the account nears bankruptcy."""

@@ -31,7 +31,8 @@ class Insuring(RiskDesk):
         if not filled:
             return lots
         cash = contract.trade_cash(filled, price)
-        loss = max(atoms * filled // lots - cash, 0)
+        least = atoms * filled // lots
+        loss = max(least - cash, 0)
         self.move(account, market, Cause.LIQUIDATION, filled, cash, "book", price)
         self.pay_fund(account, market, -loss)
         floor.tape.say(
@@ -50,7 +51,15 @@ class Insuring(RiskDesk):
             fund_atoms=-loss,
         )
         self.tell_fund(venue, -loss, "fill")
+        self.charge_closing(account, market, filled, least)
         return lots - filled
+
+    def cover(self, account: Margined, market: int, atoms: int) -> None:
+        """The insurance fund pays what an account without positions owes."""
+        venue = self.venues[market]
+        self.charge(account, market, Cause.INSURANCE, -atoms, "insurance", "cover")
+        venue.fund.changed(-atoms, venue.floor.ts_ns)
+        self.tell_fund(venue, -atoms, "cover")
 
     def take_over(self, unpaid: Unpaid) -> None:
         """The venue takes what an account that is alone still holds at the mark, and what is then

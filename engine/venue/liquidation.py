@@ -222,9 +222,9 @@ class Liquidator(Insuring):
             limit = self.fillable(account, market, marks)
         filled, price = self.take(venue, lots, limit)
         cash = fee = fund = 0
+        least = atoms * filled // lots
         if filled:
             cash = contract.trade_cash(filled, price)
-            least = atoms * filled // lots
             self.move(account, market, Cause.LIQUIDATION, filled, cash, "book", price)
             fee = max(insurance_delta(cash, least, most), 0)
             fund = max(cash - least, 0) if whole and rules.surplus == "fund" else fee
@@ -244,6 +244,8 @@ class Liquidator(Insuring):
             fee_atoms=fee,
             fund_atoms=fund,
         )
+        if filled:
+            self.charge_closing(account, market, filled, least)
         return filled
 
     # Beyond the bankruptcy price --------------------------------------------------------------

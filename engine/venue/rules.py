@@ -73,6 +73,9 @@ class MarginRules(Rules, frozen=True, kw_only=True):
         caps_in: asset of caps and deductions; ``settlement`` is the coin where inverse.
         priced_at: the price at which maintenance values a position.
         taker_fee_inside: whether the fee of closing counts as maintenance.
+        fee_at: what that fee is a share of: the position as ``priced_at`` values it, or what
+            closing at the bankruptcy price moves (Bybit). The bankruptcy price then leaves nothing
+            after the fee, and who is closed pays it.
         call_at: multiple of maintenance at which the owner is called; 0: never.
         strict: liquidated only below maintenance; else already at it.
         open_interest: quote between which initial margin grows to the whole notional; none if
@@ -85,6 +88,7 @@ class MarginRules(Rules, frozen=True, kw_only=True):
     caps_in: Literal["quote", "settlement"] = "quote"
     priced_at: Literal["mark", "entry"] = "mark"
     taker_fee_inside: bool = False
+    fee_at: Literal["position", "bankruptcy"] = "position"
     call_at: float = 0.0
     strict: bool = False
     open_interest: tuple[float, float] | None = None

@@ -15,7 +15,16 @@ from engine.venue.margined import Margined
 from engine.venue.rules import MarginRules, VenueRules
 from engine.venue.tiers import TierTable
 
-__all__ = ["Listing", "Standing", "box", "edges", "equity_of", "opening_fault", "standing_of"]
+__all__ = [
+    "Listing",
+    "Standing",
+    "box",
+    "edges",
+    "equity_of",
+    "margin_of",
+    "opening_fault",
+    "standing_of",
+]
 
 _NOWHERE: Final = (-math.inf, math.inf)
 _ALWAYS: Final = (math.inf, -math.inf)
@@ -26,7 +35,16 @@ _DRAW_IN: Final = 1e-9
 class Listing:
     """One contract as the venue lists it: its arithmetic, its rules and its risk limits."""
 
-    __slots__ = ("_largest", "by_face", "contract", "fee_inside", "rates", "rules", "table")
+    __slots__ = (
+        "_largest",
+        "by_face",
+        "contract",
+        "fee_at_bankruptcy",
+        "fee_inside",
+        "rates",
+        "rules",
+        "table",
+    )
 
     def __init__(self, contract: Contract, rules: VenueRules) -> None:
         self.contract = contract
@@ -35,7 +53,11 @@ class Listing:
         """Whether the venue counts an inverse position by its quote face, not by its coins."""
         asset = contract.quote_asset if self.by_face else contract.settlement_asset
         self.table = TierTable(rules.margin, asset_decimals(asset))
-        self.fee_inside = contract.spec.taker_fee if rules.margin.taker_fee_inside else 0.0
+        inside = rules.margin.taker_fee_inside
+        self.fee_at_bankruptcy = inside and rules.margin.fee_at == "bankruptcy"
+        """Whether the fee of closing depends on what is left to lose, not on the position alone."""
+        inside = inside and not self.fee_at_bankruptcy
+        self.fee_inside = contract.spec.taker_fee if inside else 0.0
         self._largest: dict[float, int | None] = {}
         self.rates = _lines(rules.margin, contract, self.fee_inside)
 
@@ -78,7 +100,7 @@ class Listing:
 
     def maintenance(self, lots: int, cost: int, mark: float) -> int:
         """Margin that a position needs, settlement atoms, rounded up; the fee of closing included
-        where the venue counts it."""
+        where the venue counts it and the position alone tells it."""
         margin, contract = self.rules.margin, self.contract
         if self.by_face:
             quote = self.table.maintenance(contract.face(abs(lots)))
@@ -87,7 +109,18 @@ class Listing:
         else:
             size = abs(cost) if margin.priced_at == "entry" else contract.notional(lots, mark)
             needed = self.table.maintenance(size)
-        return needed + contract.taker_fee(size) if margin.taker_fee_inside else needed
+        return needed + contract.taker_fee(size) if self.fee_inside else needed
+
+    def closing_fee(self, lots: int, cash: int) -> int:
+        """What closing a position at its bankruptcy price costs, settlement atoms.
+
+        Args:
+            lots: signed, as held.
+            cash: of the account, with what its other positions are worth.
+        """
+        if not self.fee_at_bankruptcy:
+            return 0
+        return self.contract.before_fee(-lots, -cash) + cash
 
 
 class Standing(Struct, frozen=True, gc=False):
@@ -106,11 +139,24 @@ def equity_of(account: Margined, listings: Sequence[Listing], marks: Sequence[fl
 
 
 def standing_of(account: Margined, listings: Sequence[Listing], marks: Sequence[float]) -> Standing:
-    """Equity and maintenance of all positions."""
+    """Equity and maintenance of all positions; a fee that is taken at the bankruptcy price is that
+    of closing each one while the others are worth what they are."""
+    equity, needed = equity_of(account, listings, marks), 0
+    for market, lots, cost in account.positions():
+        listing, mark = listings[market], marks[market]
+        needed += listing.maintenance(lots, cost, mark)
+        if listing.fee_at_bankruptcy:
+            worth = listing.contract.exposure_value(lots, mark)
+            needed += listing.closing_fee(lots, equity - worth)
+    return Standing(equity, needed)
+
+
+def margin_of(account: Margined, listings: Sequence[Listing], marks: Sequence[float]) -> int:
+    """``Listing.maintenance`` of all positions: by it they share what is left."""
     needed = 0
     for market, lots, cost in account.positions():
         needed += listings[market].maintenance(lots, cost, marks[market])
-    return Standing(equity_of(account, listings, marks), needed)
+    return needed
 
 
 def opening_fault(spec: TraderSpec, listings: Sequence[Listing]) -> str | None:
@@ -153,10 +199,23 @@ def box(
     positions = account.positions()
     stand = standing_of(account, listings, marks)
     slack = (stand.equity - share * stand.maintenance) / max(len(positions), 1)
+    fees = _fees_of_others(listings, positions)
     return {
-        market: _side(listings[market], lots, marks[market], slack, share)
+        market: _side(listings[market], lots, marks[market], slack, share, fees)
         for market, lots, _ in positions
     }
+
+
+def _fees_of_others(
+    listings: Sequence[Listing], positions: Sequence[tuple[int, int, int]]
+) -> float:
+    """By how much, at most, what one position loses raises the fees of closing the others."""
+    most = 0.0
+    for market, _, _ in positions:
+        if listings[market].fee_at_bankruptcy:
+            fee = listings[market].contract.spec.taker_fee
+            most = max(most, fee / (1.0 - fee))
+    return most * max(len(positions) - 1, 0)
 
 
 def _lines(margin: MarginRules, contract: Contract, fee: float) -> list[tuple[float, float, float]]:
@@ -178,17 +237,18 @@ def edges(
     slope = contract.settlement_slope(lots)
     if not listing.rates or slope == 0.0:
         return _NOWHERE
-    meet = 0.0
+    # A fee at the bankruptcy price is the same at every mark.
+    kept, meet = cash - share * listing.closing_fee(lots, cash), 0.0
     if listing.by_face:
         needed = listing.table.maintenance(contract.face(abs(lots))) * contract.coins_a_quote
         needed += abs(slope) * listing.fee_inside
-        meet = -cash / (slope - share * needed)
+        meet = -kept / (slope - share * needed)
     elif listing.rules.margin.priced_at == "entry":
-        meet = (share * listing.maintenance(lots, cost, 1.0) - cash) / slope
+        meet = (share * listing.maintenance(lots, cost, 1.0) - kept) / slope
     else:
         size = abs(slope)
         for cap, rate, deduction in listing.rates:
-            meet = -(cash + share * deduction) / (slope - share * size * rate)
+            meet = -(kept + share * deduction) / (slope - share * size * rate)
             if meet * size <= cap:
                 break
     falls = slope > 0.0
@@ -202,14 +262,14 @@ def edges(
 
 
 def _side(
-    listing: Listing, lots: int, mark: float, slack: float, share: float
+    listing: Listing, lots: int, mark: float, slack: float, share: float, fees: float
 ) -> tuple[float, float]:
     """How far one market may move against a position before it has eaten ``slack``."""
     contract = listing.contract
     slope = contract.settlement_slope(lots)
     if not listing.rates or slope == 0.0:
         return _NOWHERE
-    eaten = abs(slope) * (1.0 + share * max(rate for _, rate, _ in listing.rates))
+    eaten = abs(slope) * (1.0 + share * (max(rate for _, rate, _ in listing.rates) + fees))
     here = 1.0 / mark if contract.inverse else mark
     away = max(slack, 0.0) / eaten
     low, high = here - away, here + away

@@ -138,6 +138,12 @@ def test_what_nobody_paid_is_shared_by_size() -> None:
     (shared,) = of(said, "loss_socialised")
     assert (shared.loss_atoms, shared.atoms_per_lot, shared.accounts) == (50_000 * QUOTE, 2, 2)
     paid = 33_333_333_334
+    charged = {e.account: (e.cause, e.atoms) for e in of(said, "account_charged")}
+    assert charged == {
+        "product:BTC3S": ("socialised", paid),
+        "trader:short": ("socialised", 50_000 * QUOTE - paid),
+        "trader:long": ("socialised", -50_000 * QUOTE),
+    }
     assert nav_at(said, 4) == (1_298_200_149_999 - paid, -paid)
     assert of(said, "liquidation_ended")[0].equity_atoms == 0
     traders = {each.id: each.cash for each in said.engine.margins.traders.accounts}

@@ -6,10 +6,14 @@ import json
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from engine import api
+from engine.fills import MOVING, Fills
+from engine.venue_events import AccountCharged
 
 CONFIG = """
 [[markets]]
@@ -94,3 +98,30 @@ def test_every_account_is_rebuilt_from_its_fills(crashed: api.RunResult) -> None
                 row = next(own)
             exact = cash + lots * LOT * Fraction(repr(record["mark_price"])) * ATOMS
             assert abs(round(record["nav"] * ATOMS) - exact) <= 1, (name, record)
+
+
+def test_what_was_charged_without_a_trade_is_a_row(tmp_path: Path) -> None:
+    """A share of a loss, a closing fee and the fund's cover move a product's cash, each under its
+    purpose; other customers have no rows."""
+    fills, place = Fills({"P": False}), {"ts_ns": 0, "symbol": "BTCUSDT"}
+    causes: list[Any] = ["socialised", "closing_fee", "cover"]
+    for ordinal, cause in enumerate(causes):
+        for account in ("product:P", "trader:t"):
+            charged = AccountCharged(
+                sequence=1,
+                ordinal=ordinal,
+                account=account,
+                cause=cause,
+                atoms=7 + ordinal,
+                **place,
+            )
+            fills.note(charged)
+    assert "account_charged" in MOVING
+    fills.write(tmp_path / "fills.parquet", {"P": "BTCUSDT"})
+    rows = pq.read_table(tmp_path / "fills.parquet").to_pylist()
+    said = [(row["product"], row["purpose"], row["lots"], row["cash_atoms"]) for row in rows]
+    assert said == [
+        ("P", "socialised", 0, -7),
+        ("P", "closing_fee", 0, -8),
+        ("P", "insurance", 0, -9),
+    ]

@@ -56,6 +56,48 @@ def test_what_is_left_goes_to_whom_the_rules_name(
     assert said.engine.ledger.balance("insurance", "USDT") == sold.fund_atoms
 
 
+@pytest.mark.parametrize(
+    ("side", "lives", "dies", "bankrupt", "fee"),
+    [
+        (1, 96.1, 96.09, 950_950_950_951, 950_950_951),
+        (-1, 103.89, 103.9, -1_048_951_048_951, 1_048_951_049),
+    ],
+)
+def test_a_fee_that_is_taken_at_the_bankruptcy_price(
+    side: int, lives: float, dies: float, bankrupt: int, fee: int
+) -> None:
+    """With 50,000 paid in and 0.1 % for closing, a long is bankrupt where 950,000 are left after
+    the fee: at 95.0951, for 950,950.950951. Its maintenance is 1 % of 1,000,000 and that fee,
+    10,950.95, which equity meets between 96.1 and 96.09; the fund has what a fill brings beyond the
+    bankruptcy price, the venue the fee, and nothing is left. A short pays the fee on top."""
+    market = a_market(
+        contract=a_contract(taker_fee=0.001),
+        book=BookSpec(model="flat"),
+        venue=VenueRules(
+            margin=MarginRules(
+                tiers=ONE_TIER, priced_at="entry", taker_fee_inside=True, fee_at="bankruptcy"
+            ),
+            liquidation=LiquidationRules(limit="bankruptcy"),
+        ),
+    )
+    held = PositionSpec(market=0, lots=side * 10_000 * COIN, entry=100.0)
+    trader = TraderSpec(id="t", wallet_atoms=50_000 * QUOTE, positions=(held,))
+    spec = a_spec(markets=(market,), traders=(trader,))
+    assert not agree(spec, a_tape([100.0, lives])).named("liquidation_started")
+    said = agree(spec, a_tape([100.0, lives, dies]))
+    (started,) = said.named("liquidation_started")
+    assert started.maintenance_atoms == 10_000 * QUOTE + fee
+    (sold,) = said.named("liquidation_filled")
+    assert (sold.bankruptcy_atoms, sold.lots) == (bankrupt, -held.lots)
+    assert sold.bankruptcy_price == pytest.approx(abs(bankrupt) / 10_000 / QUOTE, rel=1e-12)
+    assert sold.fund_atoms == sold.cash_atoms - bankrupt
+    (charged,) = said.named("account_charged")
+    assert (charged.account, charged.cause, charged.atoms) == ("trader:t", "closing_fee", fee)
+    (ended,) = said.named("liquidation_ended")
+    assert (ended.outcome, ended.equity_atoms) == ("closed", 0)
+    assert said.engine.ledger.balance("insurance", "USDT") == sold.fund_atoms
+
+
 def _below(price: float) -> int:
     """An atom where the float lies below the decimal."""
     over, under = price.as_integer_ratio()

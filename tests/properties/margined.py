@@ -132,7 +132,11 @@ def margined_spec(seed: int) -> EngineSpec:
         replace(
             market,
             venue=replace(
-                _rules(random, inverse=market.contract.kind == "inverse"),
+                rules := _rules(random, inverse=market.contract.kind == "inverse"),
+                margin=replace(
+                    rules.margin,
+                    fee_at=Random(f"fee {seed} {market.symbol}").choice(("position", "bankruptcy")),
+                ),
                 orders=_orders(Random(f"orders {seed} {market.symbol}")),
             ),
             insurance_atoms=random.choice((0, 10**6, 10**10)),

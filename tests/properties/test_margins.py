@@ -43,12 +43,13 @@ def test_every_way_was_gone() -> None:
         for event in margined_run(seed).events:
             tag = event.__struct_config__.tag
             met[tag] += 1
-            for name in ("outcome", "step", "reason"):
+            for name in ("outcome", "step", "reason", "cause"):
                 met[f"{tag} {getattr(event, name, '')}"] += 1
     for wanted in (
         *("liquidation_started", "orders_cancelled", "backstop_takeover", "loss_socialised"),
         *("insurance_fund_changed", "position_auto_deleveraged", "hedge_auto_deleveraged"),
         *("hedge_liquidated", "traders_funded", "margin_called"),
+        *(f"account_charged {why}" for why in ("closing_fee", "socialised", "cover")),
         *("product_warned", "product_closed liquidated"),
         "product_closed margin level at or below 1.1",
         *(f"liquidation_ended {way}" for way in ("restored", "closed", "unfilled")),

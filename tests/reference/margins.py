@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PARTS = {
     Cause.LIQUIDATION: "liquidation",
+    Cause.LIQUIDATION_FEE: "liquidation",
     Cause.INSURANCE: "insurance",
     Cause.ADL: "adl",
     Cause.SOCIALISED: "adl",

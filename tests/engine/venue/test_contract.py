@@ -226,3 +226,25 @@ def test_a_contract_without_size_is_refused() -> None:
     """Catches a division by zero at the first trade."""
     with pytest.raises(ConfigError, match="must be > 0"):
         linear(lot_size=0.0)
+
+
+@pytest.mark.parametrize(
+    ("contract", "lots", "net", "cash"),
+    [
+        (linear(taker_fee=0.001), -1, 999_000, 1_000_000),
+        (linear(taker_fee=0.001), 1, -1_001_000, -1_000_000),
+        (linear(taker_fee=0.001), -1, 999_001, 1_000_002),
+        (linear(taker_fee=0.001), 1, -1_000_999, -999_999),
+        (inverse(taker_fee=0.001), 1, 999_000, 1_000_000),
+        (inverse(taker_fee=0.001), -1, -1_001_000, -1_000_000),
+    ],
+)
+def test_before_a_fee(contract: Contract, lots: int, net: int, cash: int) -> None:
+    """What is traded for, so that the fee leaves a net amount or a little more; no positive price
+    moves money the other way, and no fee is due."""
+    assert contract.before_fee(lots, net) == cash
+    assert cash - contract.closing_fee(lots, cash) >= net
+    assert cash - 1 - contract.closing_fee(lots, cash - 1) < net
+    assert contract.before_fee(-lots, net) == net
+    assert contract.closing_fee(-lots, cash) == 0
+    assert contract.closing_fee(lots, 0) == contract.before_fee(lots, 0) == 0
