@@ -17,7 +17,7 @@ from engine.venue.contract import Contract
 from engine.venue.order_rules import OrderBounds
 from engine.venue.taking import TakingTerms, Top
 
-__all__ = ["PIECES_MAX", "REFUSALS", "limit_price", "meet_venue"]
+__all__ = ["PIECES_MAX", "REFUSALS", "TROUBLE", "is_too_small", "limit_price", "meet_venue"]
 
 PIECES_MAX: Final = 100
 """Pieces of one order that are sent at once; what is left then is sent after the pause."""
@@ -25,8 +25,30 @@ REFUSALS: Final = (
     *("would_cross", "not_whole", "too_small", "too_large"),
     *("not_a_price", "price_step", "price_band"),
     *("no_margin", "risk_limit"),
+    *("refused", "reduce_only"),
 )
 """Reasons for which the venue takes nothing of an order, whatever the book holds."""
+
+
+TROUBLE: Final = ("refused", "reduce_only")
+"""Those of a venue in trouble: nothing is wrong with the order."""
+
+
+def is_too_small(scene: Scene, lots: int, held: int) -> bool:
+    """Whether the venue takes no market order of so few lots; a whole position may be closed."""
+    bounds = scene.order_bounds
+    if bounds is None or lots == -held:
+        return False
+    reduces = held * lots < 0 and abs(lots) <= abs(held)
+    refusal = bounds.refusal(
+        _first_piece(bounds, lots), scene.mark, position=held, reduce_only=reduces
+    )
+    return refusal == "too_small"
+
+
+def _first_piece(bounds: OrderBounds, lots: int) -> int:
+    most = bounds.lots_max(market=True)
+    return lots if most is None else max(-most, min(lots, most))
 
 
 def limit_price(scene: Scene, contract: Contract, price: float, side: int) -> float:

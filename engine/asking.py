@@ -12,7 +12,7 @@ from typing import Final
 from engine.account import Account
 from engine.dealing import Dealing
 from engine.events import PolicyFaulted
-from engine.handler_state import ACTIVE, HandlerState
+from engine.handler_state import ACTIVE, HandlerState, Postponed
 from engine.hedging import Hedging
 from engine.orders import Scene
 from engine.policy import (
@@ -129,6 +129,11 @@ class Asking(Hedging):
                 continue
             if decision is not None and (best is None or _RANK[type(decision)] < _RANK[type(best)]):
                 best = decision
+        postponed = state.postponed
+        if best is None and postponed is not None and not planned:
+            again = Deleverage if postponed.deleverages else SetLeverage
+            if postponed.deleverages or not state.safe:
+                best = again(postponed.target, postponed.reason, postponed.plan)
         if state.cut_due:
             return self._safe_cut(view, best), True
         return best, changed
@@ -143,6 +148,15 @@ class Asking(Hedging):
         if isinstance(kept, Deleverage) and abs(kept.target) <= most:
             return kept
         return Deleverage(math.copysign(most, held), "safe mode: a policy faulted")
+
+    def _remember(self, scene: Scene, decision: Decision) -> None:
+        """Too little to be an order: it may be more at another price."""
+        assert isinstance(decision, SetLeverage | Deleverage)
+        target, account = float(decision.target), self.account
+        lots = account.contract.lots_for(target, account.nav(scene.mark), scene.mark)
+        deleverages = isinstance(decision, Deleverage)
+        postponed = Postponed(target, decision.reason, deleverages, decision.plan)
+        self._postpone(scene, postponed, "too_small", lots - account.lots)
 
     def _may_rehedge(self, scene: Scene, view: View) -> bool:
         """A plan under way comes first, and a market without fresh prices waits."""

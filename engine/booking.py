@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from engine.account import Account
-from engine.admission import REFUSALS
+from engine.admission import REFUSALS, TROUBLE
 from engine.events import OrderCancelled, OrderFilled, OrderHeld, OrderRejected, OrderUnfilled
 from engine.orders import DeskState, Order, Scene
 from engine.risk_limits import nav_max, too_large
@@ -16,9 +16,9 @@ from engine.units import MILLISECOND_NS, NEVER_NS
 __all__ = ["TRIES_MAX", "Booking"]
 
 TRIES_MAX: Final = 1_000
-"""After so many attempts a plan ends with what it has; at the default pause that is a quarter of an
-hour. A close has no such end: contracts that are held are somebody's risk until they are gone, and
-its next attempt is an alarm."""
+"""After so many attempts a plan ends with what it has, and its decision is taken anew, with the
+lots of then; at the default pause that is a quarter of an hour. A close has no such end: contracts
+that are held are somebody's risk until they are gone, and its next attempt is an alarm."""
 
 
 class Booking:
@@ -135,15 +135,19 @@ class Booking:
         deal = order.request is not None
         given_up = deal or (order.tries >= TRIES_MAX and order.purpose != "close")
         course = order.course
-        if reason == "too_small" and order.left != order.lots and not (course and course.owed_lots):
-            given_up = True  # the rest of an order that was filled, and no order by itself
+        # The rest of an order that was filled is no order by itself.
+        rest = reason == "too_small" and order.left != order.lots
+        # The hedge of a promise is tried again as it is: the promise was made.
+        formula = self.account.formula
+        if reason == "too_small" and (rest or not formula) and not (course and course.owed_lots):
+            given_up = True
         if given_up:
-            order.arrives_ns = NEVER_NS
+            order.arrives_ns, order.missed = NEVER_NS, "" if rest or formula else reason
         elif course is None or order.arrives_ns <= scene.ts_ns:
             pause = max(self.account.spec.hedge.retry_ns, MILLISECOND_NS)
             order.arrives_ns = scene.ts_ns + pause
         refused = reason in REFUSALS
-        if refused:
+        if refused and reason not in TROUBLE:
             order.kind, order.limit = "market", None
         said: dict[str, int | None] = {}
         if reason == "risk_limit":

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 HOUR_MS: Final = 3_600_000
+MONTH_MS: Final = 30 * 24 * HOUR_MS
 
 
 class Instruction(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind"):
@@ -63,19 +64,46 @@ class ResumeMarket(Instruction, frozen=True, gc=False, kw_only=True, tag="resume
 
 
 class DegradeMarket(Instruction, frozen=True, gc=False, kw_only=True, tag="degrade"):
-    """Orders that are sent to a market from now on take ``latency_ms`` longer to its book; 0 ends
-    it. Those on their way arrive as they were to."""
+    """A market's venue is in trouble from now on; with nothing of it, it is as usual again.
+
+    Attributes:
+        latency_ms: orders that are sent meanwhile take so much longer to its book; those on their
+            way arrive as they were to.
+        refuse: share of the attempts to trade that it refuses, 1 for all.
+        reduce_only: it takes no order but what reduces a position.
+        for_ms: for how long; 0: until it is told otherwise.
+    """
 
     symbol: str
-    latency_ms: Annotated[int, Meta(ge=0, le=3_600_000)]
+    latency_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 0
+    refuse: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+    reduce_only: bool = False
+    for_ms: Annotated[int, Meta(ge=0, le=2_592_000_000)] = 0
 
     def __post_init__(self) -> None:
+        structs.force_setattr(self, "refuse", float(self.refuse))
         if not 0 <= self.latency_ms <= HOUR_MS:
             raise ValueError(f"latency_ms must be in [0, {HOUR_MS}], was {self.latency_ms}")
+        if not 0.0 <= self.refuse <= 1.0:
+            raise ValueError(f"refuse must be in [0, 1], was {self.refuse}")
+        if not 0 <= self.for_ms <= MONTH_MS:
+            raise ValueError(f"for_ms must be in [0, {MONTH_MS}], was {self.for_ms}")
+
+    @property
+    def worse(self) -> bool:
+        """Whether anything of it is worse than usual."""
+        return bool(self.latency_ms or self.refuse or self.reduce_only)
 
     @property
     def detail(self) -> str:
-        return f"{self.latency_ms} ms"
+        said = [f"{self.latency_ms} ms"]
+        if self.refuse:
+            said.append(f"refuses {self.refuse!r} of orders")
+        if self.reduce_only:
+            said.append("reduce only")
+        if self.for_ms:
+            said.append(f"for {self.for_ms} ms")
+        return ", ".join(said)
 
 
 class FreezeWithdrawals(Instruction, frozen=True, gc=False, kw_only=True, tag="freeze"):

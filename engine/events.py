@@ -213,9 +213,9 @@ class OrderRejected(
 ):
     """The venue refused an order as it arrived: ``would_cross`` (post-only), ``not_whole`` (fill or
     kill), by its order rules ``too_small``, ``too_large``, ``price_step``, ``price_band``,
-    ``not_a_price``, or by its risk limits ``no_margin``, ``risk_limit`` (its tiers allow a NAV of
-    ``nav_max_atoms``). Its plan sends the same lots again at
-    ``retry_ns``, at market; 0: it gave up."""
+    ``not_a_price``, by its risk limits ``no_margin``, ``risk_limit`` (its tiers allow a NAV of
+    ``nav_max_atoms``), or because it is in trouble ``refused``, ``reduce_only``. Its plan sends the
+    same lots again at ``retry_ns``, at market but in trouble; 0: it gave up."""
 
     product: str
     order: int
@@ -444,6 +444,19 @@ class ProductClosed(Output, frozen=True, gc=False, kw_only=True, tag="product_cl
     deficit_atoms: int
 
 
+class DecisionPostponed(Output, frozen=True, gc=False, kw_only=True, tag="decision_postponed"):
+    """The venue would not take what was decided: too little to be an order (``too_small``), or
+    refused until its plan gave up. Nobody waits for it; whenever the product is looked at it is
+    taken anew, with the lots that it needs then, until another takes its place. Said once."""
+
+    product: str
+    target: float
+    reason: str
+    why: str
+    lots: int
+    mark_price: float
+
+
 class DeficitPaid(Output, frozen=True, gc=False, kw_only=True, tag="deficit_paid"):
     """Who paid what a bankrupt product owed, in order: insurance, reserve, issuer."""
 
@@ -473,9 +486,9 @@ class CommandObeyed(Output, frozen=True, gc=False, kw_only=True, tag="command_ob
 class CommandRefused(Output, frozen=True, gc=False, kw_only=True, tag="command_refused"):
     """It changed nothing. Reasons: ``duplicate``, ``clock_jump``, ``unknown_symbol``,
     ``unknown_product``, ``not_launched``, ``closed``, ``stale``, ``nav_not_positive``,
-    ``out_of_limits``, ``rebalancing``, and where it is so already ``halted``, ``not_halted``,
-    ``paused``, ``not_paused``, ``gated``, ``not_gated``, ``degraded``, ``not_degraded``,
-    ``frozen``, ``not_frozen``."""
+    ``out_of_limits``, ``rebalancing``, ``too_small``, and where it is so already ``halted``,
+    ``not_halted``, ``paused``, ``not_paused``, ``gated``, ``not_gated``, ``degraded``,
+    ``not_degraded``, ``frozen``, ``not_frozen``."""
 
     command: str
     id: str
@@ -514,6 +527,7 @@ Event = (
     | CreationRefused
     | RedemptionRefused
     | PolicyFaulted
+    | DecisionPostponed
     | ProductClosed
     | DeficitPaid
     | SurplusTaken

@@ -63,14 +63,14 @@ class Desk(Booking):
             reason,
             leverage_before,
             request=request,
+            how=plan,
         )
         state.sent += 1
-        if plan is None:
-            plan = self.account.spec.hedge.plan if purpose in _PATIENT else NOW
-        if isinstance(plan, LimitThenMarket):
-            self._limit(scene, order, plan)
-        elif not isinstance(plan, Now):
-            begin(scene, self.account, order, plan)
+        followed = self.plan_of(purpose, plan)
+        if isinstance(followed, LimitThenMarket):
+            self._limit(scene, order, followed)
+        elif not isinstance(followed, Now):
+            begin(scene, self.account, order, followed)
         tape = scene.tape
         tape.add(
             OrderSent(
@@ -87,6 +87,12 @@ class Desk(Booking):
         )
         return order
 
+    def plan_of(self, purpose: str, named: Plan | None) -> Plan:
+        """How a decision is carried out: by the plan that it names, or the product's own."""
+        if named is not None:
+            return named
+        return self.account.spec.hedge.plan if purpose in _PATIENT else NOW
+
     def arrive(self, scene: Scene, order: Order) -> int:
         """Let an order meet the book now; the lots that were filled. What is left has a new
         ``arrives_ns``, waits in a queue (``resting``) or for the market to be fresh again
@@ -102,13 +108,13 @@ class Desk(Booking):
             return 0
         if order.course is not None:
             return self._take_turn(scene, order)
-        account, filled, reason = self.account, 0, ""
+        filled, reason = 0, ""
         lots = self.bounded(order, scene.mark)
         if lots and order.request is None:
             reason = self.over_limit(scene, order, lots)
         if lots and not reason:
             mid = scene.top()[0]
-            fills, reason = meet_venue(scene, account.contract, order, lots, account.lots)
+            fills, reason = self._meet(scene, order, lots)
             for part, price in fills:
                 self.book(scene, order, part, price, mid)
                 filled += part
@@ -119,6 +125,13 @@ class Desk(Booking):
             else:
                 self.retry(scene, order, reason)
         return filled
+
+    def _meet(self, scene: Scene, order: Order, lots: int) -> tuple[list[tuple[int, float]], str]:
+        """``meet_venue`` at a venue that may be in trouble."""
+        held = self.account.lots
+        if reason := scene.refuses(self.place, order.number, lots, held):
+            return [], reason
+        return meet_venue(scene, self.account.contract, order, lots, held)
 
     def _take_turn(self, scene: Scene, order: Order) -> int:
         """One turn of an order that is carried out in several."""
@@ -134,7 +147,7 @@ class Desk(Booking):
         if lots and not reason and now.price is not None:
             fills = [(lots, now.price)]
         elif lots and not reason:
-            fills, reason = meet_venue(scene, account.contract, order, lots, account.lots)
+            fills, reason = self._meet(scene, order, lots)
         for part, price in fills:
             self.book(scene, order, part, price, mid)
         filled = total(part for part, _ in fills)

@@ -78,8 +78,8 @@ class Handler(Asking):
             return False
         view = self._view(scene)
         decision, changed = self._ask(scene, view)
-        if decision is not None:
-            self._act(scene, decision, view)
+        if decision is not None and self._act(scene, decision, view) == "too_small":
+            self._remember(scene, decision)
         return changed
 
     def fill(self, scene: Scene) -> None:
@@ -254,7 +254,8 @@ class Handler(Asking):
         low, high = self._ruin(scene.mark)
         if low > high or self.state.paused:
             return low, high, NEVER_NS
-        if self.state.rehedge and self.desk.state.plan is None:
+        waits = self.state.rehedge or self.state.postponed is not None
+        if waits and self.desk.state.plan is None:
             low, high = ALWAYS.low, ALWAYS.high  # it waits for the market alone
         view, alarm, due_ns = self._view(scene), NEVER_NS, scene.due_ns
         state, planned = self.state, self.desk.state.plan is not None

@@ -6,14 +6,25 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from engine.plans import Plan
 from engine.units import NEVER_NS
 
-__all__ = ["ACTIVE", "CLOSED", "CLOSING", "PENDING", "HandlerState"]
+__all__ = ["ACTIVE", "CLOSED", "CLOSING", "PENDING", "HandlerState", "Postponed"]
 
 PENDING: Final = "pending"
 ACTIVE: Final = "active"
 CLOSING: Final = "closing"
 CLOSED: Final = "closed"
+
+
+class Postponed(Struct, frozen=True):
+    """A decision that the venue would not take: it is taken anew when the product is looked at
+    next, with the lots that it needs then."""
+
+    target: float
+    reason: str
+    deleverages: bool
+    plan: Plan | None = None
 
 
 class HandlerState(Struct):
@@ -39,3 +50,4 @@ class HandlerState(Struct):
     gated: bool = False
     cut_due: bool = False
     safe: bool = False
+    postponed: Postponed | None = None

@@ -12,9 +12,11 @@ from functools import partial
 from typing import Any, Final
 
 from engine.account import Account
+from engine.admission import is_too_small
 from engine.dealing import Dealing
 from engine.events import (
     CreationRequest,
+    DecisionPostponed,
     Deleveraged,
     ProductClosed,
     ProductLaunched,
@@ -22,10 +24,10 @@ from engine.events import (
     Rebalanced,
 )
 from engine.execution import Desk
-from engine.handler_state import ACTIVE, CLOSED, CLOSING, HandlerState
+from engine.handler_state import ACTIVE, CLOSED, CLOSING, HandlerState, Postponed
 from engine.orders import Order, Scene
 from engine.paying import Paying
-from engine.plans import Plan
+from engine.plans import Plan, Restrike
 from engine.policy import Close, Decision, Deleverage, View, Warn
 from engine.product import jumped
 from engine.units import HOUR_NS
@@ -96,6 +98,7 @@ class Hedging(Paying):
         if (view.market.stale or scene.halted) and not abs(target) < abs(leverage):
             return "stale"
         if lots == 0:
+            state.postponed = None
             if self.account.formula and desk.state.plan is None:
                 self._promise(mark, target)
             # Coins of an inverse account are one times long without a contract.
@@ -103,14 +106,19 @@ class Hedging(Paying):
                 kept.first_target = kept.target = target
                 state.opened = True
             return None if desk.state.plan is None else "rebalancing"
-        if desk.state.plan is not None and not self._replace(scene, target, lots):
+        if desk.state.plan is not None and not self._may_replace(target, lots):
             return "rebalancing"
-        purpose = "rebalance"
-        if not state.opened:
-            kept.first_target, purpose = target, "opening"
-            state.opened = True
+        purpose = "rebalance" if state.opened else "opening"
         if isinstance(decision, Deleverage):
             purpose = "deleverage"
+        # A restrike has a counterparty that owes it; a promise is made whatever its hedge is.
+        free = isinstance(desk.plan_of(purpose, decision.plan), Restrike) or self.account.formula
+        if not free and is_too_small(scene, lots, account.lots):
+            return "too_small"
+        if desk.state.plan is not None:
+            self._drop(scene, desk.state.plan)
+        if not state.opened:
+            kept.first_target, state.opened = target, True
         if target != kept.target or desk.latency_ns + scene.delay_ns == 0:
             account.close_segment(mark, jumped(self.edges, mark), nav)
             kept.target = target
@@ -133,17 +141,28 @@ class Hedging(Paying):
             nav_atoms=self.account.nav(scene.mark),
         )
 
-    def _replace(self, scene: Scene, target: float, lots: int) -> bool:
+    def _postpone(self, scene: Scene, decision: Postponed, why: str, lots: int) -> None:
+        """The venue would not take it: it is remembered, and said if it is new."""
+        if decision != self.state.postponed:
+            self.state.postponed = decision
+            scene.tape.say(
+                DecisionPostponed,
+                product=self.spec.id,
+                target=decision.target,
+                reason=decision.reason,
+                why=why,
+                lots=lots,
+                mark_price=scene.mark,
+            )
+
+    def _may_replace(self, target: float, lots: int) -> bool:
         """Whether a decision may replace the plan under way: one that ends with less, or reduces
         where the plan adds."""
         plan = self.desk.state.plan
         assert plan is not None
         slope = self.account.slope
         reverses = plan.left * slope > 0.0 > lots * slope
-        if abs(target) >= abs(plan.target) and not reverses:
-            return False
-        self._drop(scene, plan)
-        return True
+        return abs(target) < abs(plan.target) or reverses
 
     def _drop(self, scene: Scene, plan: Order) -> None:
         """Another plan takes its place."""
@@ -162,7 +181,7 @@ class Hedging(Paying):
         how: Plan | None = None,
     ) -> None:
         plan = self.desk.order(scene, purpose, lots, target, reason, leverage, plan=how)
-        self.desk.state.plan = plan
+        self.desk.state.plan, self.state.postponed = plan, None
         # Orders of an omnibus account wait for each other: until the end of the instant.
         if plan.arrives_ns <= scene.ts_ns and not self.nets:
             self._arrive(scene, plan)
@@ -236,8 +255,17 @@ class Hedging(Paying):
         self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
         if plan.purpose == "close":
             self._closed(scene, plan.reason)
+        elif plan.missed:
+            self._missed(scene, plan)
         elif plan.lots:
             self._done(scene, plan)
+
+    def _missed(self, scene: Scene, plan: Order) -> None:
+        """The venue would not take it, or not all of it: the decision stands."""
+        self.state.opened = plan.purpose != "opening" or self.account.lots != 0
+        deleverages = plan.purpose == "deleverage"
+        decision = Postponed(plan.target, plan.reason, deleverages, plan.how)
+        self._postpone(scene, decision, plan.missed, plan.lots)
 
     def _done(self, scene: Scene, plan: Order) -> None:
         state, account, tape, mark = self.state, self.account, scene.tape, scene.mark

@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 
 from engine.agenda import Edges
+from engine.degrading import Degrading
 from engine.events import MarketResumed
 from engine.handler import Handler
 from engine.lines import Lines
 from engine.market_state import MarketSpec, MarketState
-from engine.operated import Operated
 from engine.outputs import Tape
 from engine.policy import MarketView
 from engine.rows import Column
@@ -26,15 +26,16 @@ from engine.watch import ALWAYS
 __all__ = ["Market", "MarketSpec", "MarketState"]
 
 
-class Market(Operated):
+class Market(Degrading):
     """A symbol with its book and its products."""
 
     def __init__(
-        self, spec: MarketSpec, handlers: list[Handler], products: list[int], tape: Tape
+        self, spec: MarketSpec, handlers: list[Handler], products: list[int], tape: Tape, seed: int
     ) -> None:
         super().__init__(spec, handlers)
         self.handlers = handlers
         self.products = products
+        self.seed = seed
         self.edges = Edges(len(handlers))
         for place in range(len(handlers)):
             self.edges.arm(place, ALWAYS.low, ALWAYS.high)

@@ -15,7 +15,7 @@ from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
 from engine.venue.rules import VenueRules
 
-__all__ = ["MarketSpec", "MarketState"]
+__all__ = ["Degraded", "MarketSpec", "MarketState"]
 
 MarkSource = Literal["mark", "venue", "mid", "last"]
 
@@ -51,12 +51,27 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     frozen_after_ns: int = 10 * MINUTE_NS
 
 
+class Degraded(Struct, frozen=True):
+    """How the venue is worse than usual.
+
+    Attributes:
+        delay_ns: what orders that are sent meanwhile take longer.
+        refuse: share of the attempts that it refuses.
+        reduce_only: takes nothing that opens or adds.
+        until_ns: from when on it is as usual again.
+    """
+
+    delay_ns: int = 0
+    refuse: float = 0.0
+    reduce_only: bool = False
+    until_ns: int = NEVER_NS
+
+
 class MarketState(Struct):
     """What is remembered between steps: last values, staleness, funding, the grid's open cell.
 
-    ``previous`` is the mark before ``mark``, kept where the venue deleverages at it; ``delay_ns``
-    is what orders take longer while the venue is degraded, ``frozen_ns`` until when no top-up of
-    margin arrives.
+    ``previous`` is the mark before ``mark``, kept where the venue deleverages at it; ``frozen_ns``
+    until when no top-up of margin arrives.
     """
 
     mark: float = 0.0
@@ -81,5 +96,5 @@ class MarketState(Struct):
     cell_high: float = -math.inf
     cell_fresh: bool = False
     extremes: list[tuple[float, float]] = []
-    delay_ns: int = 0
+    degraded: Degraded = Degraded()
     frozen_ns: int = 0

@@ -105,7 +105,11 @@ def _meet(market: Market, wishes: list[_Wish]) -> str:
     order = Order(-1, "close" if closes else "rebalance", lots, lots, market.ts_ns, market.ts_ns)
     held = total(handler.account.lots for handler in market.handlers if handler.nets)
     mid = market.top()[0]
-    fills, reason = meet_venue(market, market.contract, order, lots, held)
+    fills: list[tuple[int, float]] = []
+    # The account's order is known by the first of those that it stands for.
+    reason = market.refuses(wanting[0].place, wanting[0].order.number, lots, held)
+    if not reason:
+        fills, reason = meet_venue(market, market.contract, order, lots, held)
     for part, price in fills:
         shares = integer_shares([abs(wish.left) for wish in wanting], abs(part))
         for wish, share in zip(wanting, shares, strict=True):

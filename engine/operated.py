@@ -1,4 +1,4 @@
-"""What the operator says to a market: halted, degraded, its withdrawals frozen."""
+"""What the operator says to a market: halted, its withdrawals frozen."""
 
 from __future__ import annotations
 
@@ -43,18 +43,6 @@ class Operated(Matching):
         if self.halted:
             return "halted"
         self._go_stale("halted", self.state.stale_since_ns if self.stale else self.ts_ns)
-        return None
-
-    @property
-    def delay_ns(self) -> int:
-        """What an order takes longer to the book than its product's latency."""
-        return self.state.delay_ns
-
-    def degrade(self, delay_ns: int) -> str | None:
-        """The operator: orders take so much longer; why not, where it is so already."""
-        if delay_ns == self.state.delay_ns:
-            return "degraded" if delay_ns else "not_degraded"
-        self.state.delay_ns = delay_ns
         return None
 
     @property

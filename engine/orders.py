@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from engine.events import CreationRequest, RedemptionRequest
 from engine.outputs import Tape
-from engine.plans import Participate, Restrike, Twap
+from engine.plans import Participate, Plan, Restrike, Twap
 from engine.policy import MarketView
 from engine.units import NEVER_NS
 from engine.venue.book import Book
@@ -49,6 +49,9 @@ class Scene(Protocol):
     @property
     def halted(self) -> bool:
         """Whether it is the operator who made it stale."""
+
+    def refuses(self, place: int, order: int, lots: int, held: int) -> str:
+        """Why a venue in trouble takes nothing of a product's order now; empty where it is not."""
 
     def rest(self, place: int, order: Order) -> None:
         """From now on an order of a product waits in the queue of its price."""
@@ -118,6 +121,8 @@ class Order(Struct):
         expires_ns: when a limit order becomes a market order.
         resting: its place in the queue of its price.
         course: where it is carried out in turns.
+        how: the plan that its decision named.
+        missed: why it was given up before it was filled; empty where it was not.
     """
 
     number: int
@@ -141,6 +146,8 @@ class Order(Struct):
     expires_ns: int = NEVER_NS
     resting: Resting | None = None
     course: Course | None = None
+    how: Plan | None = None
+    missed: str = ""
 
     @property
     def terms(self) -> TakingTerms:

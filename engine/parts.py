@@ -87,7 +87,8 @@ class Parts:
         for handler in shared:
             handler.desk.treasury.peers = partial(_books, shared)
         priced = spec.pricing is not None and handlers
-        return (PricedMarket if priced else Market)(spec, handlers, products, self.tape)
+        of_kind = PricedMarket if priced else Market
+        return of_kind(spec, handlers, products, self.tape, self.spec.seed)
 
 
 def _books(shared: list[Handler]) -> list[Account]:

@@ -32,7 +32,7 @@ from engine.intake import Rejection
 from engine.netting import net
 from engine.rows import Rows, Untimely
 from engine.spec import Announcement
-from engine.units import MILLISECOND_NS, NEVER_NS
+from engine.units import NEVER_NS
 
 __all__ = ["Passing"]
 
@@ -281,7 +281,7 @@ class Passing(Guarding):
         market = self.markets[number]
         market.stage(sequence, self.state.time_ns, self.state.time_ns)
         if isinstance(command, DegradeMarket):
-            return market.degrade(command.latency_ms * MILLISECOND_NS)
+            return market.degrade(command)
         if isinstance(command, FreezeWithdrawals):
             refusal = market.freeze(command.until_ns)
             for place, handler in enumerate(market.handlers):

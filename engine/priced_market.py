@@ -29,9 +29,9 @@ class PricedMarket(Market):
     """A symbol with its book, its products, and the points that its venue makes."""
 
     def __init__(
-        self, spec: MarketSpec, handlers: list[Handler], products: list[int], tape: Tape
+        self, spec: MarketSpec, handlers: list[Handler], products: list[int], tape: Tape, seed: int
     ) -> None:
-        super().__init__(spec, handlers, products, tape)
+        super().__init__(spec, handlers, products, tape, seed)
         assert spec.pricing is not None
         self.pricing = Pricing(spec.symbol, spec.pricing, spec.funding)
         self._seen_ns, self._again_ns = 0, -1

@@ -67,16 +67,27 @@ def resume(symbol: Symbol, /, *, sending: Sending | None = None) -> int:
 def degrade(
     symbol: Symbol,
     latency_ms: Annotated[
-        int, Parameter(help="How much longer orders take to the book; 0 ends it.")
-    ],
+        int, Parameter(help="How much longer orders take to the book; 0 is as usual.")
+    ] = 0,
     /,
     *,
+    refuse: Annotated[
+        float, Parameter(help="Share of the attempts to trade that are refused; 1 for all.")
+    ] = 0.0,
+    reduce_only: Annotated[
+        bool, Parameter(help="Only orders that reduce a position are taken.", negative="")
+    ] = False,
+    for_ms: Annotated[
+        int, Parameter(help="For how long; until the next such command without.")
+    ] = 0,
     sending: Sending | None = None,
 ) -> int:
-    """Let orders that are sent to a market from now on be late by so much more."""
+    """Let a market's venue be slow, refuse orders, or take only those that reduce; nothing of it
+    ends it."""
     from engine.commands import DegradeMarket
 
-    return _send(DegradeMarket, sending, symbol=symbol, latency_ms=latency_ms)
+    trouble = {"refuse": refuse, "reduce_only": reduce_only, "for_ms": for_ms}
+    return _send(DegradeMarket, sending, symbol=symbol, latency_ms=latency_ms, **trouble)
 
 
 def freeze(

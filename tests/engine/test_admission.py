@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from engine.commands import ForceTarget
 from engine.events import CreationRequest
 from engine.plans import LimitThenMarket
 from engine.units import MINUTE_NS, SECOND_NS
 from engine.venue.book import BookSpec
 from engine.venue.rules import OrderRules, VenueRules
-from strategies import LeverageBand
+from strategies import LeverageBand, Schedule
 from tests.builders import T0, Run, a_contract, a_market, a_product, a_spec, a_tape
 from tests.properties.agreement import agree
 
@@ -21,14 +23,16 @@ BAND = LeverageBand(target=3.0, low=0.2, high=8.0)
 
 def said_by(rows: list[Any], book: BookSpec | None = None, **rules: Any) -> Run:
     """A 3x product of a million at a mark of 100: 30,000 coins; heart and reference agree."""
-    hedge = {name: rules.pop(name) for name in ("plan", "seed_atoms") if name in rules}
+    own = ("plan", "seed_atoms", "latency_ns")
+    hedge = {name: rules.pop(name) for name in own if name in rules}
+    policy = rules.pop("policy", BAND)
     market = a_market(
         contract=a_contract(taker_fee=0.0),
         book=book or BookSpec(model="flat"),
         venue=VenueRules(orders=OrderRules(**rules)),
     )
     product = a_product(**hedge)
-    return agree(a_spec((product, (BAND,)), markets=(market,)), a_tape(rows))
+    return agree(a_spec((product, (policy,)), markets=(market,)), a_tape(rows))
 
 
 def fills(said: Run) -> list[int]:
@@ -93,16 +97,46 @@ def test_a_price_has_as_many_figures_as_the_venue_takes() -> None:
     assert [event.price for event in said.named("order_rested")] == [104.0]
 
 
-def test_an_order_that_is_too_small_is_sent_again_and_never_forgotten() -> None:
-    """Three quote of a product of one are less than five: refused every second until the mark has
-    made them worth it; a plan never ends in between."""
-    rows = [100.0, 100.0, 150.0, 170.0, 170.0]
-    said = said_by(rows, seed_atoms=10**6, notional_min=5.0)
-    refused = said.named("order_rejected")
-    assert {event.reason for event in refused} == {"too_small"}
-    assert [event.retry_ns - event.ts_ns for event in refused] == [SECOND_NS] * len(refused)
-    assert fills(said) == [30_000]
-    assert said.named("order_filled")[0].mark_price == 170.0
+def test_a_decision_too_small_for_an_order_is_postponed_and_never_forgotten() -> None:
+    """A product of ten is put back to 3x every ten seconds. At 102 it lacks 1.2 quote of 31.8,
+    less than the least order of 5: no order leaves and no plan is open, so that a creation is dealt
+    meanwhile. At 115 it lacks 9 of 43.5: that is bought at once, seven seconds before the next
+    review, with the lots of then. It is said once."""
+    request = CreationRequest(
+        ts_ns=T0 + 11 * SECOND_NS, id="r", user="u", product="BTC3L", quote=9.0
+    )
+    rows = [*[100.0] * 10, 102.0, request, 102.0, 115.0, 115.0]
+    said = said_by(
+        rows, policy=Schedule(target=3.0, every_s=10.0), seed_atoms=10**7, notional_min=5.0
+    )
+    assert not said.named("order_rejected", "creation_refused", "request_queued")
+    (postponed,) = said.named("decision_postponed")
+    assert (postponed.ts_ns - T0) // SECOND_NS == 10
+    assert (postponed.target, postponed.why, postponed.lots) == (3.0, "too_small", 11_764)
+    opening, hedge, again = said.named("order_filled")
+    assert (opening.lots, hedge.purpose, again.purpose) == (300_000, "creation", "rebalance")
+    assert (again.ts_ns - T0) // SECOND_NS == 13
+    assert again.mark_price == 115.0
+    assert said.named("rebalanced")[-1].leverage_after == pytest.approx(3.0, rel=1e-4)
+
+
+def test_what_became_too_small_on_its_way_is_postponed() -> None:
+    """Six quote were enough when the order left; at the mark at which it meets the venue they are
+    less than five: its plan ends without a fill, and the opening is taken anew, with the lots
+    that six quote are then."""
+    said = said_by(
+        [100.0, 79.0, 79.0, 120.0, 120.0],
+        seed_atoms=2 * 10**6,
+        notional_min=5.0,
+        latency_ns=SECOND_NS,
+        policy=Schedule(target=3.0, every_s=1_000.0),
+    )
+    (refused,) = said.named("order_rejected")
+    assert (refused.reason, refused.lots, refused.retry_ns) == ("too_small", 60_000, 0)
+    assert [e.why for e in said.named("decision_postponed")] == ["too_small"]
+    (opened,) = said.named("rebalanced")
+    assert opened.opening
+    assert opened.mark_price == 79.0
 
 
 def test_the_rest_of_a_filled_order_may_be_too_small() -> None:
@@ -121,7 +155,7 @@ def test_reducing_is_free_of_the_least_notional() -> None:
     up = ForceTarget(ts_ns=0, id="up", product="BTC3L", target=3.0)
     said = said_by([100.0, 100.0, down, 100.0, up, 100.0], notional_min=20_000.0)
     assert fills(said) == [30_000 * COIN, -100 * COIN]
-    assert said.named("order_rejected")[0].lots == 100 * COIN
+    assert [event.reason for event in said.named("command_refused")] == ["too_small"]
 
 
 def test_a_position_is_closed_whatever_its_size() -> None:
@@ -134,7 +168,7 @@ def test_a_position_is_closed_whatever_its_size() -> None:
     rows = [100.0, 100.0, *commands[:2], 100.0, commands[2], 100.0]
     said = said_by(rows, size_min=20_000.0)
     assert fills(said)[:3] == [30_000 * COIN, -21_000 * COIN, -9_000 * COIN]
-    assert said.named("order_rejected")[0].lots == -4_000 * COIN
+    assert [event.reason for event in said.named("command_refused")] == ["too_small"]
 
 
 def test_the_hedge_of_a_request_that_the_venue_refuses_deals_nothing() -> None:

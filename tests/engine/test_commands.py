@@ -361,3 +361,88 @@ def test_what_is_no_command(text: bytes) -> None:
     """What is missing, infinite, out of range or unknown is not read."""
     with pytest.raises(msgspec.DecodeError):
         msgspec.json.decode(text, type=Command)
+
+
+def trouble(second: float, name: str = "t", **fields: Any) -> DegradeMarket:
+    return DegradeMarket(ts_ns=at(second), id=name, symbol=SYMBOL, **fields)
+
+
+def attempts(run: Run) -> list[tuple[str, str, float]]:
+    """``(tag, reason, second)`` of what became of orders."""
+    return [
+        (e.__struct_config__.tag, getattr(e, "reason", ""), (e.ts_ns - T0) / SECOND_NS)
+        for e in run.named("order_rejected", "order_filled")
+    ]
+
+
+def test_a_venue_that_refuses_all_orders_for_a_period() -> None:
+    """From second 1 on and for 2.5 s no attempt is taken; the plan sends the order again each
+    second, and the third attempt, after the period, is filled: the decision was not forgotten."""
+    rows = [price(0, 100.0), trouble(1, refuse=1.0, for_ms=2_500), price(2, 70.0), price(6, 71.0)]
+    run = said(rows)
+    assert attempts(run)[1:] == [
+        *(("order_rejected", "refused", 2.0), ("order_rejected", "refused", 3.0)),
+        ("order_filled", "", 4.0),
+    ]
+    assert run.named("command_obeyed")[0].detail == "0 ms, refuses 1.0 of orders, for 2500 ms"
+
+
+def test_a_share_of_orders_is_refused_by_seed() -> None:
+    """Of 40 products' orders about half are refused; another seed refuses others, the same seed the
+    same ones."""
+    rows = [price(0, 100.0), trouble(1, refuse=0.5), price(2, 70.0)]
+
+    def refused(seed: int) -> list[str]:
+        products = [(a_product(f"P{n}"), (BAND,)) for n in range(40)]
+        spec = a_spec(*products, markets=(a_market(),), seed=seed)
+        return [event.product for event in said(rows, spec).named("order_rejected")]
+
+    first = refused(7)
+    assert 10 < len(first) < 30
+    assert first == refused(7) != refused(8)
+
+
+def test_a_venue_that_takes_only_what_reduces() -> None:
+    """A cut to 2x is filled, the way back to 3x is refused each second until the venue is as usual;
+    then it is filled."""
+    rows = [
+        *(price(0, 100.0), trouble(1, "a", reduce_only=True), force(2, 2.5, "x")),
+        *(force(3, 3.0, "y"), trouble(4.5, "b"), price(7, 100.0)),
+    ]
+    run = said(rows)
+    assert attempts(run)[1:] == [
+        ("order_filled", "", 2.0),
+        *(("order_rejected", "reduce_only", 3.0), ("order_rejected", "reduce_only", 4.0)),
+        ("order_filled", "", 5.0),
+    ]
+    assert run.named("command_obeyed")[0].detail == "0 ms, reduce only"
+
+
+def test_a_plan_that_gives_up_leaves_its_decision() -> None:
+    """A thousand attempts, a millisecond apart, are refused; the plan ends without a fill, says so,
+    and the decision is taken anew, by an order with the lots of then."""
+    rows = [price(0, 100.0), trouble(1, "a", refuse=1.0), force(2, 2.5, "x")]
+    rows += [trouble(3.5, "b"), price(4, 100.0)]
+    run = said(rows, one(retry_ns=10**6))
+    rejected = run.named("order_rejected")
+    assert [event.order for event in rejected] == [1] * 1_000 + [2] * 502
+    assert (rejected[0].retry_ns, rejected[999].retry_ns) == (at(2.001), 0)
+    (postponed,) = run.named("decision_postponed")
+    assert (postponed.why, postponed.target, postponed.ts_ns) == ("refused", 2.5, at(2.999))
+    assert [e.ts_ns for e in run.named("order_filled")] == [at(0), at(3.501)]
+    assert run.named("rebalanced")[-1].leverage_after == pytest.approx(2.5, rel=1e-3)
+
+
+def test_trouble_within_its_bounds() -> None:
+    """The same trouble again changes nothing, one that is over may come again, and numbers that
+    cannot be are refused."""
+    rows = [
+        *(price(0, 100.0), trouble(1, "a", reduce_only=True, for_ms=1_000)),
+        *(trouble(1.5, "b", reduce_only=True), trouble(1.6, "c", reduce_only=True)),
+        *(trouble(2, "d"), trouble(3, "e"), trouble(4, "f", refuse=0.2, for_ms=500)),
+        *(trouble(5, "g"), trouble(6, "h", refuse=0.2, for_ms=500)),
+    ]
+    assert refusals(said(rows)) == ["degraded", "not_degraded", "not_degraded"]
+    for fields in ({"refuse": 1.1}, {"refuse": float("nan")}, {"for_ms": -1}):
+        with pytest.raises(ValueError, match="must be in"):
+            trouble(0, **fields)

@@ -13,6 +13,7 @@ from typing import Any
 
 from engine.commands import (
     Command,
+    DegradeMarket,
     ForceTarget,
     GateCreations,
     HaltMarket,
@@ -136,18 +137,27 @@ def aimed(price: float, ulps: int) -> float:
 
 
 def a_random_tape(
-    random: Random, spec: EngineSpec, rows: int, *, aim: bool = True, commands: float = 0.0
+    random: Random,
+    spec: EngineSpec,
+    rows: int,
+    *,
+    aim: bool = True,
+    commands: float = 0.0,
+    troubled: bool = False,
 ) -> Step:
     """A tape of that many rows; ``aim``: at this run's own edges, to a few ulps; ``commands``: what
-    share of the rows are the operator's."""
-    return a_tape(Grower(random, spec, aim, commands).grow(rows))
+    share of the rows are the operator's; ``troubled``: he speaks of venues in trouble as well."""
+    return a_tape(Grower(random, spec, aim, commands, troubled).grow(rows))
 
 
 class Grower:
     """Feeds a heart row by row and looks where it hurts next."""
 
-    def __init__(self, random: Random, spec: EngineSpec, aim: bool, commands: float) -> None:
+    def __init__(
+        self, random: Random, spec: EngineSpec, aim: bool, commands: float, troubled: bool
+    ) -> None:
         self.random, self.spec, self.aim, self.commands = random, spec, aim, commands
+        self.troubled, self.trouble = troubled, Random(len(spec.products))
         self.engine = Engine(spec)
         self.price = list(_START[: len(spec.symbols)])
         self.ts_ns = T0 + random.choice((0, 1, 333))
@@ -331,6 +341,8 @@ class Grower:
         if draw < 0.35:
             symbol = random.choice([market.spec.contract.symbol] * 20 + ["NONE"])
             halted = market.state.stale == "halted"
+            if self.troubled and self.trouble.random() < 0.4:
+                return self._degrade(symbol, named)
             if halted is (random.random() < 0.8):
                 return ResumeMarket(symbol=symbol, **named)
             return HaltMarket(symbol=symbol, reason="for a while", **named)
@@ -343,3 +355,14 @@ class Grower:
             target = random.choice((0.0, 1.0, 1.5, 3.0, -3.0, -1.0, 5.0, 12.0))
             return ForceTarget(product=product, target=target, **named)
         return GateCreations(product=product, closed=random.random() < 0.6, **named)
+
+    def _degrade(self, symbol: str, named: dict[str, Any]) -> Command:
+        pick: Any = self.trouble.choice
+        return DegradeMarket(
+            symbol=symbol,
+            latency_ms=pick((0, 0, 1, 1_500)),
+            refuse=pick((0.0, 0.0, 0.5, 1.0)),
+            reduce_only=pick((True, False, False)),
+            for_ms=pick((0, 1, 2_000, 10_000)),
+            **named,
+        )

@@ -16,6 +16,7 @@ from engine.snapshot import restore, snapshot
 from engine.ticks import Step, Tick
 from tests.builders import Run, a_tape, cut, run
 from tests.properties.agreement import agree
+from tests.properties.margined import margined_spec
 from tests.properties.rich import happened, rich_spec
 from tests.properties.tapes import a_random_spec, a_random_tape
 from tests.properties.test_conservation import assert_fair, assert_rebuilt, check
@@ -58,6 +59,24 @@ def test_any_tape(seed: int, rows: int, commands: float) -> None:
     spec = a_random_spec(random)
     tape = a_random_tape(random, spec, rows, commands=commands)
     agree(spec, tape, [random.randrange(rows) for _ in range(3)])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_venues_in_trouble(seed: int) -> None:
+    """Slow for a while, refusing a share of orders, taking only what reduces: both engines say the
+    same, cut anywhere and restored from snapshots."""
+    random = Random(f"trouble {seed}")
+    spec = margined_spec(3 * seed + 1) if seed % 2 else a_random_spec(random)
+    tape = a_random_tape(random, spec, 400, commands=0.3, troubled=True)
+    whole = agree(spec, tape, [random.randrange(400) for _ in range(3)])
+    engine = Engine(spec)
+    said = Run(engine)
+    for step in cut(tape, range(0, tape.end, 9)):
+        said.take(engine.process(step))
+        engine = restore(spec, snapshot(engine))
+    said.engine = engine
+    said.take(engine.finish())
+    assert_same(said, whole)
 
 
 def test_every_rule_is_met() -> None:

@@ -61,11 +61,13 @@ class Order:
     expires_ns: int = NEVER_NS
     queue: Any = None
     plan: Any = None
+    how: Any = None
     ends_ns: int = NEVER_NS
     part: int = 0
     owed: int = 0
     traded: int = 0
     seen: list[float] = field(default_factory=list)
+    missed: str = ""
 
 
 def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
@@ -75,9 +77,8 @@ def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
         product.sent, purpose, lots, lots, market.now_ns, market.now_ns + latency, **decision
     )
     product.sent += 1
-    if order.plan is None:
-        own = purpose in ("opening", "rebalance")
-        order.plan = product.spec.hedge.plan if own else NOW
+    order.how = order.plan
+    order.plan = plan_of(product, purpose, order.how)
     _begin(product, order)
     product.say(
         OrderSent,
@@ -88,6 +89,13 @@ def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
         mark_price=market.mark,
     )
     return order
+
+
+def plan_of(product: Product, purpose: str, named: Any) -> Any:
+    """How a decision is carried out."""
+    if named is not None:
+        return named
+    return product.spec.hedge.plan if purpose in ("opening", "rebalance") else NOW
 
 
 def _begin(product: Product, order: Order) -> None:
@@ -174,7 +182,7 @@ def _end(product: Product, order: Order) -> None:
 
 def latency_of(product: Product) -> int:
     """From decision to book, at a venue that may be degraded."""
-    return product.spec.hedge.latency_ns + product.market.delay_ns
+    return product.spec.hedge.latency_ns + product.market.trouble[0]
 
 
 def _stepped(product: Product, price: float, side: int) -> float:
@@ -223,6 +231,7 @@ def _walk(product: Product, order: Order, lots: int) -> tuple[int, str]:
     market, held = product.market, product.holding.book.lots
     filled = 0
     reason = over_limit(product, order, lots) if lots and order.request is None else ""
+    reason = reason or (market.refuses(product, order, lots, held) if lots else "")
     for piece in _pieces(product, lots, order.limit) if not reason else ():
         reason = _refusal_of(product, order, piece, lots, held)
         if reason:
@@ -290,6 +299,14 @@ def _refusal_of(product: Product, order: Order, piece: int, lots: int, held: int
         reduce_only=only_reduces,
     )
     return "" if found is None or (found == "too_small" and closes) else found
+
+
+def is_too_small(product: Product, lots: int) -> bool:
+    """Whether a market order of so many lots is too little for the venue."""
+    held = product.holding.book.lots
+    order = Order(0, "rebalance", lots, lots, 0, 0)
+    piece = _pieces(product, lots, None)[0]
+    return _refusal_of(product, order, piece, lots, held) == "too_small"
 
 
 def _rest(product: Product, order: Order) -> None:
@@ -384,8 +401,11 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
     never gives up."""
     order.tries += 1
     over = order.request is not None or (order.tries >= TRIES_MAX and order.purpose != "close")
-    if reason == "too_small" and order.left != order.lots and not order.owed:
+    rest = reason == "too_small" and order.left != order.lots
+    if reason == "too_small" and not order.owed and (rest or not product.formula):
         over = True
+    if over and not rest and not product.formula:
+        order.missed = reason
     pause = max(product.spec.hedge.retry_ns, MILLISECOND_NS)
     if over:
         order.arrives_ns = NEVER_NS
@@ -395,7 +415,7 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
         *("no_depth", "limit", "no_image", "crossed", "silent", "stale", "halted"),
         *("market_deviation", "pieces"),
     )
-    if refused:
+    if refused and reason not in ("refused", "reduce_only"):
         order.limit = None
     product.say(
         OrderRejected if refused else OrderUnfilled,

@@ -71,7 +71,7 @@ class ReferenceEngine:
         self.users = Users(spec.population, spec.users)
         self.judge = Judge(len(spec.symbols))
         funds: dict[str, int] = {}
-        self.markets = [Market(market, self.log, funds) for market in spec.markets]
+        self.markets = [Market(market, self.log, funds, spec.seed) for market in spec.markets]
         self.products: list[Product] = []
         for number, product in enumerate(spec.products):
             market = self.markets[product.market]
@@ -252,7 +252,7 @@ class ReferenceEngine:
                 if market.spec.contract.symbol == command.symbol:
                     self._stage(market, self.now_ns)
                     if isinstance(command, DegradeMarket):
-                        return market.degrade(command.latency_ms)
+                        return market.degrade(command)
                     if isinstance(command, FreezeWithdrawals):
                         return market.freeze(command.until_ns)
                     return market.halt() if isinstance(command, HaltMarket) else market.lift()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from engine import philox
 from engine.events import MarketResumed, MarketStale
 from engine.points import Points
 from engine.policy import MarketView
@@ -30,8 +32,8 @@ EIGHT_HOURS_NS = 8 * 3_600 * 10**9
 class Market:
     """The market as of the last row; ``spec`` is a ``MarketSpec`` of ``engine.market``."""
 
-    def __init__(self, spec: Any, log: Any, funds: dict[str, int]) -> None:
-        self.spec, self.log, self.funds = spec, log, funds
+    def __init__(self, spec: Any, log: Any, funds: dict[str, int], seed: int) -> None:
+        self.spec, self.log, self.funds, self.seed = spec, log, funds, seed
         self.contract = Contract(spec.contract)
         asset = self.contract.quote_asset
         funds[asset] = funds.get(asset, 0) + spec.insurance_atoms
@@ -47,7 +49,8 @@ class Market:
         self.mark = self.previous = self.last = self.index = self.bid = self.ask = self.rate = 0.0
         self.seen_ns = self.changed_ns = 0
         self.stale, self.stale_since = "", 0
-        self.delay_ns = self.frozen_ns = 0
+        self.degraded, self.degraded_until_ns = (0, 0.0, False), NEVER_NS
+        self.frozen_ns = 0
         self.grid_ns = self.funding_ns = NEVER_NS
         self.funded_ns, self.funded_rate = 0, 0.0
         self.following_ns, self.due_rate = NEVER_NS, 0.0
@@ -245,11 +248,19 @@ class Market:
         self._be_stale("halted", self.stale_since if self.stale else self.now_ns)
         return None
 
-    def degrade(self, latency_ms: int) -> str | None:
-        """The operator: orders are late by so much more."""
-        if self.delay_ns == latency_ms * 10**6:
-            return "degraded" if latency_ms else "not_degraded"
-        self.delay_ns = latency_ms * 10**6
+    @property
+    def trouble(self) -> tuple[int, float, bool]:
+        """Delay, share refused and whether only reducing orders are taken, as of now."""
+        return self.degraded if self.now_ns < self.degraded_until_ns else (0, 0.0, False)
+
+    def degrade(self, command: Any) -> str | None:
+        """The operator: the venue is slow, refuses orders, or takes only those that reduce."""
+        wanted = (command.latency_ms * 10**6, command.refuse, command.reduce_only)
+        until = self.now_ns + command.for_ms * 10**6 if command.for_ms and any(wanted) else NEVER_NS
+        now = self.degraded_until_ns if any(self.trouble) else NEVER_NS
+        if (wanted, until) == (self.trouble, now):
+            return "degraded" if any(wanted) else "not_degraded"
+        self.degraded, self.degraded_until_ns = wanted, until
         return None
 
     def freeze(self, until_ns: int) -> str | None:
@@ -260,6 +271,15 @@ class Market:
         for product in self.products:
             desk.freeze(product)
         return None
+
+    def refuses(self, product: Any, order: Any, lots: int, held: int) -> str:
+        """Why the venue takes nothing of an order now."""
+        _, share, only_reducing = self.trouble
+        if only_reducing and (held * lots >= 0 or abs(lots) > abs(held)):
+            return "reduce_only"
+        path = (product.number + 1) << 32 | order.number
+        drawn = Fraction(philox.word(self.seed, path, self.now_ns), 2**64)
+        return "refused" if drawn < Fraction(share) else ""
 
     def lift(self) -> str | None:
         """The next fresh price resumes a halted market."""

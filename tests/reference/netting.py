@@ -117,6 +117,9 @@ def _meet_book(market: Market, left: dict[Any, int]) -> str:
     held = sum(product.holding.book.lots for product in market.products if nets(product))
     mid, half_spread = market.top()
     filled: list[tuple[int, float]] = []
+    refused = market.refuses(some, some.plan, lots, held)
+    if refused:
+        return refused
     for piece in desk._pieces(some, lots, None):
         reason = desk._refusal_of(some, order, piece, lots, held)
         if reason:

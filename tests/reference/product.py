@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from engine.commands import GateCreations, PauseProduct, ResumeProduct
 from engine.events import (
     CreationRequest,
+    DecisionPostponed,
     DeficitPaid,
     Deleveraged,
     FundingSettled,
@@ -21,6 +22,7 @@ from engine.events import (
     Rebalanced,
     SurplusTaken,
 )
+from engine.plans import Restrike
 from engine.policy import (
     Close,
     Deleverage,
@@ -74,6 +76,7 @@ class Product:
         self.cut_due = self.safe = False
         self.plan: desk.Order | None = None
         self.topup: Any = None  # (atoms, due, arrives)
+        self.postponed: Any = None
         self.deals: list[desk.Order] = []
         self.sent = 0
         self.queue: list[Any] = []
@@ -151,10 +154,10 @@ class Product:
         if self.rehedge and not waits:
             self.rehedge = False
             target = view.position.leverage if self.formula else self.target
-            self._act(SetLeverage(target, "re-hedge after auto-deleveraging"), view)
+            self._try(SetLeverage(target, "re-hedge after auto-deleveraging"), view)
             return
         if self.spec.kind != "fund" and not self.opened:
-            self._act(SetLeverage(self.target, OPENING[self.spec.kind]), view)
+            self._try(SetLeverage(self.target, OPENING[self.spec.kind]), view)
             return
         answers = []
         for place, policy in enumerate(self.policies):
@@ -169,6 +172,9 @@ class Product:
                 if decision is not None and not (self.safe and isinstance(decision, SetLeverage)):
                     answers.append(decision)
         first = min(answers, key=_rank, default=None)
+        if first is None and self.plan is None:
+            grows = isinstance(self.postponed, SetLeverage)
+            first = None if self.safe and grows else self.postponed
         if self.cut_due:
             first = self._safe_cut(view, first)
         if isinstance(first, Close):
@@ -182,7 +188,7 @@ class Product:
                 nav_atoms=self.holding.nav(self.market.mark),
             )
         elif first is not None:
-            self._act(first, view)
+            self._try(first, view)
 
     def _safe_cut(self, view: View, first: Any) -> Any:
         """A policy faulted and the product is to have little leverage from now on."""
@@ -256,6 +262,29 @@ class Product:
 
     # Acting ---------------------------------------------------------------------------------------
 
+    def _try(self, decision: Any, view: View) -> None:
+        """Carry a decision out, or remember it where it is too little for an order."""
+        if self._act(decision, view) == "too_small":
+            held, mark = self.holding, self.market.mark
+            lots = (
+                self.contract.lots_for(float(decision.target), held.nav(mark), mark)
+                - held.book.lots
+            )
+            self._postpone(decision, "too_small", lots)
+
+    def _postpone(self, decision: Any, why: str, lots: int) -> None:
+        if decision == self.postponed:
+            return
+        self.postponed = decision
+        self.say(
+            DecisionPostponed,
+            target=float(decision.target),
+            reason=decision.reason,
+            why=why,
+            lots=lots,
+            mark_price=self.market.mark,
+        )
+
     def _act(self, decision: Any, view: View) -> str | None:
         held, mark, target = self.holding, self.market.mark, float(decision.target)
         lots = self.contract.lots_for(target, held.nav(mark), mark) - held.book.lots
@@ -265,6 +294,7 @@ class Product:
         if lots == 0 and self.formula and self.plan is None:
             self._promise(target)
         if lots == 0:
+            self.postponed = None
             if not self.opened and target == view.position.leverage:
                 self.opened, self.target = True, target  # it opens with what it has
             return "rebalancing" if self.plan is not None else None
@@ -272,6 +302,12 @@ class Product:
             slope = held.line()[1]
             if not (self.plan.left * slope > 0 > lots * slope):
                 return "rebalancing"
+        purpose = "rebalance" if self.opened else "opening"
+        if isinstance(decision, Deleverage):
+            purpose = "deleverage"
+        book = not isinstance(desk.plan_of(self, purpose, decision.plan), Restrike)
+        if book and not self.formula and desk.is_too_small(self, lots):
+            return "too_small"
         if self.plan is not None:
             desk.cancel(self, self.plan, "replaced")
         if target != self.target or not self.opened:
@@ -279,9 +315,6 @@ class Product:
             self.target = target
         if self.formula:
             self._promise(target)
-        purpose = "rebalance" if self.opened else "opening"
-        if isinstance(decision, Deleverage):
-            purpose = "deleverage"
         self.opened = True
         before, how = view.position.leverage, decision.plan
         self._send(purpose, lots, target, decision.reason, before, how)
@@ -303,6 +336,7 @@ class Product:
     def _send(
         self, purpose: str, lots: int, target: float, reason: str, before: float, how: Any = None
     ) -> None:
+        self.postponed = None
         decided = {"target": target, "reason": reason, "before": before, "plan": how}
         self.plan = desk.send(self, purpose, lots, **decided)
         if not desk.latency_of(self):
@@ -322,6 +356,10 @@ class Product:
         self.plan = None
         if plan.purpose == "close":
             self._closed(plan.reason)
+        elif plan.missed:
+            self.opened = plan.purpose != "opening" or self.holding.book.lots != 0
+            kind = Deleverage if plan.purpose == "deleverage" else SetLeverage
+            self._postpone(kind(plan.target, plan.reason, plan.how), plan.missed, plan.lots)
         elif plan.lots:
             self._done(plan)
 

@@ -1,0 +1,75 @@
+"""A venue in trouble: for a period it is slow, refuses orders, or takes only those that reduce.
+
+The operator says so (``DegradeMarket``). Which orders of a share are refused is a function of the
+seed, the order and the instant of its attempt, so that a replay refuses the same ones.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from engine import philox
+from engine.commands import DegradeMarket
+from engine.market_state import Degraded
+from engine.operated import Operated
+from engine.units import MILLISECOND_NS, NEVER_NS
+
+__all__ = ["Degrading", "refuses_one"]
+
+_WORDS: Final = float(1 << 64)
+_PATH: Final = 1 << 32
+"""Paths of orders: product and number of the order; path 0 is that of the queue's walk."""
+
+
+_AS_USUAL: Final = Degraded()
+
+
+def refuses_one(share: float, seed: int, product: int, order: int, ts_ns: int) -> bool:
+    """Whether an attempt of an order is among the share that is refused."""
+    path = (product + 1) * _PATH + order
+    return philox.word(seed, path, ts_ns) < int(share * _WORDS)
+
+
+class Degrading(Operated):
+    """A market at a venue that may be in trouble.
+
+    Attributes:
+        seed: of the run.
+        products: index of each handler's product in the run.
+    """
+
+    seed: int
+    products: list[int]
+
+    @property
+    def _degraded(self) -> Degraded:
+        degraded = self.state.degraded
+        return degraded if self.ts_ns < degraded.until_ns else _AS_USUAL
+
+    @property
+    def delay_ns(self) -> int:
+        """What an order takes longer to the book than its product's latency."""
+        return self._degraded.delay_ns
+
+    def refuses(self, place: int, order: int, lots: int, held: int) -> str:
+        """Why the venue in trouble takes nothing of an order now; empty where it is not."""
+        degraded = self._degraded
+        if degraded.reduce_only and not (lots * held < 0 and abs(lots) <= abs(held)):
+            return "reduce_only"
+        share, product = degraded.refuse, self.products[place]
+        if share and refuses_one(share, self.seed, product, order, self.ts_ns):
+            return "refused"
+        return ""
+
+    def degrade(self, command: DegradeMarket) -> str | None:
+        """The operator: from now on it is like this; why not, where it is so already."""
+        until_ns = self.ts_ns + command.for_ms * MILLISECOND_NS if command.for_ms else NEVER_NS
+        wanted = Degraded(
+            command.latency_ms * MILLISECOND_NS, command.refuse, command.reduce_only, until_ns
+        )
+        if not command.worse:
+            wanted = _AS_USUAL
+        if wanted == self._degraded:
+            return "degraded" if command.worse else "not_degraded"
+        self.state.degraded = wanted
+        return None
