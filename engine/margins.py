@@ -61,7 +61,7 @@ class Margins:
         for spec in traders:
             fault = opening_fault(spec, self.desk.listings)
             if fault:
-                raise ConfigError(f"trader {spec.id}: {fault}")
+                raise ConfigError(f"trader {spec.id}: {fault[1]}")
         self.hedges = {
             (number, place): HedgeAccount(number, place, handler, market)
             for number, market in enumerate(markets)

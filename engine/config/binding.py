@@ -38,9 +38,10 @@ from engine.signals import SignalSpec
 from engine.units import MILLISECOND_NS, asset_decimals
 from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.book import ASSUMED_DEPTH, BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract import Contract, ContractSpec
 from engine.venue.funding import FundingSpec
 from engine.venue.rules import VenueRules
+from engine.venue.standing import Listing, opening_fault
 from feeds.recording import SymbolInfo
 from strategies import MarginFloor, MarginLevel
 from strategies.user import load_policy
@@ -84,7 +85,7 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
         policies=policies,
         population=config.population.count,
         users=tuple(user.id for user in config.users),
-        traders=_traders(config, numbers),
+        traders=_traders(config, numbers, markets),
         seed=config.seed,
         sampling=_sampling(config.output, config.population.count + len(config.users)),
         config_hash=_hash(config, funding, named),
@@ -213,23 +214,27 @@ def _terms(product: ProductConfig, quote: str) -> Terms:
     )
 
 
-def _traders(config: RunConfig, numbers: dict[str, int]) -> tuple[TraderSpec, ...]:
+def _traders(
+    config: RunConfig, numbers: dict[str, int], markets: tuple[MarketSpec, ...]
+) -> tuple[TraderSpec, ...]:
     """The venue's other customers, each by his own name."""
     found: list[TraderSpec] = []
-    for trader in config.traders:
+    listings = [Listing(Contract(m.contract), m.venue) for m in markets] if config.traders else []
+    for place, trader in enumerate(config.traders):
         number = numbers[trader.symbol]
         contract = config.markets[number].contract
         asset = contract.base if contract.kind == "inverse" else contract.quote
         position = PositionSpec(market=number, lots=lots_of(trader, contract), entry=trader.entry)
-        found += [
-            TraderSpec(
-                id=name,
-                wallet_atoms=_atoms(trader.wallet, _filled(asset)),
-                positions=(position,),
-                max_leverage=trader.leverage,
-            )
-            for name in trader_names(trader)
-        ]
+        spec = TraderSpec(
+            id=trader.id,
+            wallet_atoms=_atoms(trader.wallet, _filled(asset)),
+            positions=(position,),
+            max_leverage=trader.leverage,
+        )
+        fault = opening_fault(spec, listings)
+        if fault is not None:
+            raise SettingError(("traders", place, fault[0]), f"{trader.id}: {fault[1]}")
+        found += [replace(spec, id=name) for name in trader_names(trader)]
     return tuple(found)
 
 

@@ -159,13 +159,14 @@ def margin_of(account: Margined, listings: Sequence[Listing], marks: Sequence[fl
     return needed
 
 
-def opening_fault(spec: TraderSpec, listings: Sequence[Listing]) -> str | None:
+def opening_fault(spec: TraderSpec, listings: Sequence[Listing]) -> tuple[str, str] | None:
     """Why the venue would not have let a trader open what he holds: at his entry prices it needs
-    more initial margin than he paid in, or more leverage than its tier allows.
+    more initial margin than he paid in, or more leverage than its tier allows. Which of ``size``,
+    ``leverage`` and ``wallet`` is wrong, and what is.
 
     A wallet may be an atom short of the margin, which is rounded up.
     """
-    needed = 0
+    needed, asset, atoms = 0, "", 1
     for position in spec.positions:
         listing = listings[position.market]
         if not listing.rules.margin.tiers:
@@ -173,14 +174,19 @@ def opening_fault(spec: TraderSpec, listings: Sequence[Listing]) -> str | None:
         size = listing.size(position.lots, position.entry)
         most = listing.table.max_leverage(size)
         symbol = listing.contract.spec.symbol
-        if most == 0.0 or spec.max_leverage > most:
-            return f"{symbol} allows a position of this size {most:g}x, not {spec.max_leverage:g}x"
+        if most == 0.0:
+            return "size", f"{symbol} allows no position of this size"
+        if spec.max_leverage > most:
+            allowed = f"{symbol} allows a position of this size {most:g}x"
+            return "leverage", f"{allowed}, not {spec.max_leverage:g}x"
         initial = listing.table.initial(size)
         if listing.by_face:
             initial = listing.contract.to_settlement(initial, position.entry)
         needed += initial
+        asset, atoms = listing.contract.settlement_asset, listing.contract.settlement_atoms
     if needed > spec.wallet_atoms + len(spec.positions):
-        return f"needs {needed} of initial margin, wallet_atoms was {spec.wallet_atoms}"
+        paid_in = f"{spec.wallet_atoms / atoms:,.12g} were paid in"
+        return "wallet", f"needs {needed / atoms:,.12g} {asset} of initial margin, {paid_in}"
     return None
 
 

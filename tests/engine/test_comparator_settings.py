@@ -11,6 +11,7 @@ from msgspec import structs
 
 from engine import api
 from engine.config import RunConfig, assumptions, load_config, resolved_toml, spec_of
+from engine.config.loading import placed
 from engine.errors import ConfigError
 from engine.product import LoanTerms
 from engine.verify import verify
@@ -164,6 +165,25 @@ def test_traders_that_cannot_be(
     message = said(tmp_path, f"{head}{rows}\n")
     assert f"run.toml:{line}: " in message
     assert what in message
+
+
+@pytest.mark.parametrize(
+    ("size", "wallet", "line", "what"),
+    [
+        ("1000", "500", 9, "t: needs 800,000 USDT of initial margin, 500 were paid in"),
+        ("1e6", "1e9", 10, "t: BTCUSDT allows no position of this size"),
+    ],
+)
+def test_a_trader_whom_the_venue_would_not_let_in(
+    tmp_path: Path, size: str, wallet: str, line: int, what: str
+) -> None:
+    """Margin that is too small for what is held, and a position beyond the last tier, are told with
+    their line: 20 million at 25x need 800,000."""
+    rows = f"wallet = {wallet}\nsize = {size}\nentry = 20000.0\n"
+    config = loaded(tmp_path, f"{FUTURES}leverage = 5\n{TRADER}{rows}")
+    with pytest.raises(ConfigError) as caught, placed(tmp_path / "run.toml"):
+        spec_of(config, TICKS)
+    assert str(caught.value) == f"{tmp_path / 'run.toml'}:{line}: {what}"
 
 
 def test_a_trader_twice(tmp_path: Path) -> None:
