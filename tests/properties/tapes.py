@@ -154,7 +154,12 @@ class Grower:
     """Feeds a heart row by row and looks where it hurts next."""
 
     def __init__(
-        self, random: Random, spec: EngineSpec, aim: bool, commands: float, troubled: bool
+        self,
+        random: Random,
+        spec: EngineSpec,
+        aim: bool,
+        commands: float,
+        troubled: bool = False,
     ) -> None:
         self.random, self.spec, self.aim, self.commands = random, spec, aim, commands
         self.troubled, self.trouble = troubled, Random(len(spec.products))
