@@ -19,6 +19,7 @@ __all__ = [
     "GateCreations",
     "HaltMarket",
     "MarketCommand",
+    "MaskIndex",
     "PauseProduct",
     "ProductCommand",
     "ResumeMarket",
@@ -118,6 +119,31 @@ class FreezeWithdrawals(Instruction, frozen=True, gc=False, kw_only=True, tag="f
         return f"until {self.until_ns}"
 
 
+class MaskIndex(Instruction, frozen=True, gc=False, kw_only=True, tag="mask"):
+    """A source of a market's own index is out of order from now on, whatever it says, or counts
+    again.
+
+    Attributes:
+        source: symbol of the source; all of them where empty.
+        masked: whether it is out of order.
+        for_ms: for how long; 0: until it is told otherwise.
+    """
+
+    symbol: str
+    source: str = ""
+    masked: bool = True
+    for_ms: Annotated[int, Meta(ge=0, le=2_592_000_000)] = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.for_ms <= MONTH_MS:
+            raise ValueError(f"for_ms must be in [0, {MONTH_MS}], was {self.for_ms}")
+
+    @property
+    def detail(self) -> str:
+        said = f"{self.source or 'all sources'} {'masked' if self.masked else 'counted'}"
+        return f"{said} for {self.for_ms} ms" if self.masked and self.for_ms else said
+
+
 class PauseProduct(Instruction, frozen=True, gc=False, kw_only=True, tag="pause"):
     """Ask a product's policies no more and deal no requests; bankruptcy still closes it."""
 
@@ -158,5 +184,5 @@ class GateCreations(Instruction, frozen=True, gc=False, kw_only=True, tag="gate"
 
 
 ProductCommand = PauseProduct | ResumeProduct | ForceTarget | GateCreations
-MarketCommand = HaltMarket | ResumeMarket | DegradeMarket | FreezeWithdrawals
+MarketCommand = HaltMarket | ResumeMarket | DegradeMarket | FreezeWithdrawals | MaskIndex
 Command = MarketCommand | ProductCommand

@@ -488,7 +488,8 @@ class CommandRefused(Output, frozen=True, gc=False, kw_only=True, tag="command_r
     ``unknown_product``, ``not_launched``, ``closed``, ``stale``, ``nav_not_positive``,
     ``out_of_limits``, ``rebalancing``, ``too_small``, and where it is so already ``halted``,
     ``not_halted``, ``paused``, ``not_paused``, ``gated``, ``not_gated``, ``degraded``,
-    ``not_degraded``, ``frozen``, ``not_frozen``."""
+    ``not_degraded``, ``frozen``, ``not_frozen``, ``masked``, ``not_masked``; for an index
+    ``no_index``, ``unknown_source``."""
 
     command: str
     id: str

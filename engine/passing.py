@@ -15,6 +15,7 @@ from engine.commands import (
     FreezeWithdrawals,
     HaltMarket,
     MarketCommand,
+    MaskIndex,
 )
 from engine.events import (
     CommandObeyed,
@@ -288,6 +289,12 @@ class Passing(Guarding):
                 handler.freeze(market)
                 self._set_fill(number, place)
             return refusal
+        if isinstance(command, MaskIndex):
+            source = symbols.index(command.source) if command.source in symbols else None
+            if command.source and source is None:
+                return "unknown_source"
+            priced = [each for each in self.priced if each is market]
+            return priced[0].mask_index(command, source) if priced else "no_index"
         refusal = market.halt() if isinstance(command, HaltMarket) else market.lift()
         if market.stale:
             self.agenda.set((Priority.VENUE, number, _HANDLER), NEVER_NS)

@@ -43,6 +43,8 @@ class PricingSpec(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         mark, funding = self.mark, self.premium
+        if mark is None and funding is None:
+            raise ConfigError("a venue that makes neither a mark nor a rate makes nothing")
         if mark is not None and mark.basis_every_ns % mark.every_ns:
             raise ConfigError("the basis is measured at points of the mark's own grid")
         if funding is not None and (
@@ -74,6 +76,7 @@ class PricingState(Struct):
         rate, funding_ns: funding as last recorded, or as last settled.
         index: at the last point; 0 where no source was fresh.
         legs: what the last mark was chosen from.
+        masked_ns: until when each source is out of order, whatever it says; 0: it is not.
     """
 
     next_ns: int = NEVER_NS
@@ -85,6 +88,7 @@ class PricingState(Struct):
     legs: str = ""
     mark: MarkState = field(default_factory=MarkState)
     premiums: PremiumState = field(default_factory=PremiumState)
+    masked_ns: list[int] = []
 
 
 class Points:
@@ -104,7 +108,8 @@ class Points:
         self.notices: list[tuple[int, Any, dict[str, Any]]] = []
         self.settled: list[tuple[int, float]] = []
         self.mark: Mark | None = None
-        self.resume(PricingState(heard=[Heard() for _ in range(len(spec.sources) + 1)]))
+        heard = [Heard() for _ in range(len(spec.sources) + 1)]
+        self.resume(PricingState(heard=heard, masked_ns=[0] * len(spec.sources)))
 
     def resume(self, state: PricingState) -> None:
         """Go on from there."""
@@ -128,6 +133,29 @@ class Points:
         """A funding row."""
         if self._funding.recorded:
             self.state.rate, self.state.funding_ns = rate, next_ns
+
+    def mask(self, source: int | None, ts_ns: int, until_ns: int) -> str | None:
+        """Points before ``until_ns`` are made without the sources of a symbol, or without any
+        (``None``); why nothing changes, where nothing does.
+
+        Args:
+            ts_ns: now; the points before it are made.
+            until_ns: 0 where the sources count again.
+        """
+        own = [n for n, s in enumerate(self.spec.sources) if source is None or s.symbol == source]
+        masked_ns = self.state.masked_ns
+        now = [masked_ns[number] if masked_ns[number] > ts_ns else 0 for number in own]
+        if not own:
+            return "unknown_source"
+        if all(known_ns == until_ns for known_ns in now):
+            return "masked" if until_ns else "not_masked"
+        for number in own:
+            masked_ns[number] = until_ns
+        return None
+
+    def next_unmasked(self, after_ns: int) -> int:
+        """When a source counts again by itself."""
+        return min([ns for ns in self.state.masked_ns if ns > after_ns], default=NEVER_NS)
 
     def at(self, ts_ns: int) -> bool:
         """Make the point; whether anything was fresh at it."""
@@ -170,7 +198,8 @@ class Points:
                     price, when_ns = said.last, said.last_ns
             prices.append(price)
             seen.append(when_ns)
-        return index_price(self.spec.sources, prices, seen, ts_ns) or 0.0
+        masked = [until_ns > ts_ns for until_ns in self.state.masked_ns]
+        return index_price(self.spec.sources, prices, seen, ts_ns, masked) or 0.0
 
     def _own(self, ts_ns: int) -> tuple[float, float, float]:
         """The market's own book and last trade, 0 where they are silent for too long."""

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from engine.commands import MaskIndex
 from engine.handler import Handler
 from engine.market import Market
 from engine.market_state import MarketSpec
 from engine.outputs import Tape
 from engine.pricing import Pricing
 from engine.rows import Column, Rows
-from engine.units import NEVER_NS
+from engine.units import MILLISECOND_NS, NEVER_NS
 from engine.watch import first_breach
 
 __all__ = ["PricedMarket"]
@@ -94,6 +95,13 @@ class PricedMarket(Market):
     def _prices(self) -> Any:
         assert self.source is not None
         return self.source.prices
+
+    def mask_index(self, command: MaskIndex, source: int | None) -> str | None:
+        """The operator: the sources of a symbol, all where ``None``, are out of order, or count
+        again; why not, where it is refused."""
+        for_ns = command.for_ms * MILLISECOND_NS
+        until_ns = self.ts_ns + for_ns if for_ns else NEVER_NS
+        return self.pricing.points.mask(source, self.ts_ns, until_ns if command.masked else 0)
 
     # Alarms -------------------------------------------------------------------------------------
 

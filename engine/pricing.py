@@ -147,7 +147,8 @@ class Pricing:
         first later than ``up_to_ns``."""
         every = self.points.grid_ns
         row_ns = min([lane.next_ns(ts_ns, before) for lane in self._lanes], default=NEVER_NS)
-        next_ns = min(row_ns, self.points.next_instant(ts_ns), up_to_ns + 1)
+        again_ns = min(self.points.next_instant(ts_ns), self.points.next_unmasked(ts_ns))
+        next_ns = min(row_ns, again_ns, up_to_ns + 1)
         return -(-next_ns // every) * every
 
     def _hear(self, lane: Lane, row: int) -> None:

@@ -52,6 +52,7 @@ _COMMANDS: Final = {
     "nav": ("stages:nav", "Keep each user's total over all shards in the topic nav.totals."),
     "admin halt": ("admin:halt", "Take a market for stale until it is resumed."),
     "admin freeze": ("admin:freeze", "Let no top-up reach a market's margin accounts."),
+    "admin mask": ("admin:mask", "Take sources of a market's index for out of order."),
     "admin degrade": ("admin:degrade", "Let a market's venue be slow or refuse orders."),
     "admin resume": ("admin:resume", "Let the next fresh price resume a halted market."),
     "admin pause": ("admin:pause", "Ask a product's policies no more, and deal no requests."),

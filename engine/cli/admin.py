@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from feeds.log import Log
     from feeds.topics import Topics
 
-__all__ = ["degrade", "freeze", "gate", "halt", "pause", "resume", "target", "unpause"]
+__all__ = ["degrade", "freeze", "gate", "halt", "mask", "pause", "resume", "target", "unpause"]
 
 Symbol = Annotated[str, Parameter(help="As the ticks name it.")]
 Product = Annotated[str, Parameter(help="Id of the product.")]
@@ -103,6 +103,21 @@ def freeze(
     return _send(
         FreezeWithdrawals, sending, symbol=symbol, until_ns=0 if until == "0" else _instant(until)
     )
+
+
+def mask(
+    symbol: Symbol,
+    source: Annotated[str, Parameter(help="Symbol of the source; all of them without.")] = "",
+    /,
+    *,
+    end: Annotated[bool, Parameter(help="They count again.", negative="")] = False,
+    for_ms: Annotated[int, Parameter(help="For how long; until it is ended without.")] = 0,
+    sending: Sending | None = None,
+) -> int:
+    """Take sources of a market's own index for out of order, whatever they say."""
+    from engine.commands import MaskIndex
+
+    return _send(MaskIndex, sending, symbol=symbol, source=source, masked=not end, for_ms=for_ms)
 
 
 def pause(product: Product, /, *, sending: Sending | None = None) -> int:

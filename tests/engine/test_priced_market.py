@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.commands import MaskIndex
 from engine.engine import EngineSpec
 from engine.errors import ConfigError
 from engine.points import PricingSpec
@@ -17,6 +18,7 @@ from engine.venue.funding_rate import MarginRates
 from engine.venue.price_rules import FundingRules, IndexSource, MarkRules
 from strategies import LeverageBand
 from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape, run
+from tests.properties.agreement import agree
 
 HOLD = LeverageBand(target=3.0, low=0.0, high=1e6)
 SHORT = LeverageBand(target=-3.0, low=0.0, high=1e6)
@@ -281,3 +283,77 @@ def test_a_market_of_a_contract_that_is_inverse_is_priced_alike() -> None:
     spec = a_priced_spec(pricing, contract=a_contract("BTCUSD", inverse=True))
     rows = [quote(second, 20_000.0 + second, 1) for second in range(4)]
     assert marks(run(spec, a_tape(rows))) == {n: 20_000.0 + n for n in range(4)}
+
+
+def mask(second: float, name: str, **fields: Any) -> MaskIndex:
+    at = T0 + round(second * SECOND_NS)
+    return MaskIndex(ts_ns=at, id=name, symbol="BTCUSDT", **fields)
+
+
+def test_an_index_goes_on_without_a_masked_source() -> None:
+    """Weights of 3, 2 and 2 at 100, 104 and 108: half of the weight lies at or below 104. Without
+    the first it is 106's lower neighbour, 104, or where the second is masked as well, 108. Masked
+    sources go on speaking and are not heard."""
+    pricing = PricingSpec(sources=spot(3.0, 2.0, 2.0), mark=MarkRules(legs=("index",)))
+    rows: list[Any] = []
+    for second in range(9):
+        rows += [quote(second, 100.0 + 4.0 * n, n + 1) for n in range(3)]
+        rows += {
+            2: [mask(2.5, "a", source="TWO")],
+            4: [mask(4.5, "b", source="ONE", for_ms=2_000)],
+            7: [mask(7.5, "c", source="TWO", masked=False)],
+        }.get(second, [])
+    said = agree(a_priced_spec(pricing), a_tape(rows))
+    assert list(marks(said).values()) == [
+        104.0,
+        104.0,
+        104.0,
+        100.0,
+        100.0,
+        108.0,
+        108.0,
+        100.0,
+        104.0,
+    ]
+    assert [event.detail for event in said.named("command_obeyed")] == [
+        "TWO masked",
+        "ONE masked for 2000 ms",
+        "TWO counted",
+    ]
+
+
+def test_an_index_of_masked_sources_is_stale_and_no_number() -> None:
+    """All sources are masked from 5.5 to 45.5 while they go on speaking: the index is stale at
+    second 6, there is no mark from then on, so that the market is stale thirty seconds after its
+    last one, and orders wait; when the sources count again it resumes by itself."""
+    pricing = PricingSpec(sources=spot(1.0, 1.0), mark=MarkRules(legs=("index",)))
+    rows: list[Any] = []
+    for second in range(60):
+        rows += [quote(second, 100.0 + second, symbol) for symbol in (1, 2)]
+        rows += [mask(5.5, "a", for_ms=40_000)] if second == 5 else []
+    said = agree(a_priced_spec(pricing), a_tape(rows))
+    (gone,) = said.named("index_stale")
+    assert (gone.ts_ns - T0, gone.since_ns - T0) == (6 * SECOND_NS, 5 * SECOND_NS)
+    (stale,) = said.named("market_stale")
+    assert (stale.ts_ns - T0, stale.reason) == (35 * SECOND_NS, "gap")
+    (resumed,) = said.named("market_resumed")
+    assert (resumed.ts_ns - T0, resumed.price) == (46 * SECOND_NS, 146.0)
+    assert {price for second, price in marks(said).items() if 5 <= second < 46} == {105.0}
+
+
+def test_masks_that_change_nothing_are_refused() -> None:
+    """A symbol that is no source, one that nobody knows, the same again, and the end of what is
+    not; a market without an index of its own has nothing to mask."""
+    pricing = PricingSpec(sources=spot(1.0, 1.0), mark=MarkRules())
+    rows = [
+        *(quote(0, 100.0, 1), quote(0, 100.0, 0), mask(1, "a", source="THREE")),
+        *(mask(1, "b", source="FOUR"), mask(1, "c", masked=False), mask(2, "d"), mask(3, "e")),
+    ]
+    said = agree(a_priced_spec(pricing), a_tape(rows))
+    assert [event.reason for event in said.named("command_refused")] == [
+        *("unknown_source", "unknown_source", "not_masked", "masked")
+    ]
+    plain = agree(a_spec(), a_tape([100.0, mask(1, "a")]))
+    assert [event.reason for event in plain.named("command_refused")] == ["no_index"]
+    with pytest.raises(ValueError, match="for_ms must be in"):
+        mask(1, "a", for_ms=-1)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from engine.commands import MaskIndex
 from engine.engine import EngineSpec
 from engine.points import PricingSpec
 from engine.sampler import Sampling
@@ -78,7 +79,7 @@ def a_priced_spec(random: Random) -> EngineSpec:
         funding = FundingSpec(recorded=False, premium=rules)
     spot = IndexSource(symbol=1, weight=3.0, stale_after_ns=random.choice((5, 40)) * SECOND_NS)
     own = IndexSource(symbol=0, weight=2.0, stale_after_ns=15 * SECOND_NS, recorded=True)
-    marked = random.random() < 0.85
+    marked = random.random() < 0.85 or rules is None
     pricing = PricingSpec(
         sources=random.choice(((spot,), (own,), (spot, own))),
         mark=random.choice(_MARKS) if marked else None,
@@ -127,7 +128,9 @@ def a_priced_spec(random: Random) -> EngineSpec:
 
 
 class PricedTape(Grower):
-    """Both symbols of one price, and index rows near it."""
+    """Both symbols of one price, and index rows near it; ``troubled``: sources are masked."""
+
+    masks = 0
 
     def _price(self, symbol: int) -> float:
         price = super()._price(symbol)
@@ -137,6 +140,17 @@ class PricedTape(Grower):
         return price
 
     def _next(self) -> Any:
+        if self.troubled and self.trouble.random() < 0.08:
+            self.masks += 1
+            pick: Any = self.trouble.choice
+            return MaskIndex(
+                ts_ns=pick((0, self.ts_ns, self.ts_ns + 700_000_000)),
+                id=f"mask {self.masks}",
+                symbol=pick(("BTCUSDT",) * 9 + ("BTCSPOT",)),
+                source=pick(("", "", "BTCSPOT", "BTCUSDT", "NONE")),
+                masked=pick((True, True, False)),
+                for_ms=pick((0, 1, 3_000, 20_000)),
+            )
         if self.random.random() < 0.15:
             self._advance()
             near = self.price[0] * self.random.uniform(0.999, 1.001)
@@ -144,8 +158,8 @@ class PricedTape(Grower):
         return super()._next()
 
 
-def a_priced_tape(random: Random, spec: EngineSpec, rows: int) -> Step:
+def a_priced_tape(random: Random, spec: EngineSpec, rows: int, *, troubled: bool = False) -> Step:
     """Rows of both, with bad ones and requests among them."""
-    tape = PricedTape(random, spec, aim=True, commands=0.02)
+    tape = PricedTape(random, spec, aim=True, commands=0.02, troubled=troubled)
     tape.price = [20_000.0, 20_000.0]
     return a_tape(tape.grow(rows))

@@ -68,6 +68,23 @@ def test_a_restart_anywhere_goes_on(seed: int) -> None:
     assert_same(said, run(spec, tape))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_sources_that_are_out_of_order(seed: int) -> None:
+    """Masked for a while, for good or in vain, the sources of an index say the same to both
+    engines, however the input is cut, and after a restart."""
+    random = Random(f"masks {seed}")
+    spec = a_priced_spec(random)
+    tape = a_priced_tape(random, spec, ROWS, troubled=True)
+    whole = agree(spec, tape, sorted(random.sample(range(1, ROWS), 3)))
+    assert any(event.command == "mask" for event in whole.named("command_obeyed"))
+    said = Run(Engine(spec))
+    for step in cut(tape, random.sample(range(1, ROWS), 40)):
+        said.take(said.engine.process(step))
+        said.engine = restore(spec, snapshot(said.engine))
+    said.take(said.engine.finish())
+    assert_same(said, whole)
+
+
 def test_these_runs_are_not_calm() -> None:
     """Legs come and go, the index falls silent, markets go stale and resume, and funding is paid at
     rates of both signs."""

@@ -10,7 +10,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from engine.commands import Command, DegradeMarket, FreezeWithdrawals, HaltMarket, ResumeMarket
+from engine.commands import (
+    Command,
+    DegradeMarket,
+    FreezeWithdrawals,
+    HaltMarket,
+    MarketCommand,
+    MaskIndex,
+)
 from engine.events import (
     CommandObeyed,
     CommandRefused,
@@ -247,7 +254,7 @@ class ReferenceEngine:
             self.log.say(CommandObeyed, **fields)
 
     def _obey(self, command: Command) -> str | None:
-        if isinstance(command, HaltMarket | ResumeMarket | DegradeMarket | FreezeWithdrawals):
+        if isinstance(command, MarketCommand):
             for market in self.markets:
                 if market.spec.contract.symbol == command.symbol:
                     self._stage(market, self.now_ns)
@@ -255,6 +262,8 @@ class ReferenceEngine:
                         return market.degrade(command)
                     if isinstance(command, FreezeWithdrawals):
                         return market.freeze(command.until_ns)
+                    if isinstance(command, MaskIndex):
+                        return market.mask(command, self.spec.symbols)
                     return market.halt() if isinstance(command, HaltMarket) else market.lift()
             return "unknown_symbol"
         for product in self.products:

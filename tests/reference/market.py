@@ -272,6 +272,16 @@ class Market:
             desk.freeze(product)
         return None
 
+    def mask(self, command: Any, symbols: tuple[str, ...]) -> str | None:
+        """The operator: sources of the index are out of order, or count again."""
+        if command.source and command.source not in symbols:
+            return "unknown_source"
+        if self.points is None or not self.products:
+            return "no_index"
+        until = self.now_ns + command.for_ms * 10**6 if command.for_ms else NEVER_NS
+        source = symbols.index(command.source) if command.source else None
+        return self.points.mask(source, self.now_ns, until if command.masked else 0)
+
     def refuses(self, product: Any, order: Any, lots: int, held: int) -> str:
         """Why the venue takes nothing of an order now."""
         _, share, only_reducing = self.trouble
