@@ -66,6 +66,7 @@ class Booking:
         maker: bool = False,
     ) -> None:
         account, tape, mark = self.account, scene.tape, scene.mark
+        self.state.note_trade(scene.ts_ns, account.lots)
         done = account.execute(lots, price, mid, mark, maker=maker)
         order.cost_atoms += done.fee - done.spread_impact
         tape.add(
@@ -91,6 +92,7 @@ class Booking:
     def cross(self, scene: Scene, order: Order, lots: int, cash: int, mid: float) -> None:
         """Trade with orders of the same omnibus account: ``lots`` for ``cash`` at mid."""
         account, mark = self.account, scene.mark
+        self.state.note_trade(scene.ts_ns, account.lots)
         account.cross(lots, cash, mark)
         scene.tape.say(
             OrderFilled,

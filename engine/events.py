@@ -309,8 +309,11 @@ class Deleveraged(Output, frozen=True, gc=False, kw_only=True, tag="deleveraged"
     decided_ns: int
 
 
-class FundingSettled(Output, frozen=True, gc=False, kw_only=True, tag="funding_settled"):
-    """Funding at its instant: ``paid_atoms`` left the product (negative: it received)."""
+class FundingSettled(
+    Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="funding_settled"
+):
+    """Funding at its instant: ``paid_atoms`` left the product (negative: it received).
+    ``index_price`` is there where the position was valued at it, and not at the mark."""
 
     product: str
     symbol: str
@@ -318,6 +321,7 @@ class FundingSettled(Output, frozen=True, gc=False, kw_only=True, tag="funding_s
     mark_price: float
     position_lots: int
     paid_atoms: int
+    index_price: float | None = None
 
 
 class ManagementFeeCharged(

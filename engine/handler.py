@@ -23,6 +23,7 @@ from engine.orders import Order, Scene
 from engine.policy import Policy, PolicyAnswerError, SetLeverage
 from engine.product import bankruptcy_price
 from engine.units import NEVER_NS
+from engine.venue.funding import FundingDue
 from engine.watch import ALWAYS, NEVER, drawn_in
 
 __all__ = ["Handler", "Next"]
@@ -105,10 +106,13 @@ class Handler(Asking):
         arrival = self.desk.next_arrival_ns()
         self.next = Next(ALWAYS.low, ALWAYS.high, scene.ts_ns, arrival, fee)
 
-    def settle_funding(self, scene: Scene, rate: float) -> None:
+    def settle_funding(self, scene: Scene, due: FundingDue) -> None:
         """Funding at its instant, on the position held."""
         self.keep_high_water(scene)
-        if self._pay_funding(scene, rate):
+        lots = self.account.lots
+        if not due.instant_pays:
+            lots = self.desk.state.held_before(scene.ts_ns, lots)
+        if self._pay_funding(scene, due, lots):
             self._attend_last(scene)
 
     def charge_fee(self, scene: Scene) -> None:

@@ -193,13 +193,13 @@ class Margins:
         """Funding of the other customers at its instant; whether the venue must look at any."""
         market = self.markets[number]
         contract: Contract = market.contract
-        paid = []
+        paid, index = [], market.funding_index()
         for other in self._by_market[number]:
             held = other.trader.holding(number)
             assert held is not None
             if held.lots:
                 side = 1 if held.lots > 0 else -1
-                size = contract.notional(held.lots, market.mark)
+                size = contract.notional(held.lots, index or market.mark)
                 paid.append((other.trader, funding_payment(size, side, rate)))
         if not paid:
             return False
@@ -211,6 +211,7 @@ class Margins:
             mark_price=market.mark,
             accounts=len(paid),
             paid_atoms=total(atoms for _, atoms in paid),
+            index_price=index,
         )
         due = [self.watch.arm(other) for other in self._by_market[number]]
         self.guard(number)

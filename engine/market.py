@@ -20,7 +20,7 @@ from engine.policy import MarketView
 from engine.rows import Column
 from engine.ticks import Kind
 from engine.units import NEVER_NS
-from engine.venue.funding import next_scheduled
+from engine.venue.funding import FundingDue, next_scheduled
 from engine.watch import ALWAYS
 
 __all__ = ["Market", "MarketSpec", "MarketState"]
@@ -229,14 +229,21 @@ class Market(Degrading):
             state.funding_ns = max(next_ns, self.ts_ns)
         return state.funding_ns
 
+    def funding_index(self) -> float | None:
+        """The index at which positions are valued to pay; ``None`` where that is the mark."""
+        by_index = self.spec.venue.funding.priced_at == "index"
+        return (self.index() or None) if by_index else None
+
     def settle_funding(self) -> int:
         """An alarm: the funding instant. Every product pays or receives; the next instant, if it is
         known."""
         state = self.state
         followed = state.following_ns != NEVER_NS
         rate = state.due_rate if followed else self.funding_rate()
+        rules = self.spec.venue.funding
+        due = FundingDue(rate, self.funding_index(), rules.instant_pays)
         for handler in self.handlers:
-            handler.settle_funding(self, rate)
+            handler.settle_funding(self, due)
         state.funded_ns, state.funded_rate = self.ts_ns, rate
         next_ns, state.following_ns = state.following_ns, NEVER_NS
         state.funding_ns = next_ns if followed else self.schedule_funding(self.ts_ns)

@@ -160,9 +160,21 @@ class Order(Struct):
 
 
 class DeskState(Struct):
-    """Orders of one product: the ``plan`` under way, the hedges of ``deals``, and how many were
-    sent."""
+    """Orders of one product: the ``plan`` under way, the hedges of ``deals``, how many were sent;
+    when it last traded, and the lots it held before that instant."""
 
     plan: Order | None = None
     deals: list[Order] = []
     sent: int = 0
+    traded_ns: int = -1
+    lots_before: int = 0
+
+    def note_trade(self, ts_ns: int, lots: int) -> None:
+        """Lots are about to change hands, of so many that are held."""
+        if self.traded_ns != ts_ns:
+            self.traded_ns, self.lots_before = ts_ns, lots
+
+    def held_before(self, ts_ns: int, lots: int) -> int:
+        """How many of the signed lots that are held now were held before an instant."""
+        before = self.lots_before if self.traded_ns == ts_ns else lots
+        return 0 if before * lots <= 0 else before if abs(before) < abs(lots) else lots

@@ -15,7 +15,7 @@ from engine.events import (
 from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING, HandlerState
 from engine.orders import Scene
 from engine.units import HOUR_NS
-from engine.venue.funding import funding_payment
+from engine.venue.funding import FundingDue, funding_payment
 
 __all__ = ["Paying"]
 
@@ -38,24 +38,24 @@ class Paying:
         self.state = state
         self.traded = False
 
-    def _pay_funding(self, scene: Scene, rate: float) -> bool:
-        """Funding on the position held; whether there was one to pay for."""
+    def _pay_funding(self, scene: Scene, due: FundingDue, lots: int) -> bool:
+        """Funding on the position held, ``lots`` of it; whether there was one to pay for."""
         account = self.account
-        lots = account.lots
         if self.state.status in (PENDING, CLOSED) or lots == 0 or self.spec.kind in _SPOT:
             return False
-        size = account.contract.notional(lots, scene.mark)
-        paid = funding_payment(size, 1 if lots > 0 else -1, rate)
+        size = account.contract.notional(lots, due.index_price or scene.mark)
+        paid = funding_payment(size, 1 if lots > 0 else -1, due.rate)
         account.pay_funding(paid, scene.mark)
         self.traded = True
         scene.tape.say(
             FundingSettled,
             product=self.spec.id,
             symbol=account.contract.spec.symbol,
-            rate=rate,
+            rate=due.rate,
             mark_price=scene.mark,
             position_lots=lots,
             paid_atoms=paid,
+            index_price=due.index_price,
         )
         return True
 

@@ -33,6 +33,8 @@ class PricingSpec(Struct, frozen=True, kw_only=True):
         premium: how funding is made; ``None``: rates come from elsewhere.
         interval_ns: for which a recorded funding rate is meant.
         margins: of the lowest tier, for caps of the rate.
+        impact_share: how far beyond the best price the impact notional trades on average, as a
+            share of the mid; infinite where the book cannot fill it.
     """
 
     sources: tuple[IndexSource, ...]
@@ -40,6 +42,7 @@ class PricingSpec(Struct, frozen=True, kw_only=True):
     premium: FundingRules | None = None
     interval_ns: int = 8 * HOUR_NS
     margins: MarginRates = MarginRates()
+    impact_share: float = 0.0
 
     def __post_init__(self) -> None:
         mark, funding = self.mark, self.premium
@@ -237,8 +240,12 @@ class Points:
         if bid <= 0.0:
             bid = ask = last
         if index > 0.0 and bid > 0.0 and ts_ns % rules.sample_ns == 0:
-            taken = premium if rules.premium == "impact" else mid_premium
-            self._premiums.add(taken(bid, ask, index), ts_ns)
+            if rules.premium == "impact":
+                beyond = (bid + ask) * 0.5 * self.spec.impact_share
+                taken = premium(bid - beyond, ask + beyond, index)
+            else:
+                taken = mid_premium(bid, ask, index)
+            self._premiums.add(taken, ts_ns)
         if self.next_instant(ts_ns - 1) == ts_ns:
             average = self._premiums.settle(ts_ns)
             self.state.premiums = self._premiums.state

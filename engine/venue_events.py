@@ -159,14 +159,18 @@ class AccountCharged(_AccountEvent, frozen=True, gc=False, kw_only=True, tag="ac
     atoms: int
 
 
-class TradersFunded(Output, frozen=True, gc=False, kw_only=True, tag="traders_funded"):
-    """Funding of the venue's other customers, together."""
+class TradersFunded(
+    Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="traders_funded"
+):
+    """Funding of the venue's other customers, together; ``index_price`` where they were valued at
+    it."""
 
     symbol: str
     rate: float
     mark_price: float
     accounts: int
     paid_atoms: int
+    index_price: float | None = None
 
 
 class HedgeLiquidated(Output, frozen=True, gc=False, kw_only=True, tag="hedge_liquidated"):

@@ -18,6 +18,7 @@ from engine.config.packs import NO_PACK, pack_policies, pack_terms
 from engine.config.pricing import pricing_of
 from engine.config.rates import funding_instants
 from engine.config.settings import (
+    BookConfig,
     FundingConfig,
     MarketConfig,
     OutputConfig,
@@ -112,12 +113,12 @@ def _filled(setting: T | None) -> T:
 def _market(
     number: int, market: MarketConfig, places: dict[str, int], info: SymbolInfo
 ) -> MarketSpec:
-    contract, book, signals = market.contract, market.book, market.signals
+    contract, signals, book = market.contract, market.signals, _book(market.book)
     if market.mark == "auto":
         raise SettingError(("markets", number), f"{market.symbol} has no price in the data")
     rules = venue_rules(market.venue, contract)
     try:
-        pricing = pricing_of(market, rules, places, info)
+        pricing = pricing_of(market, rules, places, info, book)
     except SettingError as error:
         raise SettingError(("markets", number, *error.path), error.sentence) from None
     return MarketSpec(
@@ -133,15 +134,7 @@ def _market(
             taker_fee=_filled(contract.taker_fee),
             maker_fee=_filled(contract.maker_fee),
         ),
-        book=BookSpec(
-            model=book.model,
-            half_spread_bps=book.half_spread_bps,
-            half_life_s=book.half_life_s,
-            beta_near=book.beta_near,
-            beta_far=book.beta_far,
-            queue=book.queue,
-            depth_at_1pct=ASSUMED_DEPTH if book.depth_at_1pct is None else book.depth_at_1pct,
-        ),
+        book=book,
         funding=_funding(market.funding, market.symbol, rules),
         signals=SignalSpec(
             every_ns=duration_ns(_filled(signals.every)),
@@ -156,6 +149,18 @@ def _market(
         insurance_atoms=_atoms(market.venue.insurance_fund, _filled(contract.quote)),
         stale_after_ns=duration_ns(_filled(market.stale_after)),
         frozen_after_ns=duration_ns(_filled(market.frozen_after)),
+    )
+
+
+def _book(book: BookConfig) -> BookSpec:
+    return BookSpec(
+        model=book.model,
+        half_spread_bps=book.half_spread_bps,
+        half_life_s=book.half_life_s,
+        beta_near=book.beta_near,
+        beta_far=book.beta_far,
+        queue=book.queue,
+        depth_at_1pct=ASSUMED_DEPTH if book.depth_at_1pct is None else book.depth_at_1pct,
     )
 
 

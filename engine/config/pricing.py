@@ -13,9 +13,12 @@ from engine.config.settings import MarketConfig
 from engine.points import PricingSpec
 from engine.ticks import Kind
 from engine.units import MINUTE_NS
+from engine.venue.book import BookSpec
+from engine.venue.depth import DepthBook
 from engine.venue.funding_rate import MarginRates
 from engine.venue.price_rules import IndexSource
 from engine.venue.rules import VenueRules
+from engine.venue.taking import Top
 from feeds.recording import SymbolInfo
 
 __all__ = ["makes_prices", "pricing_assumptions", "pricing_of"]
@@ -30,7 +33,11 @@ def makes_prices(market: MarketConfig) -> bool:
 
 
 def pricing_of(
-    market: MarketConfig, rules: VenueRules, places: Mapping[str, int], info: SymbolInfo
+    market: MarketConfig,
+    rules: VenueRules,
+    places: Mapping[str, int],
+    info: SymbolInfo,
+    book: BookSpec,
 ) -> PricingSpec | None:
     """What the heart needs for it; ``None`` where everything is recorded or read off the book.
 
@@ -74,7 +81,19 @@ def pricing_of(
         premium=rules.funding if market.funding.source == "premium" else None,
         interval_ns=rules.funding.interval_ns,
         margins=_margins(rules),
+        impact_share=_impact_share(book, rules.funding.impact_notional),
     )
+
+
+def _impact_share(book: BookSpec, notional: float) -> float:
+    """How far beyond the best price a notional trades in a fresh book of a model that knows it."""
+    if book.model != "depth" or notional <= 0.0:
+        return 0.0
+    fresh = DepthBook(
+        book.half_spread_bps, book.depth_at_1pct, book.half_life_s, book.beta_near, book.beta_far
+    )
+    taken = fresh.offer(1, 1, notional, None, Top(1.0, 0.0, 0))
+    return taken.price - 1.0 if taken.lots else inf
 
 
 def _margins(rules: VenueRules) -> MarginRates:
@@ -96,7 +115,10 @@ def pricing_assumptions(market: MarketConfig) -> Iterator[str]:
             f"a mark made by the rules of {venue} from its book and an index of {index}"
         )
     if market.funding.source == "premium":
+        where = "the depth model beyond the best bid and ask"
+        if market.book.model != "depth":
+            where = "the best bid and ask, as if its impact notional traded there"
         yield (
             f"funding_from_premium: {symbol}: funding rates are made by the rules of {venue} from "
-            f"the best bid and ask, as if its impact notional traded there, and an index of {index}"
+            f"{where}, and an index of {index}"
         )

@@ -15,9 +15,18 @@ from msgspec import Struct
 from engine.units import DAY_NS, HOUR_NS, NEVER_NS, Rounding, decimal, mul_div
 from engine.venue.price_rules import FundingRules
 
-__all__ = ["FundingSpec", "funding_payment", "next_instant", "next_scheduled"]
+__all__ = ["FundingDue", "FundingSpec", "funding_payment", "next_instant", "next_scheduled"]
 
 _INTERVAL_NS: Final = 8 * HOUR_NS
+
+
+class FundingDue(Struct, frozen=True, gc=False):
+    """A funding instant: its rate, the index at which positions are valued (``None``: the mark),
+    and whether those opened at the very instant pay."""
+
+    rate: float
+    index_price: float | None = None
+    instant_pays: bool = True
 
 
 class FundingSpec(Struct, frozen=True, kw_only=True):

@@ -19,7 +19,6 @@ __all__ = [
     "drift_spread_max",
     "index_delta",
     "interest_rate",
-    "pays",
     "period_rate",
     "settlement",
 ]
@@ -78,18 +77,6 @@ def capped(rate: float, rules: FundingRules, margins: MarginRates) -> float:
     if rules.cap_maintenance is not None:
         rate = bounded(rate, rules.cap_maintenance * margins.maintenance)
     return rate if rules.cap is None else bounded(rate, rules.cap)
-
-
-def pays(opened_ns: int, closed_ns: int, instant_ns: int, rules: FundingRules) -> bool:
-    """Whether a position held from ``opened_ns`` to ``closed_ns`` pays at an instant.
-
-    One closed at the very instant still pays: what is due then is settled before it goes. One
-    opened then pays where ``instant_pays`` says so, and one opened up to ``grace_ns`` later does.
-    """
-    if closed_ns < instant_ns:
-        return False
-    latest_ns = instant_ns + rules.grace_ns
-    return opened_ns <= latest_ns if rules.instant_pays else opened_ns < latest_ns
 
 
 # dYdX -----------------------------------------------------------------------------------------

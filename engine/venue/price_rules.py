@@ -99,9 +99,9 @@ class FundingRules(PriceRules, frozen=True, kw_only=True):
         cap_margins: the same as a multiple of initial less maintenance margin rate, of the
             formula's rate.
         cap_maintenance: the same as a multiple of the maintenance margin rate.
-        priced_at: at which a position is valued to pay.
-        instant_pays: whether a position opened at the very instant pays.
-        grace_ns: how long after the instant an opened position still pays.
+        priced_at: at which a position is valued to pay; without an index at the mark.
+        instant_pays: whether a position opened at the very instant pays; else what was held before
+            it and still is.
     """
 
     interval_ns: int = 8 * HOUR_NS
@@ -121,4 +121,3 @@ class FundingRules(PriceRules, frozen=True, kw_only=True):
     cap_maintenance: float | None = None
     priced_at: Literal["mark", "index"] = "mark"
     instant_pays: bool = True
-    grace_ns: int = 0

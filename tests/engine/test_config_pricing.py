@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from engine.config.binding import spec_of
 from engine.config.complaints import SettingError
 from engine.config.lineup import completed
 from engine.config.settings import (
+    BookConfig,
     FundingConfig,
     IndexConfig,
     MarketConfig,
@@ -145,3 +147,24 @@ def test_what_was_made_is_said() -> None:
     assert "funding_from_premium" in names
     assert "funding_zero" not in names
     assert all("SPOT, OTHER" in line for line in assumptions(run, infos()) if "_from_" in line)
+
+
+@pytest.mark.parametrize(
+    ("book", "share"),
+    [
+        # (20,000 / 1,000,000) ^ (1 / 0.67) per cent at the far end, 0.67 / 1.67 of it on average.
+        (BookConfig(model="depth", depth_at_1pct=1e6), 1.16828e-5),
+        (BookConfig(model="depth", depth_at_1pct=1.0), math.inf),
+        (BookConfig(model="flat"), 0.0),
+    ],
+)
+def test_the_impact_notional_trades_in_the_book_of_the_run(book: BookConfig, share: float) -> None:
+    """Hyperliquid's 20,000 go beyond the best price where the book says how far, and the premium
+    is none where it cannot fill them; a flat book fills all at its best."""
+    funding, venue = FundingConfig(source="premium"), VenueConfig(preset="hyperliquid")
+    run = config(index=INDEX, funding=funding, venue=venue, book=book)
+    (market,) = spec_of(run, infos()).markets
+    assert market.pricing is not None
+    assert market.pricing.impact_share == pytest.approx(share, rel=1e-4)
+    said = next(line for line in assumptions(run, infos()) if "funding_from_premium" in line)
+    assert ("as if its impact notional" in said) is (book.model != "depth")

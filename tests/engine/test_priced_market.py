@@ -357,3 +357,21 @@ def test_masks_that_change_nothing_are_refused() -> None:
     assert [event.reason for event in plain.named("command_refused")] == ["no_index"]
     with pytest.raises(ValueError, match="for_ms must be in"):
         mask(1, "a", for_ms=-1)
+
+
+@pytest.mark.parametrize(("share", "rate"), [(0.0, 0.015), (0.001, 0.01398), (float("inf"), 0.0)])
+def test_a_premium_is_that_of_the_impact_notional(share: float, rate: float) -> None:
+    """The mid is 102, the best bid 101.5, the index 100; a tenth of a per cent further the impact
+    notional sells at 101.398. Where the book cannot fill it there is no premium."""
+    rules = FundingRules(
+        interval_ns=MINUTE_NS,
+        rate_interval_ns=MINUTE_NS,
+        sample_ns=5 * SECOND_NS,
+        interest=0.0,
+        clamp=None,
+    )
+    pricing = PricingSpec(sources=spot(1.0), premium=rules, impact_share=share)
+    spec = a_priced_spec(pricing, funding=FundingSpec(recorded=False, premium=rules))
+    said = agree(spec, a_tape(calm(70, own=102.0)))
+    rates = [event.rate for event in said.named("funding_settled")]
+    assert rates == pytest.approx([rate] * 2, abs=1e-12)

@@ -6,6 +6,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+from msgspec.structs import replace
+
 from engine.commands import MaskIndex
 from engine.engine import EngineSpec
 from engine.points import PricingSpec
@@ -16,6 +18,7 @@ from engine.venue.book import BookSpec
 from engine.venue.funding import FundingSpec
 from engine.venue.funding_rate import MarginRates
 from engine.venue.price_rules import FundingRules, IndexSource, MarkRules
+from engine.venue.rules import VenueRules
 from strategies import LeverageBand, MarginFloor, TrendVol
 from tests.builders import T0, a_contract, a_market, a_product, a_spec, a_tape
 from tests.properties.observers import Ratchet
@@ -85,6 +88,7 @@ def a_priced_spec(random: Random) -> EngineSpec:
         mark=random.choice(_MARKS) if marked else None,
         premium=rules,
         margins=MarginRates(0.02, 0.012),
+        impact_share=0.0002,
     )
     perpetual = a_market(
         0,
@@ -114,9 +118,13 @@ def a_priced_spec(random: Random) -> EngineSpec:
     if random.random() < 0.5:
         smart = TrendVol(review_s=10.0, fast_move=0.01, step=0.05)
         products.append((a_product("SMART", 0, **small, **late), (smart,)))
+    pick: Any = Random(2 * len(products) + marked).choice
+    paying = FundingRules(
+        priced_at=pick(("mark", "index", "index")), instant_pays=pick((True, False))
+    )
     return a_spec(
         *products,
-        markets=(perpetual, spot_market),
+        markets=(replace(perpetual, venue=VenueRules(funding=paying)), spot_market),
         users=("alice", "bob"),
         population=2,
         sampling=Sampling(

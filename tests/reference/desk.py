@@ -374,10 +374,17 @@ def _bounded(product: Product, order: Order) -> int:
     return -held
 
 
+def note_trade(product: Product) -> None:
+    """What is held before the trades of this instant."""
+    if product.traded_at != product.market.now_ns:
+        product.traded_at, product.lots_before = product.market.now_ns, product.holding.book.lots
+
+
 def _fill(
     product: Product, order: Order, lots: int, price: float, mid: float, *, maker: bool = False
 ) -> None:
     mark = product.market.mark
+    note_trade(product)
     hedge, impact, fee = product.holding.book.execute(lots, price, mid, mark, maker)
     order.cost += fee - impact
     product.say(

@@ -330,11 +330,11 @@ class Margins:
     def fund(self, number: int, rate: float) -> None:
         """Funding of the other customers."""
         market = self.markets[number]
-        contract, paid = market.contract, []
+        contract, paid, index = market.contract, [], market.funding_index()
         for trader in self.traders.accounts:
             held = trader.holding(number)
             if held is not None and held.lots:
-                size = contract.notional(held.lots, market.mark)
+                size = contract.notional(held.lots, index or market.mark)
                 paid.append((trader, funding_payment(size, 1 if held.lots > 0 else -1, rate)))
         if paid:
             self.traders.pay_funding(number, paid)
@@ -345,5 +345,6 @@ class Margins:
                 mark_price=market.mark,
                 accounts=len(paid),
                 paid_atoms=sum(atoms for _, atoms in paid),
+                index_price=index,
             )
             self._look_if_short([a for a in self.others if a.trader.holding(number) is not None])

@@ -333,6 +333,11 @@ class Market:
         else:
             self.funding_ns = max(next_ns, self.now_ns)
 
+    def funding_index(self) -> float | None:
+        """Where positions pay by the index: that, if there is one."""
+        wanted = self.spec.venue.funding.priced_at == "index" and self.index > 0.0
+        return self.index if wanted else None
+
     def settle_funding(self) -> None:
         """The funding instant: everybody pays or receives at once, then the next instant is looked
         up."""

@@ -78,6 +78,7 @@ def _cross(market: Market, left: dict[Any, int]) -> None:
         if product in legs:
             lots, cash = legs[product]
             left[product] -= lots
+            desk.note_trade(product)
             product.holding.book.cross(lots, cash, market.mark)
             product.say(
                 OrderFilled,

@@ -77,6 +77,7 @@ class Product:
         self.plan: desk.Order | None = None
         self.topup: Any = None  # (atoms, due, arrives)
         self.postponed: Any = None
+        self.traded_at, self.lots_before = -1, 0
         self.deals: list[desk.Order] = []
         self.sent = 0
         self.queue: list[Any] = []
@@ -447,9 +448,15 @@ class Product:
         alive = self.status in ("active", "closing")
         if not alive or held.book.lots == 0 or self.spec.kind in ("spot", "margin_loan"):
             return
+        lots, index = held.book.lots, self.market.funding_index()
+        opened_now = self.traded_at == self.market.now_ns
+        if opened_now and not self.market.spec.venue.funding.instant_pays:
+            kept = min(abs(lots), abs(self.lots_before)) if lots * self.lots_before > 0 else 0
+            lots = kept if lots > 0 else -kept
         self.watch_high_water()
-        lots = held.book.lots
-        notional = self.contract.notional(lots, mark)
+        if lots == 0:
+            return
+        notional = self.contract.notional(lots, index or mark)
         side = 1 if lots > 0 else -1
         paid = math.ceil(notional * side * Fraction(repr(rate)))
         held.pay("funding", paid, mark)
@@ -461,6 +468,7 @@ class Product:
             mark_price=mark,
             position_lots=lots,
             paid_atoms=paid,
+            index_price=index,
         )
         self._look_last()
 

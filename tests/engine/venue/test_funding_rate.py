@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.units import HOUR_NS, SECOND_NS
+from engine.units import HOUR_NS
 from engine.venue.funding_rate import (
     MarginRates,
     bounded,
@@ -17,7 +17,6 @@ from engine.venue.funding_rate import (
     drift_spread_max,
     index_delta,
     interest_rate,
-    pays,
     period_rate,
     settlement,
 )
@@ -85,40 +84,6 @@ def test_the_cap_by_maintenance_margin() -> None:
     assert capped(0.01, rules, margins) == pytest.approx(0.003, rel=1e-12)
     assert capped(-0.01, rules, margins) == pytest.approx(-0.003, rel=1e-12)
     assert capped(0.002, rules, margins) == 0.002
-
-
-@pytest.mark.parametrize(
-    ("opened", "closed", "instant_pays", "grace", "paid"),
-    [
-        (0, 9, True, 0, True),
-        (5, 9, True, 0, True),
-        (6, 9, True, 0, False),
-        (5, 9, False, 0, False),
-        (4, 9, False, 0, True),
-        (6, 9, True, 1, True),
-        (7, 9, True, 1, False),
-        (6, 9, False, 2, True),
-        (7, 9, False, 2, False),
-        (0, 5, True, 0, True),
-        (0, 4, True, 0, False),
-        (0, 4, True, 9, False),
-    ],
-)
-def test_who_pays_at_the_instant_5(
-    opened: int, closed: int, instant_pays: bool, grace: int, paid: bool
-) -> None:
-    """Opened before, at, and within the grace after it; closed at it, but not before."""
-    assert pays(opened, closed, 5, FundingRules(instant_pays=instant_pays, grace_ns=grace)) is paid
-
-
-def test_the_grid_of_candles() -> None:
-    """freqtrade: opened one second past midnight a position pays midnight's funding, opened
-    fifteen seconds past it does not."""
-    rules = FundingRules(grace_ns=10 * SECOND_NS)
-    assert pays(1 * SECOND_NS, 8 * HOUR_NS, 0, rules)
-    assert not pays(15 * SECOND_NS, 8 * HOUR_NS, 0, rules)
-    assert not pays(1 * SECOND_NS, 8 * HOUR_NS, 0, RULES)
-    assert pays(15 * SECOND_NS, 8 * HOUR_NS, 8 * HOUR_NS, rules)
 
 
 def test_the_index_moves_in_whole_units_towards_zero() -> None:
