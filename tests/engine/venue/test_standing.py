@@ -1,0 +1,64 @@
+"""Tests of ``engine.venue.standing``: between its edges an account is not short."""
+
+from __future__ import annotations
+
+from itertools import product
+from random import Random
+
+import pytest
+
+from engine.ledger import Ledger
+from engine.venue.accounts import PositionSpec, TraderAccount, Traders, TraderSpec
+from engine.venue.contract import Contract
+from engine.venue.rules import MarginRules, Tier, VenueRules
+from engine.venue.standing import Listing, edges, standing_of
+from tests.builders import a_contract
+
+TIER = Tier(cap=1e30, max_leverage=1.0, rate=0.001, initial_rate=0.001)
+FEE = 0.02
+MARKETS = 4
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("seed", range(20))
+def test_no_corner_of_the_box_is_short(seed: int, *, inverse: bool) -> None:
+    """An account of four positions, with a fee of closing of 2 % at the bankruptcy price: what one
+    position loses makes the other three dearer to close, and each has its share of the slack."""
+    random = Random(seed)
+    rules = VenueRules(
+        margin=MarginRules(tiers=(TIER,), taker_fee_inside=True, fee_at="bankruptcy")
+    )
+    contracts = [
+        Contract(a_contract(f"C{place}", inverse=inverse, taker_fee=FEE))
+        for place in range(MARKETS)
+    ]
+    listings = [Listing(contract, rules) for contract in contracts]
+    marks = [random.uniform(50.0, 200.0) for _ in contracts]
+    size = 10**5 if inverse else 10**9
+    positions = tuple(
+        PositionSpec(
+            market=place, lots=random.choice((-1, 1)) * random.randint(1, size), entry=mark
+        )
+        for place, mark in enumerate(marks)
+    )
+    worth = sum(c.notional(p.lots, p.entry) for c, p in zip(contracts, positions, strict=True))
+    traders = Traders(
+        [
+            TraderSpec(
+                id="t", wallet_atoms=worth * random.randint(4, 12) // 100, positions=positions
+            )
+        ],
+        contracts,
+        Ledger(),
+    )
+    account = TraderAccount(traders, traders.accounts[0])
+    stand = standing_of(account, listings, marks)
+    assert stand.equity > stand.maintenance
+    box = edges(account, listings, marks)
+    sides = [
+        (max(low, mark * 1e-3), min(high, mark * 1e3))
+        for (_, low, high), mark in zip(box, marks, strict=True)
+    ]
+    for corner in product(*sides):
+        stand = standing_of(account, listings, list(corner))
+        assert stand.equity >= stand.maintenance, corner
