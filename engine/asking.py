@@ -156,7 +156,7 @@ class Asking(Hedging):
         lots = account.contract.lots_for(target, account.nav(scene.mark), scene.mark)
         deleverages = isinstance(decision, Deleverage)
         postponed = Postponed(target, decision.reason, deleverages, decision.plan)
-        self._postpone(scene, postponed, "too_small", lots - account.lots)
+        self.postpone(scene, postponed, "too_small", lots - account.lots)
 
     def _may_rehedge(self, scene: Scene, view: View) -> bool:
         """A plan under way comes first, and a market without fresh prices waits."""

@@ -16,7 +16,6 @@ from engine.admission import is_too_small
 from engine.dealing import Dealing
 from engine.events import (
     CreationRequest,
-    DecisionPostponed,
     Deleveraged,
     ProductClosed,
     ProductLaunched,
@@ -24,11 +23,11 @@ from engine.events import (
     Rebalanced,
 )
 from engine.execution import Desk
-from engine.handler_state import ACTIVE, CLOSED, CLOSING, HandlerState, Postponed
+from engine.handler_state import ACTIVE, CLOSED, CLOSING, HandlerState
 from engine.orders import Order, Scene
-from engine.paying import Paying
 from engine.plans import Plan, Restrike
 from engine.policy import Close, Decision, Deleverage, View, Warn
+from engine.postponing import Postponing
 from engine.product import jumped
 from engine.units import HOUR_NS
 
@@ -37,7 +36,7 @@ __all__ = ["Hedging"]
 _Opened: Final = partial(Rebalanced, opening=True)
 
 
-class Hedging(Paying):
+class Hedging(Postponing):
     """One product's trades.
 
     Attributes:
@@ -141,20 +140,6 @@ class Hedging(Paying):
             nav_atoms=self.account.nav(scene.mark),
         )
 
-    def _postpone(self, scene: Scene, decision: Postponed, why: str, lots: int) -> None:
-        """The venue would not take it: it is remembered, and said if it is new."""
-        if decision != self.state.postponed:
-            self.state.postponed = decision
-            scene.tape.say(
-                DecisionPostponed,
-                product=self.spec.id,
-                target=decision.target,
-                reason=decision.reason,
-                why=why,
-                lots=lots,
-                mark_price=scene.mark,
-            )
-
     def _may_replace(self, target: float, lots: int) -> bool:
         """Whether a decision may replace the plan under way: one that ends with less, or reduces
         where the plan adds."""
@@ -256,16 +241,9 @@ class Hedging(Paying):
         if plan.purpose == "close":
             self._closed(scene, plan.reason)
         elif plan.missed:
-            self._missed(scene, plan)
+            self.missed(scene, plan)
         elif plan.lots:
             self._done(scene, plan)
-
-    def _missed(self, scene: Scene, plan: Order) -> None:
-        """The venue would not take it, or not all of it: the decision stands."""
-        self.state.opened = plan.purpose != "opening" or self.account.lots != 0
-        deleverages = plan.purpose == "deleverage"
-        decision = Postponed(plan.target, plan.reason, deleverages, plan.how)
-        self._postpone(scene, decision, plan.missed, plan.lots)
 
     def _done(self, scene: Scene, plan: Order) -> None:
         state, account, tape, mark = self.state, self.account, scene.tape, scene.mark

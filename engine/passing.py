@@ -31,6 +31,7 @@ from engine.events import (
 from engine.guarding import MARGINS, Guarding
 from engine.intake import Rejection
 from engine.netting import net
+from engine.priced_market import trouble
 from engine.rows import Rows, Untimely
 from engine.spec import Announcement
 from engine.units import NEVER_NS
@@ -281,20 +282,14 @@ class Passing(Guarding):
             return "unknown_symbol"
         market = self.markets[number]
         market.stage(sequence, self.state.time_ns, self.state.time_ns)
-        if isinstance(command, DegradeMarket):
-            return market.degrade(command)
+        if isinstance(command, DegradeMarket | MaskIndex):
+            return trouble(market, command, symbols)
         if isinstance(command, FreezeWithdrawals):
             refusal = market.freeze(command.until_ns)
             for place, handler in enumerate(market.handlers):
                 handler.freeze(market)
                 self._set_fill(number, place)
             return refusal
-        if isinstance(command, MaskIndex):
-            source = symbols.index(command.source) if command.source in symbols else None
-            if command.source and source is None:
-                return "unknown_source"
-            priced = [each for each in self.priced if each is market]
-            return priced[0].mask_index(command, source) if priced else "no_index"
         refusal = market.halt() if isinstance(command, HaltMarket) else market.lift()
         if market.stale:
             self.agenda.set((Priority.VENUE, number, _HANDLER), NEVER_NS)

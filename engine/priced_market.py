@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.commands import MaskIndex
+from engine.commands import DegradeMarket, MaskIndex
 from engine.handler import Handler
 from engine.market import Market
 from engine.market_state import MarketSpec
@@ -21,7 +21,7 @@ from engine.rows import Column, Rows
 from engine.units import MILLISECOND_NS, NEVER_NS
 from engine.watch import first_breach
 
-__all__ = ["PricedMarket"]
+__all__ = ["PricedMarket", "trouble"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -175,3 +175,19 @@ class PricedMarket(Market):
         if self.spec.funding.premium is None:
             return super().funding_rate()
         return self.pricing.rate_at(self._seen_ns)
+
+
+def trouble(
+    market: Market, command: DegradeMarket | MaskIndex, symbols: tuple[str, ...]
+) -> str | None:
+    """The operator: a market's venue is in trouble, or its index is; why not, where it is refused.
+
+    Args:
+        symbols: of the input, in order.
+    """
+    if isinstance(command, DegradeMarket):
+        return market.degrade(command)
+    source = symbols.index(command.source) if command.source in symbols else None
+    if command.source and source is None:
+        return "unknown_source"
+    return market.mask_index(command, source) if isinstance(market, PricedMarket) else "no_index"

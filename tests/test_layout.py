@@ -63,6 +63,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.execution", "engine.lines", "engine.holders"),
     ("engine.dealing", "engine.handler_state"),
     ("engine.paying",),
+    ("engine.postponing",),
     ("engine.hedging",),
     ("engine.asking",),
     ("engine.handler", "engine.nav", "engine.attribution"),

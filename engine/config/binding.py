@@ -236,8 +236,7 @@ def _traders(
             positions=(position,),
             max_leverage=trader.leverage,
         )
-        fault = opening_fault(spec, listings)
-        if fault is not None:
+        if fault := opening_fault(spec, listings):
             raise SettingError(("traders", place, fault[0]), f"{trader.id}: {fault[1]}")
         found += [replace(spec, id=name) for name in trader_names(trader)]
     return tuple(found)

@@ -1,0 +1,37 @@
+"""Decisions that the venue would not take: remembered, said once, and taken anew later."""
+
+from __future__ import annotations
+
+from engine.events import DecisionPostponed
+from engine.handler_state import Postponed
+from engine.orders import Order, Scene
+from engine.paying import Paying
+
+__all__ = ["Postponing"]
+
+
+class Postponing(Paying):
+    """One product's decisions that wait for nobody, and for whom nobody waits."""
+
+    __slots__ = ()
+
+    def postpone(self, scene: Scene, decision: Postponed, why: str, lots: int) -> None:
+        """The venue would not take it: it is remembered, and said if it is new."""
+        if decision != self.state.postponed:
+            self.state.postponed = decision
+            scene.tape.say(
+                DecisionPostponed,
+                product=self.spec.id,
+                target=decision.target,
+                reason=decision.reason,
+                why=why,
+                lots=lots,
+                mark_price=scene.mark,
+            )
+
+    def missed(self, scene: Scene, plan: Order) -> None:
+        """The venue would not take a plan's order, or not all of it: its decision stands."""
+        self.state.opened = plan.purpose != "opening" or self.account.lots != 0
+        deleverages = plan.purpose == "deleverage"
+        decision = Postponed(plan.target, plan.reason, deleverages, plan.how)
+        self.postpone(scene, decision, plan.missed, plan.lots)
