@@ -14,8 +14,8 @@ from engine.config.comparators import lots_of, trader_names
 from engine.config.complaints import SettingError
 from engine.config.lineup import completed
 from engine.config.margins import far_edges
-from engine.config.packs import NO_PACK, pack_policies, pack_terms
 from engine.config.pricing import pricing_of
+from engine.config.promises import policies_of, terms_of
 from engine.config.rates import funding_instants
 from engine.config.settings import (
     BookConfig,
@@ -25,15 +25,12 @@ from engine.config.settings import (
     PopulationConfig,
     ProductConfig,
     RunConfig,
-    UserPolicyConfig,
     duration_ns,
 )
 from engine.config.venues import venue_rules
 from engine.engine import EngineSpec
-from engine.errors import PolicyError
 from engine.market import MarketSpec
-from engine.policy import Policy
-from engine.product import HedgeTerms, LoanTerms, ProductSpec, Terms
+from engine.product import HedgeTerms, LoanTerms, ProductSpec
 from engine.sampler import Sampling
 from engine.signals import SignalSpec
 from engine.units import MILLISECOND_NS, asset_decimals
@@ -44,8 +41,6 @@ from engine.venue.funding import FundingSpec
 from engine.venue.rules import VenueRules
 from engine.venue.standing import Listing, opening_fault
 from feeds.recording import SymbolInfo
-from strategies import MarginFloor, MarginLevel
-from strategies.user import load_policy
 
 __all__ = ["USERS_SAMPLED_MAX", "spec_of"]
 
@@ -75,7 +70,7 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
         _product(config, product, numbers[product.symbol], markets) for product in config.products
     )
     policies = tuple(
-        _policies(("products", number), product) for number, product in enumerate(config.products)
+        policies_of(("products", number), product) for number, product in enumerate(config.products)
     )
     funding = [market.funding for market in markets]
     named = [replace(info, decade=None) for info in symbols]
@@ -177,7 +172,7 @@ def _product(
         seed_atoms=_atoms(product.seed_capital, quote),
         population=_population(config, product, quote),
         holdings=_holdings(config, product, quote),
-        terms=_terms(product, quote),
+        terms=terms_of(product, _atoms(product.terms.least_quote, quote)),
         hedge=HedgeTerms(
             latency_ns=round(product.latency_ms * MILLISECOND_NS),
             retry_ns=round(hedge.retry_ms * MILLISECOND_NS),
@@ -204,21 +199,6 @@ def _edges(product: ProductConfig, *, inverse: bool) -> tuple[tuple[float, float
     return tuple((share, leverage) for _, share, leverage in far_edges(product, inverse=inverse))
 
 
-def _terms(product: ProductConfig, quote: str) -> Terms:
-    terms, least = product.terms, _atoms(product.terms.least_quote, quote)
-    if terms.pack != NO_PACK:
-        return replace(pack_terms(product), least_quote=least)
-    return Terms(
-        nav=terms.nav,
-        management_fee=terms.management_fee,
-        fee_every_ns=duration_ns(terms.fee_every),
-        create_fee=terms.create_fee,
-        redeem_fee=terms.redeem_fee,
-        least_quote=least,
-        while_rebalancing=terms.while_rebalancing,
-    )
-
-
 def _traders(
     config: RunConfig, numbers: dict[str, int], markets: tuple[MarketSpec, ...]
 ) -> tuple[TraderSpec, ...]:
@@ -240,38 +220,6 @@ def _traders(
             raise SettingError(("traders", place, fault[0]), f"{trader.id}: {fault[1]}")
         found += [replace(spec, id=name) for name in trader_names(trader)]
     return tuple(found)
-
-
-def _policies(place: tuple[str | int, ...], product: ProductConfig) -> tuple[Policy, ...]:
-    """A product's policies; a user's own gets a margin floor beside it where none is listed, and a
-    loan has its lender's."""
-    if product.kind == "margin_loan":
-        loan = product.loan or LoanTerms()
-        return (MarginLevel(call=loan.call_level, sell=loan.sell_level),)
-    if product.terms.pack != NO_PACK:
-        return pack_policies(product)
-    loaded: list[Policy] = []
-    for number, policy in enumerate(product.policies):
-        if isinstance(policy, UserPolicyConfig):
-            review_ns = None if policy.review is None else duration_ns(policy.review)
-            try:
-                loaded.append(
-                    load_policy(
-                        policy.path,
-                        policy.params,
-                        review_ns=review_ns,
-                        limit=product.limit,
-                        clamp=policy.on_out_of_range == "clamp",
-                    )
-                )
-            except PolicyError as error:
-                raise SettingError((*place, "policies", number, "path"), str(error)) from None
-        else:
-            loaded.append(policy)
-    own = any(isinstance(policy, UserPolicyConfig) for policy in product.policies)
-    if own and not any(isinstance(policy, MarginFloor) for policy in product.policies):
-        loaded.append(MarginFloor())
-    return tuple(loaded)
 
 
 def _population(config: RunConfig, product: ProductConfig, quote: str) -> tuple[int, int]:

@@ -1,0 +1,69 @@
+"""What a product promises: its terms and its policies, written out or by the name of a pack."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from engine.config.complaints import SettingError
+from engine.config.durations import duration_ns
+from engine.config.packs import NO_PACK, pack_policies, pack_terms
+from engine.config.settings import ProductConfig, UserPolicyConfig
+from engine.errors import PolicyError
+from engine.policy import Policy
+from engine.product import LoanTerms, Terms
+from strategies import MarginFloor, MarginLevel
+from strategies.user import load_policy
+
+__all__ = ["policies_of", "terms_of"]
+
+
+def terms_of(product: ProductConfig, least_quote: int) -> Terms:
+    """A product's terms, its own or its pack's; ``least_quote`` in atoms."""
+    terms = product.terms
+    if terms.pack != NO_PACK:
+        return replace(pack_terms(product), least_quote=least_quote)
+    return Terms(
+        nav=terms.nav,
+        management_fee=terms.management_fee,
+        fee_every_ns=duration_ns(terms.fee_every),
+        create_fee=terms.create_fee,
+        redeem_fee=terms.redeem_fee,
+        least_quote=least_quote,
+        while_rebalancing=terms.while_rebalancing,
+    )
+
+
+def policies_of(place: tuple[str | int, ...], product: ProductConfig) -> tuple[Policy, ...]:
+    """A product's policies; a user's own gets a margin floor beside it where none is listed, and a
+    loan has its lender's.
+
+    Raises:
+        SettingError: naming the policy that cannot be loaded.
+    """
+    if product.kind == "margin_loan":
+        loan = product.loan or LoanTerms()
+        return (MarginLevel(call=loan.call_level, sell=loan.sell_level),)
+    if product.terms.pack != NO_PACK:
+        return pack_policies(product)
+    loaded: list[Policy] = []
+    for number, policy in enumerate(product.policies):
+        if isinstance(policy, UserPolicyConfig):
+            review_ns = None if policy.review is None else duration_ns(policy.review)
+            try:
+                loaded.append(
+                    load_policy(
+                        policy.path,
+                        policy.params,
+                        review_ns=review_ns,
+                        limit=product.limit,
+                        clamp=policy.on_out_of_range == "clamp",
+                    )
+                )
+            except PolicyError as error:
+                raise SettingError((*place, "policies", number, "path"), str(error)) from None
+        else:
+            loaded.append(policy)
+    own = any(isinstance(policy, UserPolicyConfig) for policy in product.policies)
+    if own and not any(isinstance(policy, MarginFloor) for policy in product.policies):
+        loaded.append(MarginFloor())
+    return tuple(loaded)
