@@ -11,7 +11,7 @@ from engine.ledger import Ledger
 from engine.venue.accounts import PositionSpec, TraderAccount, Traders, TraderSpec
 from engine.venue.contract import Contract
 from engine.venue.rules import MarginRules, Tier, VenueRules
-from engine.venue.standing import Listing, edges, standing_of
+from engine.venue.standing import Listing, box, standing_of
 from tests.builders import a_contract
 
 TIER = Tier(cap=1e30, max_leverage=1.0, rate=0.001, initial_rate=0.001)
@@ -54,10 +54,10 @@ def test_no_corner_of_the_box_is_short(seed: int, *, inverse: bool) -> None:
     account = TraderAccount(traders, traders.accounts[0])
     stand = standing_of(account, listings, marks)
     assert stand.equity > stand.maintenance
-    box = edges(account, listings, marks)
+    found = box(account, listings, marks)
     sides = [
-        (max(low, mark * 1e-3), min(high, mark * 1e3))
-        for (_, low, high), mark in zip(box, marks, strict=True)
+        (max(found[place][0], mark * 1e-3), min(found[place][1], mark * 1e3))
+        for place, mark in enumerate(marks)
     ]
     for corner in product(*sides):
         stand = standing_of(account, listings, list(corner))
