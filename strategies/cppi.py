@@ -120,12 +120,13 @@ class Cppi(
         """Where exposure is ``guard`` times the cushion on the present line: the price at which a
         product whose NAV were the cushion has that leverage."""
         position = view.position
-        if self.direction * position.exposure <= 0.0:
+        exposure = position.exposure
+        if self.direction * exposure <= 0.0:
             return -math.inf, math.inf
-        if self._beyond(view, state):
+        cushion = position.nav - _floor_of_all(view, state.floor)
+        if self.direction * exposure >= self.guard * cushion:
             return ALWAYS.low, ALWAYS.high
-        slope = position.exposure / view.market.mark
-        intercept = position.nav - position.exposure - _floor_of_all(view, state.floor)
+        slope, intercept = exposure / view.market.mark, cushion - exposure
         early = self.direction * self.guard * _EARLY
         edge = price_at_leverage(intercept, slope, early)
         if edge <= 0.0:
