@@ -79,7 +79,11 @@ def falling(count: int = 30) -> str:
     return "BTCUSDT-fall.csv"
 
 
-GROWING = (*FLAT, "--set", "markets.0.contract.lot_size=1e-12")
+GROWING = (
+    *FLAT,
+    *("--set", "markets.0.contract.lot_size=1e-12"),
+    *("--set", "markets.0.venue.tiers=[]"),  # which would let nothing grow so far
+)
 
 
 def test_what_leaves_64_bits_ends_the_run_in_a_sentence(run: Callable[..., Any]) -> None:

@@ -22,9 +22,9 @@ def request(**changed: Any) -> dict[str, Any]:
     return {key: value for key, value in (whole | changed).items() if value is not None}
 
 
-def asked(run: Callable[..., Any], *requests: dict[str, Any]) -> Any:
+def asked(run: Callable[..., Any], *requests: dict[str, Any], sets: tuple[str, ...] = ()) -> Any:
     Path("requests.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in requests))
-    return run(DATA, "--requests", "requests.jsonl")
+    return run(DATA, "--requests", "requests.jsonl", *sets)
 
 
 LATER = {"ts": AT_NS + 10**9, "id": "r2", "side": "redeem"}
@@ -42,7 +42,7 @@ LATER = {"ts": AT_NS + 10**9, "id": "r2", "side": "redeem"}
             [request(), request(**LATER, units=90.0), request(**LATER | {"id": "r3"}, units=90.0)],
             {"insufficient_units": 1},
         ),
-        ([request(quote=1e300)], {"too_large": 1}),
+        ([request(quote=1e300)], {"risk_limit": 1}),
         ([request(quote=1e-9)], {"too_small": 1}),
         ([request(), request(**LATER, units=1e-9)], {"too_small": 1}),
         ([request(ts=(START_MS - 5_000) * 10**6)], {"not_launched": 1}),
@@ -130,3 +130,10 @@ def test_no_requests_at_all(run: Callable[..., Any], folder: Path) -> None:
     assert run(DATA, "--requests", "requests.jsonl").json["refused"] == {}
     assert run(DATA, "--requests", str(folder)).code == 4
     assert run(DATA, "--requests", "nowhere.jsonl").code == 4
+
+
+def test_where_no_tier_ends_it_what_can_be_counted_does(run: Callable[..., Any]) -> None:
+    """Money for more units than fit 64 bits, at a venue that would hedge any size, is refused for
+    that. Catches units that wrap."""
+    told = asked(run, request(quote=1e300), sets=("--set", "markets.0.venue.tiers=[]"))
+    assert (told.code, told.json["refused"]) == (0, {"too_large": 1})
