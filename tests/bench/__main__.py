@@ -12,7 +12,18 @@ from typing import Final
 import structlog
 from msgspec import json
 
-from tests.bench import footprint, holders, latency, live, races, replays, reviews, streams, users
+from tests.bench import (
+    footprint,
+    holders,
+    latency,
+    live,
+    races,
+    replays,
+    reviews,
+    streams,
+    users,
+    venue,
+)
 from tests.bench.table import Row, Scale, environment, show
 
 BENCHMARKS: Final[dict[str, Callable[[Scale], list[Row]]]] = {
@@ -20,6 +31,8 @@ BENCHMARKS: Final[dict[str, Callable[[Scale], list[Row]]]] = {
     "w2": races.race_w2,
     "mixed": races.race_mixed,
     "rebalance": races.rebalance,
+    "venue": venue.venue,
+    "crowd": venue.crowd,
     "reviews": reviews.reviews,
     "shipped": replays.shipped,
     "symbols": replays.symbols,
