@@ -28,7 +28,7 @@ from tests.claims.paths import (
 )
 
 PATHS = int(os.environ.get("CLAIM_PATHS", "60"))
-"""Of K4 and K5; the figures in the README are of ``CLAIM_PATHS=1000``."""
+"""Of K4 and K5; ``CLAIM_PATHS=1000`` takes a quarter of an hour."""
 HOURS = 8 * 60
 
 
