@@ -14,7 +14,7 @@ from engine.account_state import AccountState, Execution, Paper
 from engine.ledger import Cause, Ledger
 from engine.outputs import ATTRIBUTION
 from engine.product import ProductSpec
-from engine.units import Rounding, decimal, mul_div
+from engine.units import UNIT_STEPS, Rounding, asset_decimals, decimal, mul_div
 from engine.venue.accounts import cost_after
 from engine.venue.contract import Contract
 from engine.wallet import Wallet
@@ -160,44 +160,42 @@ class Account(Wallet):
         post(Cause.ISSUER, self._issuer, self._reserve, self.spec.hedge.reserve_atoms)
         self._put_aside(self._to_settlement(paid, mark, Cause.CREATION))
         state = self.state
-        state.since_mark = state.first_mark = mark
+        state.since_mark = state.first_mark = state.split.since = mark
         state.equity_start = paid
         state.attribution[ROUNDING] += self._moved(mark) - paid
         state.roundings += 1
 
-    def close_segment(self, mark: float, edge: float | None = None, nav: int | None = None) -> int:
+    def close_segment(self, mark: float, nav: int | None = None) -> int:
         """Book the price part since the last trade.
 
         Args:
             mark: where the segment ends.
-            edge: the breached edge where a move jumped through it: what the product lost or won
-                beyond it against a product back at its target goes to ``gap``.
             nav: equity at ``mark``, if it is known already.
 
         Returns:
             Equity at ``mark``, quote atoms.
         """
         state = self.state
-        since, start = state.since_mark, state.since_nav
-        if mark == since:
+        start = state.since_nav
+        if mark == state.since_mark:
             return start
         end = self.nav(mark) if nav is None else nav
-        price_part, target, gap = end - start, state.target, 0.0
-        state.attribution[PRICE] += price_part
-        # Leverage 1 on the way: up to the edge on the start's NAV, beyond it on the edge's.
-        if edge is None:
-            once = start * (mark / since - 1.0)
-        else:
-            slope = self.slope
-            beyond = (start + slope * (edge - since)) * (mark / edge - 1.0)
-            once = start * (edge / since - 1.0) + beyond
-            gap = slope * (mark - edge) - target * beyond
-            state.gap += gap
-        promised = target * once
-        state.leverage_change += promised - state.first_target * once
-        state.timing += price_part - gap - promised
+        state.attribution[PRICE] += end - start
         state.since_mark, state.since_nav = mark, end
         return end
+
+    def causes(self, mark: float) -> list[int]:
+        """The attribution up to ``mark``; it sums to the change of equity since the start."""
+        state = self.state
+        causes = list(state.attribution)
+        causes[PRICE] += self.nav(mark) - self.nav(state.since_mark)
+        return causes
+
+    def open_split(self, leverage: float) -> None:
+        """The first leverage is known: from the launch on, the units there are now had it to
+        gain."""
+        state, step = self.state, UNIT_STEPS // 10 ** asset_decimals(self.contract.quote_asset)
+        state.split.open(state.first_mark, self.units // step, leverage)
 
     def execute(
         self, lots: int, price: float, mid: float, mark: float, *, maker: bool = False
@@ -261,6 +259,7 @@ class Account(Wallet):
     def create(self, quote: int, units: int, mark: float) -> None:
         """A user pays ``quote`` atoms for ``units``."""
         before = self.close_segment(mark)
+        self._joined(units, mark)
         self.ledger.post(Cause.CREATION, self._users, self._quote, quote)
         self.ledger.post(Cause.CREATION, self._mint, self._users_units, units)
         self._put_aside(self._to_settlement(quote, mark, Cause.CREATION))
@@ -269,6 +268,7 @@ class Account(Wallet):
     def redeem(self, quote: int, units: int, mark: float) -> None:
         """A user gives ``units`` back for ``quote`` atoms."""
         before = self.close_segment(mark)
+        self._joined(-units, mark)
         contract, balances = self.contract, self.balances
         coins = contract.to_settlement(quote, mark)
         if self._parted:
@@ -279,6 +279,11 @@ class Account(Wallet):
         self.ledger.post(Cause.REDEMPTION, self._quote, self._users, quote)
         self.ledger.post(Cause.REDEMPTION, self._users_units, self._mint, units)
         self._flow(-quote, self._moved(mark) - before)
+
+    def _joined(self, units: int, mark: float) -> None:
+        """So many units come, or go where negative: what is held is shared among others."""
+        if self.units:
+            self.state.split.scale(mark, (self.units + units) / self.units)
 
     def charge(self, cause: Cause, fee: int) -> None:
         """A user pays the issuer for a request, beside what goes into the pool."""

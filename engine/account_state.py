@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from engine.price_split import PriceSplit
 
 __all__ = ["AccountState", "Execution", "Paper"]
 
@@ -20,10 +22,8 @@ class AccountState(Struct):
     """What the account must remember beside its balances.
 
     ``since_mark`` and ``since_nav``: where the running segment began, and the equity there.
-    ``gap``, ``leverage_change`` and ``timing`` split the price part (quote atoms, floats): what was
-    lost or won beyond an edge before the product could act; from promised leverage that differed
-    from the first; from held leverage that differed from the promised. ``cost``: what the position
-    cost in settlement atoms, kept where the venue asks for margin. ``topups``: how many arrived.
+    ``split``: why the price part is what it is, quote atoms. ``cost``: what the position cost in
+    settlement atoms, kept where the venue asks for margin. ``topups``: how many arrived.
     ``dealing_fees``: what users paid the issuer for their requests, quote atoms.
     ``paper`` and ``hedge``, of a formula product: its promise, and this of the account behind it.
     """
@@ -36,9 +36,7 @@ class AccountState(Struct):
     first_mark: float = 0.0
     first_target: float = 0.0
     target: float = 0.0
-    gap: float = 0.0
-    leverage_change: float = 0.0
-    timing: float = 0.0
+    split: PriceSplit = field(default_factory=PriceSplit)
     cost: int = 0
     topups: int = 0
     dealing_fees: int = 0

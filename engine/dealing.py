@@ -25,6 +25,7 @@ from engine.ledger import Cause
 from engine.orders import Order, Scene
 from engine.product import units_for
 from engine.risk_limits import nav_max
+from engine.striking import milestone
 from engine.units import UNIT_STEPS, UNITS_MAX, Rounding, asset_decimals, decimal, mul_div
 
 if TYPE_CHECKING:
@@ -175,16 +176,18 @@ class Dealing(Holders):
         """Let the hedge of a request meet the book, then deal at what it left."""
         account, request = self.account, order.request
         assert request is not None
-        before = account.nav(scene.mark)
+        before, passed = account.nav(scene.mark), milestone(scene, account)
         filled = self.desk.arrive(scene, order)
         if order.held:
             return
         order.arrives_ns = scene.ts_ns
+        scene.tape.milestones.append(passed)
         cost = before - account.nav(scene.mark)
         if isinstance(request, CreationRequest):
             self._create(scene, order, request, before, filled, cost)
         else:
             self._redeem(scene, order, request, before, filled, cost)
+        scene.tape.milestones.append(milestone(scene, account))
 
     def _create(
         self, scene: Scene, order: Order, request: CreationRequest, nav: int, filled: int, cost: int

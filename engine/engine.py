@@ -185,7 +185,8 @@ class Engine(Walker):
                 chain.records(market.lines.records(), LINE_BYTES)
         for block in nav:
             self.nav_chains[block.market].samples(block.ts_ns, block.mark, block.sequence)
-        return Outputs(events, lines, nav, users)
+        milestones, self.tape.milestones = self.tape.milestones, []
+        return Outputs(events, lines, nav, users, milestones)
 
     def digest(self) -> str:
         """The output digest: events and product NAVs; users' NAVs follow from them."""

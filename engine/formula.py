@@ -134,7 +134,7 @@ class FormulaAccount(Account):
     def launch(self, mark: float, user_units: int, issuer_units: int, paid: int) -> None:
         self._hedge.launch(mark, user_units, issuer_units, paid)
         state = self.state
-        state.since_mark = state.first_mark = mark
+        state.since_mark = state.first_mark = state.split.since = mark
         state.equity_start = paid
         self._rest(paid, mark, 0.0)
 
@@ -159,16 +159,17 @@ class FormulaAccount(Account):
         return fee
 
     def create(self, quote: int, units: int, mark: float) -> None:
-        self._deal(quote, mark)
+        self._deal(quote, units, mark)
         self._hedge.create(quote, units, mark)
 
     def redeem(self, quote: int, units: int, mark: float) -> None:
-        self._deal(-quote, mark)
+        self._deal(-quote, -units, mark)
         self._hedge.redeem(quote, units, mark)
 
-    def _deal(self, quote: int, mark: float) -> None:
+    def _deal(self, quote: int, units: int, mark: float) -> None:
         leverage = self._leverage(mark)
         nav = self.close_segment(mark)
+        self._joined(units, mark)
         self.state.attribution[FLOWS] += quote
         self._rest(nav + quote, mark, leverage)
 

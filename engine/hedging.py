@@ -19,7 +19,6 @@ from engine.events import (
     Deleveraged,
     ProductClosed,
     ProductLaunched,
-    ProductWarned,
     Rebalanced,
 )
 from engine.execution import Desk
@@ -29,6 +28,7 @@ from engine.plans import Plan, Restrike
 from engine.policy import Close, Decision, Deleverage, View, Warn
 from engine.postponing import Postponing
 from engine.product import jumped
+from engine.striking import strike
 from engine.units import HOUR_NS
 
 __all__ = ["Hedging"]
@@ -88,7 +88,7 @@ class Hedging(Postponing):
             self._close(scene, decision.reason)
             return None
         if isinstance(decision, Warn):
-            self._warn(scene, decision.reason, view)
+            self.warn(scene, decision, view)
             return None
         account, desk, state, mark = self.account, self.desk, self.state, scene.mark
         target, leverage, kept = float(decision.target), view.position.leverage, account.state
@@ -98,12 +98,14 @@ class Hedging(Postponing):
             return "stale"
         if lots == 0:
             state.postponed = None
-            if self.account.formula and desk.state.plan is None:
-                self._promise(mark, target)
             # Coins of an inverse account are one times long without a contract.
             if not state.opened and target == leverage:
+                self._strike(scene, target, nav)
                 kept.first_target = kept.target = target
                 state.opened = True
+            if self.account.formula and desk.state.plan is None:
+                self._strike(scene, target, nav)
+                self._promise(mark, target)
             return None if desk.state.plan is None else "rebalancing"
         if desk.state.plan is not None and not self._may_replace(target, lots):
             return "rebalancing"
@@ -116,29 +118,24 @@ class Hedging(Postponing):
             return "too_small"
         if desk.state.plan is not None:
             self._drop(scene, desk.state.plan)
+        self._strike(scene, target, nav)
         if not state.opened:
             kept.first_target, state.opened = target, True
         if target != kept.target or desk.latency_ns + scene.delay_ns == 0:
-            account.close_segment(mark, jumped(self.edges, mark), nav)
+            account.close_segment(mark, nav)
             kept.target = target
         if self.account.formula:
             self._promise(mark, target)
         self._send(scene, purpose, lots, target, decision.reason, leverage, decision.plan)
         return None
 
+    def _strike(self, scene: Scene, target: float, nav: int) -> None:
+        opens = not self.state.opened
+        strike(scene, self.account, target, nav, jumped(self.edges, scene.mark), opens=opens)
+
     def _promise(self, mark: float, target: float) -> None:
         self.account.promise(mark, target)
         self.traded = True
-
-    def _warn(self, scene: Scene, reason: str, view: View) -> None:
-        scene.tape.say(
-            ProductWarned,
-            product=self.spec.id,
-            reason=reason,
-            leverage=view.position.leverage,
-            mark_price=scene.mark,
-            nav_atoms=self.account.nav(scene.mark),
-        )
 
     def _may_replace(self, target: float, lots: int) -> bool:
         """Whether a decision may replace the plan under way: one that ends with less, or reduces
@@ -175,8 +172,9 @@ class Hedging(Postponing):
         if self.desk.state.plan is not None:
             self._drop(scene, self.desk.state.plan)
         self.state.status = CLOSING
+        self._strike(scene, 0.0, self.account.nav(scene.mark))
         if self.desk.latency_ns + scene.delay_ns == 0:
-            self.account.close_segment(scene.mark, jumped(self.edges, scene.mark))
+            self.account.close_segment(scene.mark)
         if self.account.formula:
             self.account.end(scene.mark)
             self.traded = True
@@ -279,6 +277,8 @@ class Hedging(Postponing):
     def _closed(self, scene: Scene, reason: str) -> None:
         """The last contract is gone: the deficit, if any, is known now, and is paid in order."""
         account, mark = self.account, scene.mark
+        if account.state.split.target:  # the venue closed it, nobody decided
+            strike(scene, account, 0.0, account.nav(mark), None)
         account.settle_closed(mark)
         self.desk.treasury.topup = None
         self.state.status = CLOSED

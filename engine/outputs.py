@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from engine.events import EVENT_ENCODER, Output
 
-__all__ = ["ATTRIBUTION", "LineChange", "NavBlock", "Outputs", "Tape", "UserNavBlock"]
+__all__ = ["ATTRIBUTION", "LineChange", "Milestone", "NavBlock", "Outputs", "Tape", "UserNavBlock"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -115,6 +115,33 @@ class UserNavBlock(Struct, frozen=True, eq=False):
     units_total: int
 
 
+class Milestone(Struct, frozen=True, gc=False, kw_only=True):
+    """Where the parts of a product's price profit turn (``engine/price_split.py``): a decision, or
+    one before and one after holders came or went. Events and NAVs follow from other things: it is
+    in no digest.
+
+    Attributes:
+        ordinal: of the event that came next.
+        nav: quote atoms at ``mark``; ``units`` in steps; ``slope``: quote atoms that one unit of
+            mark is worth to what is held.
+        target: the leverage decided; ``None`` where nothing was decided.
+        edge: the mark that should have woken who decided, where a jump led beyond it.
+        causes: in ``ATTRIBUTION`` order, quote atoms since the launch; of no decision.
+    """
+
+    sequence: int
+    ordinal: int
+    ts_ns: int
+    product: str
+    mark: float
+    nav: int
+    units: int
+    slope: float
+    target: float | None = None
+    edge: float | None = None
+    causes: tuple[int, ...] | None = None
+
+
 class Outputs(Struct, eq=False):
     """Everything one call said, in order. ``lines[i]`` is the canonical form of ``events[i]``."""
 
@@ -122,6 +149,7 @@ class Outputs(Struct, eq=False):
     lines: list[bytes]
     nav: list[NavBlock]
     user_nav: list[UserNavBlock]
+    milestones: list[Milestone] = []
 
     @classmethod
     def empty(cls) -> Outputs:
@@ -138,10 +166,11 @@ class Tape:
     count up within a sequence. The canonical bytes are made once, when what was said is taken.
     """
 
-    __slots__ = ("events", "ordinal", "sequence", "ts_ns")
+    __slots__ = ("events", "milestones", "ordinal", "sequence", "ts_ns")
 
     def __init__(self) -> None:
         self.events: list[Output] = []
+        self.milestones: list[Milestone] = []
         self.sequence = -1
         self.ordinal = 0
         self.ts_ns = 0

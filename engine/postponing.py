@@ -1,11 +1,13 @@
-"""Decisions that the venue would not take: remembered, said once, and taken anew later."""
+"""Decisions that trade nothing: warnings, and what the venue would not take, which is remembered,
+said once, and taken anew later."""
 
 from __future__ import annotations
 
-from engine.events import DecisionPostponed
+from engine.events import DecisionPostponed, ProductWarned
 from engine.handler_state import Postponed
 from engine.orders import Order, Scene
 from engine.paying import Paying
+from engine.policy import View, Warn
 
 __all__ = ["Postponing"]
 
@@ -28,6 +30,17 @@ class Postponing(Paying):
                 lots=lots,
                 mark_price=scene.mark,
             )
+
+    def warn(self, scene: Scene, warning: Warn, view: View) -> None:
+        """A policy has something to say and does nothing."""
+        scene.tape.say(
+            ProductWarned,
+            product=self.spec.id,
+            reason=warning.reason,
+            leverage=view.position.leverage,
+            mark_price=scene.mark,
+            nav_atoms=self.account.nav(scene.mark),
+        )
 
     def missed(self, scene: Scene, plan: Order) -> None:
         """The venue would not take a plan's order, or not all of it: its decision stands."""

@@ -40,6 +40,7 @@ OUTPUTS: Final = (
     "nav.parquet",
     "user_nav.parquet",
     "fills.parquet",
+    "milestones.parquet",
     "journal.bin",
     "run.toml",
     "summary.json",

@@ -12,8 +12,9 @@ from engine.engine import Engine
 from engine.events import Deleveraged, OrderFilled, OrderSent, Output, Rebalanced
 from engine.fates import FATEFUL, Fates
 from engine.fills import MOVING, Fills
+from engine.milestones import write_milestones
 from engine.nav import nav_columns, worth_of
-from engine.outputs import ATTRIBUTION, NavBlock, Outputs, UserNavBlock
+from engine.outputs import ATTRIBUTION, Milestone, NavBlock, Outputs, UserNavBlock
 from engine.parquet import TIME, timestamps, writer
 from engine.units import UNIT_STEPS, asset_decimals
 
@@ -61,8 +62,8 @@ class Samples:
 
 
 class RunWriter:
-    """Takes outputs; writes ``events.jsonl``, ``nav.parquet``, ``user_nav.parquet`` and
-    ``fills.parquet``.
+    """Takes outputs; writes ``events.jsonl``, ``nav.parquet``, ``user_nav.parquet``,
+    ``fills.parquet`` and ``milestones.parquet``.
 
     Without a ``path`` nothing is written and only the figures over the samples are kept.
     """
@@ -79,6 +80,7 @@ class RunWriter:
         self._ids = [p.id for p in engine.spec.products]
         self._places = {name: place for place, name in enumerate(self._ids)}
         self._quote = [self._scale(n) for n in range(len(self._ids))]
+        self._milestones: list[Milestone] = []
         self._blocks: list[NavBlock] = []
         self._pending = 0
         self._user_rows: dict[str, list[Any]] = {name: [] for name in _USER_SCHEMA.names}
@@ -119,6 +121,7 @@ class RunWriter:
             return
         if outputs.lines:
             self._events.write(b"\n".join(outputs.lines) + b"\n")
+        self._milestones += outputs.milestones
         for block in outputs.user_nav:
             self._take_users(block)
 
@@ -220,6 +223,7 @@ class RunWriter:
         self._nav.close()
         self._users.close()
         self._fills.write(self.path / "fills.parquet", self._symbols)
+        write_milestones(self.path / "milestones.parquet", self._milestones)
 
 
 def _names(product: Any, ids: list[str]) -> pa.DictionaryArray:

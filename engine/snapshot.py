@@ -38,7 +38,7 @@ from engine.venue.book import BookState
 
 __all__ = ["SCHEMA", "restore", "snapshot", "state_digest"]
 
-SCHEMA: Final = "levsim-snapshot/4"
+SCHEMA: Final = "levsim-snapshot/5"
 
 
 class HandlerSnapshot(Struct):

@@ -30,6 +30,7 @@ _COMPARED: Final = (
     "nav.parquet",
     "user_nav.parquet",
     "fills.parquet",
+    "milestones.parquet",
     "journal.bin",
 )
 

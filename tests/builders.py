@@ -137,6 +137,7 @@ class Run:
     Attributes:
         engine: after the last step.
         events, lines: of the output log.
+        milestones: where the parts of price profits turn.
         nav: columns of the product samples, in order of ``(sequence, ordinal)``.
         user_nav: ``(sequence, ordinal, ts_ns, product, reason, user, units, atoms)`` of every
             holder's record.
@@ -147,6 +148,7 @@ class Run:
         self.events: list[Any] = []
         self.lines: list[bytes] = []
         self.blocks: list[Any] = []
+        self.milestones: list[Any] = []
         self.user_nav: list[tuple[Any, ...]] = []
         self._nav: dict[str, Any] | None = None
 
@@ -156,6 +158,7 @@ class Run:
         self.events += outputs.events
         self.lines += outputs.lines
         self.blocks += outputs.nav
+        self.milestones += outputs.milestones
         for block in outputs.user_nav:
             nav, total = block.product_nav_atoms, block.units_total
             worth = value_users(np.ascontiguousarray(block.units), nav, total).tolist()

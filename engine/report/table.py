@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from engine.price_split import whole_parts
 from engine.report.words import asset_of, multiple
 
 __all__ = ["CAUSES", "SPLIT", "exact_parts", "split_of", "table_of"]
@@ -91,10 +92,4 @@ def exact_parts(parts: dict[str, float], total: float, step: float) -> dict[str,
     """
     if not parts:
         return {}
-    floors = {name: math.floor(value / step) for name, value in parts.items()}
-    missing = round(total / step) - sum(floors.values())
-    order = sorted(parts, key=lambda name: floors[name] - parts[name] / step)
-    for turn in range(abs(missing)):
-        name = order[turn % len(order)] if missing > 0 else order[-1 - turn % len(order)]
-        floors[name] += 1 if missing > 0 else -1
-    return floors
+    return whole_parts({name: value / step for name, value in parts.items()}, round(total / step))

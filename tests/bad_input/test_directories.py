@@ -32,6 +32,7 @@ def finished(run: Callable[..., Any]) -> Path:
         "nav.parquet",
         "user_nav.parquet",
         "fills.parquet",
+        "milestones.parquet",
         "journal.bin",
         "summary.json",
         "run.toml",

@@ -108,36 +108,6 @@ def test_the_price_part_is_what_lots_earned_between_trades() -> None:
     assert account.nav_at(96.0) == account.nav(96.0) == 76 * USDT
 
 
-def test_a_gap_is_what_a_product_at_its_target_would_not_have_lost() -> None:
-    """A 3x product whose edge is 88 finds 80: beyond the edge it loses 24, one back at 3x would
-    have lost 64 * 3 / 11 = 17.4545, so 6.5455 is gap; what it promised, 3 times the market's way,
-    is direction. Catches a gap that calls the whole way beyond the edge its own."""
-    account = an_account()
-    account.state.target = account.state.first_target = 3.0
-    account.execute(3 * COINS, 100.0, 100.0, 100.0)
-    assert account.close_segment(80.0, 88.0) == 40 * USDT
-    state = account.state
-    assert causes(account) == {"price": -60 * USDT}
-    assert state.gap / USDT == pytest.approx(-24.0 + 64.0 * 3.0 / 11.0)
-    assert state.leverage_change == 0.0
-    assert state.timing / USDT == pytest.approx(0.0, abs=1e-9)
-
-
-def test_the_price_splits_into_promise_change_timing_and_gap() -> None:
-    """A product that first promised 2x, now promises 4x and holds 3x, on +10 %: the market gives 2
-    x 10, the change of promise 20 more, the lagging hedge takes 10. Catches parts that do not sum
-    to the price."""
-    account = an_account()
-    account.execute(3 * COINS, 100.0, 100.0, 100.0)
-    account.state.first_target, account.state.target = 2.0, 4.0
-    account.close_segment(110.0)
-    state = account.state
-    assert causes(account) == {"price": 30 * USDT}
-    assert state.leverage_change / USDT == pytest.approx(20.0)
-    assert state.timing / USDT == pytest.approx(-10.0)
-    assert state.gap == 0.0
-
-
 def test_funding_is_paid_in_its_own_name() -> None:
     """Catches funding that shows as price, and money that leaves to nowhere."""
     account = an_account(mark=60_000.0, seed=60_000 * USDT)

@@ -1,0 +1,63 @@
+"""Milestones: where a product's price profit begins to be measured against something else."""
+
+from __future__ import annotations
+
+from engine.account import Account
+from engine.orders import Scene
+from engine.outputs import Milestone
+
+__all__ = ["milestone", "strike"]
+
+
+def strike(
+    scene: Scene,
+    account: Account,
+    target: float,
+    nav: int,
+    edge: float | None,
+    *,
+    opens: bool = False,
+) -> None:
+    """A leverage is decided.
+
+    Args:
+        nav: at the present mark.
+        edge: the mark that should have woken who decided, where a jump led beyond it.
+        opens: whether it is the first.
+    """
+    split, mark, slope = account.state.split, scene.mark, account.slope
+    if opens:
+        split.move(mark)
+        account.open_split(target)
+    split.strike(mark, nav, target, slope, edge)
+    tape = scene.tape
+    tape.milestones.append(
+        Milestone(
+            sequence=tape.sequence,
+            ordinal=tape.ordinal,
+            ts_ns=tape.ts_ns,
+            product=account.spec.id,
+            mark=mark,
+            nav=nav,
+            units=account.units,
+            slope=slope,
+            target=target,
+            edge=edge,
+        )
+    )
+
+
+def milestone(scene: Scene, account: Account) -> Milestone:
+    """Holders are about to come or go, or have done so."""
+    tape, mark = scene.tape, scene.mark
+    return Milestone(
+        sequence=tape.sequence,
+        ordinal=tape.ordinal,
+        ts_ns=tape.ts_ns,
+        product=account.spec.id,
+        mark=mark,
+        nav=account.nav(mark),
+        units=account.units,
+        slope=account.slope,
+        causes=tuple(account.causes(mark)),
+    )
