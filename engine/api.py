@@ -21,9 +21,17 @@ import pyarrow.parquet as pq
 from msgspec import structs
 
 from engine.bar_orders import OTHER_ORDER, compare_orders
-from engine.config import RunConfig, assumptions, load_config, placed, resolved_toml, spec_of
+from engine.config import (
+    RunConfig,
+    assumptions,
+    load_config,
+    placed,
+    resolved_toml,
+    spec_of,
+)
 from engine.engine import Engine
 from engine.errors import ConfigError, InputError
+from engine.inputs import open_data, open_market
 from engine.provenance import VERSION, Data, finish_directory, output_directory, writing
 from engine.replay import replay
 from engine.report import render, table_of, verdict_of
@@ -32,11 +40,9 @@ from engine.rundir import RunWriter
 from engine.summary import policy_times, summarise
 from feeds.merge import merge_requests
 from feeds.reading import Reading
-from feeds.recording import open_recording
 from feeds.requests import load_requests
-from feeds.synthetic import Synthetic
 
-__all__ = ["RunResult", "Told", "execute", "load", "open_data", "run"]
+__all__ = ["RunResult", "Told", "execute", "load", "open_data", "open_market", "run"]
 
 Told = Callable[[int, int, float], None]
 """Told ``(rows done, event time in ns, share of the run from 0.0 to 1.0)`` after each step. Where
@@ -129,14 +135,6 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def open_data(data: Sequence[str | Path] | str | Path = (), symbol: str | None = None) -> Data:
-    """A recording, or the synthetic sample for no data or ``sample``."""
-    paths = [data] if isinstance(data, str | Path) else list(data)
-    if not paths or [str(p) for p in paths] == ["sample"]:
-        return Synthetic()
-    return open_recording(paths, symbol=symbol)
-
-
 def run(
     data: Sequence[str | Path] | str | Path = (),
     *,
@@ -154,7 +152,8 @@ def run(
     """Replay recorded markets through the products of a configuration.
 
     Args:
-        data: files or folders; the synthetic sample without.
+        data: files or folders; without, the market that ``config`` generates, or else the
+            synthetic sample.
         config: TOML file, or a configuration; the standard line-up without.
         sets: ``KEY=VALUE`` changes of the configuration.
         policy: replaces the dynamic policies, by name or ``FILE.py:Class``.
@@ -169,7 +168,7 @@ def run(
     Raises:
         LevsimError: bad configuration, policy or data; the message says where and what to do.
     """
-    opened, file = open_data(data, symbol), None
+    opened, file = open_market(data, config, sets, symbol), None
     if not isinstance(config, RunConfig):
         file = config if policy is None else None
         config = load_config(config, list(sets), symbols=opened.symbols, policy=policy)

@@ -19,7 +19,7 @@ from engine.config.settings import UserPolicyConfig
 from engine.errors import InputError
 from feeds.formats.files import sha256
 from feeds.recording import Recording
-from feeds.synthetic import Synthetic
+from feeds.unrecorded import Unrecorded
 from strategies.user import policy_file
 
 __all__ = [
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 VERSION: Final = "0.1.0"
-Data = Recording | Synthetic
+Data = Recording | Unrecorded
 
 OUTPUTS: Final = (
     "events.jsonl",

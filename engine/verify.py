@@ -14,12 +14,14 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from engine.api import Told, execute, load, open_data
+from engine.api import Told, execute, load
 from engine.config import PROVENANCE, load_config
 from engine.errors import InputError, LevsimError
-from engine.provenance import summary_bytes
+from engine.inputs import open_data, open_market
+from engine.provenance import Data, summary_bytes
 from engine.report import render
 from feeds.formats.files import sha256
+from feeds.generators import FORMAT as GENERATED
 
 __all__ = ["verify"]
 
@@ -68,7 +70,7 @@ def verify(path: str | Path, progress: Told | None = None) -> list[str]:
     except msgspec.ValidationError as error:
         return [f"run.toml: {PROVENANCE}: {error}"]
     symbol = provenance.symbol
-    data = open_data(_unchanged(provenance.inputs), symbol)
+    data = _opened(directory, provenance)
     requests = _unchanged([provenance.requests])[0] if provenance.requests else None
     _unchanged(provenance.policies)
     try:
@@ -87,6 +89,13 @@ def verify(path: str | Path, progress: Told | None = None) -> list[str]:
             symbol=symbol,
         )
         return _differences(directory, kept, again, result.summary)
+
+
+def _opened(directory: Path, provenance: _Provenance) -> Data:
+    """What the run replayed: its files as they were, or the market that it generated."""
+    if [one.format for one in provenance.inputs] == [GENERATED]:
+        return open_market(config=directory / "run.toml")
+    return open_data(_unchanged(provenance.inputs), provenance.symbol)
 
 
 def _differences(

@@ -7,9 +7,7 @@ on every machine and in blocks of any size.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -17,14 +15,10 @@ import numpy as np
 from engine.ticks import Bbo, Kind, Marks, Step, Table, Trades
 from engine.units import MILLISECOND_NS
 from feeds.chance import indexes, normal_table, raw_words
-from feeds.formats.format import PRICE_PRIORITY, Market
-from feeds.inspection import Inspection
-from feeds.inspector import Inspector
 from feeds.merge import rechunked
-from feeds.parquet_writer import Section
-from feeds.reading import Reading
-from feeds.recording import BLOCK_ROWS, InputFile, SymbolInfo
+from feeds.recording import BLOCK_ROWS, SymbolInfo
 from feeds.synthetic_day import DAY_STEPS, LOTS, PRICE_STEPS, START_NS, day
+from feeds.unrecorded import Unrecorded
 
 __all__ = ["SEED", "Synthetic", "generate", "generate_rows"]
 
@@ -43,71 +37,19 @@ def generate(seed: int = SEED, *, block_rows: int = BLOCK_ROWS) -> Iterator[Step
     return rechunked(day(seed), block_rows)
 
 
-class Synthetic:
+class Synthetic(Unrecorded):
     """The sample, used like a recording; attributes and methods as in ``feeds.recording``."""
 
-    bar_fed = False
-    synthetic = True
-    skipped: tuple[tuple[str, str], ...] = ()
-
     def __init__(self, seed: int = SEED) -> None:
+        symbol = SymbolInfo("BTCUSDT", "BTC", "USDT", "linear", 1.0, _KINDS, decade=10_000.0)
+        super().__init__(
+            f"synthetic:{seed}", "synthetic", (symbol,), START_NS, self._day, stamped=True
+        )
         self.seed = seed
-        self.symbols = (
-            SymbolInfo("BTCUSDT", "BTC", "USDT", "linear", 1.0, _KINDS, decade=10_000.0),
-        )
 
-    @cached_property
-    def inputs(self) -> tuple[InputFile, ...]:
-        """One entry that is no file: its hash is that of all rows, its size their bytes."""
-        digest, size = hashlib.sha256(), 0
-        for step in day(self.seed):
-            for column in _columns(step):
-                digest.update(column)
-                size += len(column)
-        return (InputFile(f"synthetic:{self.seed}", digest.hexdigest(), size, "synthetic"),)
-
-    def steps(self, *, bars: str = "ohlc", block_rows: int = BLOCK_ROWS) -> Reading:
-        """All rows, sequences from 0; there are no bars to order."""
-        del bars
+    def _day(self) -> Iterator[tuple[Step, float]]:
         shares = (made / DAY_STEPS for made in range(1, DAY_STEPS + 1))
-        return Reading(zip(day(self.seed), shares, strict=True), block_rows)
-
-    def inspect(self) -> Inspection:
-        """What the day holds."""
-        inspector = Inspector([(s.symbol, s.contract, s.bar_ns, s.kinds) for s in self.symbols])
-        for step in day(self.seed):
-            inspector.add(step)
-        return inspector.result(("synthetic",), 0, 0, self.skipped)
-
-    def sections(self) -> list[Section]:
-        """What a Parquet file of it holds."""
-        info = self.symbols[0]
-        market = Market(
-            info.symbol, info.base, info.quote, info.contract, info.contract_size, info.kinds
-        )
-
-        def blocks() -> Iterator[Step]:
-            for step in generate(self.seed):
-                yield step.shifted(-step.first)
-
-        return [
-            Section(
-                markets=(market,),
-                first_ns=START_NS,
-                priority=PRICE_PRIORITY,
-                stamped=True,
-                blocks=blocks,
-            )
-        ]
-
-
-def _columns(step: Step) -> Iterator[bytes]:
-    """The columns of a step as little-endian bytes."""
-    for table in step.tables:
-        own = [column for _, column in table.values()]
-        for column in (table.sequence, table.ts_ns, table.ingest_ns, *own):
-            assert column is not None
-            yield column.astype(column.dtype.newbyteorder("<")).tobytes()
+        return zip(day(self.seed), shares, strict=True)
 
 
 _PATTERN: Final = 16

@@ -22,7 +22,7 @@ PACKAGES = ("engine", "feeds", "strategies")
 ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.errors",),
     ("engine.units", "engine.exact", "engine.philox"),
-    ("engine.ticks",),
+    ("engine.ticks", "engine.durations"),
     ("engine.commands", "engine.fact"),
     ("engine.venue_events",),
     ("engine.events", "engine.watch"),
@@ -103,6 +103,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.report.", "engine.web."),
     ("engine.config.",),
     ("engine.provenance", "engine.bar_orders", "engine.valuing"),
+    ("engine.inputs",),
     ("engine.api",),
     ("engine.conform_book", "engine.conform_products", "engine.conform_accounts"),
     (
@@ -121,7 +122,7 @@ FIRST_OF_COMPOSITION = "engine.config."
 KNOWS = {
     "feeds": {
         *("engine.errors", "engine.units", "engine.exact", "engine.ticks", "engine.events"),
-        *("engine.fact", "engine.venue_events"),
+        *("engine.fact", "engine.venue_events", "engine.durations"),
         *("engine.commands", "engine.outputs", "engine.ports"),
     },
     "strategies": {

@@ -61,7 +61,10 @@ SymbolName = Annotated[str | None, Parameter(help="For files that do not name th
 
 
 def run(
-    *data: DataFiles,
+    *data: Annotated[
+        Path,
+        Parameter(help="Files and folders; without, the generator of CONFIG, or else the sample."),
+    ],
     config: ConfigFile = None,
     policy: PolicyName = None,
     sets: Sets = None,
@@ -82,7 +85,8 @@ def run(
     from engine.cli import showing
     from engine.cli.progress import progress
 
-    what = f"replaying {', '.join(str(path) for path in data) or 'the synthetic sample'}"
+    made = "the synthetic sample" if config is None else f"the market of {config}"
+    what = f"replaying {', '.join(str(path) for path in data) or made}"
     with progress(what, quiet=quiet) as told:
         result = api.run(
             list(data),

@@ -7,7 +7,13 @@ from engine.config.assumptions import assumptions
 from engine.config.binding import spec_of
 from engine.config.complaints import SettingError, nearest
 from engine.config.lineup import standard_lineup
-from engine.config.loading import PROVENANCE, load_config, placed, resolved_toml
+from engine.config.loading import (
+    PROVENANCE,
+    load_config,
+    load_generator,
+    placed,
+    resolved_toml,
+)
 from engine.config.packs import pack, pack_names
 from engine.config.settings import RunConfig, duration_ns
 from engine.config.sharding import share_of
@@ -24,6 +30,7 @@ __all__ = [
     "duration_ns",
     "facts_of",
     "load_config",
+    "load_generator",
     "nearest",
     "pack",
     "pack_names",

@@ -14,6 +14,7 @@ from engine.plans import LimitThenMarket
 from engine.product import LoanTerms
 from engine.ticks import Kind
 from engine.venue.book import DEPTH_AT_1PCT
+from feeds.generators import generator_assumptions
 from feeds.recording import SymbolInfo
 from strategies import HiddenBand, KellyCapped, LeverageBand
 
@@ -40,6 +41,8 @@ def assumptions(config: RunConfig, symbols: Sequence[SymbolInfo]) -> list[str]:
             market, known[market.symbol], config.bars, margined=market.symbol in margined
         )
     ]
+    if config.generator is not None:
+        found = [*generator_assumptions(config.generator), *found]
     return list(dict.fromkeys([*found, *_of_products(config, known)]))
 
 

@@ -21,6 +21,8 @@ __all__ = ["SettingError", "check_range", "complaint", "nearest", "require"]
 _PLACE: Final = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
 _PART: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _FIELD: Final = re.compile(r"Object (contains unknown|missing required) field `([^`]*)`")
+_TAGS: Final = ("type", "model")
+"""Keys that choose the member of a union."""
 _VALUE: Final = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
 
 
@@ -69,7 +71,7 @@ def complaint(error: msgspec.ValidationError, settings: Any, model: type) -> Set
         )
     if value := _VALUE.fullmatch(what):
         chosen = value[1].strip("'")
-        options = _tags(kind) if path[-1:] == ("type",) else _options(kind)
+        options = _options(kind) or _tags(kind)
         said = (
             nearest(chosen, options) if difflib.get_close_matches(chosen, options, 1, 0.6) else ""
         )
@@ -99,15 +101,15 @@ def _kind_at(kind: Any, settings: Any, path: Path) -> Any:
         narrowed = _chosen(kind, settings)
         if isinstance(narrowed, inspect.StructType):
             fields = {field.encode_name: field.type for field in narrowed.fields}
-            kind = fields.get(str(part), narrowed if part == "type" else None)
+            kind = fields.get(str(part), narrowed if part in _TAGS else None)
         elif isinstance(narrowed, inspect.ListType | inspect.VarTupleType):
             kind = narrowed.item_type
         elif isinstance(narrowed, inspect.DictType):
             kind = narrowed.value_type
-        elif part != "type":
+        elif part not in _TAGS:
             return None
         settings = _child(settings, part)
-    return kind if path[-1:] == ("type",) else _chosen(kind, settings)
+    return kind if path[-1:] and path[-1] in _TAGS else _chosen(kind, settings)
 
 
 def _child(settings: Any, part: str | int) -> Any:
@@ -123,10 +125,11 @@ def _chosen(kind: Any, settings: Any) -> Any:
     members = [member for member in kind.types if not isinstance(member, inspect.NoneType)]
     if len(members) == 1:
         return members[0]
-    tag = settings.get("type") if isinstance(settings, dict) else None
     for member in members:
-        if isinstance(member, inspect.StructType) and member.tag == tag:
-            return member
+        if isinstance(member, inspect.StructType) and member.tag_field is not None:
+            tag = settings.get(member.tag_field) if isinstance(settings, dict) else None
+            if tag == member.tag:
+                return member
     return kind
 
 
@@ -141,8 +144,9 @@ def _options(kind: Any) -> list[str]:
 
 
 def _tags(kind: Any) -> list[str]:
-    members = kind.types if isinstance(kind, inspect.UnionType) else ()
-    return [str(member.tag) for member in members if isinstance(member, inspect.StructType)]
+    members = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    structs = [member for member in members if isinstance(member, inspect.StructType)]
+    return [str(member.tag) for member in structs if member.tag is not None]
 
 
 def require(condition: bool, path: tuple[str | int, ...], wants: str, value: object) -> None:

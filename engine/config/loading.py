@@ -22,7 +22,7 @@ from engine.config.toml_text import dotted, lines_of, toml_value, write_toml
 from engine.errors import ConfigError
 from feeds.recording import SymbolInfo
 
-__all__ = ["PROVENANCE", "load_config", "placed", "resolved_toml"]
+__all__ = ["PROVENANCE", "load_config", "load_generator", "placed", "resolved_toml"]
 
 PROVENANCE: Final = "provenance"
 """Table of a resolved configuration in which a run notes versions and inputs; not a setting."""
@@ -31,6 +31,7 @@ _SYNTAX: Final = re.compile(
     r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)"
 )
 _POLICY: Final = "policy"
+_OF_GENERATORS: Final = (("generator",), ("seed",))
 _OF_CONTRACTS: Final = (("venue", "preset"), ("venue", "volume"))
 _OWNER: Final = 2
 """So many parts of a path name a product or a market; settings of one may contradict each other."""
@@ -80,6 +81,23 @@ def load_config(
     except SettingError as error:
         raise ConfigError(source.located(error, others)) from None
     return config
+
+
+def load_generator(path: str | Path | None, sets: Sequence[str] = ()) -> RunConfig | None:
+    """The configuration as far as it says which market is generated: ``generator`` and ``seed``;
+    ``None`` where it names no generator.
+
+    Raises:
+        ConfigError: as ``load_config``.
+    """
+    own = [s for s in sets if _parts(s.partition("=")[0].strip())[:1] in _OF_GENERATORS]
+    source = _Source(path)
+    try:
+        config = _converted(source.settings())
+        config = _with_sets(config, own) if own else config
+    except SettingError as error:
+        raise ConfigError(source.located(error, own)) from None
+    return None if config.generator is None else config
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from msgspec import Struct
 
 import strategies
 from engine.config.complaints import SettingError, nearest
-from engine.config.durations import Duration, duration_ns
 from engine.config.settings import PolicyConfig, ProductConfig, TermsConfig
+from engine.durations import Duration, duration_ns
 from engine.errors import ConfigError
 from engine.policy import Policy
 from engine.product import Terms

@@ -8,8 +8,8 @@ from math import inf
 from typing import Final
 
 from engine.config.complaints import SettingError, nearest
-from engine.config.durations import duration_ns
 from engine.config.settings import MarketConfig
+from engine.durations import duration_ns
 from engine.points import PricingSpec
 from engine.ticks import Kind
 from engine.units import MINUTE_NS

@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine.config.complaints import SettingError
-from engine.config.durations import duration_ns
 from engine.config.packs import NO_PACK, pack_policies, pack_terms
 from engine.config.settings import ProductConfig, UserPolicyConfig
+from engine.durations import duration_ns
 from engine.errors import PolicyError
 from engine.policy import Policy
 from engine.product import LoanTerms, Terms

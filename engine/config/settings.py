@@ -10,12 +10,13 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from engine.config.durations import DURATION_PATTERN, Duration, duration_ns, duration_text
 from engine.config.venue_settings import VenueConfig
+from engine.durations import DURATION_PATTERN, Duration, duration_ns, duration_text
 from engine.plans import NOW, Plan
 from engine.product import LoanTerms
 from engine.venue.depth import BETA_FAR, BETA_NEAR
 from engine.venue.queue import QueueSpec
+from feeds.generators import Generator
 from feeds.security import Security
 from feeds.user_navs import USER_BLOCKS_ABOVE
 from strategies import BuiltIn
@@ -275,7 +276,8 @@ class RunConfig(_Setting, frozen=True, kw_only=True):
     """A run.
 
     Markets that are not listed are as the data say; without products there is the line-up. What
-    concerns the log (``kafka``) changes no result; what it consists of leaves it out.
+    concerns the log (``kafka``) changes no result; what it consists of leaves it out. A
+    ``generator`` makes the market where no data are given.
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 7
@@ -287,3 +289,4 @@ class RunConfig(_Setting, frozen=True, kw_only=True):
     population: PopulationConfig = PopulationConfig()
     output: OutputConfig = OutputConfig()
     kafka: KafkaConfig | None = None
+    generator: Generator | None = None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, get_a
 import msgspec
 from msgspec import Struct, structs
 
-from engine.config.durations import Duration, duration_ns
+from engine.durations import Duration, duration_ns
 from engine.venue.price_rules import FundingRules, MarkRules, PriceRules
 from engine.venue.rules import (
     AdlRules,

@@ -38,6 +38,7 @@ SIZE_MAX: Final = 2_000_000
 _COLUMNS_MIN: Final = 60
 _DAY_NS: Final = 86_400_000_000_000
 _SPLIT_DAYS: Final = 2
+_NO_FILES: Final = ("synthetic", "generated", "requests")
 
 
 def page_of(run: Run) -> str:
@@ -174,8 +175,10 @@ def _footer(run: Run) -> Object:
         one = provenance["requests"]
         name = PurePath(one["path"]).name
         inputs.append({"name": name, "sha256": one["sha256"], "format": "requests", "bytes": ""})
-    names = [one["name"] for one in inputs if one["format"] not in ("synthetic", "requests")]
-    command = ["levsim", "run", *(names or ["sample"]), "-c", "run.toml"]
+    names = [one["name"] for one in inputs if one["format"] not in _NO_FILES]
+    generated = any(one["format"] == "generated" for one in inputs)
+    sample = [] if generated else ["sample"]
+    command = ["levsim", "run", *(names or sample), "-c", "run.toml"]
     if "symbol" in provenance:
         command += ["--symbol", provenance["symbol"]]
     if "requests" in provenance:

@@ -1,0 +1,46 @@
+"""A generated market, used like a recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.ticks import Step
+from feeds.formats.names import split_symbol
+from feeds.generators.draws import Draws
+from feeds.generators.model import Model
+from feeds.generators.quoting import KINDS, Quoting, decade_of
+from feeds.recording import SymbolInfo
+from feeds.unrecorded import Unrecorded
+
+__all__ = ["Generated"]
+
+
+class Generated(Unrecorded):
+    """One path of a model; attributes and methods as in ``feeds.recording``."""
+
+    def __init__(self, model: Model, seed: int, path: int, kind: str) -> None:
+        self._model, self._seed, self._path = model, seed, path
+        self._grid = model.grid()
+        name = model.__struct_config__.tag
+        super().__init__(
+            f"{kind}:{name}:{seed}:{path}",
+            kind,
+            tuple(_info(model, symbol) for symbol in model.symbols),
+            self._grid.start_ns + 1,
+            self._made,
+            stamped=False,
+        )
+
+    def _made(self) -> Iterator[tuple[Step, float]]:
+        draws = Draws(self._seed, self._path)
+        quoting = Quoting(self._model, self._grid, draws)
+        for number, chunk in enumerate(self._model.chunks(self._grid, draws)):
+            yield quoting.step(number, chunk), (number + 1) / self._grid.chunks
+
+
+def _info(model: Model, symbol: str) -> SymbolInfo:
+    base, quote = split_symbol(symbol)
+    decade = decade_of(model.opening(symbol))
+    return SymbolInfo(
+        symbol, base, quote or "USDT", "linear", 1.0, KINDS[model.rows], decade=decade
+    )

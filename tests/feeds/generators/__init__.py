@@ -1,0 +1,1 @@
+"""Tests of ``feeds.generators``, a module each."""
