@@ -204,25 +204,28 @@ class Account(Wallet):
         ``mark``; ``maker``: our order had rested."""
         contract, state = self.contract, self.state
         before = state.since_nav if mark == state.since_mark else self.close_segment(mark)
-        at_mid = contract.trade_cash(lots, mid)
-        impact = contract.trade_cash(lots, price) - at_mid if price != mid else 0
-        if maker:
-            fee, cause = contract.maker_fee(at_mid + impact), Cause.MAKER_FEE
-        else:
-            fee, cause = contract.taker_fee(at_mid + impact), Cause.TAKER_FEE
+        cash = at_mid = contract.trade_cash(lots, mid)
+        if price != mid:
+            cash = contract.trade_cash(lots, price)
+        impact = cash - at_mid
+        fee = contract.maker_fee(cash) if maker else contract.taker_fee(cash)
         if self.margined:
-            state.cost = cost_after(self.balances[self._lots], state.cost, lots, at_mid + impact)
-        self.ledger.trade(self._trade, lots, at_mid, impact, fee, cause)
+            state.cost = cost_after(self.balances[self._lots], state.cost, lots, cash)
+        self.ledger.trade(self._trade, lots, at_mid, impact, fee, maker=maker)
         basis = at_mid - contract.trade_cash(lots, mark) if mid != mark else 0
         spread, paid = impact, -fee
         if contract.inverse:
             quote = contract.to_quote
             basis, spread, paid = quote(basis, mark), quote(spread, mark), quote(paid, mark)
+        rounded = self._moved(mark) - before - basis - spread - paid
         book = state.attribution
-        book[BASIS] += basis
-        book[SPREAD_IMPACT] += spread
         book[FEES] += paid
-        book[ROUNDING] += self._moved(mark) - before - basis - spread - paid
+        if basis:
+            book[BASIS] += basis
+        if spread:
+            book[SPREAD_IMPACT] += spread
+        if rounded:
+            book[ROUNDING] += rounded
         state.roundings += 4
         return Execution(at_mid, impact, fee)
 

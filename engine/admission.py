@@ -15,7 +15,7 @@ from engine.units import Rounding
 from engine.venue.book import Book, meet
 from engine.venue.contract import Contract
 from engine.venue.order_rules import OrderBounds
-from engine.venue.taking import TakingTerms, Top
+from engine.venue.taking import AT_MARKET, TakingTerms, Top
 
 __all__ = ["PIECES_MAX", "REFUSALS", "TROUBLE", "is_too_small", "limit_price", "meet_venue"]
 
@@ -60,7 +60,7 @@ def limit_price(scene: Scene, contract: Contract, price: float, side: int) -> fl
 
 
 def meet_venue(
-    scene: Scene, contract: Contract, order: Order, lots: int, held: int
+    scene: Scene, contract: Contract, order: Order, lots: int, held: int, top: Top
 ) -> tuple[list[tuple[int, float]], str]:
     """Let an order meet rules and book.
 
@@ -70,12 +70,12 @@ def meet_venue(
         order: its kind and its limit.
         lots: signed, not zero: as many as it may trade.
         held: signed lots of the account before.
+        top: the market around the book.
 
     Returns:
         ``(signed lots, average price)`` of every fill, and why there is a rest; empty without one.
     """
     bounds, terms = scene.order_bounds, order.terms
-    top = Top(*scene.top(), scene.ts_ns)
     if bounds is None:
         return _take(scene.book, contract, terms, lots, top)
     side, left = 1 if lots > 0 else -1, abs(lots)
@@ -114,5 +114,8 @@ def _take(
     book: Book, contract: Contract, terms: TakingTerms, lots: int, top: Top
 ) -> tuple[list[tuple[int, float]], str]:
     side, size = 1 if lots > 0 else -1, contract.quote_notional(lots, top.mid)
-    taken = meet(book, terms, side, side * lots, size, top)
+    if terms is AT_MARKET:
+        taken = book.take_limited(side, side * lots, size, None, top)
+    else:
+        taken = meet(book, terms, side, side * lots, size, top)
     return ([(side * taken.lots, taken.price)] if taken.lots else []), taken.reason

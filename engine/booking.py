@@ -24,11 +24,13 @@ that are held are somebody's risk until they are gone, and its next attempt is a
 class Booking:
     """One product's orders, and their fills in its account."""
 
-    __slots__ = ("account", "latency_ns", "place", "state", "treasury")
+    __slots__ = ("account", "latency_ns", "place", "product", "state", "symbol", "treasury")
 
     def __init__(self, account: Account, place: int = 0) -> None:
         self.account = account
         self.place = place
+        self.product = account.spec.id
+        self.symbol = account.contract.spec.symbol
         self.latency_ns = account.spec.hedge.latency_ns
         self.treasury = Treasury(account.book)
         self.state = DeskState(deals=[])
@@ -74,8 +76,8 @@ class Booking:
                 sequence=tape.sequence,
                 ordinal=tape.ordinal,
                 ts_ns=tape.ts_ns,
-                product=account.spec.id,
-                symbol=account.contract.spec.symbol,
+                product=self.product,
+                symbol=self.symbol,
                 order=order.number,
                 purpose=order.purpose,
                 lots=lots,
@@ -96,8 +98,8 @@ class Booking:
         account.cross(lots, cash, mark)
         scene.tape.say(
             OrderFilled,
-            product=account.spec.id,
-            symbol=account.contract.spec.symbol,
+            product=self.product,
+            symbol=self.symbol,
             order=order.number,
             purpose=order.purpose,
             lots=lots,
@@ -129,7 +131,7 @@ class Booking:
             return
         order.held = True
         order.arrives_ns = NEVER_NS
-        scene.tape.say(OrderHeld, product=self.account.spec.id, order=order.number, lots=order.left)
+        scene.tape.say(OrderHeld, product=self.product, order=order.number, lots=order.left)
 
     def retry(self, scene: Scene, order: Order, reason: str) -> None:
         """What was not filled is sent again after a pause, as long as that makes sense."""
@@ -157,7 +159,7 @@ class Booking:
             said["nav_max_atoms"] = most
         scene.tape.say(
             OrderRejected if refused else OrderUnfilled,
-            product=self.account.spec.id,
+            product=self.product,
             order=order.number,
             lots=order.left,
             retry_ns=0 if given_up else order.arrives_ns,
@@ -170,7 +172,7 @@ class Booking:
     def _say_cancelled(self, scene: Scene, order: Order, reason: str) -> None:
         scene.tape.say(
             OrderCancelled,
-            product=self.account.spec.id,
+            product=self.product,
             order=order.number,
             lots=order.left,
             reason=reason,
@@ -186,8 +188,8 @@ class Booking:
 
     def next_arrival_ns(self) -> int:
         """When the next order meets the book, or a top-up arrives."""
-        state = self.state
-        first = self.treasury.arrives_ns
+        state, topup = self.state, self.treasury.topup
+        first = NEVER_NS if topup is None else topup.arrives_ns
         if state.plan is not None:
             first = min(first, state.plan.arrives_ns)
         for order in state.deals:

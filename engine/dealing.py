@@ -166,10 +166,11 @@ class Dealing(Holders):
         impact). A creation buys the share of basket and cost that it pays for, so that lots per
         unit stay what they were."""
         contract = self.account.contract
-        mid, half_spread = scene.top()
+        top = scene.top()
+        half_spread = top.half_spread
         if half_spread < 0.0:
             half_spread = scene.book.half_spread_bps * 1e-4
-        cash = abs(contract.trade_cash(self.account.lots, mid))
+        cash = abs(contract.trade_cash(self.account.lots, top.mid))
         return contract.to_quote(contract.taker_fee(cash) + int(cash * half_spread), scene.mark)
 
     def arrive(self, scene: Scene, order: Order) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from engine import philox
 from engine.commands import DegradeMarket
-from engine.market_state import Degraded
+from engine.market_state import AS_USUAL, Degraded
 from engine.operated import Operated
 from engine.units import MILLISECOND_NS, NEVER_NS
 
@@ -19,9 +19,6 @@ __all__ = ["Degrading", "refuses_one"]
 _WORDS: Final = float(1 << 64)
 _PATH: Final = 1 << 32
 """Paths of orders: product and number of the order; path 0 is that of the queue's walk."""
-
-
-_AS_USUAL: Final = Degraded()
 
 
 def refuses_one(share: float, seed: int, product: int, order: int, ts_ns: int) -> bool:
@@ -36,24 +33,20 @@ class Degrading(Operated):
     Attributes:
         seed: of the run.
         products: index of each handler's product in the run.
+        degraded: how the venue is now.
+        delay_ns: what an order takes longer to the book than its product's latency.
     """
 
     seed: int
     products: list[int]
-
-    @property
-    def _degraded(self) -> Degraded:
-        degraded = self.state.degraded
-        return degraded if self.ts_ns < degraded.until_ns else _AS_USUAL
-
-    @property
-    def delay_ns(self) -> int:
-        """What an order takes longer to the book than its product's latency."""
-        return self._degraded.delay_ns
+    degraded: Degraded
+    delay_ns: int
 
     def refuses(self, place: int, order: int, lots: int, held: int) -> str:
         """Why the venue in trouble takes nothing of an order now; empty where it is not."""
-        degraded = self._degraded
+        degraded = self.degraded
+        if degraded is AS_USUAL:
+            return ""
         if degraded.reduce_only and not (lots * held < 0 and abs(lots) <= abs(held)):
             return "reduce_only"
         share, product = degraded.refuse, self.products[place]
@@ -68,8 +61,9 @@ class Degrading(Operated):
             command.latency_ms * MILLISECOND_NS, command.refuse, command.reduce_only, until_ns
         )
         if not command.worse:
-            wanted = _AS_USUAL
-        if wanted == self._degraded:
+            wanted = AS_USUAL
+        if wanted == self.degraded:
             return "degraded" if command.worse else "not_degraded"
-        self.state.degraded = wanted
+        self.state.degraded = self.degraded = wanted
+        self.delay_ns = wanted.delay_ns
         return None

@@ -27,6 +27,7 @@ from engine.orders import Order, Scene
 from engine.plans import NOW, LimitThenMarket, Now, Plan
 from engine.units import SECOND_NS, total
 from engine.venue.queue import Resting
+from engine.venue.taking import Top
 
 __all__ = ["Desk"]
 
@@ -77,7 +78,7 @@ class Desk(Booking):
                 sequence=tape.sequence,
                 ordinal=tape.ordinal,
                 ts_ns=tape.ts_ns,
-                product=self.account.spec.id,
+                product=self.product,
                 order=order.number,
                 lots=lots,
                 purpose=purpose,
@@ -110,13 +111,13 @@ class Desk(Booking):
             return self._take_turn(scene, order)
         filled, reason = 0, ""
         lots = self.bounded(order, scene.mark)
-        if lots and order.request is None:
+        if lots and order.request is None and scene.listing is not None:
             reason = self.over_limit(scene, order, lots)
         if lots and not reason:
-            mid = scene.top()[0]
-            fills, reason = self._meet(scene, order, lots)
+            top = scene.top()
+            fills, reason = self._meet(scene, order, lots, top)
             for part, price in fills:
-                self.book(scene, order, part, price, mid)
+                self.book(scene, order, part, price, top.mid)
                 filled += part
         order.left = lots - filled
         if order.left:
@@ -126,16 +127,19 @@ class Desk(Booking):
                 self.retry(scene, order, reason)
         return filled
 
-    def _meet(self, scene: Scene, order: Order, lots: int) -> tuple[list[tuple[int, float]], str]:
+    def _meet(
+        self, scene: Scene, order: Order, lots: int, top: Top
+    ) -> tuple[list[tuple[int, float]], str]:
         """``meet_venue`` at a venue that may be in trouble."""
-        held = self.account.lots
+        account = self.account
+        held = account.lots
         if reason := scene.refuses(self.place, order.number, lots, held):
             return [], reason
-        return meet_venue(scene, self.account.contract, order, lots, held)
+        return meet_venue(scene, account.contract, order, lots, held, top)
 
     def _take_turn(self, scene: Scene, order: Order) -> int:
         """One turn of an order that is carried out in several."""
-        account, mid = self.account, scene.top()[0]
+        account, top = self.account, scene.top()
         now = turn(scene, account, order)
         if now is None:
             self._end(scene, order)
@@ -147,9 +151,9 @@ class Desk(Booking):
         if lots and not reason and now.price is not None:
             fills = [(lots, now.price)]
         elif lots and not reason:
-            fills, reason = self._meet(scene, order, lots)
+            fills, reason = self._meet(scene, order, lots, top)
         for part, price in fills:
-            self.book(scene, order, part, price, mid)
+            self.book(scene, order, part, price, top.mid)
         filled = total(part for part, _ in fills)
         order.left = left - filled
         course = order.course
@@ -172,7 +176,7 @@ class Desk(Booking):
     def _limit(self, scene: Scene, order: Order, plan: LimitThenMarket) -> None:
         """An order of a product that need not hurry: on our own side of mid, for some time."""
         side = 1 if order.lots > 0 else -1
-        price = scene.top()[0] * (1.0 - side * plan.offset_bps * 1e-4)
+        price = scene.top().mid * (1.0 - side * plan.offset_bps * 1e-4)
         order.kind, order.limit = "limit", limit_price(scene, self.account.contract, price, side)
         order.time_in_force, order.post_only = plan.time_in_force, plan.post_only
         order.expires_ns = order.arrives_ns + round(plan.timeout_s * SECOND_NS)
@@ -186,7 +190,7 @@ class Desk(Booking):
         scene.rest(self.place, order)
         scene.tape.say(
             OrderRested,
-            product=self.account.spec.id,
+            product=self.product,
             order=order.number,
             lots=order.left,
             price=price,
@@ -201,7 +205,7 @@ class Desk(Booking):
         filled, price = side * min(lots, may), order.limit
         assert price is not None
         if filled:
-            self.book(scene, order, filled, price, scene.top()[0], maker=True)
+            self.book(scene, order, filled, price, scene.top().mid, maker=True)
         order.left -= filled
         if lots >= may and order.left:
             self.cancel(scene, order, "reduce_only")

@@ -48,9 +48,9 @@ class IssuerBook(Account):
 
     __slots__ = ()
 
-    @property
-    def backed(self) -> bool:
-        return True
+    def __init__(self, spec: ProductSpec, contract: Contract, ledger: Ledger) -> None:
+        super().__init__(spec, contract, ledger)
+        self.backed = True
 
     @property
     def backing(self) -> int:

@@ -110,7 +110,7 @@ class HedgeAccount:
 
     def _say_filled(self, cause: Cause, lots: int, cash: int, against: str, price: float) -> None:
         account, scene, desk = self.account, self.scene, self.handler.desk
-        mid = scene.top()[0] if against == "book" else scene.mark
+        mid = scene.top().mid if against == "book" else scene.mark
         at_mid = account.contract.trade_cash(lots, mid)
         scene.tape.say(
             OrderFilled,

@@ -42,9 +42,10 @@ class Hedging(Postponing):
     Attributes:
         edges: between which marks the product had nothing to say; a move that jumped through one is
             booked apart.
+        nets: whether it is one of an omnibus account.
     """
 
-    __slots__ = ("_opening_target", "dealing", "desk", "edges")
+    __slots__ = ("_opening_target", "dealing", "desk", "edges", "nets")
 
     def __init__(self, account: Account, dealing: Dealing, state: HandlerState) -> None:
         super().__init__(account, state)
@@ -52,6 +53,7 @@ class Hedging(Postponing):
         self.desk: Desk = dealing.desk
         self.dealing = dealing
         self.edges = (-math.inf, math.inf)
+        self.nets = self.spec.hedge.account == "omnibus"
 
     def _launch(self, scene: Scene) -> None:
         state = self.state
@@ -74,11 +76,6 @@ class Hedging(Postponing):
             equity_atoms=paid,
             units=self.account.units,
         )
-
-    @property
-    def nets(self) -> bool:
-        """Whether it is one of an omnibus account."""
-        return self.spec.hedge.account == "omnibus"
 
     # Plans --------------------------------------------------------------------------------------
 

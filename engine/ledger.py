@@ -44,8 +44,8 @@ class Cause(IntEnum):
 
 
 CAUSES: Final = len(Cause)
-_HEDGE, _SPREAD_IMPACT, _TAKER_FEE = (
-    int(cause) for cause in (Cause.HEDGE, Cause.SPREAD_IMPACT, Cause.TAKER_FEE)
+_HEDGE, _SPREAD_IMPACT, _TAKER_FEE, _MAKER_FEE = (
+    int(cause) for cause in (Cause.HEDGE, Cause.SPREAD_IMPACT, Cause.TAKER_FEE, Cause.MAKER_FEE)
 )
 
 Way = tuple[int, int]
@@ -107,7 +107,8 @@ class Ledger:
         hedge: int,
         impact: int,
         fee: int,
-        fee_cause: Cause = Cause.TAKER_FEE,
+        *,
+        maker: bool = False,
     ) -> None:
         """The four transfers of a fill at once: ``lots`` and ``hedge`` (cash at mid) as hedge,
         ``impact`` beyond it, all to our own side, and the ``fee``, a taker's or a maker's, paid
@@ -122,7 +123,7 @@ class Ledger:
         balances[fees] += fee
         transfers[_HEDGE] += 2
         transfers[_SPREAD_IMPACT] += 1
-        transfers[fee_cause] += 1
+        transfers[_MAKER_FEE if maker else _TAKER_FEE] += 1
 
     def _check_assets(self, cause: Cause, source: int, target: int) -> None:
         if self.asset_of[source] != self.asset_of[target]:

@@ -1,19 +1,21 @@
 """The lines of a market's products, and how they change: what NAV samples are read off.
 
 A block of samples takes the lines as they were at its start, and the changes with the sample from
-which each holds. So a trade costs one entry, however many products the market has.
+which each holds. So a trade costs one entry, however many products the market has: its record of
+fixed size, which is what the digest takes, and is read as columns where somebody wants columns.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
 
 from engine.account import Account
 from engine.errors import OutOfRangeError
-from engine.outputs import ATTRIBUTION, LineChange
+from engine.outputs import ATTRIBUTION, LineChanges
 
 __all__ = ["LINE_BYTES", "Lines"]
 
@@ -22,6 +24,8 @@ I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 _PARTS: Final = 1 + len(ATTRIBUTION)
 _RECORD: Final = struct.Struct(f"<i3d{_PARTS}q")
+_COLUMNS: Final = np.dtype([("product", "<i4"), ("line", "<f8", (3,)), ("parts", "<i8", (_PARTS,))])
+"""The same as columns."""
 LINE_BYTES: Final = _RECORD.size
 _MOST: Final = 2**62
 """Of lots and atoms: twice as many, a fill that turns a position round, still fit 64 bits."""
@@ -53,8 +57,8 @@ class Lines:
         self.parts: I64 = np.zeros((len(products), _PARTS), np.int64)
         self._records: list[bytes] = []
         self.has_records = False
-        self._now: dict[int, tuple[tuple[float, ...], tuple[int, ...]]] = {}
-        self._later: list[LineChange] = []
+        self._now: dict[int, bytes] = {}
+        self._later: list[tuple[int, int, bytes]] = []
         self._shared = False
 
     def change(self, place: int, account: Account, sample: int) -> None:
@@ -68,33 +72,38 @@ class Lines:
         for amount in (account.lots, account.cash, state.since_nav):
             if not -_MOST < amount < _MOST:
                 raise OutOfRangeError(account.spec.id)
-        line = (account.intercept, account.slope, state.since_mark)
-        parts = (account.units, *state.attribution)
-        self.has_records = True
         try:
-            self._records.append(_RECORD.pack(self.products[place], *line, *parts))
+            record = _RECORD.pack(
+                self.products[place],
+                account.intercept,
+                account.slope,
+                state.since_mark,
+                account.units,
+                *state.attribution,
+            )
         except struct.error:
             raise OutOfRangeError(account.spec.id) from None
+        self._records.append(record)
+        self.has_records = True
         if sample:
-            self._later.append(LineChange(sample, place, line, parts))
+            self._later.append((sample, place, record))
         else:
-            self._now[place] = line, parts
+            self._now[place] = record
 
-    def take(self, samples: int) -> tuple[tuple[int, ...], F64, I64, tuple[LineChange, ...]]:
+    def take(self, samples: int) -> tuple[tuple[int, ...], F64, I64, LineChanges | None]:
         """What a block of so many samples needs; the next one begins where its changes lead."""
         self.settle()
         self._shared = True
         taken = self.products, self.line, self.parts
         if not self._later:
-            return *taken, ()
+            return *taken, None
         changes, self._later = self._later, []
-        for change in changes:
-            if change.sample > samples:
-                left = change.sample - samples
-                self._later.append(LineChange(left, change.place, change.line, change.parts))
+        for sample, place, record in changes:
+            if sample > samples:
+                self._later.append((sample - samples, place, record))
             else:
-                self._now[change.place] = change.line, change.parts
-        return *taken, tuple(change for change in changes if change.sample < samples)
+                self._now[place] = record
+        return *taken, _within([change for change in changes if change[0] < samples])
 
     def records(self) -> bytes:
         """The changes since the last call in canonical form, for the digest."""
@@ -109,6 +118,18 @@ class Lines:
             return
         if self._shared:
             self.line, self.parts, self._shared = self.line.copy(), self.parts.copy(), False
-        places = list(self._now)
-        self.line[places], self.parts[places] = zip(*self._now.values(), strict=True)
+        places, read = list(self._now), _read(self._now.values())
+        self.line[places], self.parts[places] = read["line"], read["parts"]
         self._now.clear()
+
+
+def _within(changes: list[tuple[int, int, bytes]]) -> LineChanges | None:
+    if not changes:
+        return None
+    samples, places, records = zip(*changes, strict=True)
+    read = _read(records)
+    return LineChanges(np.array(samples), np.array(places), read["line"], read["parts"])
+
+
+def _read(records: Iterable[bytes]) -> Any:
+    return np.frombuffer(b"".join(records), _COLUMNS)

@@ -14,13 +14,14 @@ from engine.degrading import Degrading
 from engine.events import MarketResumed
 from engine.handler import Handler
 from engine.lines import Lines
-from engine.market_state import MarketSpec, MarketState
+from engine.market_state import AS_USUAL, MarketSpec, MarketState
 from engine.outputs import Tape
 from engine.policy import MarketView
 from engine.rows import Column
 from engine.ticks import Kind
 from engine.units import NEVER_NS
 from engine.venue.funding import FundingDue, next_scheduled
+from engine.venue.taking import Top
 from engine.watch import ALWAYS
 
 __all__ = ["Market", "MarketSpec", "MarketState"]
@@ -44,6 +45,8 @@ class Market(Degrading):
         self.due_ns = 0
         self.mark = 0.0
         self.stale = False
+        self.degraded = AS_USUAL
+        self.delay_ns = 0
         self.guard = (-math.inf, math.inf)
         """Between which marks the venue need not look at any margin account."""
         self._view: MarketView | None = None
@@ -58,24 +61,27 @@ class Market(Degrading):
         self._limit = before
         self.ts_ns = ts_ns
         self.due_ns = due_ns
-        self.mark = self._price(self.kind, self.state.mark) if mark is None else mark
-        self.stale = bool(self.state.stale)
+        state = self.state
+        self.mark = self._price(self.kind, state.mark) if mark is None else mark
+        self.stale = bool(state.stale)
+        degraded = state.degraded
+        self.degraded = degraded if ts_ns < degraded.until_ns else AS_USUAL
+        self.delay_ns = self.degraded.delay_ns
         self._plain_view = None
 
     # What handlers see ------------------------------------------------------------------------
 
-    def top(self) -> tuple[float, float]:
-        """Mid, and half the recorded spread as a share of it; the mark and -1 where no book is
-        recorded."""
+    def top(self) -> Top:
+        """The market around the book; at the mark where no book is recorded."""
         rows, state = self._rows, self.state
         bid, ask = state.bid, state.ask
         book = rows.by_kind[Kind.BBO] if rows is not None else None
         if book is not None:
             bid, ask = self._quotes(book)
         if bid <= 0.0:
-            return self.mark, -1.0
+            return Top(self.mark, -1.0, self.ts_ns)
         mid = (bid + ask) * 0.5
-        return mid, (ask - bid) * 0.5 / mid
+        return Top(mid, (ask - bid) * 0.5 / mid, self.ts_ns)
 
     def view(self, uses_signals: bool) -> MarketView:
         """What policies see; the figures of the grid and the book only where they are used."""
@@ -96,7 +102,7 @@ class Market(Degrading):
         self._fold_signals(self.due_ns)
         state, signals, mark = self.state, self.signals, self.mark
         index = self.index() or mark
-        half_spread = self.top()[1]
+        half_spread = self.top().half_spread
         return MarketView(
             self.ts_ns,
             mark,

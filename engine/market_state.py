@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -15,7 +15,7 @@ from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
 from engine.venue.rules import VenueRules
 
-__all__ = ["Degraded", "MarketSpec", "MarketState"]
+__all__ = ["AS_USUAL", "Degraded", "MarketSpec", "MarketState"]
 
 MarkSource = Literal["mark", "venue", "mid", "last"]
 
@@ -67,6 +67,9 @@ class Degraded(Struct, frozen=True):
     until_ns: int = NEVER_NS
 
 
+AS_USUAL: Final = Degraded()
+
+
 class MarketState(Struct):
     """What is remembered between steps: last values, staleness, funding, the grid's open cell.
 
@@ -96,5 +99,5 @@ class MarketState(Struct):
     cell_high: float = -math.inf
     cell_fresh: bool = False
     extremes: list[tuple[float, float]] = []
-    degraded: Degraded = Degraded()
+    degraded: Degraded = AS_USUAL
     frozen_ns: int = 0

@@ -71,15 +71,17 @@ def product_navs(block: NavBlock) -> F64:
 def _versions(block: NavBlock) -> tuple[F64, I64, I64 | None]:
     """All lines and parts of a block, those of its changes last, and which of them holds where:
     shape (samples, products), ``None`` where each product has one."""
-    if not block.changes:
+    changes = block.changes
+    if changes is None:
         return block.line, block.parts, None
     count = len(block.products)
-    line = np.concatenate([block.line, np.array([c.line for c in block.changes])])
-    parts = np.concatenate([block.parts, np.array([c.parts for c in block.changes], np.int64)])
-    version = np.tile(np.arange(count), (len(block.ts_ns), 1))
-    for number, change in enumerate(block.changes):
-        version[change.sample :, change.place] = count + number
-    return line, parts, version
+    line = np.concatenate([block.line, changes.line])
+    parts = np.concatenate([block.parts, changes.parts])
+    # Of two changes at one sample the later is written last; it counts until the next one.
+    version = np.zeros((len(block.ts_ns), count), np.int64)
+    version[0] = np.arange(count)
+    version[changes.sample, changes.place] = np.arange(count, len(line))
+    return line, parts, np.maximum.accumulate(version, axis=0, out=version)
 
 
 def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:

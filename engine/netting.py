@@ -71,7 +71,7 @@ def _cross(market: Market, wishes: list[_Wish]) -> None:
     crossed = min(bought, bought - total(wish.left for wish in wishes))
     if not crossed:
         return
-    contract, mid, mark = market.contract, market.top()[0], market.mark
+    contract, mid, mark = market.contract, market.top().mid, market.mark
     parts = {wish.place: 0 for wish in wishes}
     money = dict(parts)
     for side in (1, -1):
@@ -104,17 +104,17 @@ def _meet(market: Market, wishes: list[_Wish]) -> str:
     closes = all(wish.order.purpose == "close" for wish in wanting)
     order = Order(-1, "close" if closes else "rebalance", lots, lots, market.ts_ns, market.ts_ns)
     held = total(handler.account.lots for handler in market.handlers if handler.nets)
-    mid = market.top()[0]
+    top = market.top()
     fills: list[tuple[int, float]] = []
     # The account's order is known by the first of those that it stands for.
     reason = market.refuses(wanting[0].place, wanting[0].order.number, lots, held)
     if not reason:
-        fills, reason = meet_venue(market, market.contract, order, lots, held)
+        fills, reason = meet_venue(market, market.contract, order, lots, held, top)
     for part, price in fills:
         shares = integer_shares([abs(wish.left) for wish in wanting], abs(part))
         for wish, share in zip(wanting, shares, strict=True):
             if share:
                 own = share if part > 0 else -share
                 wish.left -= own
-                wish.desk.book(market, wish.order, own, price, mid)
+                wish.desk.book(market, wish.order, own, price, top.mid)
     return reason

@@ -15,7 +15,7 @@ from engine.venue.book import Book
 from engine.venue.order_rules import OrderBounds
 from engine.venue.queue import Resting
 from engine.venue.standing import Listing
-from engine.venue.taking import AT_MARKET, TakingTerms, TimeInForce
+from engine.venue.taking import AT_MARKET, TakingTerms, TimeInForce, Top
 
 __all__ = ["Course", "DeskState", "Order", "Scene"]
 
@@ -23,13 +23,15 @@ __all__ = ["Course", "DeskState", "Order", "Scene"]
 class Scene(Protocol):
     """The market at the moment of a wake, as far as handlers see it; ``order_bounds`` where the
     venue has rules for orders, ``listing`` where it asks for margin. Top-ups of margin are frozen
-    until ``frozen_ns``."""
+    until ``frozen_ns``; orders take ``delay_ns`` longer than their product's latency where the
+    venue is degraded."""
 
     tape: Tape
     ts_ns: int
     due_ns: int
     mark: float
     stale: bool
+    delay_ns: int
 
     order_bounds: OrderBounds | None
     listing: Listing | None
@@ -41,10 +43,6 @@ class Scene(Protocol):
     @property
     def book(self) -> Book:
         """The book as of now."""
-
-    @property
-    def delay_ns(self) -> int:
-        """What orders take longer than their product's latency: the venue is degraded."""
 
     @property
     def halted(self) -> bool:
@@ -68,9 +66,8 @@ class Scene(Protocol):
     def volume(self, order: Order) -> int:
         """Lots that were traded since the order began to count, or last asked."""
 
-    def top(self) -> tuple[float, float]:
-        """Mid, and half the recorded spread as a share of it (negative where no book is
-        recorded)."""
+    def top(self) -> Top:
+        """The market around the book."""
 
     def view(self, uses_signals: bool) -> MarketView:
         """What policies see; figures that need signals only where they are used."""

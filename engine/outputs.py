@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from engine.events import EVENT_ENCODER, Output
 
-__all__ = ["ATTRIBUTION", "LineChange", "Milestone", "NavBlock", "Outputs", "Tape", "UserNavBlock"]
+__all__ = ["ATTRIBUTION", "LineChanges", "Milestone", "NavBlock", "Outputs", "Tape", "UserNavBlock"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -39,14 +39,14 @@ ATTRIBUTION: Final = (
 first."""
 
 
-class LineChange(Struct, frozen=True, gc=False):
-    """From ``sample`` on the product at ``place`` of a block is on another line; fields as in
-    ``NavBlock``."""
+class LineChanges(Struct, frozen=True, eq=False):
+    """From each ``sample`` on the product at ``place`` of a block is on another line: shape (k,),
+    in order; ``line`` and ``parts`` as in ``NavBlock``."""
 
-    sample: int
-    place: int
-    line: tuple[float, float, float]
-    parts: tuple[int, ...]
+    sample: I64
+    place: I64
+    line: F64
+    parts: I64
 
 
 class NavBlock(Struct, frozen=True, eq=False):
@@ -63,7 +63,7 @@ class NavBlock(Struct, frozen=True, eq=False):
             atoms), and the mark at which the running segment began.
         parts: shape (m, 14): units outstanding, then the closed amounts in ``ATTRIBUTION`` order,
             quote atoms; ``price`` without the running segment.
-        changes: where a product's line becomes another one within the block, in order.
+        changes: where a product's line becomes another one within the block, if any does.
     """
 
     market: int
@@ -76,7 +76,7 @@ class NavBlock(Struct, frozen=True, eq=False):
     products: tuple[int, ...]
     line: F64
     parts: I64
-    changes: tuple[LineChange, ...] = ()
+    changes: LineChanges | None = None
 
     def __len__(self) -> int:
         return len(self.ts_ns) * len(self.products)

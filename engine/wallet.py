@@ -27,8 +27,10 @@ class Wallet:
         "_quote",
         "_share",
         "_treasury",
+        "backed",
         "balances",
         "contract",
+        "formula",
         "ledger",
         "spec",
     )
@@ -46,6 +48,10 @@ class Wallet:
         self._mint = ledger.open(owner, f"{spec.id}:units")
         self._share = decimal(spec.hedge.margin_share)
         self._parted = spec.hedge.margin_share < 1.0
+        self.formula = spec.terms.nav == "formula"
+        """Whether holders have a promise, and the hedge is the issuer's."""
+        self.backed = self._parted
+        """Whether its margin may be topped up."""
         self._treasury = self._cash
         if self._parted:
             self._treasury = ledger.open(f"treasury:{spec.id}", settlement)
@@ -60,16 +66,6 @@ class Wallet:
     def at_venue(self) -> int:
         """Cash at the venue, after what the position cost."""
         return self.balances[self._cash]
-
-    @property
-    def formula(self) -> bool:
-        """Whether holders have a promise, and the hedge is the issuer's."""
-        return self.spec.terms.nav == "formula"
-
-    @property
-    def backed(self) -> bool:
-        """Whether its margin may be topped up."""
-        return self._parted
 
     @property
     def backing(self) -> int:

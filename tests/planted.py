@@ -27,6 +27,7 @@ from engine.router import Router
 from engine.units import NEVER_NS
 from engine.venue.contract import Contract
 from engine.venue.depth import DepthBook
+from engine.venue.taking import Top
 
 __all__ = ["BUGS", "Bug"]
 
@@ -82,7 +83,7 @@ def _alarm_a_tick_late(patch: Patch) -> None:
 
 
 def _fill_at_mark(patch: Patch) -> None:
-    patch.setattr(Market, "top", lambda self: (self.mark, -1.0))
+    patch.setattr(Market, "top", lambda self: Top(self.mark, -1.0, self.ts_ns))
 
 
 def _fee_rounded_down(patch: Patch) -> None:

@@ -67,26 +67,22 @@ class FlatBook:
         self.half_spread_bps = half_spread_bps
         self.state = DepthState()
 
-    def take(
-        self, side: int, _notional: float, mid: float, half_spread: float, _ts_ns: int, /
-    ) -> tuple[float, float]:
-        """Execute a market order; see ``DepthBook.take``."""
-        spread = half_spread if half_spread >= 0.0 else self.half_spread_bps * 1e-4
-        return 1.0, mid * (1.0 + side * spread)
-
-    def best(self, side: int, top: Top) -> float | None:
-        """The price of the first lot that an order of that side would take."""
-        return self.take(side, 1.0, top.mid, top.half_spread, top.ts_ns)[1]
+    def best(self, side: int, top: Top) -> float:
+        """The price of every lot that an order of that side would take."""
+        spread = top.half_spread
+        if spread < 0.0:
+            spread = self.half_spread_bps * 1e-4
+        return top.mid * (1.0 + side * spread)
 
     def offer(self, side: int, lots: int, notional: float, limit: float | None, top: Top) -> Taken:
         """What ``take_limited`` would fill; nothing is taken."""
         return self.take_limited(side, lots, notional, limit, top)
 
     def take_limited(
-        self, side: int, lots: int, notional: float, limit: float | None, top: Top
+        self, side: int, lots: int, _notional: float, limit: float | None, top: Top, /
     ) -> Taken:
         """Execute an order up to a limit; see ``DepthBook.take_limited``."""
-        price = self.take(side, notional, top.mid, top.half_spread, top.ts_ns)[1]
+        price = self.best(side, top)
         if limit is not None and side * (limit - price) < 0.0:
             return Taken(0, price, reason="limit")
         return Taken(lots, price)

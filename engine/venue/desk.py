@@ -37,8 +37,8 @@ class Floor(Protocol):
     def book(self) -> Book:
         """What orders meet."""
 
-    def top(self) -> tuple[float, float]:
-        """Mid, and half the recorded spread as a share of it (negative where none is recorded)."""
+    def top(self) -> Top:
+        """The market around it."""
 
     def previous_mark(self) -> float:
         """The mark before this one."""
@@ -162,7 +162,7 @@ class RiskDesk:
     def take(self, venue: Venue, lots: int, limit: float | None) -> tuple[int, float]:
         """Signed lots filled now, and their average price."""
         floor, side = venue.floor, 1 if lots > 0 else -1
-        top = Top(*floor.top(), floor.ts_ns)
+        top = floor.top()
         size = venue.listing.contract.quote_notional(lots, top.mid)
         taken = floor.book.take_limited(side, abs(lots), size, limit, top)
         return side * taken.lots, taken.price

@@ -6,7 +6,6 @@ from __future__ import annotations
 from engine.ledger import Cause
 from engine.venue.desk import RiskDesk, Unpaid, Venue
 from engine.venue.margined import Margined
-from engine.venue.taking import Top
 from engine.venue_events import LiquidationFilled
 
 __all__ = ["Insuring"]
@@ -92,7 +91,7 @@ class Insuring(RiskDesk):
         """The most of ``lots`` whose loss beyond the bankruptcy price the fund can pay: a search
         over sizes, each asked of the book without taking it."""
         contract, floor = venue.listing.contract, venue.floor
-        top, side = Top(*floor.top(), floor.ts_ns), 1 if lots > 0 else -1
+        top, side = floor.top(), 1 if lots > 0 else -1
 
         def loss(size: int) -> int:
             worth = contract.quote_notional(size, top.mid)

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from engine.engine import Engine
 from engine.nav import exact_navs, nav_columns, product_navs, value_users
-from engine.outputs import ATTRIBUTION, LineChange, NavBlock
+from engine.outputs import ATTRIBUTION, LineChanges, NavBlock
 from engine.sampler import Sampling
 from engine.units import SECOND_NS, UNIT_STEPS
 from engine.venue.contract import Contract, ContractSpec
@@ -112,6 +112,12 @@ def parts(units: int, **amounts: int) -> list[int]:
     return [units, *(amounts.get(name, 0) for name in ATTRIBUTION)]
 
 
+def changes(*each: tuple[int, int, tuple[float, ...], list[int]]) -> LineChanges:
+    """``(sample, place, line, parts)`` of each."""
+    sample, place, line, known = zip(*each, strict=True)
+    return LineChanges(np.array(sample), np.array(place), np.array(line), np.array(known))
+
+
 def a_block(**fields: Any) -> NavBlock:
     """Three samples of two products: a 3x long bought at 100 and a flat one."""
     defaults: dict[str, Any] = {
@@ -150,8 +156,8 @@ def test_samples_are_read_off_the_lines() -> None:
 def test_a_product_that_traded_is_on_its_new_line_from_then_on() -> None:
     """A change at the second sample leaves the first as it was, and the other product alone.
     Catches a trade that changes the past, or begins one sample late."""
-    change = LineChange(1, 0, (-50e6, 1e6, 120.0), tuple(parts(40 * UNIT_STEPS, price=60_000_000)))
-    block = a_block(changes=(change,))
+    known = parts(40 * UNIT_STEPS, price=60_000_000)
+    block = a_block(changes=changes((1, 0, (-50e6, 1e6, 120.0), known)))
     rows = nav_columns([block])
     assert rows["nav_atoms"][::2].tolist() == [100e6, 70e6, 10e6]
     assert rows["units"][::2].tolist() == [100 * UNIT_STEPS, 40 * UNIT_STEPS, 40 * UNIT_STEPS]
@@ -165,10 +171,23 @@ def test_a_product_that_traded_is_on_its_new_line_from_then_on() -> None:
 
 def test_of_two_changes_before_a_sample_the_later_holds() -> None:
     """Catches changes applied in another order than theirs."""
-    first = LineChange(1, 0, (1e6, 0.0, 100.0), tuple(parts(1)))
-    second = LineChange(1, 0, (2e6, 0.0, 100.0), tuple(parts(2)))
-    rows = nav_columns([a_block(changes=(first, second))])
+    first, second = (1, 0, (1e6, 0.0, 100.0), parts(1)), (1, 0, (2e6, 0.0, 100.0), parts(2))
+    rows = nav_columns([a_block(changes=changes(first, second))])
     assert rows["nav_atoms"][::2].tolist() == [100e6, 2e6, 2e6]
+    assert rows["units"][::2].tolist() == [100 * UNIT_STEPS, 2, 2]
+
+
+def test_each_product_changes_on_its_own() -> None:
+    """A change of one product at the second sample and of the other at the third, and one back at
+    the third: each holds until the next of its own. Catches a change that hides another's."""
+    block = a_block(
+        changes=changes(
+            (1, 0, (1e6, 0.0, 100.0), parts(1)),
+            (2, 1, (2e6, 0.0, 100.0), parts(2)),
+            (2, 0, (3e6, 0.0, 100.0), parts(3)),
+        )
+    )
+    assert product_navs(block).tolist() == [[100e6, 50e6], [1e6, 50e6], [3e6, 2e6]]
 
 
 def test_ordinals_count_the_lines_of_one_input() -> None:

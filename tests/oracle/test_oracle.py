@@ -32,6 +32,7 @@ from engine.nav import nav_columns
 from engine.policy import SetLeverage
 from engine.venue.contract import Contract
 from engine.venue.depth import DepthBook, FlatBook
+from engine.venue.taking import Taken, Top
 from strategies import LeverageBand
 from tests.oracle.account import ATOMS, UNIT_STEPS, decimal
 from tests.oracle.case import HOUR, Case, Row
@@ -222,12 +223,14 @@ def funding_sign(patch: pytest.MonkeyPatch) -> None:
 def fill_at_mid(patch: pytest.MonkeyPatch) -> None:
     """Nobody pays the spread."""
     for book in (FlatBook, DepthBook):
-        patch.setattr(book, "take", lambda self, side, size, mid, half, ts: (1.0, mid))
+        patch.setattr(
+            book, "take_limited", lambda self, side, lots, size, limit, top: Taken(lots, top.mid)
+        )
 
 
 def fill_at_mark(patch: pytest.MonkeyPatch) -> None:
     """The recorded book is not looked at."""
-    patch.setattr(Market, "top", lambda self: (self.mark, -1.0))
+    patch.setattr(Market, "top", lambda self: Top(self.mark, -1.0, self.ts_ns))
 
 
 def rounding_up(patch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from engine.venue.funding import funding_payment
 from engine.venue.insurance import fund_of
 from engine.venue.liquidation import Liquidator
 from engine.venue.standing import Listing, standing_of
+from engine.venue.taking import Top
 from engine.venue_events import HedgeAutoDeleveraged, HedgeLiquidated, TradersFunded
 from tests.reference import desk
 from tests.reference.netting import Omnibus, nets
@@ -55,8 +56,8 @@ class Floor:
     def stale(self) -> bool:
         return bool(self.market.stale)
 
-    def top(self) -> tuple[float, float]:
-        return self.market.top()
+    def top(self) -> Top:
+        return Top(*self.market.top(), self.ts_ns)
 
     def previous_mark(self) -> float:
         return self.market.previous

@@ -9,6 +9,7 @@ import pytest
 
 from engine.units import SECOND_NS
 from engine.venue.depth import DEPTH_AT_1PCT, DepthBook, FlatBook
+from engine.venue.taking import Top
 
 A = 1_000_000.0
 EDGE = A * 10.0**1.13
@@ -36,10 +37,15 @@ def test_a_flat_book_fills_any_size_at_the_half_spread() -> None:
     recorded spread beats the model's. Catches the sign of a side and a spread in the wrong
     unit."""
     book = FlatBook(half_spread_bps=5.0)
-    assert book.take(1, 1e18, 100.0, -1.0, 0) == (1.0, pytest.approx(100.05))
-    assert book.take(-1, 1e18, 100.0, -1.0, 0) == (1.0, pytest.approx(99.95))
-    assert book.take(1, 1.0, 100.0, 0.001, 0)[1] == pytest.approx(100.1)
-    assert book.take(1, 1.0, 100.0, 0.0, 0)[1] == 100.0
+    for side, half_spread, price in (
+        (1, -1.0, 100.05),
+        (-1, -1.0, 99.95),
+        (1, 0.001, 100.1),
+        (1, 0.0, 100.0),
+    ):
+        taken = book.take_limited(side, 10**18, 1e18, None, Top(100.0, half_spread, 0))
+        assert (taken.lots, taken.reason) == (10**18, "")
+        assert taken.price == pytest.approx(price)
     assert book.depth(0) == 0.0
 
 
