@@ -11,49 +11,40 @@ from typing import TYPE_CHECKING
 
 from engine.account import Account
 from engine.events import (
-    CreationRefused,
     CreationRequest,
-    RedemptionRefused,
     RedemptionRequest,
     RequestQueued,
     UnitsCreated,
     UnitsRedeemed,
 )
 from engine.execution import Desk
-from engine.holders import Holders
 from engine.ledger import Cause
 from engine.orders import Order, Scene
 from engine.product import units_for
-from engine.risk_limits import nav_max
+from engine.quotas import Waiting
+from engine.refusing import Refusing, Request, steps_of
 from engine.striking import milestone
-from engine.units import UNIT_STEPS, UNITS_MAX, Rounding, asset_decimals, decimal, mul_div
+from engine.units import UNIT_STEPS, asset_decimals
 
 if TYPE_CHECKING:
     from engine.users import Users
 
 __all__ = ["Dealing"]
 
-Request = CreationRequest | RedemptionRequest
 
-
-class Dealing(Holders):
+class Dealing(Refusing):
     """One product's primary market.
 
     Attributes:
         queue: requests that wait, oldest first.
     """
 
-    __slots__ = (
-        "desk",
-        "pledged",
-        "queue",
-    )
+    __slots__ = ("desk", "queue")
 
     def __init__(self, account: Account, desk: Desk, users: Users) -> None:
         super().__init__(account, users)
         self.desk = desk
-        self.queue: list[Request] = []
-        self.pledged: dict[int, int] = {}
+        self.queue: list[Waiting] = []
 
     def issue(self) -> tuple[int, int, int]:
         """The first units, one per quote: ``(users' units, issuer's units, quote atoms paid)``."""
@@ -70,18 +61,23 @@ class Dealing(Holders):
             paid += quote
         return (paid - spec.seed_atoms) * step, spec.seed_atoms * step, paid
 
-    def ask(self, scene: Scene, request: Request, refusal: str | None, wait: str | None) -> None:
-        """Take a request: refuse it, let it wait, or send its hedge.
+    def ask(
+        self, scene: Scene, request: Request, refusal: str | None, wait: str | None, due_ns: int
+    ) -> None:
+        """Refuse a request, let it wait, or send its hedge.
 
         Args:
-            refusal: why nothing can be dealt now, as the handler sees it.
-            wait: why the request should wait instead.
+            refusal: why it is not taken, as the handler sees it.
+            wait: why the request should wait instead, until ``due_ns`` at least.
         """
         refusal = refusal or self._refusal(scene, request)
         if refusal:
             self.refuse(scene, request, refusal)
-        elif wait:
-            self.queue.append(request)
+        elif not self._capped(scene, request):
+            if wait is None:
+                self._send(scene, request)
+                return
+            self.queue.append(Waiting(request, due_ns))
             scene.tape.say(
                 RequestQueued,
                 product=request.product,
@@ -89,56 +85,14 @@ class Dealing(Holders):
                 id=request.id,
                 reason=wait,
             )
+
+    def serve(self, scene: Scene, request: Request, refusal: str | None) -> None:
+        """A request has waited long enough: refuse it, or send its hedge."""
+        refusal = refusal or self._refusal(scene, request)
+        if refusal:
+            self.refuse(scene, request, refusal)
         else:
             self._send(scene, request)
-
-    def refuse(self, scene: Scene, request: Request, reason: str) -> None:
-        """State that a request was refused."""
-        kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
-        detail = ""
-        if reason == "risk_limit":
-            most = nav_max(self.account.spec, scene.listing, scene.mark)
-            detail = f"a NAV of {most} atoms fits"
-        scene.tape.say(
-            kind,
-            product=request.product,
-            user=request.user,
-            id=request.id,
-            reason=reason,
-            detail=detail,
-        )
-
-    def quote_atoms(self, request: CreationRequest) -> int:
-        """What a creation pays, in quote atoms; a fraction of an atom is left with the user."""
-        scale = 10 ** asset_decimals(self.account.contract.quote_asset)
-        return int(decimal(request.quote) * scale)
-
-    def _refusal(self, scene: Scene, request: Request) -> str | None:
-        if isinstance(request, CreationRequest):
-            quote = self.quote_atoms(request)
-            nav = self.account.nav(scene.mark)
-            most = nav_max(self.account.spec, scene.listing, scene.mark)
-            if most is not None and nav + quote > most:
-                return "risk_limit"
-            if quote < self.account.spec.terms.least_quote:
-                return "too_small"
-            return self._size(units_for(quote - self._fee(scene, quote), self.account.units, nav))
-        user = self.users.index(request.user)
-        if user is None:
-            return "unknown_user"
-        units = _steps(request)
-        free = self._held(user) - self.pledged.get(user, 0)
-        worth = units * self.account.nav(scene.mark) // max(self.account.units, 1)
-        if units <= 0 or worth < self.account.spec.terms.least_quote:
-            return "too_small"
-        return None if units <= free else "insufficient_units"
-
-    def _size(self, units: int) -> str | None:
-        """Why so many units cannot be issued; near a NAV of zero a little money would buy more than
-        can be counted."""
-        if units <= 0:
-            return "too_small"
-        return "too_large" if self.account.units + units > UNITS_MAX else None
 
     def _send(self, scene: Scene, request: Request) -> None:
         account = self.account
@@ -150,7 +104,7 @@ class Dealing(Holders):
             lots = _towards_zero(held * quote, nav + cost)
         else:
             user = self.users.index(request.user)
-            units = _steps(request)
+            units = steps_of(request)
             assert user is not None
             self.pledged[user] = self.pledged.get(user, 0) + units
             lots = -_towards_zero(held * units, total)
@@ -236,7 +190,7 @@ class Dealing(Holders):
         cost: int,
     ) -> None:
         account = self.account
-        user, asked = self.users.index(request.user), _steps(request)
+        user, asked = self.users.index(request.user), steps_of(request)
         assert user is not None
         self._release(user, asked)
         units = self._dealt(order, filled, asked)
@@ -262,11 +216,6 @@ class Dealing(Holders):
             fee_atoms=fee,
         )
 
-    def _fee(self, scene: Scene, quote: int, *, redeems: bool = False) -> int:
-        """What the issuer keeps of the money of a request, rounded up."""
-        rate = decimal(self.account.spec.terms.fees_of_requests(scene.ts_ns)[redeems])
-        return mul_div(quote, rate.numerator, rate.denominator, Rounding.UP)
-
     def _dealt(self, order: Order, filled: int, asked: int) -> int:
         """How much of a request is dealt: as much as was hedged, of a formula product all of it."""
         whole = filled == order.lots or self.account.formula
@@ -277,16 +226,12 @@ class Dealing(Holders):
         if isinstance(request, RedemptionRequest):
             user = self.users.index(request.user)
             assert user is not None
-            self._release(user, _steps(request))
+            self._release(user, steps_of(request))
 
     def _release(self, user: int, units: int) -> None:
         self.pledged[user] -= units
         if not self.pledged[user]:
             del self.pledged[user]
-
-
-def _steps(request: RedemptionRequest) -> int:
-    return int(decimal(request.units) * UNIT_STEPS)
 
 
 def _towards_zero(over: int, under: int) -> int:

@@ -8,13 +8,22 @@ be renamed without changing the wire.
 
 from __future__ import annotations
 
-import math
 from typing import Final, Literal, get_args
 
 import msgspec
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from engine.commands import Command
+from engine.dealing_events import (
+    CreationRefused,
+    CreationRequest,
+    DealingEvent,
+    RedemptionRefused,
+    RedemptionRequest,
+    RequestQueued,
+    UnitsCreated,
+    UnitsRedeemed,
+)
 from engine.fact import Output
 from engine.venue_events import VenueEvent
 
@@ -60,46 +69,6 @@ __all__ = [
     "UnitsRedeemed",
     "encode_event",
 ]
-
-
-class Request(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind"):
-    """Base of what a user asks for; numbers of numpy become plain ones.
-
-    Attributes:
-        ts_ns: exchange time of the request.
-        id: names the request; a second one of the same id is refused.
-        user: who asks.
-        product: of which product.
-    """
-
-    ts_ns: int
-    id: str
-    user: str
-    product: str
-
-
-class CreationRequest(Request, frozen=True, gc=False, kw_only=True, tag="create"):
-    """Pay ``quote`` of quote money for units, at the product's own hedge fills."""
-
-    quote: float
-
-    def __post_init__(self) -> None:
-        structs.force_setattr(self, "ts_ns", int(self.ts_ns))
-        structs.force_setattr(self, "quote", float(self.quote))
-        if not (math.isfinite(self.quote) and self.quote > 0):
-            raise ValueError(f"quote must be finite and > 0, was {self.quote}")
-
-
-class RedemptionRequest(Request, frozen=True, gc=False, kw_only=True, tag="redeem"):
-    """Give ``units`` back for quote money, at the product's own hedge fills."""
-
-    units: float
-
-    def __post_init__(self) -> None:
-        structs.force_setattr(self, "ts_ns", int(self.ts_ns))
-        structs.force_setattr(self, "units", float(self.units))
-        if not (math.isfinite(self.units) and self.units > 0):
-            raise ValueError(f"units must be finite and > 0, was {self.units}")
 
 
 class Malformed(Struct, frozen=True, gc=False, kw_only=True, tag_field="kind", tag="malformed"):
@@ -355,79 +324,6 @@ class ProductWarned(Output, frozen=True, gc=False, kw_only=True, tag="product_wa
     nav_atoms: int
 
 
-class UnitsCreated(Output, frozen=True, gc=False, kw_only=True, tag="units_created"):
-    """A creation at its own hedge fills; 0 units where these left nothing of the money to buy any
-    with. ``quote_atoms`` went into the pool, of which ``cost_atoms`` for spread, impact and fee;
-    ``fee_atoms`` beside it to the issuer; ``refund_atoms`` came back where the book took only a
-    part."""
-
-    product: str
-    user: str
-    id: str
-    units: int
-    quote_atoms: int
-    cost_atoms: int
-    refund_atoms: int
-    nav_atoms: int
-    units_total: int
-    user_units: int
-    fee_atoms: int = 0
-
-
-class UnitsRedeemed(Output, frozen=True, gc=False, kw_only=True, tag="units_redeemed"):
-    """A redemption at its own hedge fills. ``quote_atoms`` left the pool, after ``cost_atoms``; of
-    them ``fee_atoms`` went to the issuer."""
-
-    product: str
-    user: str
-    id: str
-    units: int
-    quote_atoms: int
-    cost_atoms: int
-    nav_atoms: int
-    units_total: int
-    user_units: int
-    fee_atoms: int = 0
-
-
-class RequestQueued(Output, frozen=True, gc=False, kw_only=True, tag="request_queued"):
-    """A request waits, as the terms say, for ``reason`` to pass."""
-
-    product: str
-    user: str
-    id: str
-    reason: str
-
-
-class CreationRefused(
-    Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="creation_refused"
-):
-    """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``,
-    ``halted``, ``paused``, ``gated``, ``rebalancing``, ``nav_not_positive``, ``too_small``,
-    ``too_large`` (more units than can be counted), ``no_depth``, ``not_offered`` (futures and loans
-    are opened once), ``risk_limit`` (the venue's tiers allow no larger product), ``liquidated``
-    (its hedge was cancelled by the venue), ``clock_jump`` (dated too far ahead). ``detail`` names
-    the times where the reason is one of time, the largest NAV where it is one of size."""
-
-    product: str
-    user: str
-    id: str
-    reason: str
-    detail: str = ""
-
-
-class RedemptionRefused(
-    Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="redemption_refused"
-):
-    """Reasons as in ``CreationRefused``, and ``insufficient_units``, ``unknown_user``."""
-
-    product: str
-    user: str
-    id: str
-    reason: str
-    detail: str = ""
-
-
 class PolicyFaulted(Output, frozen=True, gc=False, kw_only=True, tag="policy_faulted"):
     """A policy raised, or answered what is no leverage; the product went to its safe mode."""
 
@@ -526,11 +422,7 @@ Event = (
     | ManagementFeeCharged
     | InterestCharged
     | ProductWarned
-    | UnitsCreated
-    | UnitsRedeemed
-    | RequestQueued
-    | CreationRefused
-    | RedemptionRefused
+    | DealingEvent
     | PolicyFaulted
     | DecisionPostponed
     | ProductClosed

@@ -14,14 +14,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.account import Account
-from engine.asking import Asking
 from engine.commands import GateCreations, PauseProduct, ProductCommand, ResumeProduct
 from engine.dealing import Dealing
-from engine.events import CreationRequest, RedemptionRequest
-from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING
+from engine.handler_state import ACTIVE, CLOSING, PENDING
 from engine.orders import Order, Scene
 from engine.policy import Policy, PolicyAnswerError, SetLeverage
 from engine.product import bankruptcy_price
+from engine.refusing import Request
+from engine.serving import Serving
 from engine.units import NEVER_NS
 from engine.venue.funding import FundingDue
 from engine.watch import ALWAYS, NEVER, drawn_in
@@ -29,8 +29,6 @@ from engine.watch import ALWAYS, NEVER, drawn_in
 __all__ = ["Handler", "Next"]
 
 
-_CLOSED_TO_NEW: Final = ("futures", "margin_loan")
-"""Who opened at another price has another entry: no pool of his would be the same."""
 GATED: Final = ("not_gated", "gated")
 
 
@@ -44,7 +42,7 @@ class Next(Struct, frozen=True, gc=False):
     fee_ns: int
 
 
-class Handler(Asking):
+class Handler(Serving):
     """Looks after one product."""
 
     __slots__ = ("next",)
@@ -121,11 +119,9 @@ class Handler(Asking):
         self._pay_fee(scene)
         self._attend_last(scene)
 
-    def request(self, scene: Scene, request: CreationRequest | RedemptionRequest) -> None:
+    def request(self, scene: Scene, request: Request) -> None:
         """A user asks for units or gives some back."""
-        self.keep_high_water(scene)
-        self.dealing.ask(scene, request, self._refusal(scene, request), self._wait())
-        self.traded = self.state.status != PENDING
+        self._take(scene, request)
         self._arm(scene)
 
     # What the venue does ------------------------------------------------------------------------
@@ -141,36 +137,6 @@ class Handler(Asking):
             self._attend_last(scene)
         else:
             self.attend(scene)
-
-    def _refusal(self, scene: Scene, request: CreationRequest | RedemptionRequest) -> str | None:
-        status = self.state.status
-        if status == PENDING:
-            return "not_launched"
-        if status == CLOSING or (status == CLOSED and isinstance(request, CreationRequest)):
-            return "closed"
-        if self.state.paused and status != CLOSED:
-            return "paused"
-        if self.spec.kind in _CLOSED_TO_NEW and isinstance(request, CreationRequest):
-            return "not_offered"
-        if self.state.gated and isinstance(request, CreationRequest):
-            return "gated"
-        if scene.stale:
-            return "halted" if scene.halted else "stale"
-        if self.account.units <= 0 or (self.account.nav(scene.mark) <= 0 and status != CLOSED):
-            return "nav_not_positive"
-        if self._wait() and self.spec.terms.while_rebalancing == "refuse":
-            return "rebalancing"
-        return None
-
-    def _wait(self) -> str | None:
-        return "rebalancing" if self.desk.state.plan is not None else None
-
-    def _serve_queue(self, scene: Scene) -> None:
-        queue = self.dealing.queue
-        while queue and self.desk.state.plan is None and self.state.status == ACTIVE:
-            request = queue.pop(0)
-            self.dealing.ask(scene, request, self._refusal(scene, request), None)
-            self.traded = True
 
     def freeze(self, scene: Scene) -> None:
         """Withdrawals are frozen from now on, or no more."""
@@ -235,13 +201,15 @@ class Handler(Asking):
 
     def _arm(self, scene: Scene) -> None:
         """State when we next care, from how things stand now."""
-        if self.dealing.queue:
+        queue, state = self.dealing.queue, self.state
+        if queue:
             self._serve_queue(scene)
-        state = self.state
         low, high, alarm, fee = -math.inf, math.inf, NEVER_NS, NEVER_NS
         if state.status == ACTIVE:
             low, high, alarm = self._watches(scene)
             fee = state.fee_ns
+            if queue and queue[0].due_ns > scene.due_ns:
+                alarm = min(alarm, queue[0].due_ns)
         elif state.status == PENDING:
             low, high = ALWAYS.low, ALWAYS.high
         self.edges = (low, high)

@@ -290,6 +290,6 @@ class Hedging(Postponing):
             deficit_atoms=deficit,
         )
         self._pay_deficit(scene, deficit)
-        for request in self.dealing.queue:
-            self.dealing.refuse(scene, request, "closed")
+        for waiting in self.dealing.queue:
+            self.dealing.refuse(scene, waiting.request, "closed")
         self.dealing.queue.clear()

@@ -11,6 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from engine.offering import ANYTIME, Offering
 from engine.plans import NOW, Plan
 from engine.units import DAY_NS, NEVER_NS
 
@@ -42,6 +43,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         dealing_fees: ``(from when, create_fee, redeem_fee)`` of later rules, in order of time.
         least_quote: smallest request, quote atoms.
         while_rebalancing: what happens to requests while a rebalance is under way.
+        offering: at which times, and how much, is created and redeemed.
     """
 
     pack: str = "none"
@@ -55,6 +57,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     dealing_fees: tuple[tuple[int, float, float], ...] = ()
     least_quote: int = 0
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
+    offering: Offering = ANYTIME
 
     def fees_of_requests(self, ts_ns: int) -> tuple[float, float]:
         """Of creations and of redemptions, in force at an instant."""

@@ -22,7 +22,6 @@ from engine.dealing import Dealing
 from engine.digest import ChainState
 from engine.engine import Engine, EngineSpec, EngineState
 from engine.errors import SnapshotError
-from engine.events import CreationRequest, RedemptionRequest
 from engine.handler import Handler, Next
 from engine.handler_state import HandlerState
 from engine.lanes import Lane
@@ -31,6 +30,7 @@ from engine.market import Market, MarketState
 from engine.orders import DeskState
 from engine.points import PricingState
 from engine.priced_market import PricedMarket
+from engine.quotas import DayBook, Waiting
 from engine.sampler import SamplerState
 from engine.signals import SignalState
 from engine.treasury import TopUp
@@ -49,7 +49,8 @@ class HandlerSnapshot(Struct):
     desk: DeskState
     topup: TopUp | None
     units: bytes
-    queue: list[CreationRequest | RedemptionRequest]
+    queue: list[Waiting]
+    today: DayBook
     pledged: list[tuple[int, int]]
     next: Next
     edges: tuple[float, float]
@@ -198,6 +199,7 @@ def _handler(handler: Handler, units: Callable[[Dealing], bytes]) -> HandlerSnap
         handler.desk.treasury.topup,
         units(dealing),
         dealing.queue,
+        dealing.today,
         sorted(dealing.pledged.items()),
         handler.next,
         handler.edges,
@@ -237,4 +239,5 @@ def _restore_handler(handler: Handler, kept: HandlerSnapshot) -> None:
     dealing = handler.dealing
     dealing.units = np.frombuffer(kept.units, np.int64).copy()
     dealing.queue = kept.queue
+    dealing.today = kept.today
     dealing.pledged = dict(kept.pledged)

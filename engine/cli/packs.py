@@ -69,6 +69,10 @@ def _lines(name: str, known: Pack) -> Iterator[str]:
 
     yield f"{name}: {known.title}"
     yield f"nav: {known.nav}; the management fee every {known.fee_every} at {known.fee_at} UTC"
+    if known.offering is not None:
+        settings = msgspec.to_builtins(known.offering)
+        told = ", ".join(f"{key} = {value}" for key, value in settings.items() if value is not None)
+        yield f"created and redeemed: {told}"
     for rules in known.rules:
         yield f"from {rules.since:%Y-%m-%d %H:%M} UTC:"
         for fee in ("management_fee", "create_fee", "redeem_fee"):

@@ -172,7 +172,7 @@ def _product(
         seed_atoms=_atoms(product.seed_capital, quote),
         population=_population(config, product, quote),
         holdings=_holdings(config, product, quote),
-        terms=terms_of(product, _atoms(product.terms.least_quote, quote)),
+        terms=terms_of(product, quote),
         hedge=HedgeTerms(
             latency_ns=round(product.latency_ms * MILLISECOND_NS),
             retry_ns=round(hedge.retry_ms * MILLISECOND_NS),

@@ -15,6 +15,7 @@ from engine.config.comparators import (
 from engine.config.complaints import SettingError, check_range, nearest, require
 from engine.config.lineup import mark_sources
 from engine.config.margins import check_fits, check_margin, check_rules
+from engine.config.offerings import offering_of
 from engine.config.packs import check_pack, policies_told
 from engine.config.rates import funding_instants
 from engine.config.settings import (
@@ -172,6 +173,8 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
     check_range((*path, "terms"), product.terms, ("least_quote",), 0.0)
     every = product.terms.fee_every
     require(_longer(every, MILLISECOND_NS), (*path, "terms", "fee_every"), "at least 1 ms", every)
+    if product.terms.offering is not None:
+        offering_of((*path, "terms", "offering"), product.terms.offering, 1)
     check_pack(path, product)
     check_range(path, product, ("safe_leverage",), 0.0, product.limit)
     check_comparator(path, product)

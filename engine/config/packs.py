@@ -16,6 +16,7 @@ from msgspec import Struct
 
 import strategies
 from engine.config.complaints import SettingError, nearest
+from engine.config.offering_settings import OfferingConfig
 from engine.config.settings import PolicyConfig, ProductConfig, TermsConfig
 from engine.durations import Duration, duration_ns
 from engine.errors import ConfigError
@@ -67,6 +68,7 @@ class Pack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         nav: as in ``Terms``.
         fee_every, fee_at: when the management fee is charged; ``fee_at`` is a time of the day, UTC.
+        offering: when and how much is created and redeemed, where its issuer says so.
         rules: by time, the oldest first.
         assumed: a sentence for each thing that no source says, by name.
     """
@@ -77,6 +79,7 @@ class Pack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     nav: Literal["basket", "formula"] = "basket"
     fee_every: Duration = "1d"
     fee_at: str = "00:00"
+    offering: OfferingConfig | None = None
     assumed: dict[str, str] = {}
 
     def __post_init__(self) -> None:

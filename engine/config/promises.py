@@ -5,23 +5,31 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine.config.complaints import SettingError
-from engine.config.packs import NO_PACK, pack_policies, pack_terms
+from engine.config.offerings import offering_of
+from engine.config.packs import NO_PACK, pack, pack_policies, pack_terms
 from engine.config.settings import ProductConfig, UserPolicyConfig
 from engine.durations import duration_ns
 from engine.errors import PolicyError
+from engine.offering import ANYTIME
 from engine.policy import Policy
 from engine.product import LoanTerms, Terms
+from engine.units import asset_decimals
 from strategies import MarginFloor, MarginLevel
 from strategies.user import load_policy
 
 __all__ = ["policies_of", "terms_of"]
 
 
-def terms_of(product: ProductConfig, least_quote: int) -> Terms:
-    """A product's terms, its own or its pack's; ``least_quote`` in atoms."""
-    terms = product.terms
+def terms_of(product: ProductConfig, quote: str) -> Terms:
+    """A product's terms, its own or its pack's, in quote atoms of that asset."""
+    terms, scale = product.terms, 10 ** asset_decimals(quote)
+    least_quote = round(terms.least_quote * scale)
+    chosen = terms.offering
+    if chosen is None and terms.pack != NO_PACK:
+        chosen = pack(terms.pack).offering
+    offering = ANYTIME if chosen is None else offering_of((), chosen, scale)
     if terms.pack != NO_PACK:
-        return replace(pack_terms(product), least_quote=least_quote)
+        return replace(pack_terms(product), least_quote=least_quote, offering=offering)
     return Terms(
         nav=terms.nav,
         management_fee=terms.management_fee,
@@ -30,6 +38,7 @@ def terms_of(product: ProductConfig, least_quote: int) -> Terms:
         redeem_fee=terms.redeem_fee,
         least_quote=least_quote,
         while_rebalancing=terms.while_rebalancing,
+        offering=offering,
     )
 
 

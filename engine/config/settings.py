@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from engine.config.offering_settings import OfferingConfig
 from engine.config.venue_settings import VenueConfig
 from engine.durations import DURATION_PATTERN, Duration, duration_ns, duration_text
 from engine.plans import NOW, Plan
@@ -31,6 +32,7 @@ __all__ = [
     "IndexConfig",
     "KafkaConfig",
     "MarketConfig",
+    "OfferingConfig",
     "OutputConfig",
     "PolicyConfig",
     "PopulationConfig",
@@ -149,7 +151,8 @@ PolicyConfig = BuiltIn | UserPolicyConfig
 
 class TermsConfig(_Setting, frozen=True, kw_only=True):
     """What holders were promised; ``management_fee``: share of NAV per ``fee_every``;
-    ``create_fee``, ``redeem_fee``: share of the money of a request, at least ``least_quote``.
+    ``create_fee``, ``redeem_fee``: share of the money of a request, at least ``least_quote``, in
+    the windows and under the caps of ``offering``.
 
     ``nav = "formula"``: NAV is the last rebalance's times ``1 + L (P / P_prev - 1)`` at the mark,
     and all costs of the hedge are the issuer's. ``pack``: a rule pack, from which NAV, fee and
@@ -166,6 +169,7 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
     redeem_fee: float = 0.0
     least_quote: float = 0.0
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
+    offering: OfferingConfig | None = None
 
 
 class HedgeConfig(_Setting, frozen=True, kw_only=True):

@@ -7,11 +7,12 @@ rounding. Everything else is exact.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, trunc
 from typing import Any
 
-from tests.oracle.case import Case
+from tests.oracle.case import Case, Row
 
 ATOMS, COIN_ATOMS, UNIT_STEPS = 10**6, 10**8, 10**8
 ULPS = Fraction(1, 10**15)
@@ -20,6 +21,18 @@ ULPS = Fraction(1, 10**15)
 def decimal(number: float) -> Fraction:
     """The decimal number somebody wrote down: 0.1 is one tenth."""
     return Fraction(repr(number))
+
+
+@dataclass
+class Order:
+    """An order under way: a plan, or the hedge of a request."""
+
+    number: int
+    purpose: str
+    lots: int
+    arrives: int
+    target: float = 0.0
+    request: Row | None = None
 
 
 class Account:

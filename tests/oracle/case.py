@@ -27,6 +27,7 @@ class Case:
     policies: tuple[tuple[Any, ...], ...] = (("band", 3.0, 2.4, 3.6),)
     latency: int = 0
     queue: bool = False
+    batch: int = 0  # requests are dealt together on this grid
     management_fee: float = 0.0
     fee_every: int = 24 * HOUR
     rate_8h: float | None = None  # none: from rows of the tape

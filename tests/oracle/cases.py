@@ -56,6 +56,7 @@ def cases(draw: st.DrawFn) -> Case:
         policies=draw(policies()),
         latency=draw(st.sampled_from(LATENCIES)),
         queue=draw(st.booleans()),
+        batch=pick(0, 0, 600 * SECOND, 8 * HOUR),
         management_fee=pick(0.0, 0.0003, 0.001),
         fee_every=pick(HOUR, 24 * HOUR),
         rate_8h=pick(None, 0.0001, -0.00037, 0.0),

@@ -26,6 +26,7 @@ from engine.events import (
 from engine.ledger import Cause
 from engine.market import MarketSpec
 from engine.nav import nav_columns
+from engine.offering import Offering
 from engine.outputs import ATTRIBUTION, NavBlock
 from engine.product import HedgeTerms, ProductSpec, Terms
 from engine.sampler import Sampling
@@ -74,6 +75,7 @@ def spec_of(case: Case) -> EngineSpec:
             management_fee=case.management_fee,
             fee_every_ns=case.fee_every,
             while_rebalancing="queue" if case.queue else "refuse",
+            offering=Offering(batch_ns=case.batch),
         ),
         hedge=HedgeTerms(latency_ns=case.latency, reserve_atoms=case.reserve),
     )

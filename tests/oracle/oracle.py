@@ -9,12 +9,11 @@ the events, the arithmetic is its own.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil, floor, trunc
 from typing import Any
 
-from tests.oracle.account import ATOMS, UNIT_STEPS, Account, decimal
+from tests.oracle.account import ATOMS, UNIT_STEPS, Account, Order, decimal
 from tests.oracle.case import HOUR, Case, Row
 
 NEVER, ORDERS_MAX = 2**63 - 1, 1000
@@ -23,18 +22,6 @@ HAIR, ULPS = Fraction(1, 10**11), Fraction(1, 10**15)
 
 class RunawayError(Exception):
     """With a mid far below the mark each purchase seems to earn money for the next, for ever."""
-
-
-@dataclass
-class Order:
-    """An order under way: a plan, or the hedge of a request."""
-
-    number: int
-    purpose: str
-    lots: int
-    arrives: int
-    target: float = 0.0
-    request: Row | None = None
 
 
 class Oracle(Account):
@@ -50,11 +37,11 @@ class Oracle(Account):
         self.pledged: Counter[str] = Counter()
         self.plan: Order | None = None
         self.deals: list[Order] = []
-        self.waiting: list[Row] = []
+        self.waiting: list[tuple[int, Row]] = []  # from when on each may be dealt
         self.rates: dict[int, float] = {}  # recorded funding by instant, not yet settled
         self.grid: dict[int, int] = {}  # the next time of each schedule
         self.funding_at = self.fee_at = self.sample_at = NEVER
-        self.equity_start = self.orders = self.close_calls = self.funded = 0
+        self.equity_start = self.orders = self.close_calls = self.funded = self.rung = 0
         self.dealt: list[dict[str, Any]] = []
         self.refused: list[tuple[str, str]] = []
         self.samples: list[dict[str, Any]] = []
@@ -69,7 +56,7 @@ class Oracle(Account):
         self._sample(ts - 1)
         self.now = ts
         if request:
-            self._request(row, queue=self.case.queue)
+            self._request(row, fresh=True)
         elif kind == "funding" and self.case.rate_8h is None and row[3] > self.funded:
             if row[3] > min(self.rates, default=NEVER) <= ts:
                 self._pass(ts)  # it names the next instant: this one is over
@@ -97,22 +84,24 @@ class Oracle(Account):
     def _pass(self, until: int) -> None:
         while (due := min(self.alarms())) <= until:
             self._sample(due - 1)
-            self.now = due
+            self.now = self.rung = due
             arrived = [order for order in self._under_way() if order.arrives <= due]
             for order in arrived:
                 self._arrive(order)
             charged = self.fee_at == due and self.status == "active"
-            timed = due in self.grid.values() and self.nav > 0
+            timed = due in dict(self.waiting) or (due in self.grid.values() and self.nav > 0)
             if self._fund(due) | charged | bool(arrived) | timed:
                 if charged:
                     self._charge()
                 self._ask(due)
+        self.rung = max(self.rung, until)
 
     def alarms(self) -> list[int]:
         """When something is due of itself."""
         times = [self.funding_at, *self.rates, *(o.arrives for o in self._under_way())]
         if self.status == "active":
-            times += [self.fee_at, *([] if self.plan or self.nav <= 0 else self.grid.values())]
+            times += [self.fee_at, *(at for at, _ in self.waiting[:1] if at > self.rung)]
+            times += [] if self.plan or self.nav <= 0 else self.grid.values()
         return times
 
     def _under_way(self) -> list[Order]:
@@ -162,8 +151,10 @@ class Oracle(Account):
             self._send("close", -self.lots)
         elif self.status == "active":
             self._decide(due)
-        while self.waiting and not self.plan and self.status == "active":
-            self._request(self.waiting.pop(0), queue=False)
+        while self.status == "active" and not self.plan and self.waiting:
+            if self.waiting[0][0] > due:
+                break
+            self._request(self.waiting.pop(0)[1], fresh=False)
 
     def _decide(self, due: int) -> None:
         leverage, wants = self.slope * Fraction(self.mark) / self.nav, []
@@ -230,7 +221,7 @@ class Oracle(Account):
             if order.purpose == "close":
                 self.wind_up()
                 self.status = "closed"
-                self.refused += [(request[2], "closed") for request in self.waiting]
+                self.refused += [(request[2], "closed") for _, request in self.waiting]
                 self.waiting.clear()
         elif order in self.deals:
             self.deals.remove(order)
@@ -238,15 +229,16 @@ class Oracle(Account):
 
     # Units against money ----------------------------------------------------------------------
 
-    def _request(self, row: tuple[Any, ...], queue: bool) -> None:
+    def _request(self, row: tuple[Any, ...], fresh: bool) -> None:
         side, _, name, user, amount = row
         quote, steps = trunc(decimal(amount) * ATOMS), trunc(decimal(amount) * UNIT_STEPS)
-        total, reason = self.units.total(), ""
+        total, reason, every = self.units.total(), "", self.case.batch
+        at = (self.now // every + 1) * every if every and fresh and self.status == "active" else 0
         if self.status in ("pending", "closing") or (self.status, side) == ("closed", "create"):
             reason = "not_launched" if self.status == "pending" else "closed"
         elif floor(self.nav) <= 0 and self.status != "closed":
             reason = "nav_not_positive"
-        elif self.plan and not queue:
+        elif self.plan and not self.case.queue:
             reason = "rebalancing"
         elif side == "create":
             reason = self._size(quote * total // floor(self.nav))
@@ -256,8 +248,8 @@ class Oracle(Account):
             reason = "insufficient_units" if steps else "too_small"
         if reason:
             self.refused.append((name, reason))
-        elif self.plan:
-            self.waiting.append(row)
+        elif self.plan or at:
+            self.waiting.append((at, row))
         elif side == "create":  # the share of basket and hedge cost that the money pays for
             mid, half = self.top()
             basket = abs(self.cash_for(self.lots, mid)) * self.per_atom

@@ -144,10 +144,14 @@ def a_random_tape(
     aim: bool = True,
     commands: float = 0.0,
     troubled: bool = False,
+    requests: float = 0.05,
 ) -> Step:
     """A tape of that many rows; ``aim``: at this run's own edges, to a few ulps; ``commands``: what
-    share of the rows are the operator's; ``troubled``: he speaks of venues in trouble as well."""
-    return a_tape(Grower(random, spec, aim, commands, troubled).grow(rows))
+    share of the rows are the operator's; ``troubled``: he speaks of venues in trouble as well;
+    ``requests``: what share are the users'."""
+    grower = Grower(random, spec, aim, commands, troubled)
+    grower.requests = requests
+    return a_tape(grower.grow(rows))
 
 
 class Grower:
@@ -169,6 +173,7 @@ class Grower:
         self.trade_id = [100] * len(spec.symbols)
         self.number = 0
         self.quiet = 0
+        self.requests = 0.05
         self.book = [1.0] * len(spec.symbols)
 
     def grow(self, rows: int) -> list[Any]:
@@ -186,7 +191,7 @@ class Grower:
             return self._command()
         if random.random() < 0.04:
             return self._bad()
-        if random.random() < 0.05:
+        if random.random() < self.requests:
             return self._request()
         self._advance()
         symbol = random.randrange(len(self.spec.symbols))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 TRIES_MAX = 1_000
 PIECES_MAX = 100
 MILLISECOND_NS = 10**6
+DAY_NS = 86_400 * 10**9
 UNITS_MAX = 2**60
 
 
@@ -436,21 +437,75 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
         order.left = 0
 
 
-def ask(product: Product, request: Any, refusal: str | None, wait: str | None) -> None:
-    """A request is refused, waits, or its hedge leaves."""
+def ask(product: Product, request: Any, refusal: str | None) -> None:
+    """A request comes: it is refused, waits, or its hedge leaves."""
+    terms, now = product.spec.terms.offering, product.market.now_ns
+    taken, dealt = times_of(terms, now) if product.status == "active" else (now, now)
+    if taken > now and terms.outside == "refuse":
+        refusal = refusal or "outside_window"
     refusal = refusal or _refusal(product, request)
     if refusal:
         refuse(product, request, refusal)
-    elif wait:
-        product.queue.append(request)
-        product.say(RequestQueued, user=request.user, id=request.id, reason=wait)
+    elif not _capped(product, request):
+        wait = "rebalancing" if product.plan is not None else ""
+        wait = "window" if taken > now else "batch" if dealt > now else wait
+        if wait:
+            product.queue.append((dealt if dealt > now else 0, request))
+            product.say(RequestQueued, user=request.user, id=request.id, reason=wait)
+        else:
+            _send_hedge(product, request)
+
+
+def serve(product: Product, request: Any, refusal: str | None) -> None:
+    """The time of a request that waited has come."""
+    refusal = refusal or _refusal(product, request)
+    if refusal:
+        refuse(product, request, refusal)
     else:
         _send_hedge(product, request)
 
 
-def refuse(product: Product, request: Any, reason: str) -> None:
+def times_of(terms: Any, now: int) -> tuple[int, int]:
+    """When a request that comes now is taken, and when it is dealt: day by day, instant by
+    instant."""
+    taken = now
+    if terms.opens_ns != terms.closes_ns:
+        day = (now - terms.day_at_ns) // DAY_NS * DAY_NS + terms.day_at_ns
+        length = (terms.closes_ns - terms.opens_ns) % DAY_NS
+        openings = [day + terms.opens_ns + n * DAY_NS for n in (-1, 0, 1)]
+        if not any(opens <= now < opens + length for opens in openings):
+            taken = min(opens for opens in openings if opens > now)
+    if not terms.batch_ns:
+        return taken, taken
+    batches = math.floor(Fraction(taken - terms.batch_at_ns, terms.batch_ns))
+    return taken, terms.batch_at_ns + (batches + 1) * terms.batch_ns
+
+
+def _capped(product: Product, request: Any) -> bool:
+    """Whether a request is beyond what may be taken on one day; else it counts."""
+    terms, creates = product.spec.terms.offering, isinstance(request, CreationRequest)
+    day = math.floor(Fraction(product.market.now_ns - terms.day_at_ns, DAY_NS))
+    nav = product.holding.nav(product.market.mark)
+    worth = steps_of(request) * nav // product.holding.units if not creates else 0
+    quote = quote_of(product, request) if creates else worth
+    today = [each for each in product.taken if each[:2] == (day, creates)]
+    users = sum(each[3] for each in today if each[2] == request.user)
+    caps = (
+        ("request_cap", terms.request_max, 0),
+        ("user_cap", terms.user_day_max, users),
+        ("day_cap", terms.day_max, sum(each[3] for each in today)),
+    )
+    for reason, most, used in caps:
+        if most and used + quote > most:
+            refuse(product, request, reason, f"{most - used} quote atoms are left")
+            return True
+    product.taken.append((day, creates, request.user, quote))
+    return False
+
+
+def refuse(product: Product, request: Any, reason: str, detail: str = "") -> None:
     kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
-    fits = f"a NAV of {largest_nav(product)} atoms fits" if reason == "risk_limit" else ""
+    fits = f"a NAV of {largest_nav(product)} atoms fits" if reason == "risk_limit" else detail
     product.say(kind, user=request.user, id=request.id, reason=reason, detail=fits)
 
 
@@ -470,6 +525,8 @@ def _refusal(product: Product, request: Any) -> str | None:
         quote, nav = quote_of(product, request), held.nav(product.market.mark)
         if nav + quote > largest_nav(product):
             return "risk_limit"
+        if 0 < product.spec.terms.offering.nav_max < nav + quote:
+            return "nav_cap"
         if quote < product.spec.terms.least_quote:
             return "too_small"
         units = (quote - _fee_of(product, quote, 0)) * held.units // nav
@@ -489,6 +546,8 @@ def _refusal(product: Product, request: Any) -> str | None:
 def _size(product: Product, units: int) -> str | None:
     if units <= 0:
         return "too_small"
+    if 0 < product.spec.terms.offering.units_max < product.holding.units + units:
+        return "units_cap"
     return "too_large" if product.holding.units + units > UNITS_MAX else None
 
 

@@ -80,7 +80,8 @@ class Product:
         self.traded_at, self.lots_before = -1, 0
         self.deals: list[desk.Order] = []
         self.sent = 0
-        self.queue: list[Any] = []
+        self.queue: list[tuple[int, Any]] = []  # from when on each may be dealt
+        self.taken: list[tuple[int, bool, str, int]] = []  # day, whether it creates, user, quote
         self.pledged: dict[int | None, int] = {}
         self.owned: list[int] = [0] * len(users)
         self.changed: list[int] = []
@@ -403,7 +404,7 @@ class Product:
         surplus = held.surplus(mark)
         if surplus:
             self.say(SurplusTaken, atoms=surplus)
-        for request in self.queue:
+        for _, request in self.queue:
             desk.refuse(self, request, "closed")
         self.queue.clear()
 
@@ -511,7 +512,10 @@ class Product:
     def request(self, request: Any) -> None:
         """A user asks for units or gives some back."""
         self.watch_high_water()
-        desk.ask(self, request, self._refusal(request), self._wait())
+        refusal = self._refusal(request)
+        if self.plan is not None and self.spec.terms.while_rebalancing == "refuse":
+            refusal = refusal or "rebalancing"
+        desk.ask(self, request, refusal)
         self.traded = True
         self._serve_queue()
         self.policy_ns = self._next_alarm()
@@ -571,17 +575,16 @@ class Product:
         nav = self.holding.nav(self.market.mark)
         if self.holding.units <= 0 or (nav <= 0 and self.status != "closed"):
             return "nav_not_positive"
-        if self._wait() and self.spec.terms.while_rebalancing == "refuse":
-            return "rebalancing"
         return None
 
-    def _wait(self) -> str | None:
-        return "rebalancing" if self.plan is not None else None
-
     def _serve_queue(self) -> None:
+        """What is due is dealt, one after the other, unless a rebalance is under way."""
         while self.queue and self.plan is None and self.status == "active":
-            request = self.queue.pop(0)
-            desk.ask(self, request, self._refusal(request), None)
+            due_ns, request = self.queue[0]
+            if due_ns > self.market.due_ns:
+                return
+            self.queue.pop(0)
+            desk.serve(self, request, self._refusal(request))
             self.traded = True
 
     # Times ----------------------------------------------------------------------------------------
@@ -591,10 +594,12 @@ class Product:
         at all of them."""
         if self.status != "active":
             return NEVER_NS
+        first = self.queue[0][0] if self.queue else 0
+        alarm = first if first > self.market.due_ns else NEVER_NS
         intercept, slope = self.holding.line()
         if intercept + slope * self.market.mark <= 0.0 or self.paused:
-            return NEVER_NS
-        view, alarm = self.view(), NEVER_NS
+            return alarm
+        view = self.view()
         for place, policy in enumerate(self.policies):
             if self._asks(place):
                 try:

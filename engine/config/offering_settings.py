@@ -1,0 +1,33 @@
+"""When and how much of a product is created and redeemed, as a configuration says it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+from engine.durations import Duration
+
+__all__ = ["OfferingConfig"]
+
+
+class OfferingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The primary market of a product; without any of it, requests are dealt as they come.
+
+    Times of the day are of ``utc_offset``, and so are the days of the caps. Requests are taken in
+    ``window`` (from, until), at other times refused, or queued until it opens. With ``batch_every``
+    they wait for the next instant of a grid that begins at ``batch_at`` and are dealt there
+    together. Caps are in quote, ``units_max`` in units: of one request, of a user's and of all in a
+    day (creations and redemptions apart), and of the whole product.
+    """
+
+    utc_offset: str = "+00:00"
+    window: tuple[str, str] | None = None
+    outside: Literal["refuse", "queue"] = "refuse"
+    batch_every: Duration | None = None
+    batch_at: str = "00:00"
+    request_max: float | None = None
+    user_day_max: float | None = None
+    day_max: float | None = None
+    nav_max: float | None = None
+    units_max: float | None = None

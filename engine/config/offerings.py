@@ -1,0 +1,69 @@
+"""From what a configuration says of creations and redemptions to what the heart needs."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from engine.config.complaints import SettingError
+from engine.config.offering_settings import OfferingConfig
+from engine.durations import duration_ns
+from engine.offering import Offering
+from engine.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, UNIT_STEPS
+
+__all__ = ["offering_of"]
+
+_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+_OFFSET: Final = re.compile(r"([+-])([01][0-9]):([0-5][0-9])")
+_CAPS: Final = ("request_max", "user_day_max", "day_max", "nav_max", "units_max")
+
+
+def offering_of(path: tuple[str | int, ...], config: OfferingConfig, atoms: int) -> Offering:
+    """What the heart needs of it; ``atoms`` a quote.
+
+    Raises:
+        SettingError: with the place of what is no time, no grid or no cap.
+    """
+    found = _OFFSET.fullmatch(config.utc_offset)
+    if not found:
+        said = f"utc_offset: {config.utc_offset!r} is none; expected such as +08:00"
+        raise SettingError((*path, "utc_offset"), said)
+    sign = -1 if found[1] == "-" else 1
+    ahead_ns = sign * (int(found[2]) * HOUR_NS + int(found[3]) * MINUTE_NS)
+    opens_ns, closes_ns = (
+        _clock_ns((*path, "window"), at) for at in config.window or ("00:00",) * 2
+    )
+    if config.window is not None and opens_ns == closes_ns:
+        raise SettingError((*path, "window"), "window: it never opens; leave it out for all day")
+    every_ns = 0 if config.batch_every is None else duration_ns(config.batch_every)
+    if config.batch_every is not None and every_ns < SECOND_NS:
+        said = f"batch_every must be at least 1s, was {config.batch_every!r}"
+        raise SettingError((*path, "batch_every"), said)
+    caps = {name: _cap(path, name, config, atoms) for name in _CAPS}
+    return Offering(
+        day_at_ns=-ahead_ns % DAY_NS,
+        opens_ns=opens_ns,
+        closes_ns=closes_ns,
+        outside=config.outside,
+        batch_ns=every_ns,
+        batch_at_ns=_clock_ns((*path, "batch_at"), config.batch_at) - ahead_ns,
+        **caps,
+    )
+
+
+def _clock_ns(path: tuple[str | int, ...], text: str) -> int:
+    found = _CLOCK.fullmatch(text)
+    if not found:
+        said = f"{path[-1]}: {text!r} is no time of the day; expected HH:MM"
+        raise SettingError(path, said)
+    return int(found[1]) * HOUR_NS + int(found[2]) * MINUTE_NS
+
+
+def _cap(path: tuple[str | int, ...], name: str, config: OfferingConfig, atoms: int) -> int:
+    value = getattr(config, name)
+    if value is None:
+        return 0
+    most = value * (UNIT_STEPS if name == "units_max" else atoms)
+    if not 1.0 <= most < 2.0**62:
+        raise SettingError((*path, name), f"{name} must be an amount > 0, was {value:g}")
+    return int(most)

@@ -1,0 +1,121 @@
+"""Why a request cannot be dealt, as its product's terms, its venue and its holders have it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from engine.account import Account
+from engine.events import CreationRefused, CreationRequest, RedemptionRefused, RedemptionRequest
+from engine.holders import Holders
+from engine.orders import Scene
+from engine.product import units_for
+from engine.quotas import DayBook
+from engine.risk_limits import nav_max
+from engine.units import UNIT_STEPS, UNITS_MAX, Rounding, asset_decimals, decimal, mul_div
+
+if TYPE_CHECKING:
+    from engine.users import Users
+
+__all__ = ["Refusing", "Request", "steps_of"]
+
+Request = CreationRequest | RedemptionRequest
+
+
+class Refusing(Holders):
+    """One product's requests, looked at.
+
+    Attributes:
+        pledged: units that redemptions under way will take, by user.
+        today: how much was taken, where terms cap days.
+    """
+
+    __slots__ = ("pledged", "today")
+
+    def __init__(self, account: Account, users: Users) -> None:
+        super().__init__(account, users)
+        self.pledged: dict[int, int] = {}
+        self.today = DayBook()
+
+    def refuse(self, scene: Scene, request: Request, reason: str, detail: str = "") -> None:
+        """State that a request was refused."""
+        kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
+        if reason == "risk_limit":
+            most = nav_max(self.account.spec, scene.listing, scene.mark)
+            detail = f"a NAV of {most} atoms fits"
+        scene.tape.say(
+            kind,
+            product=request.product,
+            user=request.user,
+            id=request.id,
+            reason=reason,
+            detail=detail,
+        )
+
+    def _capped(self, scene: Scene, request: Request) -> bool:
+        """Refuse a request that is beyond a cap of its day; what is taken counts."""
+        offering, today = self.account.spec.terms.offering, self.today
+        if not (offering.request_max or offering.caps_days):
+            return False
+        creates = isinstance(request, CreationRequest)
+        if isinstance(request, CreationRequest):
+            quote = self.quote_atoms(request)
+        else:
+            quote = self._worth(scene, steps_of(request))
+        today.turn(offering.day(scene.ts_ns))
+        refused = today.refusal(offering, request.user, quote, creates=creates)
+        if refused is not None:
+            self.refuse(scene, request, refused[0], f"{refused[1]} quote atoms are left")
+        elif offering.caps_days:
+            today.note(request.user, quote, creates=creates)
+        return refused is not None
+
+    def quote_atoms(self, request: CreationRequest) -> int:
+        """What a creation pays, in quote atoms; a fraction of an atom is left with the user."""
+        scale = 10 ** asset_decimals(self.account.contract.quote_asset)
+        return int(decimal(request.quote) * scale)
+
+    def _refusal(self, scene: Scene, request: Request) -> str | None:
+        if isinstance(request, CreationRequest):
+            quote = self.quote_atoms(request)
+            nav = self.account.nav(scene.mark)
+            most = nav_max(self.account.spec, scene.listing, scene.mark)
+            if most is not None and nav + quote > most:
+                return "risk_limit"
+            offering = self.account.spec.terms.offering
+            if offering.nav_max and nav + quote > offering.nav_max:
+                return "nav_cap"
+            if quote < self.account.spec.terms.least_quote:
+                return "too_small"
+            return self._size(units_for(quote - self._fee(scene, quote), self.account.units, nav))
+        user = self.users.index(request.user)
+        if user is None:
+            return "unknown_user"
+        units = steps_of(request)
+        free = self._held(user) - self.pledged.get(user, 0)
+        worth = self._worth(scene, units)
+        if units <= 0 or worth < self.account.spec.terms.least_quote:
+            return "too_small"
+        return None if units <= free else "insufficient_units"
+
+    def _worth(self, scene: Scene, units: int) -> int:
+        return units * self.account.nav(scene.mark) // max(self.account.units, 1)
+
+    def _size(self, units: int) -> str | None:
+        """Why so many units cannot be issued; near a NAV of zero a little money would buy more than
+        can be counted."""
+        if units <= 0:
+            return "too_small"
+        total, most = self.account.units + units, self.account.spec.terms.offering.units_max
+        if most and total > most:
+            return "units_cap"
+        return "too_large" if total > UNITS_MAX else None
+
+    def _fee(self, scene: Scene, quote: int, *, redeems: bool = False) -> int:
+        """What the issuer keeps of the money of a request, rounded up."""
+        rate = decimal(self.account.spec.terms.fees_of_requests(scene.ts_ns)[redeems])
+        return mul_div(quote, rate.numerator, rate.denominator, Rounding.UP)
+
+
+def steps_of(request: RedemptionRequest) -> int:
+    """What a redemption gives back, in steps; a fraction of one is left with the user."""
+    return int(decimal(request.units) * UNIT_STEPS)
