@@ -22,6 +22,7 @@ from engine.policy import (
     Policy,
     PolicyAnswerError,
     PositionView,
+    Quote,
     SetLeverage,
     View,
     Warn,
@@ -32,13 +33,19 @@ __all__ = ["OPENING", "Asking"]
 
 _NUMBERS: Final = (float, int)
 _UNTARGETED: Final = (Close, Warn)
-_RANK: Final = {Close: 0, Deleverage: 1, SetLeverage: 2, Warn: 3}
+_RANK: Final = {Close: 0, Quote: 1, Deleverage: 2, SetLeverage: 3, Warn: 4}
 OPENING: Final = {
     "spot": "spot purchase",
     "futures": "futures opened",
     "margin_loan": "loan drawn",
 }
 """What the one trade of a product without a leverage to keep is said to be for."""
+
+
+_MISPLACED: Final = (
+    'quotes a worth of units; that is for a product with terms.nav = "quoted"',
+    'decides a leverage; of a product with terms.nav = "quoted" it must quote what a unit is worth',
+)
 
 
 class Asking(Hedging):
@@ -150,7 +157,10 @@ class Asking(Hedging):
         return Deleverage(math.copysign(most, held), "safe mode: a policy faulted")
 
     def _remember(self, scene: Scene, decision: Decision) -> None:
-        """Too little to be an order: it may be more at another price."""
+        """Too little to be an order: it may be more at another price. A quote is never far from the
+        next, whose hedge makes up for it."""
+        if isinstance(decision, Quote):
+            return
         assert isinstance(decision, SetLeverage | Deleverage)
         target, account = float(decision.target), self.account
         lots = account.contract.lots_for(target, account.nav(scene.mark), scene.mark)
@@ -164,6 +174,11 @@ class Asking(Hedging):
 
     def _check(self, decision: Decision) -> None:
         if isinstance(decision, _UNTARGETED):
+            return
+        if (isinstance(decision, Quote)) != self._quoted:
+            raise PolicyAnswerError(_MISPLACED[self._quoted])
+        if isinstance(decision, Quote):
+            _check_quote(decision)
             return
         target, limit = decision.target, self.spec.limit
         if type(target) not in _NUMBERS or not math.isfinite(target):
@@ -187,3 +202,12 @@ class Asking(Hedging):
             error=what,
             safe_mode=self.spec.safe_mode,
         )
+
+
+def _check_quote(quote: Quote) -> None:
+    for name in ("nav_per_unit", "target"):
+        value = getattr(quote, name)
+        if type(value) not in _NUMBERS or not math.isfinite(value):
+            raise PolicyAnswerError(f"quoted a {name} of {value!r}; it must be a finite number")
+    if quote.nav_per_unit < 0.0:
+        raise PolicyAnswerError(f"quoted {quote.nav_per_unit!r} a unit; it must be >= 0")

@@ -49,6 +49,7 @@ GROUPS: Final[dict[str, Callable[[Inputs], Any]]] = {
     "RENEW": policies.renewal,
     "IDENT": policies.identities,
     "RUIN": policies.jump_ruin,
+    "TERM": policies.term,
     "A1": conform_margin.isolated,
     "A2": conform_margin.isolated,
     "A3": conform_margin.at_entry,

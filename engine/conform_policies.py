@@ -11,15 +11,20 @@ from typing import Any, Final
 import numpy as np
 
 from engine.conform_products import BAND_TICKS, band, path, trial
+from engine.events import TermSettled
 from engine.exact import normal_cdf
-from strategies import LeverageBand
+from engine.product import Terms
+from strategies import FixedTerm, LeverageBand
 from strategies.collateral import ONE, Collateral, recentred
 
-__all__ = ["flexible", "identities", "jump_ruin", "renewal", "restrike"]
+__all__ = ["flexible", "identities", "jump_ruin", "renewal", "restrike", "term"]
 
 _USDC: Final = 10**12
 """From the six decimals of the debt's coin to eighteen."""
 _YEAR_DAYS: Final = 365.0
+_TERM_S: Final = 3_600.0
+_SETTLE_S: Final = 1_800
+"""Half an hour of samples, at the end of an hour."""
 _DIGITS: Final = Decimal(1).scaleb(-18)
 _EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
@@ -68,6 +73,20 @@ def restrike(inputs: Inputs) -> dict[str, float]:
             )
             factor = trial(policy, np.array(line, np.float64)).factor
     return {"nav_factor": factor, "nav": factor * float(inputs.get("nav", 1.0))}
+
+
+def term(inputs: Inputs) -> dict[str, float]:
+    """What a fixed-term claim pays that ends on a market which stands at its settlement price."""
+    policy = FixedTerm(
+        side=inputs["side"],
+        leverage=float(inputs["leverage"]),
+        breakeven=float(inputs["breakeven"]),
+        term_s=_TERM_S,
+        settle_over_s=_SETTLE_S,
+    )
+    prices = np.full(int(_TERM_S) + 2, float(inputs["settlement"]))
+    (settled,) = trial(policy, prices, Terms(nav="quoted")).of(TermSettled)
+    return {"payoff": settled.nav_per_unit * float(inputs["investment"])}
 
 
 def renewal(inputs: Inputs) -> dict[str, float]:

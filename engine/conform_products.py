@@ -20,7 +20,7 @@ from engine.market import MarketSpec
 from engine.nav import nav_columns
 from engine.outputs import NavBlock
 from engine.policy import Policy
-from engine.product import ProductSpec
+from engine.product import ProductSpec, Terms
 from engine.sampler import Sampling
 from engine.ticks import Marks, Step
 from engine.units import DAY_NS, SECOND_NS
@@ -44,6 +44,7 @@ _FOREVER_NS: Final = 100_000 * DAY_NS
 _BLOCK: Final = 65_536
 _IDENTITY: Final = 1e-9
 _LIMIT: Final = 1e9
+_BASKET: Final = Terms()
 _NEVER_NEAR: Final = 50.0
 """A price ratio farther than any edge."""
 
@@ -71,7 +72,9 @@ class Trial(Struct):
         return float(self.nav[-1] / self.nav[0])
 
 
-def trial(policy: Policy, prices: np.ndarray[Any, np.dtype[np.float64]]) -> Trial:
+def trial(
+    policy: Policy, prices: np.ndarray[Any, np.dtype[np.float64]], terms: Terms = _BASKET
+) -> Trial:
     """Send a path, one price a second, through an engine with one product and no costs."""
     spec = EngineSpec(
         symbols=("CONFORM",),
@@ -86,7 +89,9 @@ def trial(policy: Policy, prices: np.ndarray[Any, np.dtype[np.float64]]) -> Tria
                 frozen_after_ns=_FOREVER_NS,
             ),
         ),
-        products=(ProductSpec(id="P", market=0, seed_atoms=_SEED * 10**6, limit=_LIMIT),),
+        products=(
+            ProductSpec(id="P", market=0, seed_atoms=_SEED * 10**6, limit=_LIMIT, terms=terms),
+        ),
         policies=((policy,),),
         sampling=Sampling(nav_every_ns=SECOND_NS),
     )

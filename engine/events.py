@@ -344,6 +344,15 @@ class ProductClosed(Output, frozen=True, gc=False, kw_only=True, tag="product_cl
     deficit_atoms: int
 
 
+class TermSettled(Output, frozen=True, gc=False, kw_only=True, tag="term_settled"):
+    """What a unit of a quoted product pays, quote, and why; its hedge is closed next."""
+
+    product: str
+    reason: str
+    nav_per_unit: float
+    mark_price: float
+
+
 class DecisionPostponed(Output, frozen=True, gc=False, kw_only=True, tag="decision_postponed"):
     """The venue would not take what was decided: too little to be an order (``too_small``), or
     refused until its plan gave up. Nobody waits for it; whenever the product is looked at it is
@@ -424,6 +433,7 @@ Event = (
     | ProductWarned
     | DealingEvent
     | PolicyFaulted
+    | TermSettled
     | DecisionPostponed
     | ProductClosed
     | DeficitPaid

@@ -5,6 +5,9 @@ holders own is a promise, and the fee is all they pay. The money that they paid 
 account, which trades, pays and is liquidated like any other, on the issuer's account: its equity
 less what holders are owed is his profit or loss.
 
+What a *quoted* product promises is told by its policy: ``Quote`` says what a unit is worth, and the
+line on which that follows the mark until the next. What a quote changes the issuer bears, or has.
+
 A decision takes effect on the promise at once, at the mark of then; the hedge follows, with all its
 latency and costs. Where the hedge lacks margin the issuer pays in what is missing.
 """
@@ -25,7 +28,7 @@ from engine.account import (
 )
 from engine.ledger import Cause, Ledger
 from engine.product import ProductSpec
-from engine.units import Rounding, decimal, mul_div
+from engine.units import UNIT_STEPS, Rounding, asset_decimals, decimal, mul_div
 from engine.venue.contract import Contract
 
 __all__ = ["FormulaAccount", "IssuerBook", "formula_nav"]
@@ -117,6 +120,13 @@ class FormulaAccount(Account):
     def promise(self, mark: float, leverage: float) -> None:
         nav = self.close_segment(mark)
         self._rest(nav, mark, leverage)
+
+    def quote(self, mark: float, nav_per_unit: float, leverage: float) -> None:
+        nav = self.close_segment(mark)
+        steps = UNIT_STEPS // 10 ** asset_decimals(self.contract.quote_asset)
+        worth = floor(nav_per_unit * self.units / steps + 0.5)
+        self.state.attribution[ISSUER] += worth - nav
+        self._rest(worth, mark, leverage)
 
     def _rest(self, nav: int, mark: float, leverage: float) -> None:
         """From here on ``nav`` at ``leverage``; what rounding made of it apart."""

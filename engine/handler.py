@@ -70,7 +70,7 @@ class Handler(Serving):
 
     def _decide(self, scene: Scene) -> bool:
         account = self.account
-        if account.intercept + account.slope * scene.mark <= 0.0:
+        if account.intercept + account.slope * scene.mark <= 0.0 and not self._quoted:
             self._close(scene, "nav_not_positive")
             return True
         if self.state.paused:
@@ -253,6 +253,8 @@ class Handler(Serving):
 
     def _ruin(self, mark: float) -> tuple[float, float]:
         """Between which marks NAV is positive; at once where it is not so now."""
+        if self._quoted:  # a claim that is worth nothing now may still pay
+            return NEVER.low, NEVER.high
         intercept, slope = self.account.intercept, self.account.slope
         if intercept + slope * mark <= 0.0:
             return ALWAYS.low, ALWAYS.high

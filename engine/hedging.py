@@ -25,7 +25,7 @@ from engine.execution import Desk
 from engine.handler_state import ACTIVE, CLOSED, CLOSING, HandlerState
 from engine.orders import Order, Scene
 from engine.plans import Plan, Restrike
-from engine.policy import Close, Decision, Deleverage, View, Warn
+from engine.policy import Close, Decision, Deleverage, Quote, View, Warn
 from engine.postponing import Postponing
 from engine.product import jumped
 from engine.striking import strike
@@ -81,6 +81,8 @@ class Hedging(Postponing):
 
     def _act(self, scene: Scene, decision: Decision, view: View) -> str | None:
         """Carry a decision out; why not, where something is in its way."""
+        if isinstance(decision, Quote):
+            decision = self._told(scene, decision)
         if isinstance(decision, Close):
             self._close(scene, decision.reason)
             return None
@@ -100,7 +102,7 @@ class Hedging(Postponing):
                 self._strike(scene, target, nav)
                 kept.first_target = kept.target = target
                 state.opened = True
-            if self.account.formula and desk.state.plan is None:
+            if self._follows and desk.state.plan is None:
                 self._strike(scene, target, nav)
                 self._promise(mark, target)
             return None if desk.state.plan is None else "rebalancing"
@@ -110,7 +112,7 @@ class Hedging(Postponing):
         if isinstance(decision, Deleverage):
             purpose = "deleverage"
         # A restrike has a counterparty that owes it; a promise is made whatever its hedge is.
-        free = isinstance(desk.plan_of(purpose, decision.plan), Restrike) or self.account.formula
+        free = isinstance(desk.plan_of(purpose, decision.plan), Restrike) or self._follows
         if not free and is_too_small(scene, lots, account.lots):
             return "too_small"
         if desk.state.plan is not None:
@@ -121,18 +123,16 @@ class Hedging(Postponing):
         if target != kept.target or desk.latency_ns + scene.delay_ns == 0:
             account.close_segment(mark, nav)
             kept.target = target
-        if self.account.formula:
+        if self._follows:
             self._promise(mark, target)
         self._send(scene, purpose, lots, target, decision.reason, leverage, decision.plan)
         return None
 
     def _strike(self, scene: Scene, target: float, nav: int) -> None:
+        if self._quoted:  # the quote did
+            return
         opens = not self.state.opened
         strike(scene, self.account, target, nav, jumped(self.edges, scene.mark), opens=opens)
-
-    def _promise(self, mark: float, target: float) -> None:
-        self.account.promise(mark, target)
-        self.traded = True
 
     def _may_replace(self, target: float, lots: int) -> bool:
         """Whether a decision may replace the plan under way: one that ends with less, or reduces

@@ -77,7 +77,7 @@ class Parts:
             terms = self.spec.products[product]
             if terms.id in self.by_id:
                 raise ConfigError(f"product {terms.id} is configured twice")
-            kind = FormulaAccount if terms.terms.nav == "formula" else Account
+            kind = FormulaAccount if terms.terms.promised else Account
             account = kind(terms, contract, ledger)
             dealing = Dealing(account, Desk(account, place), self.users)
             handlers.append(Handler(place, account, self.spec.policies[product], dealing))

@@ -24,6 +24,7 @@ __all__ = [
     "Policy",
     "PolicyAnswerError",
     "PositionView",
+    "Quote",
     "SetLeverage",
     "View",
     "Warn",
@@ -121,6 +122,18 @@ class Deleverage(Struct, frozen=True, gc=False):
     plan: Plan | None = None
 
 
+class Quote(Struct, frozen=True, gc=False):
+    """From here on a unit is worth ``nav_per_unit``, quote, and follows the mark with ``target``
+    times its moves; the hedge goes to that leverage, by ``plan`` or the product's own. Of products
+    with ``nav = "quoted"`` alone. ``settles``: this is the last, and the product closes."""
+
+    nav_per_unit: float
+    target: float
+    reason: str
+    settles: bool = False
+    plan: Plan | None = None
+
+
 class Close(Struct, frozen=True, gc=False):
     """Give up the position for good; beats everything."""
 
@@ -133,7 +146,7 @@ class Warn(Struct, frozen=True, gc=False):
     reason: str
 
 
-Decision = SetLeverage | Deleverage | Close | Warn
+Decision = SetLeverage | Deleverage | Quote | Close | Warn
 
 
 class Nothing(Struct, frozen=True, gc=False):

@@ -6,13 +6,13 @@ from __future__ import annotations
 from engine.events import DecisionPostponed, ProductWarned
 from engine.handler_state import Postponed
 from engine.orders import Order, Scene
-from engine.paying import Paying
 from engine.policy import View, Warn
+from engine.promising import Promising
 
 __all__ = ["Postponing"]
 
 
-class Postponing(Paying):
+class Postponing(Promising):
     """One product's decisions that wait for nobody, and for whom nobody waits."""
 
     __slots__ = ()

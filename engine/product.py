@@ -34,7 +34,8 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         pack: name of the rule pack the terms come from; ``none`` where they are written out.
         nav: how NAV is defined; ``basket``: the equity of the hedge account, costs fall on holders;
             ``formula``: the last rebalance's, moved by its leverage times the mark's move since,
-            and the hedge is the issuer's risk.
+            and the hedge is the issuer's risk; ``quoted``: what its policy quotes, and between two
+            quotes as of a formula.
         management_fee: share of NAV per ``fee_every_ns``, paid to the issuer.
         fee_every_ns: interval of the management fee, counted from 1970-01-01 UTC.
         fee_at_ns: how long after the beginning of its interval it is charged.
@@ -47,7 +48,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     pack: str = "none"
-    nav: Literal["basket", "formula"] = "basket"
+    nav: Literal["basket", "formula", "quoted"] = "basket"
     management_fee: float = 0.0
     fee_every_ns: int = DAY_NS
     fee_at_ns: int = 0
@@ -58,6 +59,11 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     least_quote: int = 0
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
     offering: Offering = ANYTIME
+
+    @property
+    def promised(self) -> bool:
+        """Whether holders have a promise, and the hedge is the issuer's."""
+        return self.nav != "basket"
 
     def fees_of_requests(self, ts_ns: int) -> tuple[float, float]:
         """Of creations and of redemptions, in force at an instant."""
@@ -134,7 +140,8 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
         holdings: ``(user index, quote atoms)`` spent at the start beyond that, in user order.
         limit: largest |leverage| a policy may ask for.
         edges: ``(notional as a share of NAV, leverage it needs)`` at the far edges of its bands: a
-            tier must allow it, or an order that adds is refused; ``None``: no tier is asked.
+            tier must allow it, or an order that adds is refused; ``None``: no tier is asked, as of
+            a claim, whose leverage is its holders' and not the hedge's, which the issuer margins.
         safe_mode: what becomes of the product when a policy faults. ``hold``: what it holds it
             holds, and its other policies go on. ``cut``: it is cut to ``safe_leverage`` where it
             has more; from then on only de-risking policies are asked, and only to reduce.

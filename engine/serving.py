@@ -43,7 +43,7 @@ class Serving(Asking):
             return "closed"
         if self.state.paused and status != CLOSED:
             return "paused"
-        if self.spec.kind in _CLOSED_TO_NEW and creates:
+        if creates and (self._quoted or self.spec.kind in _CLOSED_TO_NEW):
             return "not_offered"
         if self.state.gated and creates:
             return "gated"

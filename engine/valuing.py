@@ -32,7 +32,7 @@ def valuation_of(spec: EngineSpec) -> Valuation:
     """What a recorder of this engine's outputs needs to know of it."""
     contracts = [Contract(market.contract) for market in spec.markets]
     read_off = [
-        formula_nav if product.terms.nav == "formula" else contracts[product.market].line_nav
+        formula_nav if product.terms.promised else contracts[product.market].line_nav
         for product in spec.products
     ]
 

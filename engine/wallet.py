@@ -48,7 +48,7 @@ class Wallet:
         self._mint = ledger.open(owner, f"{spec.id}:units")
         self._share = decimal(spec.hedge.margin_share)
         self._parted = spec.hedge.margin_share < 1.0
-        self.formula = spec.terms.nav == "formula"
+        self.formula = spec.terms.promised
         """Whether holders have a promise, and the hedge is the issuer's."""
         self.backed = self._parted
         """Whether its margin may be topped up."""

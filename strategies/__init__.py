@@ -7,6 +7,7 @@ from strategies.constant import Constant
 from strategies.cppi import Cppi
 from strategies.deviation import Deviation
 from strategies.drawdown_control import DrawdownControl
+from strategies.fixed_term import FixedTerm
 from strategies.flexible_leverage import FlexibleLeverage
 from strategies.hidden_band import HiddenBand
 from strategies.kelly_capped import KellyCapped
@@ -26,6 +27,7 @@ __all__ = [
     "Cppi",
     "Deviation",
     "DrawdownControl",
+    "FixedTerm",
     "FlexibleLeverage",
     "HiddenBand",
     "KellyCapped",
@@ -57,4 +59,5 @@ BuiltIn = (
     | HiddenBand
     | FlexibleLeverage
     | Restrike
+    | FixedTerm
 )

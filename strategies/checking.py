@@ -28,6 +28,7 @@ from engine.policy import (
     Policy,
     PolicyAnswerError,
     PositionView,
+    Quote,
     View,
     Warn,
 )
@@ -128,7 +129,10 @@ def _asked_oddly(policy: Policy, view: View, state: Any, limit: float, where: st
     except Exception as error:  # a user's policy may raise anything
         said = f"it raises {type(error).__name__}: {error}"
         raise BrokenPromiseError(f"{said}: {where}") from error
-    if decision is not None and not isinstance(decision, Close | Warn):
+    if isinstance(decision, Quote):
+        if not (math.isfinite(decision.target) and 0.0 <= decision.nav_per_unit < math.inf):
+            raise BrokenPromiseError(f"it quotes {decision}: {where}")
+    elif decision is not None and not isinstance(decision, Close | Warn):
         target = decision.target
         if not (isinstance(target, int | float) and abs(target) <= limit):
             said = f"it asks for {target!r}, the product takes up to {limit:g}"

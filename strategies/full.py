@@ -19,6 +19,7 @@ from engine.policy import (
     MarketView,
     Policy,
     PolicyAnswerError,
+    Quote,
     SetLeverage,
     View,
     Warn,
@@ -28,7 +29,7 @@ from strategies.answers import Spent, bounded, raised
 
 __all__ = ["FullPolicy", "full_policy"]
 
-_DECISIONS: Final = (SetLeverage, Deleverage, Close, Warn)
+_DECISIONS: Final = (SetLeverage, Deleverage, Quote, Close, Warn)
 _PAIR: Final = 2
 
 

@@ -19,6 +19,7 @@ from engine.policy import (
     Policy,
     PolicyAnswerError,
     PositionView,
+    Quote,
     View,
     Warn,
 )
@@ -143,6 +144,15 @@ class TrialPath:
         self.order = None
         self.watch = ALWAYS  # another line: whatever was watched holds no more
 
+    def _quote(self, quote: Quote) -> None:
+        """Units are worth that from now on, and the product follows the price with its target."""
+        _promise(quote.nav_per_unit >= 0.0, f"it quotes {quote.nav_per_unit}", str(quote))
+        nav = quote.nav_per_unit * UNITS
+        self.lots = quote.target * nav / self.price
+        self.cash = nav - self.lots * self.price
+        self.target = math.nan if quote.settles else quote.target
+        self.watch = ALWAYS
+
     def _nav(self) -> float:
         return self.cash + self.lots * self.price
 
@@ -241,9 +251,12 @@ class TrialPath:
         target = decision.target
         _promise(math.isfinite(target), f"it asks for {target}", where)
         reduces = abs(target) < abs(view.position.leverage)
-        if view.market.stale and not reduces:
+        if view.market.stale and not reduces and not isinstance(decision, Quote):
             return False
         self.target = target
+        if isinstance(decision, Quote):
+            self._quote(decision)
+            return True
         lots = target * view.position.nav / self.price
         if self.latency:
             self.order = (lots, self.latency)

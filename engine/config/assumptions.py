@@ -16,7 +16,7 @@ from engine.ticks import Kind
 from engine.venue.book import DEPTH_AT_1PCT
 from feeds.generators import generator_assumptions
 from feeds.recording import SymbolInfo
-from strategies import HiddenBand, KellyCapped, LeverageBand
+from strategies import FixedTerm, HiddenBand, KellyCapped, LeverageBand
 
 __all__ = ["assumptions", "venue_assumptions"]
 
@@ -157,7 +157,7 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
                 f"loan_terms: {product.id} pays {loan.hourly_rate:.3g} of its debt an hour, is "
                 f"called at a margin level of {loan.call_level:g} and sold at {loan.sell_level:g}"
             )
-        if product.hedge.margin_share < 1.0 or product.terms.nav == "formula":
+        if product.hedge.margin_share < 1.0 or product.terms.nav != "basket":
             yield (
                 f"topups: {product.id} is topped up at {product.hedge.topup_at:g} times "
                 f"maintenance, to {product.hedge.margin_share:g} of its equity"
@@ -191,6 +191,11 @@ def _of_policy(product: str, policy: object) -> Iterator[str]:
         yield (
             f"edge_inset: {product} goes {policy.inset:.3g} of the way from an edge to its "
             "target, assumed"
+        )
+    if isinstance(policy, FixedTerm):
+        yield (
+            f"term_volatility: {product} is quoted at a volatility of {policy.volatility:.3g} a "
+            "year, without interest; how issuers quote is unpublished"
         )
     if isinstance(policy, KellyCapped):
         yield (

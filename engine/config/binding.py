@@ -194,7 +194,7 @@ def _product(
 
 
 def _edges(product: ProductConfig, *, inverse: bool) -> tuple[tuple[float, float], ...] | None:
-    if product.kind in ("spot", "margin_loan"):
+    if product.kind in ("spot", "margin_loan") or product.terms.nav == "quoted":
         return None
     return tuple((share, leverage) for _, share, leverage in far_edges(product, inverse=inverse))
 

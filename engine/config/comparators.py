@@ -6,11 +6,18 @@ import math
 from typing import Final
 
 from engine.config.complaints import SettingError, nearest
-from engine.config.settings import ContractConfig, ProductConfig, RunConfig, TraderConfig
+from engine.config.settings import (
+    ContractConfig,
+    ProductConfig,
+    RunConfig,
+    TraderConfig,
+    UserPolicyConfig,
+)
 from engine.config.venues import venue_rules
 from engine.product import LoanTerms
 from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals
 from engine.venue.tiers import TierTable
+from strategies import FixedTerm
 
 __all__ = [
     "BORROWED",
@@ -39,8 +46,9 @@ def check_comparator(path: Path, product: ProductConfig) -> None:
     Raises:
         SettingError: naming the setting that does not belong to its kind, or cannot be.
     """
-    if product.terms.nav == "formula" and product.kind != "fund":
+    if product.terms.nav != "basket" and product.kind != "fund":
         raise SettingError((*path, "terms", "nav"), f"{product.id}: a formula is for a fund")
+    _check_quoted(path, product)
     if product.loan is not None and product.kind != "margin_loan":
         raise SettingError((*path, "loan"), f"{product.id}: only a margin_loan has loan terms")
     if product.kind not in BORROWED:
@@ -65,6 +73,27 @@ def check_comparator(path: Path, product: ProductConfig) -> None:
     _check_leverage((*path, "leverage"), product.leverage, product)
     if product.kind == "margin_loan":
         _check_loan(path, product.leverage, product)
+
+
+def _check_quoted(path: Path, product: ProductConfig) -> None:
+    """A claim has one policy, which says what it is worth; a leverage has those that keep it."""
+    quoted = product.terms.nav == "quoted"
+    for number, policy in enumerate(product.policies):
+        if isinstance(policy, FixedTerm) and not quoted:
+            raise SettingError(
+                (*path, "policies", number),
+                f'{product.id}: fixed_term quotes what a unit is worth; set terms.nav = "quoted"',
+            )
+        if quoted and not isinstance(policy, FixedTerm | UserPolicyConfig):
+            raise SettingError(
+                (*path, "policies", number),
+                f'{product.id}: terms.nav = "quoted" is for a claim such as fixed_term; this '
+                "policy keeps a leverage",
+            )
+    if quoted and len(product.policies) > 1:
+        raise SettingError(
+            (*path, "policies", 1), f"{product.id}: a claim has one policy, that quotes it"
+        )
 
 
 def _check_leverage(path: Path, leverage: float, product: ProductConfig) -> None:

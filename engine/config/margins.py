@@ -17,6 +17,7 @@ from engine.config.settings import (
 from engine.config.venues import venue_rules
 from engine.units import asset_decimals
 from engine.venue.tiers import TierTable
+from strategies import FixedTerm
 
 __all__ = ["check_fits", "check_margin", "check_rules", "far_edges"]
 
@@ -87,7 +88,7 @@ def check_margin(
     share, place = product.hedge.margin_share, (*path, "hedge", "margin_share")
     (market,) = (each for each in config.markets if each.symbol == product.symbol)
     rules = venue_rules(market.venue, market.contract)
-    if product.terms.nav == "formula" and market.contract.kind == "inverse":
+    if product.terms.nav != "basket" and market.contract.kind == "inverse":
         raise SettingError(
             (*path, "terms", "nav"),
             f"{product.id}: a formula is for linear contracts, {product.symbol} is inverse",
@@ -132,7 +133,8 @@ def far_edges(
     for place, policy in policies_told(product):
         side = getattr(policy, "direction", 1)
         target = float(getattr(policy, "target", side * getattr(policy, "high", 0.0)))
-        if isinstance(policy, UserPolicyConfig) or target in (0.0, 1.0):
+        quotes = isinstance(policy, UserPolicyConfig | FixedTerm)
+        if quotes or target in (0.0, 1.0):
             continue
         for name, magnitude in _edges_of(policy):
             edge = magnitude * (1.0 if target > 0.0 else -1.0)

@@ -155,14 +155,15 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
     the windows and under the caps of ``offering``.
 
     ``nav = "formula"``: NAV is the last rebalance's times ``1 + L (P / P_prev - 1)`` at the mark,
-    and all costs of the hedge are the issuer's. ``pack``: a rule pack, from which NAV, fee and
+    and all costs of the hedge are the issuer's; ``"quoted"``: what its one policy quotes, of a
+    claim (``fixed_term``). ``pack``: a rule pack, from which NAV, fee and
     policies come (``levsim pack list``); the rules in force at ``as_of`` for the whole run, or each
     in its time.
     """
 
     pack: str = "none"
     as_of: str | None = None
-    nav: Literal["basket", "formula"] = "basket"
+    nav: Literal["basket", "formula", "quoted"] = "basket"
     management_fee: float = 0.0
     fee_every: Duration = "1d"
     create_fee: float = 0.0

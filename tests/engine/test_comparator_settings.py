@@ -24,6 +24,8 @@ TICKS = (a_symbol(),)
 COINS = (a_symbol("BTCUSD_PERP", contract="inverse", contract_size=100.0, quote="USD"),)
 MARKET = '[[markets]]\nsymbol = "BTCUSDT"\n'
 FUTURES = '[[products]]\nid = "F"\nsymbol = "BTCUSDT"\nkind = "futures"\n'
+CLAIM = '[[products]]\nid = "T"\nsymbol = "BTCUSDT"\n'
+QUOTED = f'{CLAIM}terms = {{ nav = "quoted" }}\n'
 LOAN = '[[products]]\nid = "M"\nsymbol = "BTCUSDT"\nkind = "margin_loan"\n'
 TRADER = '[[traders]]\nid = "t"\nsymbol = "BTCUSDT"\n'
 
@@ -118,6 +120,17 @@ def test_all_of_it_is_hashed(tmp_path: Path) -> None:
             '[[products]]\nid = "S"\nsymbol = "BTCUSDT"\nkind = "spot"\nleverage = 2\n',
             5,
             "leverage is of futures and margin_loan",
+        ),
+        (f'{CLAIM}policies = [ {{ type = "fixed_term" }} ]\n', 4, 'set terms.nav = "quoted"'),
+        (
+            f'{QUOTED}policies = [ {{ type = "cppi" }} ]\n',
+            5,
+            "this policy keeps a leverage",
+        ),
+        (
+            f'{QUOTED}policies = [ {{ type = "fixed_term" }}, {{ type = "fixed_term" }} ]\n',
+            5,
+            "a claim has one policy",
         ),
     ],
 )

@@ -36,17 +36,10 @@ def a_file(folder: Path, group: str, number: int = 0, **changes: Any) -> Path:
 
 
 def test_known_answers() -> None:
-    """Every vector of the supported groups is met; the others are unsupported, none fails."""
+    """Every vector of the file is met."""
     answers = conform(VECTORS / "products.json")
-    of_status = {
-        status: [a for a in answers if a.status == status] for status in ("passed", "failed")
-    }
-    assert [(a.id, a.detail) for a in of_status["failed"]] == []
-    assert len(of_status["passed"]) == sum(
-        len(group["vectors"]) for group in PRODUCTS["groups"] if group["id"] in GROUPS
-    )
-    assert {a.group for a in of_status["passed"]} == set(GROUPS) & OF_PRODUCTS
-    assert {a.status for a in answers if a.group not in GROUPS} == {"unsupported"}
+    assert [(a.id, a.detail) for a in answers if a.status != "passed"] == []
+    assert len(answers) == sum(len(group["vectors"]) for group in PRODUCTS["groups"])
 
 
 def test_whole_numbers_are_met_to_the_last_digit(tmp_path: Path) -> None:

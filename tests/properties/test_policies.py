@@ -46,8 +46,10 @@ def spec_of(book: str) -> EngineSpec:
         for policy in examples:
             target = getattr(policy, "target", 3.0)
             opener = (Constant(target=target, review_s=1e7),) if name in GUARDS else ()
-            own = (*opener, policy, MarginFloor())
-            products.append(_a_product(len(products), name, own))
+            quoted = name == "fixed_term"
+            own = (policy,) if quoted else (*opener, policy, MarginFloor())
+            nav = "quoted" if quoted else "basket"
+            products.append(_a_product(len(products), name, own, nav))
     band = LeverageBand(target=3.0, low=2.9, high=3.1)
     quick = TrendVol(review_s=10.0, fast_move=0.005, step=0.0)
     for answer in (None, math.nan, 99.0):
@@ -65,11 +67,12 @@ def spec_of(book: str) -> EngineSpec:
     return a_spec(*products, markets=(market,), users=("alice",))
 
 
-def _a_product(number: int, name: str, policies: tuple[Any, ...]) -> Any:
+def _a_product(number: int, name: str, policies: tuple[Any, ...], nav: str = "basket") -> Any:
     product = a_product(
         f"{name}-{number}",
         seed_atoms=10**11,
         holdings=((0, 10**9),),
+        nav=nav,
         latency_ns=LATENCIES_NS[number % len(LATENCIES_NS)],
         management_fee=0.0001 * (number % 2),
         fee_every_ns=300 * SECOND_NS,

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from engine.outputs import ATTRIBUTION
 from engine.product import ProductSpec
+from engine.units import asset_decimals
 from engine.venue.accounts import cost_after
 from engine.venue.contract import Contract
 
@@ -235,6 +236,14 @@ class Formula(Holding):
     def promise(self, mark: float, leverage: float) -> None:
         self.close_segment(mark)
         self.write(self.nav(mark), mark, leverage)
+
+    def reprice(self, mark: float, nav_per_unit: float, leverage: float) -> None:
+        """Another worth: what that changes the issuer bears."""
+        self.close_segment(mark)
+        step = 10**8 // 10 ** asset_decimals(self.contract.quote_asset)
+        nav = math.floor(nav_per_unit * self.units / step + 0.5)
+        self.parts["issuer"] += nav - self.nav(mark)
+        self.write(nav, mark, leverage)
 
     def end(self, mark: float) -> None:
         """Nobody is owed less than nothing."""

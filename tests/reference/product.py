@@ -21,6 +21,7 @@ from engine.events import (
     ProductWarned,
     Rebalanced,
     SurplusTaken,
+    TermSettled,
 )
 from engine.plans import Restrike
 from engine.policy import (
@@ -28,6 +29,7 @@ from engine.policy import (
     Deleverage,
     PolicyAnswerError,
     PositionView,
+    Quote,
     SetLeverage,
     View,
     Warn,
@@ -58,7 +60,8 @@ class Product:
     ) -> None:
         self.number, self.spec, self.market, self.users = number, spec, market, users
         self.contract = market.contract
-        self.formula = spec.terms.nav == "formula"
+        self.formula = spec.terms.nav != "basket"
+        self.quoted = spec.terms.nav == "quoted"
         kind = Formula if self.formula else Holding
         self.holding: Any = kind(spec, market.contract, market.funds)
         self.policies = list(policies)
@@ -146,7 +149,7 @@ class Product:
 
     def _decide(self) -> None:
         intercept, slope = self.holding.line()
-        if intercept + slope * self.market.mark <= 0.0:
+        if intercept + slope * self.market.mark <= 0.0 and not self.quoted:
             self._close("nav_not_positive")
             return
         if self.paused:
@@ -211,6 +214,8 @@ class Product:
         if decision is None or isinstance(decision, Close | Warn):
             return
         target, limit = decision.target, self.spec.limit
+        if isinstance(decision, Quote) and self.quoted:
+            limit = math.inf
         if type(target) not in (float, int) or not math.isfinite(target):
             raise PolicyAnswerError(f"answered {target!r}; it must be a finite leverage")
         if abs(target) > limit:
@@ -266,7 +271,7 @@ class Product:
 
     def _try(self, decision: Any, view: View) -> None:
         """Carry a decision out, or remember it where it is too little for an order."""
-        if self._act(decision, view) == "too_small":
+        if self._act(decision, view) == "too_small" and not self.quoted:
             held, mark = self.holding, self.market.mark
             lots = (
                 self.contract.lots_for(float(decision.target), held.nav(mark), mark)
@@ -289,11 +294,13 @@ class Product:
 
     def _act(self, decision: Any, view: View) -> str | None:
         held, mark, target = self.holding, self.market.mark, float(decision.target)
+        if isinstance(decision, Quote) and self._quote(decision):
+            return None
         lots = self.contract.lots_for(target, held.nav(mark), mark) - held.book.lots
         reduces = abs(target) < abs(view.position.leverage)
         if (view.market.stale or self.market.stale == "halted") and not reduces:
             return "stale"
-        if lots == 0 and self.formula and self.plan is None:
+        if lots == 0 and self.formula and not self.quoted and self.plan is None:
             self._promise(target)
         if lots == 0:
             self.postponed = None
@@ -308,19 +315,34 @@ class Product:
         if isinstance(decision, Deleverage):
             purpose = "deleverage"
         book = not isinstance(desk.plan_of(self, purpose, decision.plan), Restrike)
-        if book and not self.formula and desk.is_too_small(self, lots):
+        follows = self.formula and not self.quoted
+        if book and not follows and desk.is_too_small(self, lots):
             return "too_small"
         if self.plan is not None:
             desk.cancel(self, self.plan, "replaced")
         if target != self.target or not self.opened:
             held.close_segment(mark)
             self.target = target
-        if self.formula:
+        if follows:
             self._promise(target)
         self.opened = True
         before, how = view.position.leverage, decision.plan
         self._send(purpose, lots, target, decision.reason, before, how)
         return None
+
+    def _quote(self, quote: Any) -> bool:
+        """What units are worth from now on; whether for good."""
+        self.holding.reprice(self.market.mark, quote.nav_per_unit, float(quote.target))
+        self.traded = True
+        if quote.settles:
+            self.say(
+                TermSettled,
+                reason=quote.reason,
+                nav_per_unit=quote.nav_per_unit,
+                mark_price=self.market.mark,
+            )
+            self._close("settled")
+        return bool(quote.settles)
 
     def _promise(self, target: float) -> None:
         self.holding.promise(self.market.mark, target)
@@ -565,7 +587,7 @@ class Product:
             return "closed"
         if self.paused and self.status == "active":
             return "paused"
-        loaned = self.spec.kind in ("futures", "margin_loan")
+        loaned = self.quoted or self.spec.kind in ("futures", "margin_loan")
         if loaned and isinstance(request, CreationRequest):
             return "not_offered"
         if self.gated and isinstance(request, CreationRequest):
@@ -597,7 +619,8 @@ class Product:
         first = self.queue[0][0] if self.queue else 0
         alarm = first if first > self.market.due_ns else NEVER_NS
         intercept, slope = self.holding.line()
-        if intercept + slope * self.market.mark <= 0.0 or self.paused:
+        ruined = intercept + slope * self.market.mark <= 0.0 and not self.quoted
+        if ruined or self.paused:
             return alarm
         view = self.view()
         for place, policy in enumerate(self.policies):
@@ -626,7 +649,7 @@ class Product:
 
 
 def _rank(decision: Any) -> int:
-    return (Close, Deleverage, SetLeverage, Warn).index(type(decision))
+    return (Close, Quote, Deleverage, SetLeverage, Warn).index(type(decision))
 
 
 def _judge_alarm(alarm_ns: int, due_ns: int) -> None:

@@ -10,6 +10,7 @@ from strategies import (
     Cppi,
     Deviation,
     DrawdownControl,
+    FixedTerm,
     FlexibleLeverage,
     HiddenBand,
     KellyCapped,
@@ -125,6 +126,11 @@ EXAMPLES: Final[dict[str, tuple[Policy, ...]]] = {
             collateral_factor=0.8,
             unutilised=0.01,
         ),
+    ),
+    "fixed_term": (
+        FixedTerm(leverage=50.0, term_s=700.0, settle_over_s=120, review_s=30.0),
+        FixedTerm(side="short", leverage=20.0, term_s=900.0, settle_over_s=0, fee=0.01),
+        FixedTerm(leverage=1.0, term_s=400.0, settle_over_s=400, review_s=10.0),
     ),
     "restrike": (
         Restrike(target=3.0),

@@ -1,0 +1,48 @@
+"""What a product promises its holders where that is not what its hedge is worth: the leverage of a
+formula, the word of a quote."""
+
+from __future__ import annotations
+
+from engine.account import Account
+from engine.events import TermSettled
+from engine.handler_state import HandlerState
+from engine.orders import Scene
+from engine.paying import Paying
+from engine.policy import Close, Quote
+from engine.striking import strike
+
+__all__ = ["Promising"]
+
+
+class Promising(Paying):
+    """One product's promises; a basket makes none."""
+
+    __slots__ = ("_follows", "_quoted")
+
+    def __init__(self, account: Account, state: HandlerState) -> None:
+        super().__init__(account, state)
+        self._quoted = self.spec.terms.nav == "quoted"
+        self._follows = account.formula and not self._quoted
+        """Whether the promise takes the leverage of a decision."""
+
+    def _promise(self, mark: float, target: float) -> None:
+        self.account.promise(mark, target)
+        self.traded = True
+
+    def _told(self, scene: Scene, quote: Quote) -> Quote | Close:
+        """Say what units are worth from here on, the last time aloud; what is to be done then."""
+        account, target = self.account, float(quote.target)
+        account.quote(scene.mark, quote.nav_per_unit, target)
+        opens = not self.state.opened
+        strike(scene, account, target, account.nav(scene.mark), None, opens=opens)
+        self.traded = True
+        if not quote.settles:
+            return quote
+        scene.tape.say(
+            TermSettled,
+            product=self.spec.id,
+            reason=quote.reason,
+            nav_per_unit=float(quote.nav_per_unit),
+            mark_price=scene.mark,
+        )
+        return Close("settled")
