@@ -93,7 +93,8 @@ def verify(path: str | Path, progress: Told | None = None) -> list[str]:
 
 def _opened(directory: Path, provenance: _Provenance) -> Data:
     """What the run replayed: its files as they were, or the market that it generated."""
-    if [one.format for one in provenance.inputs] == [GENERATED]:
+    if provenance.inputs[0].format == GENERATED:
+        _unchanged(provenance.inputs[1:])
         return open_market(config=directory / "run.toml")
     return open_data(_unchanged(provenance.inputs), provenance.symbol)
 

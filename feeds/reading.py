@@ -15,7 +15,7 @@ class Reading:
     """The steps of one pass through a recording, and how far they are.
 
     Made of steps numbered from 0, each with the part of the input that lies behind its last row;
-    gives steps of ``rows`` rows, the last one shorter.
+    gives steps of ``rows`` rows, the last one shorter; as they come for ``None``.
 
     Attributes:
         progress: share of the recording that lies behind the last row handed out; rises from 0.0,
@@ -24,10 +24,11 @@ class Reading:
 
     __slots__ = ("_steps", "_track", "progress")
 
-    def __init__(self, steps: Iterator[tuple[Step, float]], rows: int) -> None:
+    def __init__(self, steps: Iterator[tuple[Step, float]], rows: int | None) -> None:
         self.progress = 0.0
         self._track = Track()
-        self._steps = rechunked(self._marked(steps), rows)
+        marked = self._marked(steps)
+        self._steps = _numbered(marked) if rows is None else rechunked(marked, rows)
 
     def __iter__(self) -> Iterator[Step]:
         return self
@@ -47,3 +48,11 @@ class Reading:
             self._track.mark(rows, share)
             yield step
         self._track.mark(rows, 1.0)
+
+
+def _numbered(steps: Iterator[Step]) -> Iterator[Step]:
+    """Steps that are each numbered from 0, numbered on."""
+    rows = 0
+    for step in steps:
+        yield step.shifted(rows)
+        rows += len(step)

@@ -53,16 +53,24 @@ class Unrecorded:
 
     @cached_property
     def inputs(self) -> tuple[InputFile, ...]:
-        """One entry that is no file: its hash is that of all rows, its size their bytes."""
+        """First one entry that is no file: its hash is that of all rows, its size their bytes."""
+        return (self._rows(), *self.files())
+
+    def files(self) -> tuple[InputFile, ...]:
+        """Files that it was made of."""
+        return ()
+
+    def _rows(self) -> InputFile:
         digest, size = hashlib.sha256(), 0
         for step, _ in self._make():
             for column in _columns(step):
                 digest.update(column)
                 size += len(column)
-        return (InputFile(self._name, digest.hexdigest(), size, self._kind),)
+        return InputFile(self._name, digest.hexdigest(), size, self._kind)
 
-    def steps(self, *, bars: str = "ohlc", block_rows: int = BLOCK_ROWS) -> Reading:
-        """All rows, sequences from 0; there are no bars to order."""
+    def steps(self, *, bars: str = "ohlc", block_rows: int | None = BLOCK_ROWS) -> Reading:
+        """All rows, sequences from 0, in steps as they are made for ``block_rows = None``, which
+        costs least; there are no bars to order."""
         del bars
         return Reading(self._make(), block_rows)
 

@@ -94,7 +94,8 @@ def load_generator(path: str | Path | None, sets: Sequence[str] = ()) -> RunConf
     source = _Source(path)
     try:
         config = _converted(source.settings())
-        config = _with_sets(config, own) if own else config
+        config = _located(config, Path(path).parent) if path is not None else config
+        config = _located(_with_sets(config, own), Path())
     except SettingError as error:
         raise ConfigError(source.located(error, own)) from None
     return None if config.generator is None else config
@@ -274,6 +275,8 @@ def _located(config: RunConfig, folder: Path) -> RunConfig:
             file, colon, name = policy.get("path", "").rpartition(":")
             if file.endswith(".py"):
                 policy["path"] = _found(file, folder) + colon + name
+    if (settings["generator"] or {}).get("recording"):
+        settings["generator"]["recording"] = _found(settings["generator"]["recording"], folder)
     for name, value in (settings["kafka"] or {}).items():
         if name.endswith("file"):
             settings["kafka"][name] = _found(value, folder)

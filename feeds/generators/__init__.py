@@ -1,7 +1,8 @@
 """Generated markets: one model a module, all drawn into the same rows, each labelled synthetic.
 
 A path is a function of ``(generator, seed, path)`` and of nothing else: the same bits on every
-machine, in blocks of any size, in any order of paths.
+machine, in blocks of any size, in any order of paths. Add a model by writing one module and naming
+it in ``Generator``.
 """
 
 from __future__ import annotations
@@ -10,13 +11,21 @@ from collections.abc import Iterator
 
 import msgspec
 
+from feeds.generators.bootstrap import Bootstrap
+from feeds.generators.contagion import Contagion
+from feeds.generators.garch import Garch
 from feeds.generators.gbm import Gbm
+from feeds.generators.hawkes import Hawkes
+from feeds.generators.heston import Heston
+from feeds.generators.kou import Kou
+from feeds.generators.merton import Merton
 from feeds.generators.model import Model
+from feeds.generators.regimes import Regimes
 from feeds.generators.source import Generated
 
 __all__ = ["FORMAT", "Generated", "Generator", "generated", "generator_assumptions"]
 
-Generator = Gbm
+Generator = Gbm | Merton | Kou | Heston | Garch | Regimes | Hawkes | Contagion | Bootstrap
 """``[generator]`` of a configuration; ``model`` says which."""
 
 FORMAT = "generated"
@@ -40,14 +49,17 @@ def generator_assumptions(generator: Generator) -> Iterator[str]:
     own = [
         f"{name} {_said(told[name])}"
         for name in generator.__struct_fields__
-        if name not in Model.__struct_fields__ and told[name] not in ({}, None)
+        if name not in Model.__struct_fields__
     ]
-    parameters = f" ({', '.join(own)})" if own else ""
     yield (
-        f"generated_market: prices are drawn from {told['model']}{parameters}, "
+        f"generated_market: prices are drawn from {told['model']} ({', '.join(own)}), "
         f"path {generator.path}; nobody traded there"
     )
 
 
 def _said(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple | list):
+        return f"{len(value)}"
+    return str(value)

@@ -9,9 +9,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from feeds.chance import U64, indexes, normal_table, raw_words
+from feeds.chance import QUANTILES, U64, indexes, normal_table, raw_words
+from feeds.elementary import exps, logs
 
-__all__ = ["COMMON", "Draws", "Purpose", "standard_normals", "whole"]
+__all__ = [
+    "COMMON",
+    "Draws",
+    "Purpose",
+    "exponential",
+    "fractions",
+    "standard_normals",
+    "table_mean",
+    "whole",
+]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -31,6 +41,12 @@ class Purpose(IntEnum):
     JUMPS = 6
     REGIMES = 7
     BLOCKS = 8
+    SIZES = 9
+    ARRIVALS = 10
+    OFFSPRING = 11
+    DELAYS = 12
+    SIDES = 13
+    OWNERS = 14
 
 
 class Draws:
@@ -70,6 +86,22 @@ def standard_normals(words: U64, lane: int = 0) -> F64:
     """Shape of ``words``: mean 0, variance 1, at most 3.7 from 0; kurtosis 2.97."""
     drawn: F64 = _unit_table()[indexes(words, lane)]
     return drawn
+
+
+def fractions(words: U64) -> F64:
+    """Shape of ``words``: uniform between 0 and 1, never either, in steps of 2**-52."""
+    drawn: F64 = ((words >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+    return drawn
+
+
+def exponential(words: U64) -> F64:
+    """Shape of ``words``: mean 1, with all of the tail."""
+    return -logs(fractions(words))
+
+
+def table_mean(mean: float, sd: float) -> float:
+    """The mean of ``exp(mean + sd Z)`` for the ``Z`` of ``standard_normals``."""
+    return math.fsum(exps(mean + sd * _unit_table()).tolist()) / QUANTILES
 
 
 def whole(values: F64) -> I64:

@@ -15,6 +15,7 @@ from engine.durations import Duration, duration_ns
 from engine.units import DAY_NS
 from feeds.generators.draws import Draws
 from feeds.generators.grid import Grid
+from feeds.recording import InputFile
 
 __all__ = [
     "Chunk",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
+F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 Positive = Annotated[float, Meta(gt=0.0, le=1e12)]
 NotNegative = Annotated[float, Meta(ge=0.0, le=1e12)]
@@ -113,6 +115,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
         days: how long.
         step: between rows of one kind; divides a minute, or is whole minutes that divide a day.
         path: which of the seed's paths a run takes.
+        scales: of symbols whose volatility is not the model's: 1.5 is half as much again.
         drift: growth of the expected price per year.
         correlation: of the normal part of any two symbols' returns.
         rows: ``all`` kinds of rows; or ``marks`` with index and funding once a minute, which is
@@ -126,6 +129,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
     days: Annotated[float, Meta(gt=0.0, le=36_600.0)] = 1.0
     step: Duration = "1s"
     path: Count = 0
+    scales: dict[str, NotNegative] = {}
     drift: Finite = 0.0
     correlation: Share = 0.0
     rows: Literal["all", "marks"] = "all"
@@ -139,9 +143,10 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
                 raise ValueError(f"symbols has {symbol!r}, expected a name such as BTCUSDT")
         if len(set(self.symbols)) < len(self.symbols):
             raise ValueError("symbols has a name twice")
-        for name in self.prices:
-            if name not in self.symbols:
-                raise ValueError(f'prices has "{name}", which is not among symbols')
+        for setting in ("prices", "scales"):
+            for name in getattr(self, setting):
+                if name not in self.symbols:
+                    raise ValueError(f'{setting} has "{name}", which is not among symbols')
         for name in ("premium_half_life", "funding_every"):
             if not duration_ns(getattr(self.quotes, name)):
                 raise ValueError(f"quotes.{name} must be longer than 0")
@@ -163,6 +168,14 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
     def opening(self, symbol: str) -> float:
         """The price of a symbol at the start."""
         return self.prices.get(symbol, _OPENING)
+
+    def files(self) -> tuple[InputFile, ...]:
+        """Recordings that the path is drawn from."""
+        return ()
+
+    def scale(self) -> F64:
+        """Shape (symbols, 1): by which the model's volatility is multiplied."""
+        return np.array([[self.scales.get(symbol, 1.0)] for symbol in self.symbols])
 
     def chunks(self, grid: Grid, draws: Draws) -> Iterator[Chunk]:
         """The path, a chunk of the grid at a time."""

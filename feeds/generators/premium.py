@@ -62,13 +62,15 @@ class Premium:
         intervals take their share.
         """
         interval = ts_ns // self._every_ns
-        rates = []
-        for premium, number in zip(whole(cells * _STEPS).tolist(), interval.tolist(), strict=True):
-            if number != self._interval:
-                self._interval, self._total, self._count = number, 0, 0
-            self._total += premium
-            self._count += 1
-            mean = self._total // self._count
-            rates.append(mean + min(max(_INTEREST - mean, -_PULL), _PULL))
+        premium = whole(cells * _STEPS)
+        total, number = np.cumsum(premium), np.arange(len(cells))
+        begins = np.diff(interval, prepend=self._interval) != 0
+        first = np.maximum.accumulate(np.where(begins, number, -1))
+        earlier = np.where(first < 0, -self._total, (total - premium)[first])
+        counted = np.where(first < 0, self._count + number, number - first) + 1
+        mean = (total - earlier) // counted
+        rate = mean + np.clip(_INTEREST - mean, -_PULL, _PULL)
+        self._interval, self._count = int(interval[-1]), int(counted[-1])
+        self._total = int((total - earlier)[-1])
         share = self._every_ns / (8 * HOUR_NS)
-        return np.array(rates) / _STEPS * share, (interval + 1) * self._every_ns
+        return rate / _STEPS * share, (interval + 1) * self._every_ns

@@ -56,7 +56,7 @@ class Quoting:
         self._places = range(len(model.symbols))
         self._premiums = [Premium(model.quotes, grid, draws, place) for place in self._places]
         self._log = np.zeros((len(model.symbols), 1), np.int64)
-        self._quote = self._quoted(self._opening)
+        self._quote = self._quoted(self._opening, self._ticks)
         self._trades = 0
 
     def step(self, number: int, chunk: Chunk) -> Step:
@@ -65,12 +65,12 @@ class Quoting:
         first = number * grid.chunk_steps
         shown = min(grid.steps - first, grid.chunk_steps)
         log = self._log + np.cumsum(chunk.moves, axis=1)
-        price = self._price(log)[:, :shown]
+        price = _price(self._opening, log[:, :shown])
         ts_ns = grid.start_ns + (first + 1 + np.arange(shown)) * grid.step_ns
         rows = Rows(len(self._places), ts_ns, grid.cell_steps, whole=self._model.rows == "all")
         tables: list[Table] = []
         if self._model.rows == "all":
-            bid, ask = self._quoted(price)
+            bid, ask = self._quoted(price, self._ticks)
             tables.append(self._traded(number, rows, chunk, bid, ask))
             tables.append(self._book(number, rows, bid, ask))
             self._quote = (bid[:, -1:], ask[:, -1:])
@@ -82,16 +82,11 @@ class Quoting:
         self._log = log[:, -1:]
         return Step(first=0, end=rows.count, tables=tuple(t for t in tables if len(t)))
 
-    def _price(self, log: I64) -> F64:
-        bounded: F64 = np.clip(log, -_LOG_MAX, _LOG_MAX) / FIXED
-        price: F64 = self._opening * exps(bounded)
-        return price
-
-    def _quoted(self, price: F64) -> tuple[F64, F64]:
+    def _quoted(self, price: F64, ticks: F64) -> tuple[F64, F64]:
         """Bid and ask in price steps, on either side of the price and never the same."""
         half = self._model.quotes.spread_bps / 20_000.0
-        bid = np.maximum(np.floor(price * (1.0 - half) * self._ticks), 1.0)
-        ask = np.ceil(price * (1.0 + half) * self._ticks)
+        bid = np.maximum(np.floor(price * (1.0 - half) * ticks), 1.0)
+        ask = np.ceil(price * (1.0 + half) * ticks)
         return bid, np.maximum(ask, bid + 1.0)
 
     def _sizes(self, words: Any, lane: int, mean: float) -> F64:
@@ -111,7 +106,9 @@ class Quoting:
                 for pair in zip(self._quote, (bid, ask), strict=True)
             )
         else:
-            bids, asks = self._quoted(self._price(self._log[deals.symbol, 0] + deals.log))
+            logs = self._log[:, 0][deals.symbol] + deals.log
+            own = self._opening[:, 0][deals.symbol]
+            bids, asks = self._quoted(_price(own, logs), self._ticks[deals.symbol, 0])
         sizes = self._sizes(words, 2, self._model.quotes.trade)
         first = self._trades + 1
         self._trades += len(deals.step)
@@ -161,3 +158,9 @@ class Quoting:
             ask=rows.taken(BOOK, ask / self._ticks),
             ask_size=rows.taken(BOOK, self._sizes(words, 1, mean)),
         )
+
+
+def _price(opening: F64, log: I64) -> F64:
+    bounded: F64 = np.clip(log, -_LOG_MAX, _LOG_MAX) / FIXED
+    price: F64 = opening * exps(bounded)
+    return price

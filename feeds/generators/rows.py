@@ -15,8 +15,8 @@ INDEX: Final = 0
 MARK: Final = 1
 FUNDING: Final = 2
 BOOK: Final = 3
-_SLOTS: Final = 4
-"""Places of a symbol at an instant, in this order; symbol by symbol, behind the trades."""
+_KINDS: Final = (INDEX, MARK, FUNDING, BOOK)
+"""A symbol's rows at an instant, in this order; symbol by symbol, behind the trades."""
 
 
 class Rows:
@@ -31,39 +31,53 @@ class Rows:
 
     def __init__(self, symbols: int, ts_ns: I64, cell_steps: int, *, whole: bool) -> None:
         self._ts_ns = ts_ns
-        self._one = symbols == 1
-        self._flags = np.zeros((len(ts_ns), symbols, _SLOTS), np.bool_)
-        self._flags[:, :, MARK] = True
-        self._flags[::cell_steps, :, [INDEX, FUNDING]] = True
-        if whole:
-            self._flags[:, :, [INDEX, BOOK]] = True
-        self._place = (np.cumsum(self._flags) - 1).reshape(self._flags.shape)
-        self._begin = np.concatenate(([0], self._place[:-1, -1, -1] + 1))
-        self.count = int(self._place[-1, -1, -1]) + 1
+        self._symbols = np.arange(symbols)
+        self._cell = cell_steps
+        self._always = (INDEX, MARK, BOOK) if whole else (MARK,)
+        at_cells = [k for k in _KINDS if k in self._always or k in (INDEX, FUNDING)]
+        self._offset = {kind: (self._always.index(kind),) for kind in self._always}
+        for kind in at_cells:
+            self._offset[kind] = (*self._offset.get(kind, ()), at_cells.index(kind))
+        width = np.full(len(ts_ns), len(self._always))
+        width[::cell_steps] = len(at_cells)
+        self._width = width
+        ends = np.cumsum(width * symbols)
+        self.count = int(ends[-1])
+        self._begin = ends - width * symbols
+        self._room: I64 | int = 0
 
     def between(self, step: I64, offset_ns: I64, symbol: I64, step_ns: int) -> dict[str, Any]:
         """Columns of trades, in order, so far behind the instant before that of their step; the
         other rows make room for them, once."""
-        self._place += np.searchsorted(step, np.arange(len(self._ts_ns)), "right")[:, None, None]
+        self._room = np.searchsorted(step, np.arange(len(self._ts_ns)), "right")
         self.count += len(step)
         return {
             "sequence": np.arange(len(step)) + self._begin[step],
-            "symbol": 0 if self._one else symbol.astype(np.int32),
+            "symbol": 0 if len(self._symbols) == 1 else symbol.astype(np.int32),
             "ts_ns": self._ts_ns[step] - step_ns + offset_ns,
             "ingest_ns": None,
         }
 
-    def of(self, slot: int) -> dict[str, Any]:
+    def of(self, kind: int) -> dict[str, Any]:
         """Columns of the rows of a kind."""
-        step, symbol = np.nonzero(self._flags[:, :, slot])
+        place = np.full(len(self._ts_ns), self._offset[kind][0])
+        place[:: self._cell] = self._offset[kind][-1]
+        first = self._begin + self._room + place
+        told = self._told(kind)
+        sequence = first[told][:, None] + self._symbols * self._width[told][:, None]
+        count = len(self._symbols)
+        instants = len(sequence)
         return {
-            "sequence": self._place[step, symbol, slot],
-            "symbol": 0 if self._one else symbol.astype(np.int32),
-            "ts_ns": self._ts_ns[step],
+            "sequence": sequence.ravel(),
+            "symbol": 0 if count == 1 else np.tile(self._symbols.astype(np.int32), instants),
+            "ts_ns": np.repeat(self._ts_ns[told], count),
             "ingest_ns": None,
         }
 
-    def taken(self, slot: int, values: F64) -> F64:
+    def taken(self, kind: int, values: F64) -> F64:
         """Of values of shape (symbols, instants) those that have a row of a kind."""
-        chosen: F64 = values.T[self._flags[:, :, slot]]
+        chosen: F64 = values.T[self._told(kind)].ravel()
         return chosen
+
+    def _told(self, kind: int) -> slice:
+        return slice(None) if kind in self._always else slice(None, None, self._cell)

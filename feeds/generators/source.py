@@ -9,7 +9,7 @@ from feeds.formats.names import split_symbol
 from feeds.generators.draws import Draws
 from feeds.generators.model import Model
 from feeds.generators.quoting import KINDS, Quoting, decade_of
-from feeds.recording import SymbolInfo
+from feeds.recording import InputFile, SymbolInfo
 from feeds.unrecorded import Unrecorded
 
 __all__ = ["Generated"]
@@ -30,6 +30,9 @@ class Generated(Unrecorded):
             self._made,
             stamped=False,
         )
+
+    def files(self) -> tuple[InputFile, ...]:
+        return self._model.files()
 
     def _made(self) -> Iterator[tuple[Step, float]]:
         draws = Draws(self._seed, self._path)

@@ -34,9 +34,7 @@ def test_the_expected_price_grows_at_the_drift() -> None:
 def test_symbols_are_correlated_as_told_and_have_their_own_volatility() -> None:
     """The correlation of any two is the one given; a volatility of one's own counts."""
     symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
-    model = Gbm(
-        symbols=symbols, correlation=0.7, volatilities={"SOLUSDT": 1.2}, days=100, step="1m"
-    )
+    model = Gbm(symbols=symbols, correlation=0.7, scales={"SOLUSDT": 2.0}, days=100, step="1m")
     drawn = returns(model)
     error = 4 * (1 - 0.49) / math.sqrt(drawn.shape[1])
     assert np.allclose(np.corrcoef(drawn)[np.triu_indices(3, 1)], 0.7, atol=error)

@@ -16,21 +16,45 @@ import pytest
 from engine.ticks import Kind
 from engine.units import HOUR_NS, SECOND_NS
 from feeds.generators import Generator, generated
+from feeds.generators.contagion import Contagion
+from feeds.generators.garch import Garch
 from feeds.generators.gbm import Gbm
+from feeds.generators.hawkes import Hawkes
+from feeds.generators.heston import Heston
+from feeds.generators.kou import Kou
+from feeds.generators.merton import Merton
 from feeds.generators.model import Quotes
+from feeds.generators.regimes import Regime, Regimes
 from feeds.parquet_writer import write_sections
 from feeds.recording import open_recording
 from tests.feeds.rows import numbered
 from tests.feeds.test_synthetic import SIMD, columns, digest
 
 TWO = ("BTCUSDT", "DOGEUSDT")
+SEED = 5
+CALM = Regime(name="calm", volatility=0.4, lasts="2h")
+WILD = Regime(name="wild", volatility=2.0, lasts="30m", drift=-50.0, next={"calm": 1.0})
+COMMON: dict[str, Any] = {"symbols": TWO, "prices": {"DOGEUSDT": 0.2}, "days": 0.3}
 MODELS: dict[str, Generator] = {
-    "gbm": Gbm(symbols=TWO, prices={"DOGEUSDT": 0.2}, correlation=0.5, days=0.3),
+    "gbm": Gbm(**COMMON, correlation=0.5),
+    "merton": Merton(**COMMON, correlation=0.5, jumps_per_year=5e4),
+    "kou": Kou(**COMMON, jumps_per_year=5e4),
+    "heston": Heston(**COMMON, correlation=0.9, scales={"DOGEUSDT": 1.5}),
+    "garch": Garch(**COMMON, downward=0.01),
+    "regimes": Regimes(**COMMON, regimes=(CALM, WILD)),
+    "hawkes": Hawkes(**COMMON, drift=1.0),
+    "contagion": Contagion(**COMMON, jumps_per_year=2e4),
 }
 MARKS = Gbm(rows="marks", days=1.0)
-SEED = 5
 DIGESTS = {
     "gbm": "cd0c2889240c57a410a38620a338b4a0012bd35b30b0088016d9723d5f53a0dc",
+    "merton": "f4f56b7d7574ab0ab455ef252393011d1dc201a0b1c5b230b522de8432606997",
+    "kou": "027a82f978de8bcde096e962c2c5ebb9a796c129ad270dcb240c6deddd0b8620",
+    "heston": "d56bb6e1a6b4e1edac8709d0b62ce4840a01deb82b423f0d6c884e737c2e7e02",
+    "garch": "cd43d941d69c84bf6fb384d359149f024b16a671574f6a0731680deb44f4607f",
+    "regimes": "ae491003fe7fe65d7e5c1282ce2fe04868511888e39d24e803741b6f62fd33d2",
+    "hawkes": "5e2bcc024972338bf86a5a6ae716423bf998cdf41447bf86f1e070f11a4c6ade",
+    "contagion": "40839025b5a9d403d6b24c5bbff9ded78d4f83d679337dcd7b8b5693a329844e",
 }
 
 
@@ -86,6 +110,8 @@ def test_repeats_have_the_same_bits_and_paths_differ(model: Generator) -> None:
     """A path is a function of generator, seed and path; blocks of any size hold the same rows."""
     once = digest(generated(model, SEED).steps())
     assert digest(generated(model, SEED).steps(block_rows=997)) == once
+    assert digest(generated(model, SEED).steps(block_rows=None)) == once
+    assert numbered(generated(model, SEED).steps(block_rows=None))
     others = {digest(generated(model, SEED, path).steps()) for path in (1, 2, 2**40)}
     assert len({once, *others, digest(generated(model, SEED + 1).steps())}) == 5
     moved = msgspec.structs.replace(model, path=2)
@@ -209,7 +235,7 @@ def test_the_premium_wanders_as_told() -> None:
         ({"symbols": ("BTC USDT",)}, "expected a name such as BTCUSDT"),
         ({"symbols": ("BTCUSDT", "BTCUSDT")}, "a name twice"),
         ({"prices": {"ETHUSDT": 1.0}}, "not among symbols"),
-        ({"volatilities": {"ETHUSDT": 1.0}}, "not among symbols"),
+        ({"scales": {"ETHUSDT": 1.0}}, "not among symbols"),
         ({"drift": float("nan")}, "finite"),
         ({"quotes": Quotes(premium_half_life="0s")}, "longer than 0"),
     ],
