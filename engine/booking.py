@@ -35,6 +35,11 @@ class Booking:
         self.treasury = Treasury(account.book)
         self.state = DeskState(deals=[])
 
+    @property
+    def planned_lots(self) -> int:
+        """What the plan under way has still to trade, signed."""
+        return self.state.plan.left if self.state.plan is not None else 0
+
     def bounded(self, order: Order, mark: float) -> int:
         """What an order may still trade: none flips the sign of the product's exposure. A close,
         though, leaves an inverse account its own coins, whatever side the product was on."""

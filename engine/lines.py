@@ -8,7 +8,7 @@ fixed size, which is what the digest takes, and is read as columns where somebod
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -43,6 +43,9 @@ class Lines:
     __slots__ = (
         "_later",
         "_now",
+        "_planned",
+        "_plans",
+        "_plans_later",
         "_records",
         "_shared",
         "has_records",
@@ -60,6 +63,8 @@ class Lines:
         self._now: dict[int, bytes] = {}
         self._later: list[tuple[int, int, bytes]] = []
         self._shared = False
+        self._plans = self._planned = (0,) * len(products)
+        self._plans_later: list[tuple[int, int, int]] = []
 
     def change(self, place: int, account: Account, sample: int) -> None:
         """A product traded: from ``sample`` on (counted from the next block's first) it is on
@@ -89,6 +94,32 @@ class Lines:
             self._later.append((sample, place, record))
         else:
             self._now[place] = record
+
+    def plan(self, place: int, lots: int, sample_at: Callable[[], int]) -> None:
+        """From a sample on a product's plan has so many lots still to trade."""
+        if lots == self._planned[place]:
+            return
+        self._planned = (*self._planned[:place], lots, *self._planned[place + 1 :])
+        sample = sample_at()
+        if sample:
+            self._plans_later.append((sample, place, lots))
+        else:
+            self._plans = self._planned
+
+    def take_plans(self, samples: int) -> tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]]:
+        """``NavBlock.plans`` and ``plan_changes`` of a block of so many samples."""
+        plans, later = self._plans, self._plans_later
+        if not later:
+            return plans, ()
+        self._plans_later = [
+            (at - samples, place, lots) for at, place, lots in later if at > samples
+        ]
+        now = list(plans)
+        for at, place, lots in later:
+            if at <= samples:
+                now[place] = lots
+        self._plans = tuple(now)
+        return plans, tuple(change for change in later if change[0] < samples)
 
     def take(self, samples: int) -> tuple[tuple[int, ...], F64, I64, LineChanges | None]:
         """What a block of so many samples needs; the next one begins where its changes lead."""

@@ -7,7 +7,7 @@ is between two steps of its liquidation has none: its next step is an alarm.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from engine.units import NEVER_NS
 from engine.venue.desk import RiskDesk
 from engine.venue.margined import Margined
+from engine.venue.places import QUEUED, Places
 from engine.venue.standing import box, edges
 
 __all__ = ["MarginWatch"]
@@ -42,13 +43,41 @@ class MarginWatch:
                 self._of[market].append(account)
         self._lows: list[F64] = [np.full(len(of), -math.inf) for of in self._of]
         self._highs: list[F64] = [np.full(len(of), math.inf) for of in self._of]
+        self.places: list[Places | None] = [None for _ in desk.venues]
+        """The queues of the markets in which a product's hedge may stand."""
+        self.sample: Callable[[], int] = int
+        """From which sample on what changes now holds; see ``Sampler.sample_at``."""
 
     def of(self, market: int) -> list[Margined]:
         """Who may hold something in a market, in declared order."""
         return self._of[market]
 
+    def queue(self, market: int, hedges: Sequence[Margined | None]) -> Places | None:
+        """Keep the queue of a market, where there is one.
+
+        Args:
+            hedges: the margin account of each of its products, in declared order.
+        """
+        listing, of = self.desk.listings[market], self._of[market]
+        if not any(hedges) or listing.rules.adl.ranking not in QUEUED:
+            return None
+        row = {account.name: number for number, account in enumerate(of)}
+        seats = [row[hedge.name] if hedge is not None else -1 for hedge in hedges]
+        places = Places(self.desk.listings, market, of, seats)
+        self.places[market] = places
+        return places
+
+    def _seat(self, account: Margined) -> None:
+        desk = self.desk
+        queued = not account.alone and account.name not in desk.stages and desk.is_priced(account)
+        for market, row in self._rows[account.name]:
+            places = self.places[market]
+            if places is not None:
+                places.change(row, account, self.sample(), queued=queued)
+
     def arm(self, account: Margined) -> bool:
         """Take over an account's present edges; whether it must be looked at now."""
+        self._seat(account)
         armed, due = self._edges(account), False
         for market, row in self._rows[account.name]:
             low, high = armed.get(market, _NOWHERE)

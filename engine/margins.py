@@ -85,6 +85,9 @@ class Margins:
         """Whether an account depends on the prices of several markets."""
         self.watch = MarginWatch(self.desk, accounts)
         self.deleverager = Deleverager(self.desk, self.watch.accounts, seed)
+        for number, market in enumerate(markets):
+            own = [self._of_hedge.get((number, place)) for place in range(len(market.handlers))]
+            market.places = self.watch.queue(number, own)
 
     def _accounts(self) -> dict[tuple[int, int], HedgeAccount | OmnibusAccount]:
         """The margin account behind each product: its own, or that of all omnibus products of its
@@ -120,6 +123,8 @@ class Margins:
             coins = contract.to_settlement(quote, market.mark)
             asset = contract.quote_asset
             self._exchange(asset, quote, contract.settlement_asset, coins)
+        if market.places is not None:
+            market.places.start()
         due = [self.watch.arm(other) for other in self._by_market[number]]
         self.guard(number)
         return any(due)
@@ -190,7 +195,10 @@ class Margins:
     # Funding ----------------------------------------------------------------------------------
 
     def fund_traders(self, number: int, rate: float) -> bool:
-        """Funding of the other customers at its instant; whether the venue must look at any."""
+        """Funding of the other customers at its instant, once there is a price; whether the venue
+        must look at any."""
+        if number not in self.state.launched:
+            return False
         market = self.markets[number]
         contract: Contract = market.contract
         paid, index = [], market.funding_index()

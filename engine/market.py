@@ -21,6 +21,7 @@ from engine.rows import Column
 from engine.ticks import Kind
 from engine.units import NEVER_NS
 from engine.venue.funding import FundingDue, next_scheduled
+from engine.venue.places import Places
 from engine.venue.taking import Top
 from engine.watch import ALWAYS
 
@@ -52,6 +53,8 @@ class Market(Degrading):
         self._view: MarketView | None = None
         self._plain_view: MarketView | None = None
         self.lines = Lines(tuple(products))
+        self.places: Places | None = None
+        """The queue of the venue's auto-deleveraging, where a hedge may stand in it."""
 
     def stage(self, before: int, ts_ns: int, due_ns: int, mark: float | None = None) -> None:
         """Set the scene: rows with a sequence below ``before`` were seen, engine time is ``ts_ns``,

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from engine.errors import OutOfRangeError
-from engine.outputs import ATTRIBUTION, NavBlock, UserNavBlock
+from engine.outputs import ATTRIBUTION, NavBlock, Queued, UserNavBlock
 from engine.units import UNIT_STEPS
 
 __all__ = ["exact_navs", "nav_columns", "product_navs", "value_users", "worth_of"]
@@ -37,8 +37,9 @@ def nav_columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
 
     Returns:
         ``ts_ns, product, sequence, ordinal, nav_atoms`` (float, quote atoms), ``nav_per_unit``
-        (quote atoms per unit), ``units`` (steps), ``leverage`` (nan where NAV <= 0), ``mark_price``
-        and one column per cause, quote atoms.
+        (quote atoms per unit), ``units`` (steps), ``leverage`` (nan where NAV <= 0),
+        ``mark_price``, one column per cause, quote atoms, ``adl_quantile`` (nan where the hedge is
+        in no queue) and ``plan_lots``.
     """
     blocks = [block for block in blocks if len(block)]
     if not blocks:
@@ -57,6 +58,8 @@ _COLUMNS: Final[dict[str, str]] = {
     "leverage": "f8",
     "mark_price": "f8",
     **dict.fromkeys(ATTRIBUTION, "f8"),
+    "adl_quantile": "f8",
+    "plan_lots": "i8",
 }
 
 
@@ -116,7 +119,48 @@ def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
     for number, cause in enumerate(ATTRIBUTION):
         closed = parts[:, 1 + number].astype(np.float64).take(version)
         rows[cause] = closed + slope * (marks - since) if cause == "price" else closed
+    rows["adl_quantile"] = _quantiles(blocks, len(marks))
+    rows["plan_lots"] = _plan_lots(blocks, len(marks))
     return rows
+
+
+def _quantiles(blocks: list[NavBlock], rows: int) -> F64:
+    """Of each row's hedge in the venue's queue; nan where it is in none. What stood unchanged over
+    many blocks is worked out at once."""
+    found = np.full(rows, np.nan)
+    spans: dict[Queued, list[tuple[NavBlock, int, int, int]]] = {}
+    offset = 0
+    for block in blocks:
+        ends = [*(first for first, _ in block.queues[1:]), len(block.ts_ns)]
+        for (first, queue), end in zip(block.queues, ends, strict=bool(block.queues)):
+            spans.setdefault(queue, []).append((block, first, end, offset))
+        offset += len(block)
+    for queue, parts in spans.items():
+        times = np.concatenate([block.ts_ns[first:end] for block, first, end, _ in parts])
+        marks = {
+            number: np.concatenate([b.marks[number][first:end] for b, first, end, _ in parts])
+            for number in queue.markets
+        }
+        quantiles, done = queue.quantiles(times, marks), 0
+        for block, first, end, begin in parts:
+            places = len(block.products)
+            part = quantiles[done : done + end - first]
+            found[begin + first * places : begin + end * places] = part.ravel()
+            done += end - first
+    return found
+
+
+def _plan_lots(blocks: list[NavBlock], rows: int) -> I64:
+    """Lots that the plan of each row's product has still to trade."""
+    found, offset = np.zeros(rows, np.int64), 0
+    for block in blocks:
+        if any(block.plans) or block.plan_changes:
+            own = found[offset : offset + len(block)].reshape(len(block.ts_ns), -1)
+            own[:] = block.plans
+            for sample, place, lots in block.plan_changes:
+                own[sample:, place] = lots
+        offset += len(block)
+    return found
 
 
 def _all_versions(blocks: list[NavBlock], samples: I64) -> tuple[F64, I64, I64]:

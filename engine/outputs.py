@@ -7,15 +7,24 @@ bytes, encoded once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 import numpy as np
 from msgspec import Struct
 
 from engine.events import EVENT_ENCODER, Output
 
-__all__ = ["ATTRIBUTION", "LineChanges", "Milestone", "NavBlock", "Outputs", "Tape", "UserNavBlock"]
+__all__ = [
+    "ATTRIBUTION",
+    "LineChanges",
+    "Milestone",
+    "NavBlock",
+    "Outputs",
+    "Queued",
+    "Tape",
+    "UserNavBlock",
+]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -49,6 +58,18 @@ class LineChanges(Struct, frozen=True, eq=False):
     parts: I64
 
 
+class Queued(Protocol):
+    """A market's margin accounts as they stand from one instant to another."""
+
+    @property
+    def markets(self) -> list[int]:
+        """On whose marks places depend."""
+
+    def quantiles(self, ts_ns: I64, marks: Mapping[int, F64], /) -> F64:
+        """Shape (n, m): share of its side's queue that is not ahead of each product's hedge, at
+        instants and the marks of then; nan for who is in no queue."""
+
+
 class NavBlock(Struct, frozen=True, eq=False):
     """Samples of one market's products: every line at every sample time.
 
@@ -64,6 +85,10 @@ class NavBlock(Struct, frozen=True, eq=False):
         parts: shape (m, 14): units outstanding, then the closed amounts in ``ATTRIBUTION`` order,
             quote atoms; ``price`` without the running segment.
         changes: where a product's line becomes another one within the block, if any does.
+        plans: lots that each product's plan has still to trade, signed; none has any where empty.
+        plan_changes: ``(sample, place, lots)`` where that changes.
+        queues: the venue's queue, with the sample from which it holds.
+        marks: shape (n,) each, of the markets on which the queues depend.
     """
 
     market: int
@@ -77,6 +102,10 @@ class NavBlock(Struct, frozen=True, eq=False):
     line: F64
     parts: I64
     changes: LineChanges | None = None
+    plans: tuple[int, ...] = ()
+    plan_changes: tuple[tuple[int, int, int], ...] = ()
+    queues: tuple[tuple[int, Queued], ...] = ()
+    marks: Mapping[int, F64] = {}
 
     def __len__(self) -> int:
         return len(self.ts_ns) * len(self.products)

@@ -64,6 +64,12 @@ class Parts:
             raise ConfigError("traders need a market that asks for margin: it has no tiers")
         self.router = Router(self.markets, len(spec.symbols), self.agenda)
         self.sampler = Sampler(spec.sampling, self.markets)
+        if self.margins is not None:
+            self.margins.watch.sample = self._sample
+
+    def _sample(self) -> int:
+        """From which sample on what changes now holds."""
+        return self.sampler.sample_at(self.tape.ts_ns)
 
     def _market(self, number: int, spec: MarketSpec) -> Market:
         contract, ledger = Contract(spec.contract), self.ledger

@@ -141,7 +141,8 @@ class Passing(Guarding):
         if handler.traded:
             if self.margins is not None and self.margins.traded(number, place):
                 self.agenda.hasten(MARGINS, self.tape.ts_ns)
-            market.lines.change(place, handler.account, self.sampler.sample_at(self.tape.ts_ns))
+            market.lines.change(place, handler.account, self._sample())
+        market.lines.plan(place, handler.desk.planned_lots, self._sample)
         if handler.dealing.changed or (handler.traded and self.spec.sampling.users_on_trade):
             reason = "holders" if handler.dealing.changed else "traded"
             self.sampler.value_users(market, place, market.mark, self.tape.ts_ns, sequence, reason)
@@ -206,8 +207,7 @@ class Passing(Guarding):
         if number >= 0:
             market = self.markets[number]
             market.stage(sequence + 1, self.state.time_ns, self.state.time_ns - 1)
-            instant = market.announce(message.next_ns)
-            self.agenda.set((Priority.FUNDING, number, _HANDLER), instant)
+            self.agenda.set((Priority.FUNDING, number, _HANDLER), market.announce(message.next_ns))
 
     def _rejected(self, message: Rejection) -> None:
         known = 0 <= message.symbol < len(self.spec.symbols)

@@ -169,6 +169,8 @@ class RunWriter:
                     "sequence": rows["sequence"],
                     "ordinal": rows["ordinal"],
                     **{name: money[name] for name in ATTRIBUTION},
+                    "adl_quantile": pa.array(rows["adl_quantile"], from_pandas=True),
+                    "plan_lots": rows["plan_lots"],
                 },
                 schema=_NAV_SCHEMA,
             )
@@ -242,6 +244,8 @@ _NAV_SCHEMA: Final = pa.schema(
         ("sequence", pa.int64()),
         ("ordinal", pa.int64()),
         *((name, pa.float64()) for name in ATTRIBUTION),
+        ("adl_quantile", pa.float64()),
+        ("plan_lots", pa.int64()),
     ]
 )
 _USER_SCHEMA: Final = pa.schema(

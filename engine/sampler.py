@@ -18,6 +18,7 @@ from engine.marks import marks_at
 from engine.outputs import NavBlock, UserNavBlock
 from engine.rows import Column, Rows
 from engine.units import NEVER_NS
+from engine.venue.places import Queue
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
@@ -54,6 +55,7 @@ class Sampler:
     """Collects the NAV records of one call of the heart."""
 
     __slots__ = (
+        "_number",
         "_sampled",
         "_silences",
         "_stride",
@@ -68,6 +70,7 @@ class Sampler:
     def __init__(self, spec: Sampling, markets: list[Market]) -> None:
         self.spec = spec
         self.markets = [m for m in markets if m.handlers]
+        self._number = {m.spec.symbol: number for number, m in enumerate(markets)}
         self.state = SamplerState()
         self._sampled: list[Market] = []
         self._stride = 0
@@ -229,12 +232,23 @@ class Sampler:
         base = state.ordinal if first == state.sequence else 0
         for market, mark in zip(self._sampled, marks, strict=True):
             symbol, known = market.spec.symbol, market.lines.take(count)
-            self.blocks.append(NavBlock(symbol, passed, base, stride, offset, times, mark, *known))
+            plans = market.lines.take_plans(count)
+            queues = market.places.take(count) if market.places is not None else ()
+            needed = self._marks_of(queues, marks) if queues else {}
+            place = symbol, passed, base, stride, offset, times, mark
+            self.blocks.append(NavBlock(*place, *known, *plans, queues, needed))
             offset += len(market.handlers)
         alone = count == 1 or passed.item(-2) < last
         same = 1 if alone else count - int(passed.searchsorted(last))
         state.ordinal = same * stride + (base if first == last else 0)
         state.sequence = last
+
+    def _marks_of(self, queues: tuple[tuple[int, Queue], ...], marks: list[F64]) -> dict[int, F64]:
+        """Those on which queues depend."""
+        needed = {number for _, queue in queues for number in queue.markets}
+        known = zip(self._sampled, marks, strict=True)
+        numbered = ((self._number[market.spec.symbol], mark) for market, mark in known)
+        return {number: mark for number, mark in numbered if number in needed}
 
     def _users(self, rows: Rows, ts_ns: int, at: int) -> None:
         sequence = min(rows.first_after(ts_ns), at)

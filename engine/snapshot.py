@@ -221,6 +221,8 @@ def _restore_market(market: Market, kept: MarketSnapshot) -> None:
     lines = market.lines
     lines.line[:] = np.frombuffer(kept.line).reshape(lines.line.shape)
     lines.parts[:] = np.frombuffer(kept.parts, np.int64).reshape(lines.parts.shape)
+    for place, handler in enumerate(market.handlers):
+        lines.plan(place, handler.desk.planned_lots, int)
 
 
 def _restore_handler(handler: Handler, kept: HandlerSnapshot) -> None:

@@ -45,6 +45,10 @@ class ProductNav(Struct, frozen=True, gc=False):
         nav_atoms: quote atoms, rounded down; what users' NAVs are shares of.
         units: outstanding, steps of 1e-8.
         leverage: signed; ``None`` at NAV <= 0.
+        adl_quantile: share of the venue's auto-deleveraging queue that is not ahead of the hedge: 1
+            is closed first, from 0.8 on venues show all their lights; ``None`` where it is in no
+            queue.
+        plan_lots: that a rebalance under way has still to trade, signed.
     """
 
     product: str
@@ -57,6 +61,8 @@ class ProductNav(Struct, frozen=True, gc=False):
     ordinal: int
     shard: int
     nav_atoms: int
+    adl_quantile: float | None = None
+    plan_lots: int = 0
 
 
 class Valuation(Struct, frozen=True):
@@ -135,15 +141,18 @@ class Recorder:
         columns = self._valuation.nav_columns(blocks)
         names = ("product", "ts_ns", "nav_per_unit", "units", "leverage", "mark_price")
         exact = [sample for block in blocks for sample in self._valuation.exact_navs(block)]
-        told = [columns[name].tolist() for name in (*names, "sequence", "ordinal")]
+        last = ("sequence", "ordinal", "adl_quantile", "plan_lots")
+        told = [columns[name].tolist() for name in (*names, *last)]
         rows = zip(*told, chain.from_iterable(exact), strict=True)
         headers = codec.schema_header(PRODUCT_NAV)
-        for number, ts_ns, per_unit, units, leverage, mark, sequence, ordinal, nav in rows:
+        for number, ts_ns, per_unit, units, leverage, mark, *place, queued, plan, nav in rows:
             product = self._valuation.products[number]
             known = None if math.isnan(leverage) else leverage
+            quantile = None if math.isnan(queued) else queued
             value = per_unit / _QUOTE_ATOMS
             record = ProductNav(
-                product, ts_ns, value, units, known, mark, sequence, ordinal, self._shard, nav
+                *(product, ts_ns, value, units, known, mark),
+                *(*place, self._shard, nav, quantile, plan),
             )
             yield Outgoing(self._topics.nav, self._encode(record), product.encode(), headers)
 

@@ -47,7 +47,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ),
     ("engine.venue.inverse_margin",),
     ("engine.venue.insurance", "engine.venue.ranking", "engine.venue.sharing", "engine.venue.adl"),
-    ("engine.venue.desk", "engine.venue.stepping"),
+    ("engine.venue.desk", "engine.venue.stepping", "engine.venue.places"),
     ("engine.venue.insuring",),
     ("engine.venue.liquidation",),
     ("engine.venue.deleveraging",),

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import numpy as np
 from msgspec import Struct
 
 from engine.ledger import Cause
@@ -19,6 +18,7 @@ from engine.venue.adl import Taken, adl_price, overlaps, taken_from, walked
 from engine.venue.desk import RETRY_NS, Stage, Unpaid, lots_in
 from engine.venue.insuring import Insuring
 from engine.venue.margined import Margined
+from engine.venue.places import Held, candidates
 from engine.venue.ranking import Candidates, order, quantile, scores
 from engine.venue.sharing import integer_shares, socialised_rate
 from engine.venue.standing import equity_of, standing_of
@@ -107,10 +107,11 @@ class Deleverager:
         ]
 
     def _holders(self, market: int, side: int) -> list[tuple[Margined, int, int]]:
+        desk = self.desk
         return [
             (account, lots, cost)
             for account in self.accounts
-            if account.name not in self.desk.stages
+            if account.name not in desk.stages and desk.is_priced(account)
             for number, lots, cost in account.positions()
             if number == market and lots * side > 0
         ]
@@ -124,32 +125,9 @@ class Deleverager:
         return {each[0].name: score for each, score in zip(holders, found, strict=True)}
 
     def _candidates(self, market: int, opposite: list[tuple[Margined, int, int]]) -> Candidates:
-        listing, marks = self.desk.listings[market], self.desk.marks()
-        contract, mark = listing.contract, marks[market]
-        lots = np.array([lots for _, lots, _ in opposite], np.int64)
-        entry = [contract.entry_price(lots, cost) for _, lots, cost in opposite]
-        stands = [standing_of(account, self.desk.listings, marks) for account, _, _ in opposite]
-        equity = [float(contract.to_quote(stand.equity, mark)) for stand in stands]
-        needed = [float(contract.to_quote(stand.maintenance, mark)) for stand in stands]
-        size = [float(contract.to_quote(contract.notional(n, mark), mark)) for _, n, _ in opposite]
-        atoms = float(contract.quote_atoms)
-        profit = [
-            float(contract.to_quote(contract.exposure_value(n, mark) - cost, mark))
-            for _, n, cost in opposite
-        ]
-        worth = np.array(equity) / atoms
-        return Candidates(
-            account=np.arange(len(opposite)),
-            lots=lots,
-            entry=np.array(entry),
-            mark=mark,
-            notional=np.array(size) / atoms,
-            wallet=worth - np.array(profit) / atoms,
-            equity=worth,
-            maintenance=np.array(needed) / atoms,
-            leverage=np.array([account.max_leverage for account, _, _ in opposite]),
-            inverse=contract.inverse,
-        )
+        accounts = [account for account, _, _ in opposite]
+        marks = dict(enumerate(self.desk.marks()))
+        return candidates(self.desk.listings, market, Held.of(accounts, market), marks)
 
     def _taken(self, unpaid: Unpaid, queue: list[Counterparty], wanted: int) -> Taken:
         rules = self.desk.listings[unpaid.market].rules.adl

@@ -126,6 +126,12 @@ class RiskDesk:
         """Of every contract, as of now; 0 where it has none yet."""
         return [venue.floor.mark for venue in self.venues]
 
+    def is_priced(self, account: Margined) -> bool:
+        """Whether there is a price of all that an account holds: before, nobody knows what it is
+        worth."""
+        venues = self.venues
+        return all(venues[m].floor.mark > 0.0 for m, lots, _ in account.positions() if lots)
+
     def is_short(self, stand: Standing, market: int) -> bool:
         """Whether maintenance is no longer covered."""
         if self.listings[market].rules.margin.strict:

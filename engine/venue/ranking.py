@@ -34,7 +34,8 @@ class Candidates:
         account: the venue's number of the account.
         lots: signed, long positive.
         entry: average entry price, > 0.
-        mark: the mark price, one number for all, > 0.
+        mark: the mark price, one number for all, > 0; shape (s, 1) for several instants, of which
+            what follows is then shape (s, n).
         notional: unsigned value of the position at the mark.
         wallet: cash, unrealised profit apart.
         equity: wallet and unrealised profit of the account (of the position, where isolated).
@@ -47,7 +48,7 @@ class Candidates:
     account: I64
     lots: I64
     entry: F64
-    mark: float
+    mark: float | F64
     notional: F64
     wallet: F64
     equity: F64
@@ -65,9 +66,10 @@ class Candidates:
         columns = ("entry", "notional", "wallet", "equity", "maintenance", "leverage")
         for name in columns:
             column = getattr(self, name)
-            if len(column) != len(self.lots) or not np.isfinite(column).all():
+            if column.shape[-1] != len(self.lots) or not np.isfinite(column).all():
                 raise InputError(f"ADL candidates: {name} must be finite, one an account")
-        if not 0.0 < self.mark < inf or not (self.entry > 0.0).all():
+        mark = np.asarray(self.mark)
+        if not ((mark > 0.0) & (mark < inf)).all() or not (self.entry > 0.0).all():
             raise InputError("ADL candidates: mark and entry must be finite and > 0")
         if not (self.notional > 0.0).all() or not (self.maintenance >= 0.0).all():
             raise InputError("ADL candidates: notional must be > 0, maintenance not negative")

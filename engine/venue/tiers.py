@@ -18,7 +18,9 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from engine.errors import ConfigError
 from engine.units import Rounding, decimal, mul_div
@@ -44,6 +46,7 @@ class TierTable:
 
     __slots__ = (
         "_caps",
+        "_columns",
         "_deductions",
         "_initial",
         "_leverage",
@@ -72,6 +75,11 @@ class TierTable:
                 self._rates, self._initial, self._deductions, strict=True
             )
         ]
+        self._columns = (
+            np.array(self._caps),
+            np.array([float(rate) for rate in self._rates]),
+            np.array([float(each) for each in self._deductions]),
+        )
         self._open: tuple[int, int] | None = None
         if margin.open_interest is not None:
             low, high = margin.open_interest
@@ -103,6 +111,12 @@ class TierTable:
             notional = _up(notional * self._initial[tier])
         over, less, under = self._lines[tier]
         return mul_div(notional * over - less, 1, under, _UP)
+
+    def maintenances(self, notionals: Any) -> Any:
+        """``maintenance`` of many sizes, unsigned, to the precision of floats."""
+        caps = self._columns[0]
+        tiers = np.minimum(caps.searchsorted(notionals), len(caps) - 1)
+        return notionals * self._columns[1].take(tiers) - self._columns[2].take(tiers)
 
     def initial(self, notional: int, leverage: float = math.inf, open_interest: int = 0) -> int:
         """Equity with which a position of this size may be opened, rounded up.

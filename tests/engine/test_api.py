@@ -54,6 +54,20 @@ def copy_of(finished: RunResult, tmp_path: Path) -> Callable[[], Path]:
     return copied
 
 
+def test_nav_records_tell_the_place_in_the_venues_queue(finished: RunResult) -> None:
+    """Two hedges a side: one first, one second, at every sample after the opening; who asks for no
+    margin, or stands beside everybody, has none."""
+    assert finished.path is not None
+    table = pq.read_table(finished.path / "nav.parquet")
+    places: dict[str, set[float | None]] = {}
+    for row in table.select(["product", "adl_quantile"]).to_pylist():
+        places.setdefault(row["product"], set()).add(row["adl_quantile"])
+    assert places["BTC3L"] | places["BTC-SMART-L"] == {0.5, 1.0}
+    assert places["BTC3S"] | places["BTC-SMART-S"] == {0.5, 1.0}
+    assert places["BTC-SPOT"] == places["BTC-FUT10L"] == places["BTC-LOAN3L"] == {None}
+    assert set(table["plan_lots"].to_pylist()) == {0}
+
+
 def test_a_run_trades_and_its_causes_sum(finished: RunResult) -> None:
     """Catches a cause that is booked twice or forgotten, on a tape where the product really
     traded."""

@@ -94,6 +94,8 @@ class ReferenceEngine:
         self.commands: set[str] = set()
         self.sample_ns = self.user_sample_ns = NEVER_NS
         self._nav_place, self._user_place = (-1, 0), (-1, 0)
+        self._ranked: Any = None
+        self._queues: dict[tuple[int, bool], list[str]] = {}
 
     # Input ----------------------------------------------------------------------------------------
 
@@ -408,8 +410,31 @@ class ReferenceEngine:
                 "leverage": exposure / nav if nav > 0.0 else math.nan,
                 "mark_price": mark,
                 **parts,
+                "adl_quantile": self._quantile(product),
+                "plan_lots": product.plan.left if product.plan is not None else 0,
             }
         )
+
+    def _quantile(self, product: Product) -> float:
+        """Of its margin account among those who hold the same side, as the venue would rank them
+        now; nan without one, and where the venue has no order."""
+        number = self.markets.index(product.market)
+        found = self.margins.account_of(product)
+        ranking = product.market.spec.venue.adl.ranking
+        if found is None or ranking in ("dydx", "drift", "pro_rata", "risk_aware"):
+            return math.nan
+        lots = sum(n for market, n, _ in found.positions() if market == number)
+        key = tuple(market.mark for market in self.markets), self.margins.standing()
+        if key != self._ranked:
+            self._ranked, self._queues = key, {}
+        side = (number, lots > 0)
+        if side not in self._queues:
+            scored = self.margins.deleverager.scores(number, 1 if lots > 0 else -1)
+            self._queues[side] = sorted(scored, key=lambda name: -scored[name])
+        queue = self._queues[side]
+        if not lots or found.name not in queue:
+            return math.nan
+        return (len(queue) - queue.index(found.name)) / len(queue)
 
     def _value(
         self, product: Product, ts_ns: int, sequence: int, reason: str, whom: list[int] | None

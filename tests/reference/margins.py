@@ -266,6 +266,18 @@ class Margins:
             self.funds[coin] = self.funds.get(coin, 0) + coins
         self._look_if_short(self.others)
 
+    def account_of(self, product: Product) -> Any:
+        """Behind a product; none where the venue asks for no margin."""
+        for account in self.accounts:
+            if any(hedge.product is product for hedge in getattr(account, "hedges", [account])):
+                return account
+        return None
+
+    def standing(self) -> tuple[Any, ...]:
+        """What everybody has, and who is in liquidation."""
+        accounts = [(each.cash, tuple(each.positions())) for each in self.everybody]
+        return tuple(accounts), tuple(self.desk.stages)
+
     def next_ns(self) -> int:
         """When to look again, whatever the prices do."""
         steps = [stage.resumes_ns for stage in self.desk.stages.values() if stage.resumes_ns]
@@ -332,6 +344,8 @@ class Margins:
         """Funding of the other customers."""
         market = self.markets[number]
         contract, paid, index = market.contract, [], market.funding_index()
+        if number not in self.launched:
+            return
         for trader in self.traders.accounts:
             held = trader.holding(number)
             if held is not None and held.lots:
