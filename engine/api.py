@@ -38,11 +38,23 @@ from engine.report import render, table_of, verdict_of
 from engine.report.reading import readable, summary_of
 from engine.rundir import RunWriter
 from engine.summary import policy_times, summarise
+from engine.sweep import SweepResult, load_sweep, sweep
 from feeds.merge import merge_requests
 from feeds.reading import Reading
 from feeds.requests import load_requests
 
-__all__ = ["RunResult", "Told", "execute", "load", "open_data", "open_market", "run"]
+__all__ = [
+    "RunResult",
+    "SweepResult",
+    "Told",
+    "execute",
+    "load",
+    "load_sweep",
+    "open_data",
+    "open_market",
+    "run",
+    "sweep",
+]
 
 Told = Callable[[int, int, float], None]
 """Told ``(rows done, event time in ns, share of the run from 0.0 to 1.0)`` after each step. Where

@@ -107,6 +107,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.config.",),
     ("engine.provenance", "engine.bar_orders", "engine.valuing"),
     ("engine.inputs",),
+    ("engine.sweep.",),
     ("engine.api",),
     ("engine.conform_book", "engine.conform_products", "engine.conform_accounts"),
     (
@@ -114,7 +115,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "engine.conform_funding",
     ),
     ("engine.conform_adl", "engine.conform_policies"),
-    ("engine.verify", "engine.conform", "engine.sweep", "engine.adl_waves"),
+    ("engine.verify", "engine.conform", "engine.adl_waves"),
     ("engine.cli.",),
     ("engine.__main__",),
 )

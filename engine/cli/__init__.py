@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "compare": ("comparing:compare", "Products of runs side by side, and what users would hold."),
     "explain": ("running:explain", "Where the result of a run came from, in words."),
     "report": ("running:report", "Write report.html of a run again."),
+    "sweep": ("sweeping:sweep", "A grid of settings on many paths, on all cores or a cluster."),
     "policy list": ("policies:list_policies", "Built-in policies and installed plug-ins."),
     "policy new": ("policies:new", "Write a policy that works, to be changed."),
     "policy check": ("policies:check", "Hold a policy to what every policy must keep."),

@@ -1,0 +1,40 @@
+"""Many machines: dask.distributed as an executor, where it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+
+from engine.errors import ConfigError, FeedError
+
+__all__ = ["cluster_executor"]
+
+
+@contextmanager
+def cluster_executor(address: str) -> Iterator[Executor]:
+    """The workers of the scheduler at ``address`` (``tcp://host:8786``).
+
+    Each needs the same version of this program, and the files that the configuration names.
+
+    Raises:
+        ConfigError: if dask.distributed is not installed.
+        FeedError: if nobody answers there.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ConfigError(
+            "--cluster needs dask.distributed, which is not installed: "
+            "pip install 'levsim[cluster]'"
+        ) from None
+    try:
+        client = Client(address, timeout="10s", set_as_default=False)
+    except (OSError, ValueError) as error:
+        said = f"no dask scheduler answers at {address}: {error}"
+        raise FeedError(said, retriable=False) from None
+    try:
+        # A chunk's bytes are a function of the job: a lost one is simply worked again.
+        yield client.get_executor(pure=False)
+    finally:
+        client.close()

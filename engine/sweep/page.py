@@ -1,0 +1,164 @@
+"""``report.html`` of a sweep: figures by policy, the frontier, distributions, ranking, worst runs.
+
+Pictures are drawn as SVG: there is nothing to point at that the tables do not say, and a page of a
+hundred kilobytes opens at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+from jinja2 import Environment, StrictUndefined
+
+from engine.report.numbers import Table
+from engine.report.words import DASH, number, percent
+from engine.sweep.charts import Mark, distributions, frontier
+from engine.sweep.tally import Tallies
+from engine.sweep.words import named
+
+__all__ = ["page_of"]
+
+ROWS_MAX: Final = 200
+"""Policies that are listed; the others are in ``summary.json``."""
+_CURVES: Final = 6
+_RANKED: Final = 60
+
+Row = Mapping[str, Any]
+
+
+def page_of(summary: Row, tallies: Tallies) -> str:
+    """The page of a finished sweep: the same text for the same sweep."""
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["spaced"] = lambda text: text.replace(" %", "\u00a0%")
+    template = environment.from_string(_part("engine.sweep", "page.html.j2"))
+    labels = {(row["point"], row["product"]): named(row) for row in summary["ranking"]}
+    rows = [row for row in summary["policies"] if row["runs"]]
+    shown = rows[:ROWS_MAX]
+    marks = [
+        Mark(
+            labels[row["point"], row["product"]], row["shortfall"], row["nav_mean"], row["frontier"]
+        )
+        for row in rows
+    ]
+    chosen = [(row["point"], row["product"]) for row in summary["ranking"][:_CURVES]]
+    curves = [(labels[key], tallies[key]) for key in chosen]
+    return template.render(
+        summary=summary,
+        style=_part("engine.report", "page.css"),
+        frontier=frontier(marks),
+        distributions=distributions(curves),
+        outcome=_outcome(shown, labels),
+        costs=_costs(shown, labels),
+        ranking=_ranking(summary["ranking"][:_RANKED]),
+        worst=[(*_worst(row), row["command"]) for row in summary["worst"]],
+        left_out=len(rows) - len(shown),
+        counted=f"{summary['points']:,} x {summary['paths']:,} = {summary['runs']:,} runs",
+        versions=", ".join(f"{name} {version}" for name, version in summary["versions"].items()),
+    )
+
+
+def _part(package: str, name: str) -> str:
+    return files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+def _nav(value: float | None) -> str:
+    return DASH if value is None else number(value, 4)
+
+
+def _share(value: float | None) -> str:
+    return percent(value, 2, signed=False)
+
+
+def _outcome(rows: Sequence[Row], labels: Mapping[tuple[int, str], str]) -> Table:
+    head = [
+        *("policy", "mean NAV", "median", "worst 5 %: mean", "5 % quantile", "95 % quantile"),
+        *(
+            "median drawdown",
+            "95 % drawdown",
+            "worst drawdown",
+            "probability of ruin",
+            "95 % interval",
+        ),
+    ]
+    return Table(
+        head,
+        [
+            [
+                labels[row["point"], row["product"]],
+                *(_nav(row[name]) for name in ("nav_mean", "nav_median", "shortfall")),
+                *(_nav(row[name]) for name in ("nav_low", "nav_high")),
+                *(_share(row[f"drawdown_{name}"]) for name in ("median", "high", "worst")),
+                _share(row["ruin"]),
+                f"{_share(row['ruin_low'])} to {_share(row['ruin_high'])}",
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _costs(rows: Sequence[Row], labels: Mapping[tuple[int, str], str]) -> Table:
+    head = [
+        *("policy", "hedge cost", "funding", "ADL took", "rebalances", "forced cuts"),
+        *("liquidations", "ADL events", "unhedged, s", "issuer lost on", "issuer's loss, all runs"),
+    ]
+    return Table(
+        head,
+        [
+            [
+                labels[row["point"], row["product"]],
+                *(
+                    percent(row[name] / row["equity_start"], 3)
+                    for name in ("hedge_cost", "funding")
+                ),
+                percent(row["adl_loss"] / row["equity_start"], 3, signed=False),
+                *(number(row[name], 2) for name in ("rebalances", "deleveragings")),
+                *(number(row[name], 3) for name in ("liquidations", "adl_events")),
+                number(row["unhedged_seconds"], 1),
+                f"{row['issuer_lossy']:,}",
+                number(row["issuer_loss_total"], 2),
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _ranking(rows: Sequence[Row]) -> Table:
+    head = [
+        "rank",
+        "policy",
+        "mean NAV",
+        "behind the best",
+        "95 % interval",
+        "ahead of it on",
+        "paths",
+    ]
+    return Table(
+        head,
+        [
+            [
+                str(row["rank"]),
+                named(row),
+                _nav(row["mean"]),
+                _nav(row["behind"]),
+                f"{_nav(row['low'])} to {_nav(row['high'])}" if place else DASH,
+                _share(row["ahead"]) if place else DASH,
+                f"{row['paths']:,}",
+            ]
+            for place, row in enumerate(rows)
+        ],
+        words=2,
+    )
+
+
+def _worst(row: Row) -> tuple[str, ...]:
+    return (
+        named(row),
+        str(row["path"]),
+        _nav(row["nav_end"]),
+        _share(-row["max_drawdown"]),
+        number(row["issuer_loss"], 2),
+    )

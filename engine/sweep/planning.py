@@ -1,0 +1,105 @@
+"""From what somebody typed to a plan: every point of the grid resolved and checked beforehand."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from engine.config import RunConfig, load_config, load_generator, placed, spec_of
+from engine.config.settings import UserPolicyConfig
+from engine.errors import ConfigError
+from engine.provenance import VERSION
+from engine.sweep.grid import axes_of, points_of
+from engine.sweep.market import market_of
+from engine.sweep.plan import Plan, Setup
+from feeds.formats.files import sha256
+from strategies.user import policy_file
+
+__all__ = ["PATHS", "planned"]
+
+PATHS: Final = 1_000
+"""Of a generator, where nobody says how many."""
+
+
+def planned(
+    base: str | Path | None,
+    *,
+    sets: Sequence[str] = (),
+    policies: Sequence[str] = (),
+    paths: int | None = None,
+    data: Sequence[str | Path] = (),
+    symbol: str | None = None,
+) -> Plan:
+    """The plan of a sweep.
+
+    Args:
+        base: TOML; the standard line-up without.
+        sets: ``KEY=VALUE``, and axes: ``KEY=a,b,c``, ``KEY=a:b:n``.
+        policies: as ``levsim run --policy``; several are an axis.
+        paths: of the generator; a recorded market has one.
+        data: files and folders, where there is no generator.
+        symbol: for files that do not name theirs.
+
+    Raises:
+        LevsimError: for anything that a run of one of the points would refuse, before any runs.
+    """
+    if paths is not None and paths < 1:
+        raise ConfigError(f"--paths must be 1 or more, was {paths}")
+    plain, axes = axes_of(sets, policies)
+    setup = Setup(tuple(str(Path(each).resolve()) for each in data), symbol)
+    configs: list[bytes] = []
+    inputs: dict[str, str] = {}
+    for values in points_of(axes):
+        chosen = dict(zip((axis.key for axis in axes), values, strict=True))
+        policy = chosen.pop("policy", policies[0] if policies else None)
+        own = [*plain, *(f"{key}={value}" for key, value in chosen.items())]
+        config = _resolved(base, own, policy, setup)
+        configs.append(msgspec.msgpack.encode(config))
+        inputs |= _files(config)
+    first = msgspec.msgpack.decode(configs[0], type=RunConfig)
+    made = not setup.data and first.generator is not None
+    if not made:
+        if paths is not None and paths > 1:
+            raise ConfigError(
+                f"--paths {paths}: a recorded market is one path; a table [generator] in the "
+                "configuration makes as many as you like"
+            )
+        inputs |= {each.path: each.sha256 for each in market_of(first, setup, 0).inputs}
+        paths = 1
+    versions = {
+        "levsim": VERSION,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "pyarrow": pa.__version__,
+    }
+    return Plan(tuple(axes), tuple(configs), paths or PATHS, setup, versions, inputs, made)
+
+
+def _resolved(
+    base: str | Path | None, sets: list[str], policy: str | None, setup: Setup
+) -> RunConfig:
+    """The configuration of a point, whole and checked as a run would check it."""
+    made = None if setup.data else load_generator(base, sets)
+    market = market_of(made or RunConfig(), setup, 0)
+    config = load_config(base, sets, symbols=market.symbols, policy=policy)
+    with placed(base, sets):
+        spec_of(config, market.symbols)
+    return config
+
+
+def _files(config: RunConfig) -> dict[str, str]:
+    """Hashes of the files of users' own policies, and of funding rates."""
+    named = [
+        str(file)
+        for product in config.products
+        for policy in product.policies
+        if isinstance(policy, UserPolicyConfig) and (file := policy_file(policy.path))
+    ]
+    named += [market.funding.file for market in config.markets if market.funding.file]
+    return {name: sha256(name) for name in dict.fromkeys(named)}

@@ -1,0 +1,107 @@
+"""Which policy did better, on the same paths.
+
+Two policies on one path met the same market, so the difference between them is far less uncertain
+than either of them: the interval is that of the mean difference, path by path.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+from msgspec import Struct
+
+from engine.sweep.tally import NAV_STEPS
+
+__all__ = ["Ranked", "ranked"]
+
+_Z: Final = 1.959963984540054
+"""Of 95 %, both sides."""
+
+I64 = np.ndarray[Any, np.dtype[np.int64]]
+
+
+class Ranked(Struct, frozen=True):
+    """A policy against the best one; NAV per unit at the end.
+
+    Attributes:
+        rank: from 1; policies that cannot be told from the one before share its rank.
+        mean: of its NAV.
+        behind: mean difference to the best, >= 0; ``low`` and ``high`` its 95 % interval.
+        ahead: share of the paths on which it did better than the best.
+        paths: on which both have a result.
+        told_apart: whether the interval leaves 0 out.
+    """
+
+    point: int
+    product: str
+    rank: int
+    mean: float
+    behind: float
+    low: float
+    high: float
+    ahead: float
+    paths: int
+    told_apart: bool
+
+
+def ranked(columns: Sequence[tuple[int, str, I64]]) -> list[Ranked]:
+    """The policies by their mean, the best first.
+
+    Args:
+        columns: point, product and, shape (paths,), NAV per unit at the end in ``NAV_STEPS``; -1
+            where a path has no result.
+    """
+    means = [_mean(navs) for _, _, navs in columns]
+    order = sorted(
+        (n for n, mean in enumerate(means) if not math.isnan(mean)),
+        key=lambda n: (-means[n], columns[n][0], columns[n][1]),
+    )
+    return list(_rows([(*columns[n], means[n]) for n in order]))
+
+
+def _rows(ordered: Sequence[tuple[int, str, I64, float]]) -> Iterator[Ranked]:
+    rank = 1
+    for place, (point, product, navs, mean) in enumerate(ordered):
+        behind, low, high, _, _ = _against(ordered[0][2], navs)
+        _, above, _, _, _ = _against(ordered[place - 1][2], navs) if place else (0.0,) * 5
+        if place and above > 0.0:
+            rank = place + 1
+        ahead, paths = _against(ordered[0][2], navs)[3:]
+        yield Ranked(
+            point,
+            product,
+            rank,
+            mean,
+            behind,
+            low,
+            high,
+            ahead,
+            int(paths),
+            bool(place and low > 0.0),
+        )
+
+
+def _mean(navs: I64) -> float:
+    known = navs[navs >= 0]
+    return int(known.sum()) / len(known) / NAV_STEPS if len(known) else math.nan
+
+
+def _against(best: I64, other: I64) -> tuple[float, float, float, float, float]:
+    """``(mean difference, low, high, share on which the other is ahead, paths)``; sums are of
+    integers, so no order of the paths changes them."""
+    both = (best >= 0) & (other >= 0)
+    gap = best[both] - other[both]
+    count = len(gap)
+    if not count:
+        return math.nan, math.nan, math.nan, math.nan, 0.0
+    total = int(gap.sum())
+    squares = sum(each * each for each in gap.tolist())
+    mean = total / count / NAV_STEPS
+    half = math.inf
+    if count > 1:
+        spread = (count * squares - total * total) / (count * (count - 1))
+        half = _Z * math.sqrt(spread / count) / NAV_STEPS
+    return mean, mean - half, mean + half, int((gap < 0).sum()) / count, float(count)

@@ -1,0 +1,236 @@
+"""A sweep as objects: ``sweep(...)`` runs it, or goes on with it, and gives its tables."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from engine.errors import ConfigError, InputError
+from engine.sweep.cluster import cluster_executor
+from engine.sweep.driver import Progress, drive
+from engine.sweep.grid import axes_of
+from engine.sweep.page import page_of
+from engine.sweep.plan import Plan
+from engine.sweep.planning import planned
+from engine.sweep.pool import LocalPool
+from engine.sweep.results import (
+    PARQUET,
+    figures_of,
+    gathered,
+    worst_rows,
+)
+from engine.sweep.store import Store
+from engine.sweep.words import Origin, verdict_of
+
+__all__ = ["SUMMARY", "SweepResult", "load_sweep", "sweep"]
+
+SUMMARY: Final = "summary.json"
+REPORT: Final = "report.html"
+WORKERS_MAX: Final = 256
+_AHEAD: Final = 2
+"""Parts for each worker: one that it is at, and one that waits for it."""
+_AHEAD_UNKNOWN: Final = 64
+"""Where the executor does not say how many workers it has."""
+
+
+class SweepResult:
+    """A finished sweep.
+
+    Attributes:
+        path: its directory.
+        summary: the object of ``summary.json``.
+    """
+
+    def __init__(self, path: Path, summary: dict[str, Any]) -> None:
+        self.path = path
+        self.summary = summary
+
+    @property
+    def verdict(self) -> str:
+        """The sweep in one sentence."""
+        return verdict_of(self.summary)
+
+    @property
+    def exit_code(self) -> int:
+        """1 where a run has no result, or a policy faulted; else 0."""
+        faults = any(row["policy_faults"] for row in self.summary["policies"])
+        return int(bool(self.summary["faulty"]) or faults)
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """A row a run and product."""
+        return pq.read_table(self.path / PARQUET, page_checksum_verification=True)
+
+    @cached_property
+    def policies(self) -> pa.Table:
+        """A row a point and product: figures over all paths."""
+        return pa.Table.from_pylist(self.summary["policies"])
+
+    @cached_property
+    def ranking(self) -> pa.Table:
+        """The policies against the best, path by path."""
+        return pa.Table.from_pylist(self.summary["ranking"])
+
+    @cached_property
+    def worst(self) -> pa.Table:
+        """The worst runs, each with the command that runs it again."""
+        return pa.Table.from_pylist(self.summary["worst"])
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / REPORT
+
+    def __repr__(self) -> str:
+        return f"<SweepResult {self.path}: {self.verdict}>"
+
+
+def sweep(
+    base: str | Path | None = None,
+    sets: Sequence[str] | dict[str, Sequence[Any]] = (),
+    *,
+    policies: Sequence[str] = (),
+    paths: int | None = None,
+    data: Sequence[str | Path] | str | Path = (),
+    symbol: str | None = None,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    cluster: str | None = None,
+    out: str | Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> SweepResult:
+    """Run every point of a grid on every path; what is finished already is not run again.
+
+    Args:
+        base: TOML configuration, with a table ``[generator]`` for many paths; the standard line-up
+            without.
+        sets: ``KEY=VALUE``, ``KEY=a,b,c``, ``KEY=1.5:2.5:11``; or a dict of lists.
+        policies: take the place of the dynamic policies, one after the other.
+        paths: how many; 1,000 of a generator without.
+        data: files and folders of a recorded market.
+        symbol: for files that do not name theirs.
+        workers: local processes; as many as there are cores without.
+        executor: any of ``concurrent.futures`` in the place of local processes.
+        cluster: address of a dask.distributed scheduler.
+        out: directory; under ``sweeps/``, named for the sweep, without.
+        progress: told how far it is.
+
+    Raises:
+        LevsimError: bad configuration, data or directory; the message says what to do.
+    """
+    if workers is not None and not 1 <= workers <= WORKERS_MAX:
+        raise ConfigError(f"--workers must be from 1 to {WORKERS_MAX}, was {workers}")
+    if isinstance(sets, dict):
+        sets = [f"{key}={','.join(map(_text, values))}" for key, values in sets.items()]
+    listed = [data] if isinstance(data, str | Path) else list(data)
+    plan = planned(base, sets=sets, policies=policies, paths=paths, data=listed, symbol=symbol)
+    store = Store(Path(out) if out is not None else Path("sweeps") / plan.id[:12], plan)
+    plain, _ = axes_of(sets, policies)
+    alone = policies[0] if len(policies) == 1 else None
+    origin = Origin(base, tuple(plain), alone, tuple(map(str, listed)), symbol)
+    with store.opened(_manifest(plan, base)):
+        if len(store.finished) < len(plan.chunks):
+            with ExitStack() as stack:
+                chosen = _executor(stack, executor, cluster, workers)
+                drive(plan, store, chosen, _ahead(chosen), progress)
+        summary = finished(plan, store, origin)
+    return SweepResult(store.path, summary)
+
+
+def load_sweep(path: str | Path) -> SweepResult:
+    """A finished sweep from its directory.
+
+    Raises:
+        InputError: if it is none, or not finished.
+    """
+    directory = Path(path)
+    try:
+        summary = json.loads((directory / SUMMARY).read_text("utf-8"))
+        if "ranking" in summary:
+            return SweepResult(directory, summary)
+    except (OSError, ValueError):
+        pass
+    raise InputError(f"{directory} is no finished sweep")
+
+
+def finished(plan: Plan, store: Store, origin: Origin) -> dict[str, Any]:
+    """Write the results of a sweep whose chunks are all there; what ``summary.json`` says."""
+    beside = store.path / f".{PARQUET}.tmp"
+    found = gathered(plan, store, beside)
+    store.settle(beside, PARQUET)
+    summary: dict[str, Any] = {
+        "id": plan.id,
+        "versions": plan.versions,
+        "axes": [{"key": axis.key, "values": axis.values} for axis in plan.axes],
+        "points": len(plan.configs),
+        "paths": plan.paths,
+        "runs": plan.runs,
+        "chunks": len(plan.chunks),
+        "generated": plan.generated,
+        "faulty": found.faulty,
+        "policies": figures_of(plan, found),
+        "ranking": [
+            {**msgspec.to_builtins(row), "label": plan.label(row.point)} for row in found.ranking
+        ],
+        "worst": [
+            {**row, "label": plan.label(row["point"]), "command": origin.run(plan, row)}
+            for row in worst_rows(found)
+        ],
+        "faults": [
+            {
+                "point": point,
+                "path": path,
+                "label": plan.label(point),
+                "fault": fault,
+                "command": origin.run(plan, {"point": point, "path": path}),
+            }
+            for point, path, fault in found.faults
+        ],
+    }
+    summary = {"verdict": verdict_of(summary), **summary}
+    store.write(SUMMARY, f"{json.dumps(summary, indent=1)}\n".encode())
+    store.write(REPORT, page_of(summary, found.tallies).encode())
+    return summary
+
+
+def _manifest(plan: Plan, base: str | Path | None) -> dict[str, Any]:
+    """What the directory says of itself, so that another sweep's is told in words."""
+    return {
+        "base": None if base is None else str(base),
+        "paths": plan.paths,
+        "axes": {axis.key: list(axis.values) for axis in plan.axes},
+        "data": list(plan.setup.data),
+        "versions": plan.versions,
+    }
+
+
+def _executor(
+    stack: ExitStack, executor: Executor | None, cluster: str | None, workers: int | None
+) -> Executor:
+    if executor is not None:
+        return executor
+    if cluster is not None:
+        return stack.enter_context(cluster_executor(cluster))
+    pool = LocalPool(workers or os.cpu_count() or 1)
+    stack.callback(pool.shutdown, cancel_futures=True)
+    return pool
+
+
+def _ahead(executor: Executor) -> int:
+    workers = getattr(executor, "_max_workers", None) or getattr(executor, "workers", None)
+    return workers * _AHEAD if isinstance(workers, int) else _AHEAD_UNKNOWN
+
+
+def _text(value: Any) -> str:
+    """A value as on a command line."""
+    return json.dumps(value) if isinstance(value, str | bool | list | dict) else str(value)

@@ -1,0 +1,102 @@
+"""A sweep in words: its verdict, and the command that runs one of its paths again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from shlex import join
+from typing import Any
+
+from msgspec import Struct
+
+from engine.report.words import listed, number, percent, plural
+from engine.sweep.plan import Plan
+
+__all__ = ["Origin", "named", "verdict_of"]
+
+
+class Origin(Struct, frozen=True):
+    """What was typed, so that one run of it can be typed again.
+
+    Attributes:
+        sets: those that hold at every point.
+        policy: where one took the place of the dynamic policies at every point.
+    """
+
+    base: str | Path | None
+    sets: tuple[str, ...]
+    policy: str | None
+    data: tuple[str, ...]
+    symbol: str | None
+
+    def run(self, plan: Plan, row: Mapping[str, Any]) -> str:
+        """``levsim run ...`` that gives a row's run again, with all its events."""
+        point = row["point"]
+        chosen = dict(zip((axis.key for axis in plan.axes), plan.points[point], strict=True))
+        policy = chosen.get("policy", self.policy)
+        words = ["levsim", "run", *self.data]
+        if self.base is not None:
+            words += ["-c", str(self.base)]
+        if policy is not None:
+            words += ["--policy", policy]
+        sets = [*self.sets, *plan.sets(point)]
+        if plan.generated:
+            sets.append(f"generator.path={row['path']}")
+        for each in sets:
+            words += ["--set", each]
+        if self.symbol is not None:
+            words += ["--symbol", self.symbol]
+        return join(words)
+
+
+def named(row: Mapping[str, Any]) -> str:
+    """A policy of a sweep: its product, and the point where there are several."""
+    label = row.get("label")
+    return f"{row['product']} ({label})" if label else str(row["product"])
+
+
+def verdict_of(summary: Mapping[str, Any]) -> str:
+    """Who did best on average, how sure that is, and who was ruined."""
+    ranking = summary["ranking"]
+    made = "Synthetic data: " if summary["generated"] else ""
+    over = f"over {plural(summary['paths'], 'path')}"
+    if not ranking:
+        return f"{made}no run of {summary['runs']:,} came to a result {over}."
+    best, rest = ranking[0], ranking[1:]
+    sentence = f"{made}{over}, {named(best)} ended highest on average, at {number(best['mean'], 4)}"
+    level = [named(row) for row in rest if not row["told_apart"]]
+    if level:
+        shown = [*level[:3], f"{len(level) - 3} more"] if len(level) > 4 else level
+        sentence += f", which cannot be told from {listed(shown, 'or')}"
+    elif rest:
+        behind = rest[0]
+        sentence += (
+            f", {number(behind['behind'], 4)} above {named(behind)} "
+            f"({number(behind['low'], 4)} to {number(behind['high'], 4)} on the same paths)"
+        )
+    return f"{sentence}. {_ruin(summary)}{_faulty(summary)}"
+
+
+def _ruin(summary: Mapping[str, Any]) -> str:
+    labels = {(row["point"], row["product"]): row["label"] for row in summary["ranking"]}
+    rows = [row for row in summary["policies"] if row["ruined"]]
+    if not rows:
+        return "Nobody was ruined."
+    worst = max(rows, key=lambda row: (row["ruin"], -row["point"]))
+    named_worst = named({**worst, "label": labels.get((worst["point"], worst["product"]))})
+    interval = (
+        f"{percent(worst['ruin_low'], 2, signed=False)} to "
+        f"{percent(worst['ruin_high'], 2, signed=False)}"
+    )
+    most = "Ruined most often" if len(rows) > 1 else "Ruined"
+    return (
+        f"{most}: {named_worst}, on {percent(worst['ruin'], 2, signed=False)} of the paths "
+        f"({interval})."
+    )
+
+
+def _faulty(summary: Mapping[str, Any]) -> str:
+    count = summary["faulty"]
+    if not count:
+        return ""
+    return f" {plural(count, 'run')} came to no result: see faults."

@@ -1,0 +1,90 @@
+"""The work of a worker: the runs of a chunk, as a function of the job and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+from msgspec import structs
+
+from engine.config import RunConfig, spec_of
+from engine.engine import Engine, EngineSpec
+from engine.sweep.market import market_of, steps_of
+from engine.sweep.measures import ROWS, Measures, faulty_row
+from engine.sweep.plan import Job, Setup
+from engine.ticks import Step
+
+__all__ = ["rows_of_run", "table_of", "work"]
+
+_SPECS: int = 64
+"""Configurations that a worker keeps resolved: those of a chunk, and of the chunks beside it."""
+
+
+def work(packed: bytes) -> bytes:
+    """Carry out a job (msgpack); its rows as an Arrow stream.
+
+    A run that cannot be carried out becomes a row that says why: the others go on. What the machine
+    lacks (memory) is no fault of the run, and is raised.
+    """
+    job = msgspec.msgpack.decode(packed, type=Job)
+    chunk, found = job.chunk, {}
+    # Points within paths: the rows of a path are made once.
+    for path in range(chunk.path, chunk.path_end):
+        for point in range(chunk.point, chunk.point_end):
+            config = job.configs[point - chunk.point]
+            found[point, path] = rows_of_run(config, job.setup, point, path)
+    ordered = [row for key in sorted(found) for row in found[key]]
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, ROWS) as stream:
+        stream.write_table(table_of(ordered))
+    packed_rows: bytes = sink.getvalue().to_pybytes()
+    return packed_rows
+
+
+def table_of(rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as a table; what a row lacks is null."""
+    columns = {field.name: [row.get(field.name) for row in rows] for field in ROWS}
+    return pa.table(
+        {
+            field.name: pa.array(columns[field.name], field.type.value_type).dictionary_encode()
+            if pa.types.is_dictionary(field.type)
+            else pa.array(columns[field.name], field.type)
+            for field in ROWS
+        },
+        schema=ROWS,
+    )
+
+
+def rows_of_run(packed: bytes, setup: Setup, point: int, path: int) -> list[dict[str, Any]]:
+    """The rows of one run; one row with its fault where it cannot be carried out."""
+    try:
+        config, spec = _resolved(packed, setup)
+        return _measured(spec, steps_of(config, setup, path), point, path)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is told with the run's command
+        said = str(error).splitlines()[0] if str(error) else ""
+        return [faulty_row(point, path, f"{type(error).__name__}: {said}".rstrip(": "))]
+
+
+def _measured(
+    spec: EngineSpec, steps: Iterable[Step], point: int, path: int
+) -> list[dict[str, Any]]:
+    engine = Engine(spec)
+    measures = Measures(engine)
+    for step in steps:
+        measures.collect(engine.process(step))
+    measures.collect(engine.finish())
+    return measures.rows(point, path)
+
+
+@lru_cache(_SPECS)
+def _resolved(packed: bytes, setup: Setup) -> tuple[RunConfig, EngineSpec]:
+    """A configuration and what the heart makes of it. Policies keep nothing of their own between
+    two runs: what they remember is the engine's."""
+    config = msgspec.msgpack.decode(packed, type=RunConfig)
+    market = market_of(config, setup, 0)
+    return config, structs.replace(spec_of(config, market.symbols), config_hash="")

@@ -1,0 +1,70 @@
+"""Tests of ``engine/sweep/pool.py``: a pool that outlives its workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import wait
+
+import pytest
+
+from engine.sweep.pool import LocalPool, WorkerDiedError
+from tests.engine.sweep import deadly
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[LocalPool]:
+    """Two workers."""
+    with LocalPool(2) as pool:
+        yield pool
+
+
+def test_one_death_is_one_future(pool: LocalPool) -> None:
+    """A task that kills its worker fails alone, with the signal; those before, beside and after it
+    are done."""
+    futures = [pool.submit(deadly.double, n) for n in range(6)]
+    dead = pool.submit(deadly.die, 0)
+    later = [pool.submit(deadly.double, n) for n in range(6)]
+    with pytest.raises(WorkerDiedError, match="SIGKILL"):
+        dead.result()
+    assert [future.result() for future in (*futures, *later)] == [0, 2, 4, 6, 8, 10] * 2
+
+
+def test_workers_that_are_killed_are_replaced(pool: LocalPool) -> None:
+    """Whoever kills all workers finds as many others, and they work."""
+    assert pool.submit(deadly.double, 1).result() == 2
+    before = pool.pids
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    futures = [pool.submit(deadly.double, n) for n in range(8)]
+    wait(futures)
+    done = [future.result() for future in futures if future.exception() is None]
+    assert len(done) >= 6
+    assert not set(before) & set(pool.pids)
+
+
+def test_an_exception_is_raised_where_the_future_is_asked(pool: LocalPool) -> None:
+    """It is not a death, and the worker goes on."""
+    before = sorted(pool.pids)
+    with pytest.raises(ValueError, match="no such thing"):
+        pool.submit(deadly.raise_it, "no such thing").result()
+    assert sorted(pool.pids) == before
+
+
+def test_a_pool_that_is_shut_down_takes_nothing() -> None:
+    """And its workers are gone."""
+    pool = LocalPool(1)
+    assert pool.submit(deadly.double, 4).result() == 8
+    (pid,) = pool.pids
+    pool.shutdown()
+    with pytest.raises(RuntimeError):
+        pool.submit(deadly.double, 1)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_no_workers_are_no_pool() -> None:
+    """Zero workers would never finish."""
+    with pytest.raises(ValueError, match="1 or more, was 0"):
+        LocalPool(0)
