@@ -141,12 +141,11 @@ class Account(Wallet):
     def _moved(self, mark: float) -> int:
         """Balances moved at ``mark``, where the running segment begins: the account is on another
         line; equity now."""
-        contract, balances = self.contract, self.balances
-        cash, lots = balances[self._cash], balances[self._lots]
+        balances = self.balances
+        cash = balances[self._cash]
         if self._parted:
             cash += balances[self._treasury]
-        self.intercept, self.slope = contract.line(cash, lots)
-        nav = contract.nav(cash, lots, mark)
+        self.intercept, self.slope, nav = self.contract.stand(cash, balances[self._lots], mark)
         if self._quote != self._cash:
             self.intercept += balances[self._quote]
             nav += balances[self._quote]

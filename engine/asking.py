@@ -73,18 +73,21 @@ class Asking(Hedging):
         exposure = account.slope * scene.mark
         nav = account.intercept + exposure
         drawdown = self._drawdown(scene, nav) if self.uses_high_water else 0.0
-        position = PositionView(
-            nav * quote,
-            exposure * quote,
-            exposure / nav if nav > 0.0 else 0.0,
-            kept.target,
-            kept.first_mark,
-            state.high_water,
-            drawdown,
-            scene.ts_ns - state.launched_ns,
-            state.last_rebalance_ns,
+        return View(
+            scene.view(self.uses_signals),
+            PositionView(
+                nav * quote,
+                exposure * quote,
+                exposure / nav if nav > 0.0 else 0.0,
+                kept.target,
+                kept.first_mark,
+                state.high_water,
+                drawdown,
+                scene.ts_ns - state.launched_ns,
+                state.last_rebalance_ns,
+            ),
+            scene.due_ns,
         )
-        return View(scene.view(self.uses_signals), position, scene.due_ns)
 
     def _drawdown(self, scene: Scene, nav: float) -> float:
         """Of ``nav`` per unit from the high-water mark, which is brought up to date."""
@@ -118,9 +121,10 @@ class Asking(Hedging):
         if not state.opened and self.spec.kind != "fund":
             return SetLeverage(self._opening_target, OPENING[self.spec.kind]), True
         planned = self.desk.state.plan is not None
+        cautious = planned or state.safe
         for place, policy in enumerate(self.policies):
             known = state.policies[place]
-            if state.faulted[place] or ((planned or state.safe) and not policy.de_risking):
+            if state.faulted[place] or (cautious and not policy.de_risking):
                 continue
             try:
                 decision, remembered = policy.decide(view, known)
@@ -132,9 +136,9 @@ class Asking(Hedging):
             if remembered is not known:
                 state.policies[place] = remembered
                 changed = True
-            if state.safe and isinstance(decision, SetLeverage):
+            if decision is None or (state.safe and isinstance(decision, SetLeverage)):
                 continue
-            if decision is not None and (best is None or _RANK[type(decision)] < _RANK[type(best)]):
+            if best is None or _RANK[type(decision)] < _RANK[type(best)]:
                 best = decision
         postponed = state.postponed
         if best is None and postponed is not None and not planned:
@@ -175,18 +179,19 @@ class Asking(Hedging):
     def _check(self, decision: Decision) -> None:
         if isinstance(decision, _UNTARGETED):
             return
-        if (isinstance(decision, Quote)) != self._quoted:
+        if isinstance(decision, Quote) != self._quoted:
             raise PolicyAnswerError(_MISPLACED[self._quoted])
         if isinstance(decision, Quote):
             _check_quote(decision)
             return
         target, limit = decision.target, self.spec.limit
+        if type(target) in _NUMBERS and -limit <= target <= limit:
+            return
         if type(target) not in _NUMBERS or not math.isfinite(target):
             raise PolicyAnswerError(f"answered {target!r}; it must be a finite leverage")
-        if abs(target) > limit:
-            raise PolicyAnswerError(
-                f"answered {target}, outside the product's limits [-{limit:g}, {limit:g}]"
-            )
+        raise PolicyAnswerError(
+            f"answered {target}, outside the product's limits [-{limit:g}, {limit:g}]"
+        )
 
     def _fault(self, scene: Scene, place: int, error: Exception) -> None:
         state, cut = self.state, self.spec.safe_mode == "cut"

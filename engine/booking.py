@@ -9,6 +9,7 @@ from engine.account import Account
 from engine.admission import REFUSALS, TROUBLE
 from engine.events import OrderCancelled, OrderFilled, OrderHeld, OrderRejected, OrderUnfilled
 from engine.orders import DeskState, Order, Scene
+from engine.plans import NOW, Now
 from engine.risk_limits import nav_max, too_large
 from engine.treasury import Treasury
 from engine.units import MILLISECOND_NS, NEVER_NS
@@ -24,14 +25,19 @@ that are held are somebody's risk until they are gone, and its next attempt is a
 class Booking:
     """One product's orders, and their fills in its account."""
 
-    __slots__ = ("account", "latency_ns", "place", "product", "state", "symbol", "treasury")
+    __slots__ = (
+        *("account", "latency_ns", "own_plan", "place", "product", "state", "symbol"),
+        "treasury",
+    )
 
     def __init__(self, account: Account, place: int = 0) -> None:
         self.account = account
         self.place = place
         self.product = account.spec.id
         self.symbol = account.contract.spec.symbol
-        self.latency_ns = account.spec.hedge.latency_ns
+        hedge = account.spec.hedge
+        self.latency_ns = hedge.latency_ns
+        self.own_plan = NOW if isinstance(hedge.plan, Now) else hedge.plan
         self.treasury = Treasury(account.book)
         self.state = DeskState(deals=[])
 

@@ -68,10 +68,8 @@ class Desk(Booking):
         )
         state.sent += 1
         followed = self.plan_of(purpose, plan)
-        if isinstance(followed, LimitThenMarket):
-            self._limit(scene, order, followed)
-        elif not isinstance(followed, Now):
-            begin(scene, self.account, order, followed)
+        if followed is not NOW:
+            self._follow(scene, order, followed)
         tape = scene.tape
         tape.add(
             OrderSent(
@@ -92,7 +90,13 @@ class Desk(Booking):
         """How a decision is carried out: by the plan that it names, or the product's own."""
         if named is not None:
             return named
-        return self.account.spec.hedge.plan if purpose in _PATIENT else NOW
+        return self.own_plan if purpose in _PATIENT else NOW
+
+    def _follow(self, scene: Scene, order: Order, plan: Plan) -> None:
+        if isinstance(plan, LimitThenMarket):
+            self._limit(scene, order, plan)
+        elif not isinstance(plan, Now):
+            begin(scene, self.account, order, plan)
 
     def arrive(self, scene: Scene, order: Order) -> int:
         """Let an order meet the book now; the lots that were filled. What is left has a new
@@ -119,8 +123,8 @@ class Desk(Booking):
             for part, price in fills:
                 self.book(scene, order, part, price, top.mid)
                 filled += part
-        order.left = lots - filled
-        if order.left:
+        left = order.left = lots - filled
+        if left:
             if order.kind == "limit" and reason == "limit" and order.time_in_force == "gtc":
                 self._rest(scene, order)
             else:

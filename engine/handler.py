@@ -18,7 +18,7 @@ from engine.commands import GateCreations, PauseProduct, ProductCommand, ResumeP
 from engine.dealing import Dealing
 from engine.handler_state import ACTIVE, CLOSING, PENDING
 from engine.orders import Order, Scene
-from engine.policy import Policy, PolicyAnswerError, SetLeverage
+from engine.policy import Policy, PolicyAnswerError, SetLeverage, View
 from engine.product import bankruptcy_price
 from engine.refusing import Request
 from engine.serving import Serving
@@ -30,6 +30,8 @@ __all__ = ["Handler", "Next"]
 
 
 GATED: Final = ("not_gated", "gated")
+_AT_ONCE: Final = (ALWAYS.low, ALWAYS.high)
+_NEVER: Final = (NEVER.low, NEVER.high)
 
 
 class Next(Struct, frozen=True, gc=False):
@@ -60,26 +62,30 @@ class Handler(Serving):
             Whether there was anything to say or to remember; an empty wake leaves no trace.
         """
         state, tape = self.state, scene.tape
-        before, changed = tape.ordinal, False
+        before, changed, view = tape.ordinal, False, None
         if state.status == PENDING:
             self._launch(scene)
         if state.status == ACTIVE:
-            changed = self._decide(scene)
-        self._arm(scene)
+            changed, view = self._decide(scene)
+        self._arm(scene, view)
         return changed or tape.ordinal != before
 
-    def _decide(self, scene: Scene) -> bool:
+    def _decide(self, scene: Scene) -> tuple[bool, View | None]:
+        """Whether anybody had something to remember, and the view as long as nothing in it
+        changed."""
         account = self.account
         if account.intercept + account.slope * scene.mark <= 0.0 and not self._quoted:
             self._close(scene, "nav_not_positive")
-            return True
+            return True, None
         if self.state.paused:
-            return False
+            return False, None
         view = self._view(scene)
         decision, changed = self._ask(scene, view)
-        if decision is not None and self._act(scene, decision, view) == "too_small":
+        if decision is None:
+            return changed, view
+        if self._act(scene, decision, view) == "too_small":
             self._remember(scene, decision)
-        return changed
+        return changed, None
 
     def fill(self, scene: Scene) -> None:
         """An alarm: orders that are due meet the book."""
@@ -199,19 +205,21 @@ class Handler(Serving):
 
     # Watches ------------------------------------------------------------------------------------
 
-    def _arm(self, scene: Scene) -> None:
-        """State when we next care, from how things stand now."""
+    def _arm(self, scene: Scene, view: View | None = None) -> None:
+        """State when we next care, from how things stand now; ``view``: of it, where there is
+        one."""
         queue, state = self.dealing.queue, self.state
         if queue:
             self._serve_queue(scene)
-        low, high, alarm, fee = -math.inf, math.inf, NEVER_NS, NEVER_NS
+            view = None
         if state.status == ACTIVE:
-            low, high, alarm = self._watches(scene)
+            low, high, alarm = self._watches(scene, view)
             fee = state.fee_ns
             if queue and queue[0].due_ns > scene.due_ns:
                 alarm = min(alarm, queue[0].due_ns)
-        elif state.status == PENDING:
-            low, high = ALWAYS.low, ALWAYS.high
+        else:
+            low, high = _AT_ONCE if state.status == PENDING else _NEVER
+            alarm = fee = NEVER_NS
         self.edges = (low, high)
         self.next = Next(low, high, alarm, self.desk.next_arrival_ns(), fee)
 
@@ -222,17 +230,18 @@ class Handler(Serving):
         low, high = self.edges
         self.next = Next(low, high, scene.due_ns, self.desk.next_arrival_ns(), fee)
 
-    def _watches(self, scene: Scene) -> tuple[float, float, int]:
-        low, high = self._ruin(scene.mark)
-        if low > high or self.state.paused:
-            return low, high, NEVER_NS
-        waits = self.state.rehedge or self.state.postponed is not None
-        if waits and self.desk.state.plan is None:
-            low, high = ALWAYS.low, ALWAYS.high  # it waits for the market alone
-        view, alarm, due_ns = self._view(scene), NEVER_NS, scene.due_ns
+    def _watches(self, scene: Scene, view: View | None) -> tuple[float, float, int]:
         state, planned = self.state, self.desk.state.plan is not None
+        low, high = self._ruin(scene.mark)
+        if low > high or state.paused:
+            return low, high, NEVER_NS
+        if (state.rehedge or state.postponed is not None) and not planned:
+            low, high = _AT_ONCE  # it waits for the market alone
+        if view is None:
+            view = self._view(scene)
+        alarm, due_ns, cautious = NEVER_NS, scene.due_ns, planned or state.safe
         for place, policy in enumerate(self.policies):
-            if state.faulted[place] or ((planned or state.safe) and not policy.de_risking):
+            if state.faulted[place] or (cautious and not policy.de_risking):
                 continue
             try:
                 watch = policy.watch(view, state.policies[place])
@@ -244,21 +253,24 @@ class Handler(Serving):
                 said = f"watch: alarm {watch.alarm_ns} is not after {due_ns}"
                 self._fault(scene, place, PolicyAnswerError(said))
                 continue
-            low = watch.low if watch.low > low else low
-            high = watch.high if watch.high < high else high
-            alarm = watch.alarm_ns if watch.alarm_ns < alarm else alarm
+            if watch.low > low:
+                low = watch.low
+            if watch.high < high:
+                high = watch.high
+            if watch.alarm_ns < alarm:
+                alarm = watch.alarm_ns
         if state.cut_due:
-            low, high = ALWAYS.low, ALWAYS.high
+            low, high = _AT_ONCE
         return low, high, alarm
 
     def _ruin(self, mark: float) -> tuple[float, float]:
         """Between which marks NAV is positive; at once where it is not so now."""
         if self._quoted:  # a claim that is worth nothing now may still pay
-            return NEVER.low, NEVER.high
+            return _NEVER
         intercept, slope = self.account.intercept, self.account.slope
         if intercept + slope * mark <= 0.0:
-            return ALWAYS.low, ALWAYS.high
+            return _AT_ONCE
         ruin = bankruptcy_price(intercept, slope) if slope else 0.0
         if ruin <= 0.0:
-            return NEVER.low, NEVER.high
-        return drawn_in(ruin, NEVER.high) if slope > 0.0 else drawn_in(NEVER.low, ruin)
+            return _NEVER
+        return drawn_in(ruin, math.inf) if slope > 0.0 else drawn_in(-math.inf, ruin)

@@ -91,9 +91,10 @@ class Hedging(Postponing):
             return None
         account, desk, state, mark = self.account, self.desk, self.state, scene.mark
         target, leverage, kept = float(decision.target), view.position.leverage, account.state
-        nav = account.nav(mark)
-        lots = account.contract.lots_for(target, nav, mark) - account.lots
-        if (view.market.stale or scene.halted) and not abs(target) < abs(leverage):
+        held, nav, plan = account.lots, account.nav(mark), desk.state.plan
+        lots = account.contract.lots_for(target, nav, mark) - held
+        stale = view.market.stale or (scene.stale and scene.halted)
+        if stale and not abs(target) < abs(leverage):
             return "stale"
         if lots == 0:
             state.postponed = None
@@ -102,21 +103,19 @@ class Hedging(Postponing):
                 self._strike(scene, target, nav)
                 kept.first_target = kept.target = target
                 state.opened = True
-            if self._follows and desk.state.plan is None:
+            if self._follows and plan is None:
                 self._strike(scene, target, nav)
                 self._promise(mark, target)
-            return None if desk.state.plan is None else "rebalancing"
-        if desk.state.plan is not None and not self._may_replace(target, lots):
+            return None if plan is None else "rebalancing"
+        if plan is not None and not self._may_replace(plan, target, lots):
             return "rebalancing"
         purpose = "rebalance" if state.opened else "opening"
         if isinstance(decision, Deleverage):
             purpose = "deleverage"
-        # A restrike has a counterparty that owes it; a promise is made whatever its hedge is.
-        free = isinstance(desk.plan_of(purpose, decision.plan), Restrike) or self._follows
-        if not free and is_too_small(scene, lots, account.lots):
+        if is_too_small(scene, lots, held) and not self._is_owed(purpose, decision.plan):
             return "too_small"
-        if desk.state.plan is not None:
-            self._drop(scene, desk.state.plan)
+        if plan is not None:
+            self._drop(scene, plan)
         self._strike(scene, target, nav)
         if not state.opened:
             kept.first_target, state.opened = target, True
@@ -128,17 +127,20 @@ class Hedging(Postponing):
         self._send(scene, purpose, lots, target, decision.reason, leverage, decision.plan)
         return None
 
+    def _is_owed(self, purpose: str, plan: Plan | None) -> bool:
+        """Whether its size matters to nobody: a restrike has a counterparty that owes it, and a
+        promise is made whatever its hedge is."""
+        return self._follows or isinstance(self.desk.plan_of(purpose, plan), Restrike)
+
     def _strike(self, scene: Scene, target: float, nav: int) -> None:
         if self._quoted:  # the quote did
             return
         opens = not self.state.opened
         strike(scene, self.account, target, nav, jumped(self.edges, scene.mark), opens=opens)
 
-    def _may_replace(self, target: float, lots: int) -> bool:
+    def _may_replace(self, plan: Order, target: float, lots: int) -> bool:
         """Whether a decision may replace the plan under way: one that ends with less, or reduces
         where the plan adds."""
-        plan = self.desk.state.plan
-        assert plan is not None
         slope = self.account.slope
         reverses = plan.left * slope > 0.0 > lots * slope
         return abs(target) < abs(plan.target) or reverses

@@ -44,9 +44,6 @@ class Cause(IntEnum):
 
 
 CAUSES: Final = len(Cause)
-_HEDGE, _SPREAD_IMPACT, _TAKER_FEE, _MAKER_FEE = (
-    int(cause) for cause in (Cause.HEDGE, Cause.SPREAD_IMPACT, Cause.TAKER_FEE, Cause.MAKER_FEE)
-)
 
 Way = tuple[int, int]
 """The accounts of one side of a trade: lots, cash."""
@@ -57,15 +54,15 @@ TradeWay = tuple[int, int, int, int, int]
 class Ledger:
     """Balances of all owners, in the smallest unit of each asset."""
 
-    __slots__ = ("_assets", "_ids", "asset_of", "balances", "transfers")
+    __slots__ = ("_assets", "_ids", "_posted", "_trades", "asset_of", "balances")
 
     def __init__(self) -> None:
         self._ids: dict[tuple[str, str], int] = {}
         self._assets: dict[str, int] = {}
         self.balances: list[int] = []
         self.asset_of: list[int] = []
-        self.transfers = [0] * CAUSES
-        """How many transfers each cause made."""
+        self._posted = [0] * CAUSES
+        self._trades = [0, 0]
 
     def open(self, owner: str, asset: str) -> int:
         """The number of the account ``(owner, asset)``, opened empty if it is new."""
@@ -87,7 +84,17 @@ class Ledger:
         balances = self.balances
         balances[source] -= amount
         balances[target] += amount
-        self.transfers[cause] += 1
+        self._posted[cause] += 1
+
+    @property
+    def transfers(self) -> list[int]:
+        """How many transfers each cause made."""
+        transfers, (taken, made) = list(self._posted), self._trades
+        transfers[Cause.HEDGE] += 2 * (taken + made)
+        transfers[Cause.SPREAD_IMPACT] += taken + made
+        transfers[Cause.TAKER_FEE] += taken
+        transfers[Cause.MAKER_FEE] += made
+        return transfers
 
     def trade_way(self, seller: Way, account: Way, fees: int) -> TradeWay:
         """Between whom ``trade`` will move what: ``(lots, cash)`` of the other side and of our own.
@@ -113,7 +120,7 @@ class Ledger:
         """The four transfers of a fill at once: ``lots`` and ``hedge`` (cash at mid) as hedge,
         ``impact`` beyond it, all to our own side, and the ``fee``, a taker's or a maker's, paid
         from it."""
-        balances, transfers = self.balances, self.transfers
+        balances = self.balances
         book_lots, book_cash, own_lots, own_cash, fees = way
         cash = hedge + impact
         balances[book_lots] -= lots
@@ -121,9 +128,7 @@ class Ledger:
         balances[book_cash] -= cash
         balances[own_cash] += cash - fee
         balances[fees] += fee
-        transfers[_HEDGE] += 2
-        transfers[_SPREAD_IMPACT] += 1
-        transfers[_MAKER_FEE if maker else _TAKER_FEE] += 1
+        self._trades[maker] += 1
 
     def _check_assets(self, cause: Cause, source: int, target: int) -> None:
         if self.asset_of[source] != self.asset_of[target]:
@@ -157,5 +162,5 @@ class Ledger:
         """Take over the balances of a snapshot; accounts it does not know are opened."""
         for owner, asset, balance in accounts:
             self.balances[self.open(owner, asset)] = balance
-        self.transfers = list(transfers)
+        self._posted, self._trades = list(transfers), [0, 0]
         self.check()

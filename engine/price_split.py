@@ -88,15 +88,18 @@ class PriceSplit(Struct):
             edge: the mark that should have woken who decided, where a jump led beyond it.
         """
         if edge is not None:
-            self.move(edge)
-            self._strike(edge, nav - slope * (mark - edge), self.target)
-            self.gap += (slope - self.decided) * (mark - edge)
-        self.move(mark)
+            beyond = mark - edge
+            self._strike(edge, nav - slope * beyond, self.target)
+            self.gap += (slope - self.decided) * beyond
         self._strike(mark, nav, target)
 
     def _strike(self, mark: float, nav: float, target: float) -> None:
+        way = mark - self.since  # as in ``move``, written out: every decision comes through here
+        self.direction += self.held * way
+        self.restruck += self.struck * way
+        self.promised += self.decided * way
+        self.since, self.target = mark, target
         rate = nav / mark if nav > 0.0 else 0.0
-        self.target = target
         self.struck, self.decided = self.leverage * rate, target * rate
 
     def scale(self, mark: float, share: float) -> None:

@@ -138,12 +138,12 @@ def _late_tick_accepted(patch: Patch) -> None:
 def _ruin_after_policies(patch: Patch) -> None:
     right = Handler._decide
 
-    def decide(self: Any, scene: Any) -> bool:
+    def decide(self: Any, scene: Any) -> tuple[bool, Any]:
         intercept, slope = self.account.line()
         if intercept + slope * scene.mark <= 0.0:
             decision, _ = self._ask(scene, self._view(scene))
             if decision is not None:
-                return True
+                return True, None
         return right(self, scene)
 
     patch.setattr(Handler, "_decide", decide)

@@ -140,6 +140,14 @@ class Contract:
             return float(-self.face(lots)), cash * float(self._quote_per_coin)
         return float(cash), lots * self._per_lot
 
+    def stand(self, cash: int, lots: int, mark: float) -> tuple[float, float, int]:
+        """``line``, and ``nav`` at a mark."""
+        if self.inverse:
+            return *self.line(cash, lots), self.nav(cash, lots, mark)
+        over, under = mark.as_integer_ratio()
+        worth = lots * self._over * over // (self._under * under)
+        return float(cash), lots * self._per_lot, cash + worth
+
     def line_nav(self, intercept: float, slope: float, mark: float) -> int:
         """``nav`` from its ``line``: equity in quote atoms at ``mark``, rounded down.
 

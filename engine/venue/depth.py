@@ -83,9 +83,9 @@ class FlatBook:
     ) -> Taken:
         """Execute an order up to a limit; see ``DepthBook.take_limited``."""
         price = self.best(side, top)
-        if limit is not None and side * (limit - price) < 0.0:
-            return Taken(0, price, reason="limit")
-        return Taken(lots, price)
+        if limit is None or side * (limit - price) >= 0.0:
+            return Taken(lots, price)
+        return Taken(0, price, reason="limit")
 
     def depth(self, _ts_ns: int, /) -> float:
         """The model has none: 0."""
