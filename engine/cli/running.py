@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any, Final, Literal
@@ -27,6 +28,7 @@ __all__ = [
 
 LATEST: Final = Path("runs/latest")
 MISMATCH: Final = 5
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SLOW_SHARE: Final = 0.25
 _SLOW_US: Final = 50.0
 """A policy is called slow where its answers took this share of the run, and so long each."""
@@ -162,6 +164,17 @@ def verify(run_dir: RunDir = LATEST, /, *, json: Json = False, quiet: Quiet = Fa
     return MISMATCH if mismatches else 0
 
 
+def _moment(_kind: Any, tokens: Sequence[Any]) -> int:
+    """A time of a command line in ns; without a zone it is UTC."""
+    said = tokens[0].value
+    try:
+        at = datetime.fromisoformat(said)
+    except ValueError:
+        raise ValueError(f"{said} is no time; write 2026-01-15T13:50, or a date") from None
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return (at - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+
 def explain(
     run_dir: RunDir = LATEST,
     /,
@@ -172,15 +185,28 @@ def explain(
     user: Annotated[
         str | None, Parameter(name=["--user", "-u"], help="One holder's own result.")
     ] = None,
+    from_: Annotated[
+        int | None, Parameter(name="--from", converter=_moment, help="Since when, in UTC.")
+    ] = None,
+    to: Annotated[
+        int | None, Parameter(name="--to", converter=_moment, help="Until when, in UTC.")
+    ] = None,
     json: Json = False,
 ) -> int:
-    """Where the result of a run came from, in words."""
+    """Where the result of a run came from, in words and in a table that sums exactly.
+
+    Times are those of ISO 8601: 2026-01-15T13:50, or a date. An interval begins and ends with NAV
+    samples; without --from it begins with the launch, of a user with his first purchase.
+    """
     from engine.cli import showing
     from engine.report import explain as explained
 
-    text = explained(run_dir, product, user)
+    text = explained(run_dir, product, user, from_, to)
     if json:
-        showing.emit_json({"run": str(run_dir), "product": product, "user": user, "text": text})
+        from engine.report import statements_of
+
+        found = statements_of(run_dir, product, user, from_, to)
+        showing.emit_json({"run": str(run_dir), "text": text, "statements": found})
     else:
         showing.emit(text)
     return 0

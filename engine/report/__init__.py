@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from engine.report.comparison import cells_of, comparison_of, comparison_rows, head_of, same_ticks
-from engine.report.explanation import explain, explain_of
+from engine.report.explanation import explain, explain_of, statements_of
 from engine.report.table import table_of
 from engine.report.verdict import verdict_of
 
@@ -23,6 +23,7 @@ __all__ = [
     "head_of",
     "render",
     "same_ticks",
+    "statements_of",
     "table_of",
     "verdict_of",
 ]

@@ -8,33 +8,30 @@ from typing import Any, Final
 
 from engine.report.words import instant, number
 
-__all__ = ["last_actions"]
+__all__ = ["MOST", "last_actions"]
 
 Object = dict[str, Any]
 
 _SHOWN: Final = 8
-"""Actions of a product, the last ones."""
+"""Actions of a product among others, the last ones."""
+MOST: Final = 1_000
+"""Actions of one product that was asked for."""
 _DID: Final = {"rebalanced": "rebalanced", "deleveraged": "forced cut"}
 
 
-def last_actions(events: Iterable[Object]) -> dict[str, list[str]]:
-    """By product: its last rebalances, cuts, warnings and faults, oldest first, and before them how
-    many there were in all."""
-    found: dict[str, deque[str]] = {}
-    counts: dict[str, int] = {}
+def last_actions(events: Iterable[Object], most: int = _SHOWN) -> list[str]:
+    """Of one product: its last trades, cuts, warnings and faults with their reasons, oldest first,
+    and before them how many there were in all."""
+    found: deque[str] = deque(maxlen=most)
+    count = 0
     for event in events:
-        line = _line(event)
-        if line:
-            name = event["product"]
-            found.setdefault(name, deque(maxlen=_SHOWN)).append(line)
-            counts[name] = counts.get(name, 0) + 1
-    return {
-        name: [
-            f"What it did, and why{_of_how_many(len(lines), counts[name])}:",
-            *(f"  {line}" for line in lines),
-        ]
-        for name, lines in found.items()
-    }
+        if line := _line(event):
+            found.append(line)
+            count += 1
+    if not found:
+        return []
+    head = f"What it did, and why{_of_how_many(len(found), count)}:"
+    return [head, *(f"  {line}" for line in found)]
 
 
 def _of_how_many(shown: int, count: int) -> str:
@@ -50,6 +47,8 @@ def _line(event: Object) -> str:
         return f"{_when(event)} {did} from {before} to {to}: {event['reason']}"
     if kind == "product_warned":
         return f"{_when(event)} warned: {event['reason']}"
+    if kind == "product_closed":
+        return f"{_when(event)} closed at {number(event['mark_price'])}: {event['reason']}"
     if kind == "policy_faulted":
         said = f"policy {event['policy']} faulted, safe mode {event['safe_mode']}"
         return f"{_when(event)} {said}: {event['error']}"

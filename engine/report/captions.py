@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.report.explanation import MEANINGS, biggest_causes
-from engine.report.table import CAUSES, SPLIT
+from engine.report.amounts import MEANINGS, biggest_causes
+from engine.report.table import CAUSES, SPLIT, split_of
 from engine.report.verdict import promise
 from engine.report.words import MINUS, asset_of, date_of, moved, number, percent, plural, points
 
@@ -39,7 +39,7 @@ def value_title(name: str, product: Object) -> str:
 
 def waterfall_title(name: str, product: Object) -> str:
     """``BTC3L gave back 4.1 % to compounding``: the biggest cause beyond direction."""
-    biggest = biggest_causes(product)
+    biggest = _causes(product)
     if not biggest:
         return f"Nothing but direction moved {name}"
     cause, share = biggest[0]
@@ -51,8 +51,12 @@ def waterfall_title(name: str, product: Object) -> str:
 
 def waterfall_note(product: Object) -> str:
     """What the cause in the title stands for."""
-    biggest = biggest_causes(product)
+    biggest = _causes(product)
     return MEANINGS.get(biggest[0][0], "") if biggest else ""
+
+
+def _causes(product: Object) -> list[tuple[str, float]]:
+    return biggest_causes({**split_of(product), **product["attribution"]}, product["equity_start"])
 
 
 def leverage_title(name: str, product: Object) -> str:

@@ -57,19 +57,22 @@ def test_printed_cents_sum_to_the_printed_total(values: list[float]) -> None:
     assert all(abs(cents[name] * 0.01 - parts[name]) < 0.0101 for name in parts)
 
 
-def test_the_explanation_sums_to_the_last_cent(sample_run: RunResult) -> None:
+def test_the_explanation_sums_to_the_last_atom(sample_run: RunResult) -> None:
     """Start, causes and end are printed so that a reader may add them up."""
     assert sample_run.path is not None
     for name in sample_run.summary["products"]:
         text = explain(sample_run.path, name).replace("−", "-")
-        lines = re.findall(r"^  (\S.*?) {2,}([+-]?[\d,]+\.\d\d)\b", text, re.MULTILINE)
-        amounts = [(words, round(float(n.replace(",", "")) * 100)) for words, n in lines]
-        inner = re.findall(r"^    (\S.*?) {2,}([+-]?[\d,]+\.\d\d)\b", text, re.MULTILINE)
-        split = sum(round(float(n.replace(",", "")) * 100) for _, n in inner)
-        assert amounts[0][0] == "equity at the start"
-        assert amounts[-1][0] == "equity at the end"
-        assert sum(cents for _, cents in amounts[:-1]) == amounts[-1][1]
-        assert split == dict(amounts)["price moves"]
+        lines = re.findall(r"^  (\S.*?) {2,}([+-]?[\d,]+\.\d{6})\b", text, re.MULTILINE)
+        amounts = [(words, _atoms(n)) for words, n in lines]
+        inner = re.findall(r"^    (\S.*?) {2,}([+-]?[\d,]+\.\d{6})\b", text, re.MULTILINE)
+        assert amounts[0][0] == "worth at the start"
+        assert amounts[-1][0] == "worth at the end"
+        assert sum(atoms for _, atoms in amounts[:-1]) == amounts[-1][1]
+        assert sum(_atoms(n) for _, n in inner) == dict(amounts)["price moves"]
+
+
+def _atoms(text: str) -> int:
+    return int(text.replace(",", "").replace(".", ""))
 
 
 def test_every_assumption_is_named() -> None:
@@ -84,11 +87,12 @@ def test_a_user_sees_what_he_did_and_what_it_is_worth(sample_run: RunResult) -> 
     assert sample_run.path is not None
     text = explain(sample_run.path, user="alice")
     rows = [row for row in sample_run.user_nav.to_pylist() if row["user"] == "alice"]
-    assert re.search(r"bought [\d,.]+ units, paid 1,000\.00", text)
+    assert re.search(r"bought [\d,.]+ units, paid 1,000\.000000", text)
     assert "sold 500 units" in text
     assert "redemption refused: insufficient_units" in text
-    assert f"worth {rows[-1]['nav_atoms'] / 1e6:,.2f}" in text
-    assert "Why a unit of BTC3L" in text
+    assert f"worth {rows[-1]['nav_atoms'] / 1e6:,.6f} USDT" in text
+    assert "BTC3L, an hour later" in text
+    assert re.search(r"BTC-SPOT +[\d,.]+ +−[\d.]+ %", text)
 
 
 def test_unknown_products_and_users_are_told_apart(sample_run: RunResult) -> None:

@@ -1,0 +1,254 @@
+"""What a run directory says about each product's course: where it stood, and what turned it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from engine.errors import InputError
+from engine.outputs import ATTRIBUTION
+from engine.report.holding import Own, statement_of_holder
+from engine.report.reading import events_of, holdings_of, readable, summary_of
+from engine.report.statement import Deal, Mile, Point, Statement, statement_of
+from engine.report.words import instant
+from engine.units import UNIT_STEPS
+
+__all__ = ["History", "read_history"]
+
+Object = dict[str, Any]
+
+_NEAR_NS: Final = (60 * 10**9, 3600 * 10**9, 86_400 * 10**9, 2**62)
+"""How far back the last sample is looked for, in turn."""
+
+
+class History:
+    """A finished run, product by product.
+
+    Attributes:
+        events: those that speak of a product, in order.
+    """
+
+    def __init__(self, run_dir: Path) -> None:
+        self.path = run_dir
+        self.summary = summary_of(run_dir)
+        self.events: dict[str, list[Object]] = {name: [] for name in self.summary["products"]}
+        for event in events_of(run_dir):
+            if event.get("product") in self.events:
+                self.events[event["product"]].append(event)
+        self.launches = {
+            name: next(e for e in events if e["event"] == "product_launched")
+            for name, events in self.events.items()
+        }
+        self._turns: dict[str, list[Mile | Deal]] = {name: [] for name in self.events}
+        self._read_turns()
+
+    def _read_turns(self) -> None:
+        table = pq.read_table(self.path / "milestones.parquet", page_checksum_verification=True)
+        before: Mile | None = None
+        for row in table.to_pylist():
+            mile = Mile(
+                sequence=row["sequence"],
+                ordinal=row["ordinal"],
+                ts_ns=row["ts_ns"],
+                mark=row["mark_price"],
+                nav=row["nav_atoms"],
+                units=row["units"],
+                slope=row["slope"],
+                target=row["target"],
+                edge=row["edge"],
+                causes=() if row["price"] is None else tuple(row[name] for name in ATTRIBUTION),
+            )
+            turns = self._turns[row["product"]]
+            if mile.target is not None:
+                turns.append(mile)
+            elif before is None:
+                before = mile
+            else:
+                turns.append(Deal(before=before, after=mile))
+                before = None
+
+    def decimals(self, product: str) -> int:
+        """Of the quote asset."""
+        atoms = self.launches[product]["equity_atoms"]
+        found, scale = 0, atoms / self.summary["products"][product]["equity_start"]
+        while scale > 1.5:
+            found, scale = found + 1, scale / 10.0
+        return found
+
+    def launch(self, product: str) -> Point:
+        """When its first units were issued."""
+        said = self.launches[product]
+        return Point(
+            ts_ns=said["ts_ns"],
+            mark=said["mark_price"],
+            units=said["units"],
+            slope=0.0,
+            equity_start=said["equity_atoms"],
+            causes=(0,) * len(ATTRIBUTION),
+        )
+
+    def end(self, product: str) -> Point:
+        """When the run ended."""
+        said, atoms = self.summary["products"][product], 10 ** self.decimals(product)
+        nav, held = said["equity_end"] * atoms, said["leverage"]["end"] or 0.0
+        mark = self.summary["markets"][said["symbol"]]["mark_end"]
+        return Point(
+            ts_ns=self.summary["end_ns"],
+            mark=mark,
+            units=round(said["units"] * UNIT_STEPS),
+            slope=held * nav / mark,
+            equity_start=self.launches[product]["equity_atoms"],
+            causes=tuple(round(said["attribution"][name] * atoms) for name in ATTRIBUTION),
+        )
+
+    def at(self, product: str, ts_ns: int | None, *, ends: bool = False) -> Point:
+        """The last NAV sample at or before a time; the launch before all of them, the end of the
+        run behind it. ``None``: the launch, or with ``ends`` the end.
+
+        Raises:
+            InputError: if there are no samples to look at.
+        """
+        launch, end_ns = self.launch(product), self.summary["end_ns"]
+        if ts_ns is None:
+            return self.end(product) if ends else launch
+        if ts_ns >= end_ns:
+            return self.end(product)
+        if ts_ns <= launch.ts_ns:
+            return launch
+        row = self._sample(product, ts_ns)
+        if row is None and self._sample(product, end_ns) is not None:
+            return launch
+        if row is None:
+            said = f"{self.path} has no NAV sample of {product} at {instant(ts_ns, seconds=True)}"
+            raise InputError(f"{said} or before; run with a nav_every in [output]")
+        atoms = 10 ** self.decimals(product)
+        leverage = row["leverage"] or 0.0
+        return Point(
+            ts_ns=row["ts_ns"],
+            mark=row["mark_price"],
+            units=round(row["units"] * UNIT_STEPS),
+            slope=leverage * row["nav"] * atoms / row["mark_price"],
+            equity_start=launch.equity_start,
+            causes=tuple(round(row[name] * atoms) for name in ATTRIBUTION),
+        )
+
+    def _sample(self, product: str, ts_ns: int) -> Object | None:
+        for near_ns in _NEAR_NS:
+            asked = [
+                ("product", "=", product),
+                ("ts_ns", "<=", ts_ns),
+                ("ts_ns", ">", ts_ns - near_ns),
+            ]
+            path = self.path / "nav.parquet"
+            table = pq.read_table(path, filters=asked, page_checksum_verification=True)
+            if len(table):
+                row: Object = table.slice(len(table) - 1).to_pylist()[0]
+                return row
+        return None
+
+    def range_of(self, product: str, from_ns: int, to_ns: int) -> tuple[float, float]:
+        """The lowest and the highest mark of the samples in an interval, its ends among them."""
+        ends = [self.at(product, from_ns).mark, self.at(product, to_ns, ends=True).mark]
+        asked = [("product", "=", product), ("ts_ns", ">=", from_ns), ("ts_ns", "<=", to_ns)]
+        marks = pq.read_table(self.path / "nav.parquet", columns=["mark_price"], filters=asked)
+        found = pc.min_max(marks["mark_price"]).as_py()
+        known = [mark for mark in (*ends, found["min"], found["max"]) if mark is not None]
+        return min(known), max(known)
+
+    def currency(self, product: str) -> str:
+        """The quote asset; nothing where the run does not say."""
+        symbol = self.summary["products"][product]["symbol"]
+        if not (self.path / "run.toml").exists():
+            return ""
+        config = tomllib.loads((self.path / "run.toml").read_text(encoding="utf-8"))
+        for market in config.get("markets", ()):
+            if market["symbol"] == symbol:
+                return str(market.get("contract", {}).get("quote", ""))
+        return ""
+
+    def turns(self, product: str, start: Point, end: Point) -> tuple[list[Mile | Deal], bool]:
+        """What turned it between two points, and whether nothing was decided before."""
+        launch_ns, found, first = self.launches[product]["ts_ns"], [], True
+        for turn in self._turns[product]:
+            ts_ns = turn.ts_ns if isinstance(turn, Mile) else turn.after.ts_ns
+            if ts_ns > start.ts_ns or start.ts_ns == launch_ns:
+                if ts_ns <= end.ts_ns:
+                    found.append(turn)
+            elif isinstance(turn, Mile):
+                first = False
+        return found, first
+
+    def statement(self, product: str, from_ns: int | None, to_ns: int | None) -> Statement:
+        """What became of a product in an interval."""
+        start, end = self._interval(product, from_ns, to_ns)
+        turns, first = self.turns(product, start, end)
+        return statement_of(product, start, end, turns, first=first)
+
+    def _interval(
+        self, product: str, from_ns: int | None, to_ns: int | None
+    ) -> tuple[Point, Point]:
+        start, end = self.at(product, from_ns), self.at(product, to_ns, ends=True)
+        if start.ts_ns >= end.ts_ns:
+            ends = [instant(point.ts_ns, seconds=True) for point in (start, end)]
+            said = f"nothing of {product} lies between {ends[0]} and {ends[1]}"
+            raise InputError(f"{said}; give an earlier --from, or a later --to")
+        return start, end
+
+    def holder(
+        self, product: str, user: str, from_ns: int | None, to_ns: int | None
+    ) -> Statement | None:
+        """What became of a holder's units in an interval; ``None`` where he never had any."""
+        start, end = self._interval(product, from_ns, to_ns)
+        units, own = self._held(product, user, start), dict(self._own(product, user))
+        if not units and not own:
+            return None
+        turns, first = self.turns(product, start, end)
+        names = (product, user)
+        return statement_of_holder(names, units, (start, end), turns, own, first=first)
+
+    def _held(self, product: str, user: str, start: Point) -> int:
+        """What he held at a point: before his first deal what he had at the launch."""
+        deals = [e for e in self._deals(product) if e["user"] == user]
+        before = [e for e in deals if e["ts_ns"] <= start.ts_ns]
+        if start.ts_ns == self.launches[product]["ts_ns"]:
+            before = []
+        if before:
+            return int(before[-1]["user_units"])
+        if deals:
+            sign = -1 if deals[0]["event"] == "units_created" else 1
+            return int(deals[0]["user_units"] + sign * deals[0]["units"])
+        rows = [row for row in holdings_of(self.path, user) if row["product"] == product]
+        return int(rows[-1]["units"]) if rows else 0
+
+    def _deals(self, product: str) -> Iterator[Object]:
+        for event in self.events[product]:
+            if event["event"] in ("units_created", "units_redeemed"):
+                yield event
+
+    def _own(self, product: str, user: str) -> Iterator[tuple[tuple[int, int], Own]]:
+        for event in self._deals(product):
+            if event["user"] != user:
+                continue
+            fee, quote, created = event["fee_atoms"], event["quote_atoms"], 1
+            paid = quote + fee
+            if event["event"] == "units_redeemed":
+                created, paid = -1, fee - quote
+            place = event["sequence"], event["ordinal"] + 1
+            units, took = created * event["units"], event["cost_atoms"] + fee
+            yield place, Own(units=units, paid=paid, dealing=took)
+
+
+def read_history(run_dir: Path) -> History:
+    """The course of each product of a run.
+
+    Raises:
+        InputError: if the directory is none of a run, or lacks what tells it.
+    """
+    summary_of(run_dir)
+    with readable(run_dir, "events.jsonl", "nav.parquet", "milestones.parquet", "user_nav.parquet"):
+        return History(run_dir)
