@@ -19,6 +19,8 @@ from engine.omnibus import OmnibusAccount
 from engine.units import NEVER_NS, total
 from engine.venue.accounts import Trader, TraderAccount, Traders, TraderSpec
 from engine.venue.contract import Contract
+from engine.venue.crowd import CrowdSpec, Pool
+from engine.venue.crowds import Crowds
 from engine.venue.deleveraging import Deleverager
 from engine.venue.desk import Fund, Stage, Venue
 from engine.venue.funding import funding_payment
@@ -46,7 +48,12 @@ class Margins:
     """All margin accounts of one engine."""
 
     def __init__(
-        self, markets: Sequence[Market], traders: Sequence[TraderSpec], ledger: Ledger, seed: int
+        self,
+        markets: Sequence[Market],
+        traders: Sequence[TraderSpec],
+        ledger: Ledger,
+        seed: int,
+        crowds: Sequence[CrowdSpec] = (),
     ) -> None:
         self.markets = markets
         contracts = [market.contract for market in markets]
@@ -81,13 +88,18 @@ class Margins:
             (account, (account.number,)) for account in dict.fromkeys(self._of_hedge.values())
         ]
         accounts += [(each, [held.market for held in each.trader.holdings]) for each in others]
+        self.crowds = Crowds(crowds, self.desk, ledger)
+        accounts += [(pool, (pool.market,)) for pool in self.crowds.pools()]
         self.crosses = any(len(each.trader.holdings) > 1 for each in others)
         """Whether an account depends on the prices of several markets."""
         self.watch = MarginWatch(self.desk, accounts)
-        self.deleverager = Deleverager(self.desk, self.watch.accounts, seed)
+        crowd = self.crowds.all
+        self.deleverager = Deleverager(self.desk, self.watch.accounts, seed, crowd)
         for number, market in enumerate(markets):
             own = [self._of_hedge.get((number, place)) for place in range(len(market.handlers))]
-            market.places = self.watch.queue(number, own)
+            # Among a million rows nobody's place is told with every sample.
+            if all(each.spec.market != number for each in crowd):
+                market.places = self.watch.queue(number, own)
 
     def _accounts(self) -> dict[tuple[int, int], HedgeAccount | OmnibusAccount]:
         """The margin account behind each product: its own, or that of all omnibus products of its
@@ -126,8 +138,9 @@ class Margins:
         if market.places is not None:
             market.places.start()
         due = [self.watch.arm(other) for other in self._by_market[number]]
+        self.crowds.open(number)
         self.guard(number)
-        return any(due)
+        return any(due) or self.crowds.are_short()
 
     def _exchange(self, quote: str, paid: int, coin: str, got: int) -> None:
         ledger = self._ledger
@@ -151,15 +164,16 @@ class Margins:
         """Tell a market between which marks nobody is short there; every market, where accounts
         depend on several."""
         for each in range(len(self.markets)) if self.crosses else (number,):
-            self.markets[each].guard = self.watch.bounds(each)
+            self.markets[each].guard = self.crowds.within(each, *self.watch.bounds(each))
 
-    def breached(self, number: int, price: float) -> list[Margined]:
-        """Who may be short at a price of a market."""
+    def breached(self, number: int, price: float) -> list[Margined] | None:
+        """Who may be short at a price of a market, rows of crowds apart; ``None``: nobody."""
         low, high = self.markets[number].guard
-        return [] if low < price < high else self.watch.breached(number, price)
+        return None if low < price < high else self.watch.breached(number, price)
 
     def due(self, ts_ns: int) -> list[Margined]:
-        """Who may be short at the present marks, and whose next step is due, in declared order."""
+        """Who may be short at the present marks, and whose next step is due, in declared order;
+        rows of crowds apart."""
         found = {account.name for account in self.watch.waiting(ts_ns)}
         for number, market in enumerate(self.markets):
             if market.mark > 0.0:
@@ -177,12 +191,18 @@ class Margins:
         """
         desk, seen = self.desk, list(accounts)
         desk.moved.clear()
-        self.deleverager.settle(desk.review(seen), sequence)
+        pools = [account for account in seen if isinstance(account, Pool)]
+        unpaid = desk.review([account for account in seen if not isinstance(account, Pool)])
+        swept = self.crowds.sweep()
+        filled = [each.account for each in swept]
+        unpaid += swept + desk.review([pool for pool in pools if pool not in filled])
+        self.deleverager.settle(unpaid, sequence)
         at_once = False
         for account in seen:
             self.watch.arm(account)
         for account in desk.moved.values():
             at_once = self.watch.arm(account) or at_once
+        at_once = at_once or self.crowds.are_short()
         for number in range(len(self.markets)):
             self.guard(number)
         touched = []
@@ -209,21 +229,23 @@ class Margins:
                 side = 1 if held.lots > 0 else -1
                 size = contract.notional(held.lots, index or market.mark)
                 paid.append((other.trader, funding_payment(size, side, rate)))
-        if not paid:
+        funded = self.crowds.fund(number, rate, index)
+        if not paid and not funded:
             return False
-        self.traders.pay_funding(number, paid)
-        market.tape.say(
-            TradersFunded,
-            symbol=contract.spec.symbol,
-            rate=rate,
-            mark_price=market.mark,
-            accounts=len(paid),
-            paid_atoms=total(atoms for _, atoms in paid),
-            index_price=index,
-        )
+        if paid:
+            self.traders.pay_funding(number, paid)
+            market.tape.say(
+                TradersFunded,
+                symbol=contract.spec.symbol,
+                rate=rate,
+                mark_price=market.mark,
+                accounts=len(paid),
+                paid_atoms=total(atoms for _, atoms in paid),
+                index_price=index,
+            )
         due = [self.watch.arm(other) for other in self._by_market[number]]
         self.guard(number)
-        return any(due)
+        return any(due) or self.crowds.are_short()
 
     def check(self) -> None:
         """Traders' shares are what the ledger says; a position's cost is none where none is held.
@@ -232,6 +254,7 @@ class Margins:
             InvariantError: naming the account.
         """
         self.traders.check()
+        self.crowds.check()
         for hedge in self.hedges.values():
             if not hedge.account.lots and hedge.account.state.cost:
                 raise InvariantError(f"{hedge.name}: a cost of {hedge.account.state.cost}, no lots")

@@ -59,9 +59,11 @@ class Parts:
         self.margins: Margins | None = None
         """The venue's risk desk; none where no market asks for margin."""
         if margined:
-            self.margins = Margins(self.markets, spec.traders, self.ledger, spec.seed)
-        elif spec.traders:
-            raise ConfigError("traders need a market that asks for margin: it has no tiers")
+            self.margins = Margins(self.markets, spec.traders, self.ledger, spec.seed, spec.crowds)
+        elif spec.traders or spec.crowds:
+            raise ConfigError(
+                "traders and populations need a market that asks for margin: it has no tiers"
+            )
         self.router = Router(self.markets, len(spec.symbols), self.agenda)
         self.sampler = Sampler(spec.sampling, self.markets)
         if self.margins is not None:

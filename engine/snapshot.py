@@ -35,6 +35,7 @@ from engine.sampler import SamplerState
 from engine.signals import SignalState
 from engine.treasury import TopUp
 from engine.venue.book import BookState
+from engine.venue.crowd import CrowdState
 
 __all__ = ["SCHEMA", "restore", "snapshot", "state_digest"]
 
@@ -87,6 +88,7 @@ class Snapshot(Struct):
     nav_chains: list[ChainState]
     markets: list[MarketSnapshot]
     margins: MarginsState | None = None
+    crowds: list[CrowdState] = []
 
 
 _ENCODER: Final = msgspec.msgpack.Encoder(order="deterministic")
@@ -105,16 +107,16 @@ def snapshot(engine: Engine) -> bytes:
         handler.dealing.check()
     if engine.margins is not None:
         engine.margins.check()
-    return _ENCODER.encode(_state(engine, lambda dealing: dealing.units.tobytes()))
+    return _ENCODER.encode(_state(engine, lambda dealing: dealing.units.tobytes(), whole=True))
 
 
 def state_digest(engine: Engine) -> str:
     """Hash of the canonical state, in which the units of a product's users stand as their own
     hash: a million holders cost nothing while none of them deals."""
-    return sha256(_ENCODER.encode(_state(engine, Dealing.units_digest))).hexdigest()
+    return sha256(_ENCODER.encode(_state(engine, Dealing.units_digest, whole=False))).hexdigest()
 
 
-def _state(engine: Engine, units: Callable[[Dealing], bytes]) -> Snapshot:
+def _state(engine: Engine, units: Callable[[Dealing], bytes], *, whole: bool) -> Snapshot:
     engine.settle()
     engine.intake.clock.catch_up(engine.time_ns)
     for samples in engine.nav_chains:
@@ -135,6 +137,7 @@ def _state(engine: Engine, units: Callable[[Dealing], bytes]) -> Snapshot:
         nav_chains=[chain.state for chain in engine.nav_chains],
         markets=[_market(market, units) for market in engine.markets],
         margins=engine.margins.state if engine.margins is not None else None,
+        crowds=engine.margins.crowds.state(whole=whole) if engine.margins is not None else [],
     )
 
 
@@ -169,6 +172,7 @@ def restore(spec: EngineSpec, data: bytes) -> Engine:
     for market, one in zip(engine.markets, kept.markets, strict=True):
         _restore_market(market, one)
     if engine.margins is not None and kept.margins is not None:
+        engine.margins.crowds.resume(kept.crowds)
         engine.margins.resume(kept.margins)
     for market in engine.markets:
         engine.router.arm(market)

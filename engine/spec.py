@@ -9,6 +9,7 @@ from engine.policy import Policy
 from engine.product import ProductSpec
 from engine.sampler import Sampling
 from engine.venue.accounts import TraderSpec
+from engine.venue.crowd import CrowdSpec
 
 __all__ = ["Announcement", "EngineSpec", "EngineState"]
 
@@ -23,6 +24,7 @@ class EngineSpec(Struct, frozen=True, kw_only=True):
         policies: one tuple per product.
         population, users: how many numbered users there are, and the named ones after them.
         traders: the venue's other customers.
+        crowds: background populations.
         seed: of what the venue draws.
         sampling: cadences.
         config_hash: what a snapshot must agree with.
@@ -35,6 +37,7 @@ class EngineSpec(Struct, frozen=True, kw_only=True):
     population: int = 0
     users: tuple[str, ...] = ()
     traders: tuple[TraderSpec, ...] = ()
+    crowds: tuple[CrowdSpec, ...] = ()
     seed: int = 0
     sampling: Sampling = Sampling()
     config_hash: str = ""

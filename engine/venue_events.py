@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from engine.crowd_events import CrowdEvent
 from engine.fact import Output
 
 __all__ = [
@@ -277,4 +278,5 @@ VenueEvent = (
     | TopUpOrdered
     | TopUpArrived
     | TopUpFrozen
+    | CrowdEvent
 )

@@ -134,8 +134,8 @@ class Walker(Passing):
         """The venue looks at the accounts that the price may have made short, before any policy
         does; the products that it touched."""
         margins = self.margins
-        accounts = margins.breached(breach.market, breach.price) if margins is not None else []
-        if margins is None or not accounts:
+        accounts = margins.breached(breach.market, breach.price) if margins is not None else None
+        if margins is None or accounts is None:
             return []
         self._stage_others(breach.market, breach.before, ts_ns, due_ns, made=breach.is_made)
         return self._review(accounts, ts_ns)

@@ -33,6 +33,7 @@ def assumptions(config: RunConfig, symbols: Sequence[SymbolInfo]) -> list[str]:
     used = {product.symbol for product in config.products}
     margined = {product.symbol for product in config.products if product.kind == "futures"}
     margined |= {trader.symbol for trader in config.traders}
+    margined |= {crowd.symbol for crowd in config.populations}
     found = [
         line
         for market in config.markets
@@ -43,6 +44,12 @@ def assumptions(config: RunConfig, symbols: Sequence[SymbolInfo]) -> list[str]:
     ]
     if config.generator is not None:
         found = [*generator_assumptions(config.generator), *found]
+    found += [
+        f"population: {crowd.id}'s sizes, entries and leverages are drawn, and none of it is "
+        f"recorded of {crowd.symbol}; the venue closes each position whole"
+        for crowd in config.populations
+        if not crowd.file
+    ]
     return list(dict.fromkeys([*found, *_of_products(config, known)]))
 
 

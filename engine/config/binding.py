@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from engine.config.checks import check
 from engine.config.comparators import lots_of, trader_names
 from engine.config.complaints import SettingError
+from engine.config.crowds import crowd_of
 from engine.config.lineup import completed
 from engine.config.margins import far_edges
 from engine.config.pricing import pricing_of
@@ -19,6 +20,7 @@ from engine.config.promises import policies_of, terms_of
 from engine.config.rates import funding_instants
 from engine.config.settings import (
     BookConfig,
+    ContractConfig,
     FundingConfig,
     MarketConfig,
     OutputConfig,
@@ -72,6 +74,10 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
     policies = tuple(
         policies_of(("products", number), product) for number, product in enumerate(config.products)
     )
+    crowds = tuple(
+        crowd_of(crowd, place, numbers[crowd.symbol], _contract(config, crowd.symbol), config.seed)
+        for place, crowd in enumerate(config.populations)
+    )
     funding = [market.funding for market in markets]
     named = [replace(info, decade=None) for info in symbols]
     return EngineSpec(
@@ -82,10 +88,16 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
         population=config.population.count,
         users=tuple(user.id for user in config.users),
         traders=_traders(config, numbers, markets),
+        crowds=crowds,
         seed=config.seed,
         sampling=_sampling(config.output, config.population.count + len(config.users)),
-        config_hash=_hash(config, funding, named),
+        config_hash=_hash(config, funding, named, *crowds),
     )
+
+
+def _contract(config: RunConfig, symbol: str) -> ContractConfig:
+    (market,) = (market for market in config.markets if market.symbol == symbol)
+    return market.contract
 
 
 def _hash(config: RunConfig, *data: object) -> str:

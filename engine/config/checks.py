@@ -13,6 +13,7 @@ from engine.config.comparators import (
     check_traders,
 )
 from engine.config.complaints import SettingError, check_range, nearest, require
+from engine.config.crowds import check_crowds
 from engine.config.lineup import mark_sources
 from engine.config.margins import check_fits, check_margin, check_rules
 from engine.config.offerings import offering_of
@@ -67,6 +68,7 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
         _check_product(path, product)
     _check_users(config, [product.id for product in config.products])
     check_traders(config)
+    check_crowds(config)
     for number, product in enumerate(config.products):
         put_in = _check_money(config, ("products", number), product)
         _check_lots(config, ("products", number), product, put_in, known[product.symbol].decade)

@@ -270,6 +270,9 @@ def _located(config: RunConfig, folder: Path) -> RunConfig:
     for market in settings["markets"]:
         if market["funding"]["file"]:
             market["funding"]["file"] = _found(market["funding"]["file"], folder)
+    for crowd in settings["populations"]:
+        if crowd["file"]:
+            crowd["file"] = _found(crowd["file"], folder)
     for product in settings["products"]:
         for policy in product["policies"]:
             file, colon, name = policy.get("path", "").rpartition(":")

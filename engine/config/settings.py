@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from engine.config.crowd_settings import CrowdConfig
 from engine.config.offering_settings import OfferingConfig
 from engine.config.venue_settings import VenueConfig
 from engine.durations import DURATION_PATTERN, Duration, duration_ns, duration_text
@@ -26,6 +27,7 @@ __all__ = [
     "DURATION_PATTERN",
     "BookConfig",
     "ContractConfig",
+    "CrowdConfig",
     "Duration",
     "FundingConfig",
     "HedgeConfig",
@@ -291,6 +293,7 @@ class RunConfig(_Setting, frozen=True, kw_only=True):
     products: tuple[ProductConfig, ...] = ()
     users: tuple[UserConfig, ...] = ()
     traders: tuple[TraderConfig, ...] = ()
+    populations: tuple[CrowdConfig, ...] = ()
     population: PopulationConfig = PopulationConfig()
     output: OutputConfig = OutputConfig()
     kafka: KafkaConfig | None = None

@@ -112,6 +112,26 @@ class Contract:
             return -lots * self._over * under // (self._under * over)
         return lots * self._over * over // (self._under * under)
 
+    def value_ratio(self, price: float) -> tuple[int, int]:
+        """``(a, b)`` with ``exposure_value(lots) == floor(lots * a / b)``."""
+        over, under = price.as_integer_ratio()
+        if self.inverse:
+            return -self._over * under, self._under * over
+        return self._over * over, self._under * under
+
+    def quote_ratio(self, mark: float) -> tuple[int, int]:
+        """The same of ``to_quote``."""
+        if not self.inverse:
+            return 1, 1
+        over, under = mark.as_integer_ratio()
+        ratio = self._quote_per_coin
+        return over * ratio.numerator, under * ratio.denominator
+
+    @property
+    def lot_scale(self) -> tuple[int, int]:
+        """``(a, b)``: one lot at a price of 1 is ``a / b`` settlement atoms."""
+        return self._over, self._under
+
     def trade_cash(self, lots: int, price: float) -> int:
         """Change of the account's cash when it buys ``lots`` at ``price`` (sells where negative),
         settlement atoms.

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
+import numpy as np
 
+from engine.crowd_events import PopulationDeleveraged
 from engine.ledger import Cause
 from engine.units import Rounding, mul_div, total
-from engine.venue.adl import Taken, adl_price, overlaps, taken_from, walked
+from engine.venue.adl import WALK_MAX, Taken, adl_price, overlaps, taken_from, walked
+from engine.venue.adl_queue import Queue, holders, queue_of
+from engine.venue.crowd import Crowd
 from engine.venue.desk import RETRY_NS, Stage, Unpaid, lots_in
 from engine.venue.insuring import Insuring
 from engine.venue.margined import Margined
 from engine.venue.places import Held, candidates
-from engine.venue.ranking import Candidates, order, quantile, scores
+from engine.venue.ranking import quantile, scores
 from engine.venue.sharing import integer_shares, socialised_rate
 from engine.venue.standing import equity_of, standing_of
 from engine.venue_events import (
@@ -33,14 +36,6 @@ __all__ = ["Deleverager"]
 _SHARING: Final = ("pro_rata", "risk_aware", "drift")
 
 
-class Counterparty(Struct):
-    """One account of a queue: its signed lots, and its place among those who could be closed."""
-
-    account: Margined
-    lots: int
-    place: int
-
-
 class Deleverager:
     """Closes positions against each other.
 
@@ -48,10 +43,18 @@ class Deleverager:
         desk: the venue's risk desk, whose listings, marks and fund it uses.
         accounts: everybody who may be a counterparty, in declared order.
         seed: of the walk of ``dydx``.
+        crowds: whose rows may be counterparties, too.
     """
 
-    def __init__(self, desk: Insuring, accounts: Sequence[Margined], seed: int) -> None:
+    def __init__(
+        self,
+        desk: Insuring,
+        accounts: Sequence[Margined],
+        seed: int,
+        crowds: Sequence[Crowd] = (),
+    ) -> None:
         self.desk = desk
+        self.crowds = crowds
         self.accounts = [account for account in accounts if not account.alone]
         self.seed = seed
 
@@ -72,10 +75,8 @@ class Deleverager:
         wanted = abs(unpaid.lots)
         taken = self._taken(unpaid, queue, wanted)
         side = 1 if unpaid.lots > 0 else -1
-        for place, lots in zip(taken.places, taken.lots, strict=True):
-            if lots:
-                self._close(unpaid, queue[place], side * lots, len(queue))
-        if taken.rest and rules.rest == "socialise" and queue:
+        self._close_taken(unpaid, queue, taken, side)
+        if taken.rest and rules.rest == "socialise" and len(queue):
             self._close_at_mark(unpaid, side * taken.rest)
         stage = self.desk.stages.setdefault(account.name, Stage())
         if not any(lots for _, lots, _ in account.positions()):
@@ -91,87 +92,129 @@ class Deleverager:
 
     # The queue --------------------------------------------------------------------------------
 
-    def _queue(self, unpaid: Unpaid, sequence: int) -> list[Counterparty]:
-        """Who holds the other side, first to be closed first; nobody who is in liquidation
-        himself."""
-        market, desk = unpaid.market, self.desk
-        rules = desk.listings[market].rules.adl
-        opposite = self._holders(market, unpaid.lots)
-        if not opposite:
-            return []
-        candidates = self._candidates(market, opposite)
-        places = order(rules.ranking, candidates, seed=self.seed, sequence=sequence).tolist()
-        return [
-            Counterparty(opposite[place][0], opposite[place][1], rank)
-            for rank, place in enumerate(places)
-        ]
-
-    def _holders(self, market: int, side: int) -> list[tuple[Margined, int, int]]:
-        desk = self.desk
-        return [
-            (account, lots, cost)
-            for account in self.accounts
-            if account.name not in desk.stages and desk.is_priced(account)
-            for number, lots, cost in account.positions()
-            if number == market and lots * side > 0
-        ]
-
     def scores(self, market: int, side: int) -> dict[str, float]:
-        """What the venue's ranking gives everybody who holds a side (+1 long), by account: the
-        highest is closed first."""
-        holders = self._holders(market, side)
+        """What the venue's ranking gives every margin account that holds a side (+1 long), by
+        account: the highest is closed first."""
+        found = holders(self.desk, self.accounts, market, side)
         ranking = self.desk.listings[market].rules.adl.ranking
-        found = scores(ranking, self._candidates(market, holders)).tolist()
-        return {each[0].name: score for each, score in zip(holders, found, strict=True)}
-
-    def _candidates(self, market: int, opposite: list[tuple[Margined, int, int]]) -> Candidates:
-        accounts = [account for account, _, _ in opposite]
+        held = Held.of([account for account, _, _ in found], market)
         marks = dict(enumerate(self.desk.marks()))
-        return candidates(self.desk.listings, market, Held.of(accounts, market), marks)
+        ranked = scores(ranking, candidates(self.desk.listings, market, held, marks)).tolist()
+        return {each[0].name: score for each, score in zip(found, ranked, strict=True)}
 
-    def _taken(self, unpaid: Unpaid, queue: list[Counterparty], wanted: int) -> Taken:
-        rules = self.desk.listings[unpaid.market].rules.adl
-        held = [abs(each.lots) for each in queue]
-        if rules.ranking in _SHARING:
+    def _queue(self, unpaid: Unpaid, sequence: int) -> Queue:
+        market = unpaid.market
+        opposite = holders(self.desk, self.accounts, market, unpaid.lots) if unpaid.lots else []
+        crowds = [each for each in self.crowds if each.spec.market == market]
+        draw = self.seed, sequence
+        side = 1 if unpaid.lots > 0 else -1
+        return queue_of(self.desk, market, opposite, crowds if unpaid.lots else [], side, draw)
+
+    def _taken(self, unpaid: Unpaid, queue: Queue, wanted: int) -> Taken:
+        ranking = self.desk.listings[unpaid.market].rules.adl.ranking
+        if ranking in _SHARING:
+            held = queue.held.tolist()
             most = min(wanted, total(held))
             shares = integer_shares(held, most) if held else []
             return Taken(tuple(range(len(held))), tuple(shares), wanted - most)
-        if rules.ranking == "dydx":
-            return walked(range(len(held)), held, wanted, self._fits(unpaid, queue))
+        if ranking == "dydx":
+            held = queue.held[:WALK_MAX].tolist()
+            return walked(range(len(held)), held, wanted, self._fits(unpaid, queue, len(held)))
+        # No more of a queue than is needed.
+        many = int(queue.held.cumsum().searchsorted(wanted)) + 1
+        held = queue.held[:many].tolist()
         return taken_from(range(len(held)), held, wanted)
 
-    def _fits(self, unpaid: Unpaid, queue: list[Counterparty]) -> list[bool]:
-        """Whether each can trade at the bankruptcy price without being bankrupted by it."""
+    def _fits(self, unpaid: Unpaid, queue: Queue, count: int) -> list[bool]:
+        """Whether each of the first can trade at the bankruptcy price without being bankrupted by
+        it."""
         marks, side = self.desk.marks(), -1 if unpaid.lots > 0 else 1
-        price = unpaid.price or 0.0
-        fits = []
-        for each in queue:
-            atoms = self.desk.bankruptcy(each.account, unpaid.market, -each.lots, marks)
-            own = self.desk.listings[unpaid.market].contract.price_of(-each.lots, atoms)
+        contract = self.desk.listings[unpaid.market].contract
+        price, fits = unpaid.price or 0.0, []
+        for place in queue.places[:count].tolist():
+            if place < len(queue.accounts):
+                account, lots, _ = queue.accounts[place]
+                atoms = self.desk.bankruptcy(account, unpaid.market, -lots, marks)
+            else:
+                number, row = queue.place_of_row(place)
+                crowd = queue.crowds[number][0]
+                lots = crowd.lots.item(row)
+                atoms = crowd.least(lots, crowd.cash.item(row))
+            own = contract.price_of(-lots, atoms)
             # Without a bankruptcy price no price bankrupts it.
             fits.append(own is None or overlaps(side, price, own))
         return fits
 
     # Closing ----------------------------------------------------------------------------------
 
-    def _close(self, unpaid: Unpaid, other: Counterparty, lots: int, count: int) -> None:
-        """``lots`` (signed as the bankrupt account trades them) change hands at the ADL price."""
+    def _close_taken(self, unpaid: Unpaid, queue: Queue, taken: Taken, side: int) -> None:
+        """Margin accounts one by one, rows of crowds together."""
+        rows: dict[int, list[tuple[int, int, int]]] = {}
+        for rank, lots in zip(taken.places, taken.lots, strict=True):
+            place = queue.places.item(rank)
+            if lots and place < len(queue.accounts):
+                account = queue.accounts[place][0]
+                self._close(unpaid, account, rank, side * lots, len(queue))
+            elif lots:
+                number, row = queue.place_of_row(place)
+                rows.setdefault(number, []).append((row, side * lots, rank))
+        for number in sorted(rows):
+            self._close_rows(unpaid, queue.crowds[number][0], rows[number])
+
+    def _price(self, unpaid: Unpaid) -> float:
         venue = self.desk.venues[unpaid.market]
-        contract, floor, rules = venue.listing.contract, venue.floor, venue.listing.rules.adl
+        floor = venue.floor
         # Where no price would bankrupt the account it is closed at the mark.
         bankruptcy = floor.mark if unpaid.price is None else unpaid.price
-        price = adl_price(rules, bankruptcy, floor.mark, floor.previous_mark() or None)
+        before = floor.previous_mark() or None
+        return adl_price(venue.listing.rules.adl, bankruptcy, floor.mark, before)
+
+    def _cash(self, unpaid: Unpaid, lots: int, price: float) -> int:
         if price == unpaid.price:
-            cash = unpaid.atoms * lots // unpaid.lots
-        else:
-            cash = contract.trade_cash(lots, price)
-        market, rank = unpaid.market, other.place + 1
+            return unpaid.atoms * lots // unpaid.lots
+        return self.desk.listings[unpaid.market].contract.trade_cash(lots, price)
+
+    def _close_rows(self, unpaid: Unpaid, crowd: Crowd, taken: list[tuple[int, int, int]]) -> None:
+        """Rows of a crowd are closed: ``(row, lots as the bankrupt account trades them, rank)``."""
+        venue, price = self.desk.venues[unpaid.market], self._price(unpaid)
+        cash = [self._cash(unpaid, lots, price) for _, lots, _ in taken]
+        lots = total(n for _, n, _ in taken)
+        self.desk.move(
+            unpaid.account, unpaid.market, Cause.ADL, lots, total(cash), "clearing", price
+        )
+        crowd.post(Cause.ADL, -lots, -total(cash), "clearing")
+        crowd.traded(
+            np.array([row for row, _, _ in taken]),
+            np.array([-n for _, n, _ in taken]),
+            -np.array(cash, np.int64),
+        )
+        venue.floor.tape.say(
+            PopulationDeleveraged,
+            population=crowd.spec.id,
+            symbol=venue.listing.contract.spec.symbol,
+            against=unpaid.account.name,
+            positions=len(taken),
+            lots=-lots,
+            price=price,
+            mark_price=venue.floor.mark,
+            rank=taken[0][2] + 1,
+            cash_atoms=-total(cash),
+        )
+        if price == unpaid.price:
+            self.desk.charge_closing(unpaid.account, unpaid.market, lots, total(cash))
+
+    def _close(self, unpaid: Unpaid, other: Margined, place: int, lots: int, count: int) -> None:
+        """``lots`` (signed as the bankrupt account trades them) change hands at the ADL price."""
+        venue = self.desk.venues[unpaid.market]
+        contract, floor, price = venue.listing.contract, venue.floor, self._price(unpaid)
+        cash = self._cash(unpaid, lots, price)
+        market, rank = unpaid.market, place + 1
         self.desk.move(unpaid.account, market, Cause.ADL, lots, cash, "clearing", price)
-        self.desk.move(other.account, market, Cause.ADL, -lots, -cash, "clearing", price)
-        share = quantile(other.place, count)
+        self.desk.move(other, market, Cause.ADL, -lots, -cash, "clearing", price)
+        share = quantile(place, count)
         floor.tape.say(
             PositionAutoDeleveraged,
-            account=other.account.name,
+            account=other.name,
             symbol=contract.spec.symbol,
             against=unpaid.account.name,
             lots=-lots,
@@ -181,7 +224,7 @@ class Deleverager:
             quantile=share,
             cash_atoms=-cash,
         )
-        other.account.deleveraged(market, -lots, price, rank, share)
+        other.deleveraged(market, -lots, price, rank, share)
         if price == unpaid.price:
             self.desk.charge_closing(unpaid.account, market, lots, cash)
 
@@ -214,9 +257,11 @@ class Deleverager:
             for number, lots, _ in other.positions()
             if number == market and lots
         ]
-        if not payers:
+        crowds = [each for each in self.crowds if each.spec.market == market and each.opened]
+        many = [each.open_lots() for each in crowds]
+        open_lots = total(abs(lots) for _, lots in payers) + total(lots for _, lots in many)
+        if not open_lots:
             return
-        open_lots = total(abs(lots) for _, lots in payers)
         left = loss
         for other, lots in payers:
             # Of the loss itself: a rate a lot, rounded up, may be far more than the loss.
@@ -224,6 +269,8 @@ class Deleverager:
             if paid:
                 self.desk.charge(other, market, Cause.SOCIALISED, paid, "clearing", "socialised")
             left -= paid
+        for crowd in crowds:
+            left -= crowd.share_loss(loss, open_lots, left)
         let_off = loss - left
         self.desk.charge(account, market, Cause.SOCIALISED, -let_off, "clearing", "socialised")
         venue.floor.tape.say(
@@ -231,7 +278,7 @@ class Deleverager:
             symbol=venue.listing.contract.spec.symbol,
             loss_atoms=loss,
             atoms_per_lot=socialised_rate(loss, open_lots, 1),
-            accounts=len(payers),
+            accounts=len(payers) + total(positions for positions, _ in many),
         )
 
     def _restored(self, account: Margined, market: int) -> bool:

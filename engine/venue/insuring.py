@@ -25,7 +25,7 @@ class Insuring(RiskDesk):
         if budget <= 0:
             return lots
         atoms = self.bankruptcy(account, market, lots, marks)
-        size = self._affordable(venue, lots, atoms, budget)
+        size = self.affordable(venue, lots, atoms, budget)
         filled, price = self.take(venue, size, None) if size else (0, 0.0)
         if not filled:
             return lots
@@ -87,7 +87,7 @@ class Insuring(RiskDesk):
             fund_atoms=rest,
         )
 
-    def _affordable(self, venue: Venue, lots: int, atoms: int, budget: int) -> int:
+    def affordable(self, venue: Venue, lots: int, atoms: int, budget: int) -> int:
         """The most of ``lots`` whose loss beyond the bankruptcy price the fund can pay: a search
         over sizes, each asked of the book without taking it."""
         contract, floor = venue.listing.contract, venue.floor
@@ -99,11 +99,27 @@ class Insuring(RiskDesk):
             filled = side * taken.lots
             return atoms * filled // lots - contract.trade_cash(filled, taken.price)
 
-        fits, fails = 0, abs(lots) + 1
+        if loss(abs(lots)) <= budget:
+            return lots
+        if self._beyond(venue, lots, atoms, budget):
+            return 0
+        fits, fails = 0, abs(lots)
         while fails - fits > 1:
-            middle = (fits + fails) // 2 if fails <= abs(lots) else fails - 1
+            middle = (fits + fails) // 2
             if loss(middle) <= budget:
                 fits = middle
             else:
                 fails = middle
         return side * fits
+
+    def _beyond(self, venue: Venue, lots: int, atoms: int, budget: int) -> bool:
+        """Whether one lot alone costs more than the fund can pay, and so does any number of them:
+        more of them trade at no better a price."""
+        contract, floor = venue.listing.contract, venue.floor
+        top, side = floor.top(), 1 if lots > 0 else -1
+        one = floor.book.offer(side, 1, contract.quote_notional(1, top.mid), None, top)
+        if one.lots != 1:
+            return False
+        over, under = contract.value_ratio(one.price)
+        # The loss on n lots is n times that on one, but for two roundings.
+        return atoms * under + side * over * abs(lots) > (budget + 2) * under * abs(lots)

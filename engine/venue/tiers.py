@@ -24,11 +24,14 @@ import numpy as np
 
 from engine.errors import ConfigError
 from engine.units import Rounding, decimal, mul_div
+from engine.venue.exact_columns import F64, I64, ceil_products
 from engine.venue.rules import MarginRules, Tier
 
 __all__ = ["TierTable", "deductions", "tier_fault"]
 
 _UP: Final = Rounding.UP
+_SAFE: Final = 2**62
+"""Products below it fit 64 bits."""
 _FREE: Final = Tier(cap=math.inf, max_leverage=math.inf, rate=0.0)
 """All of a venue that asks for no margin."""
 
@@ -118,6 +121,24 @@ class TierTable:
         tiers = np.minimum(caps.searchsorted(notionals), len(caps) - 1)
         return notionals * self._columns[1].take(tiers) - self._columns[2].take(tiers)
 
+    def exact_maintenances(self, notionals: I64) -> I64:
+        """``maintenance`` of many, to the unit."""
+        caps = np.array(self._caps[:-1], np.float64)
+        tiers = caps.searchsorted(notionals.astype(np.float64), "left")
+        found = np.zeros(len(notionals), np.int64)
+        for tier in np.unique(tiers).tolist():
+            own = tiers == tier
+            sizes = notionals[own]
+            if self._of_initial:
+                rate = self._initial[tier]
+                sizes = ceil_products(sizes, rate.numerator, rate.denominator)
+            over, less, under = self._lines[tier]
+            if int(sizes.max()) * over + abs(less) < _SAFE:
+                found[own] = -((less - sizes * over) // under)
+            else:
+                found[own] = [-((less - size * over) // under) for size in sizes.tolist()]
+        return found
+
     def initial(self, notional: int, leverage: float = math.inf, open_interest: int = 0) -> int:
         """Equity with which a position of this size may be opened, rounded up.
 
@@ -143,6 +164,11 @@ class TierTable:
         """With which a position of this size may be opened; 0 beyond the last cap: not at all."""
         place = bisect_left(self._caps, notional)
         return self._leverage[place] if place < len(self._caps) else 0.0
+
+    def leverages(self, notionals: I64) -> F64:
+        """``max_leverage`` of many; of the last tier beyond its cap."""
+        caps = np.array(self._caps[:-1], np.float64)
+        return np.array(self._leverage).take(caps.searchsorted(notionals.astype(np.float64)))
 
     def largest_notional(self, leverage: float) -> int | None:
         """The largest position that may be opened with a leverage; ``None`` where no size is too

@@ -417,11 +417,13 @@ class ReferenceEngine:
 
     def _quantile(self, product: Product) -> float:
         """Of its margin account among those who hold the same side, as the venue would rank them
-        now; nan without one, and where the venue has no order."""
+        now; nan without one, where the venue has no order, and among a population."""
         number = self.markets.index(product.market)
         found = self.margins.account_of(product)
         ranking = product.market.spec.venue.adl.ranking
         if found is None or ranking in ("dydx", "drift", "pro_rata", "risk_aware"):
+            return math.nan
+        if any(crowd.market == number for crowd in self.spec.crowds):
             return math.nan
         lots = sum(n for market, n, _ in found.positions() if market == number)
         key = tuple(market.mark for market in self.markets), self.margins.standing()

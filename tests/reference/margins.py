@@ -21,6 +21,7 @@ from engine.venue.standing import Listing, standing_of
 from engine.venue.taking import Top
 from engine.venue_events import HedgeAutoDeleveraged, HedgeLiquidated, TradersFunded
 from tests.reference import desk
+from tests.reference.crowd import Crowd, Pool
 from tests.reference.netting import Omnibus, nets
 
 if TYPE_CHECKING:
@@ -224,6 +225,7 @@ class Margins:
         self.desk = Liquidator(venues, {}, {})
         self.hedges: list[Hedge] = []
         self.others = [TraderAccount(self.traders, each) for each in self.traders.accounts]
+        self.crowds = [Crowd(each, self.desk) for each in spec.crowds]
         self.seed = spec.seed
         self.look_ns = NEVER_NS
         self.launched: set[int] = set()
@@ -249,8 +251,10 @@ class Margins:
                 elif hedge is shared[0]:
                     accounts.append(Omnibus(number, shared, market))
         self.accounts = accounts
-        self.everybody: list[Any] = [*accounts, *self.others]
-        self.deleverager = Deleverager(self.desk, self.everybody, self.seed)
+        pools = [pool for crowd in self.crowds for pool in crowd.pools.values()]
+        self.everybody: list[Any] = [*accounts, *self.others, *pools]
+        crowds: Any = self.crowds
+        self.deleverager = Deleverager(self.desk, self.everybody, self.seed, crowds)
 
     def launch(self, number: int) -> None:
         """The first price: an inverse market's fund becomes coins."""
@@ -264,7 +268,11 @@ class Margins:
             self.funds[contract.quote_asset] -= quote
             coins = contract.to_settlement(quote, market.mark)
             self.funds[coin] = self.funds.get(coin, 0) + coins
+        for crowd in self.crowds:
+            if crowd.spec.market == number:
+                crowd.open()
         self._look_if_short(self.others)
+        self._look_at_crowds()
 
     def account_of(self, product: Product) -> Any:
         """Behind a product; none where the venue asks for no margin."""
@@ -308,6 +316,11 @@ class Margins:
             if near or any(self.desk.is_short(stand, m) for m, _, _ in held):
                 self.look_ns = self.markets[held[0][0]].log.ts_ns
 
+    def _look_at_crowds(self) -> None:
+        for crowd in self.crowds:
+            if crowd.short():
+                self.look_ns = self.markets[crowd.spec.market].log.ts_ns
+
     def at_price(self, number: int, sequence: int) -> list[Product]:
         """A price of a market: everybody who holds something there, but for those whose next step
         is an alarm."""
@@ -333,8 +346,13 @@ class Margins:
         if not self.on:
             return []
         self.desk.moved.clear()
-        self.deleverager.settle(self.desk.review(accounts), sequence)
+        unpaid = self.desk.review([each for each in accounts if not isinstance(each, Pool)])
+        swept = [each for crowd in self.crowds for each in crowd.sweep()]
+        filled = [each.account for each in swept]
+        pools = [each for each in accounts if isinstance(each, Pool) and each not in filled]
+        self.deleverager.settle([*unpaid, *swept, *self.desk.review(pools)], sequence)
         self._look_if_short(list(self.desk.moved.values()))
+        self._look_at_crowds()
         touched = [hedge.product for hedge in self.hedges if hedge.touched]
         for hedge in self.hedges:
             hedge.touched = False
@@ -346,6 +364,9 @@ class Margins:
         contract, paid, index = market.contract, [], market.funding_index()
         if number not in self.launched:
             return
+        for crowd in self.crowds:
+            if crowd.spec.market == number:
+                crowd.fund(rate, index)
         for trader in self.traders.accounts:
             held = trader.holding(number)
             if held is not None and held.lots:
@@ -363,3 +384,4 @@ class Margins:
                 index_price=index,
             )
             self._look_if_short([a for a in self.others if a.trader.holding(number) is not None])
+        self._look_at_crowds()

@@ -1,0 +1,35 @@
+"""Background populations, as a configuration file says it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+__all__ = ["CrowdConfig"]
+
+
+class CrowdConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A background population of a market, opened at its first price.
+
+    ``count`` positions are drawn: ``size`` is the median in quote and ``size_spread`` the standard
+    deviation of its logarithm, as is ``entry_spread`` of entries around the first price;
+    ``leverages``: with which weight each is chosen; ``long_share``: how many are long. Or they are
+    read of a ``file``, a CSV with ``size,entry,wallet,leverage`` as of a trader. ``tell``: one
+    event for all that a price liquidates, or one a position, too.
+    """
+
+    id: str
+    symbol: str
+    count: int = 0
+    size: float = 5_000.0
+    size_spread: float = 1.5
+    entry_spread: float = 0.02
+    leverages: tuple[tuple[float, float], ...] = (
+        *((2.9, 1.0), (3.7, 1.0), (5.4, 1.0)),
+        *((8.6, 1.0), (28.1, 1.0)),
+    )
+    long_share: float = 0.5
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+    file: str | None = None
+    tell: Literal["total", "positions"] = "total"

@@ -1,0 +1,112 @@
+"""All crowds of one engine: opened, watched, swept and funded together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from engine.crowd_events import PopulationFunded, PopulationOpened
+from engine.ledger import Ledger
+from engine.units import decimal
+from engine.venue.crowd import Crowd, CrowdSpec, CrowdState, Pool
+from engine.venue.crowd_columns import notionals
+from engine.venue.crowd_opening import open_crowd
+from engine.venue.desk import Unpaid
+from engine.venue.exact_columns import ceil_products, total_of
+from engine.venue.insuring import Insuring
+from engine.venue.sweeping import sweep
+
+__all__ = ["Crowds"]
+
+
+class Crowds:
+    """The background populations of all markets, in declared order."""
+
+    def __init__(self, specs: Sequence[CrowdSpec], desk: Insuring, ledger: Ledger) -> None:
+        self._desk = desk
+        self.all = [Crowd(spec, desk.listings[spec.market], ledger) for spec in specs]
+
+    def pools(self) -> list[Pool]:
+        """Of the bankrupt, longs and shorts."""
+        return [pool for crowd in self.all for pool in crowd.pools.values()]
+
+    def open(self, number: int) -> None:
+        """A market has its first price: its crowds open their positions."""
+        venue = self._desk.venues[number]
+        for crowd in self._of(number):
+            open_crowd(crowd, venue.floor.mark)
+            longs, shorts = (total_of(crowd.lots[crowd.holders(side)]) for side in (1, -1))
+            venue.floor.tape.say(
+                PopulationOpened,
+                population=crowd.spec.id,
+                symbol=venue.listing.contract.spec.symbol,
+                positions=len(crowd),
+                long_lots=longs,
+                short_lots=-shorts,
+                cash_atoms=total_of(crowd.cash),
+            )
+
+    def _of(self, number: int) -> list[Crowd]:
+        return [crowd for crowd in self.all if crowd.spec.market == number]
+
+    def within(self, number: int, low: float, high: float) -> tuple[float, float]:
+        """Between which marks, within these, no row of a crowd is short either."""
+        for crowd in self._of(number):
+            least, most = crowd.bounds()
+            low, high = max(low, least), min(high, most)
+        return low, high
+
+    def sweep(self) -> list[Unpaid]:
+        """Liquidate all rows that are short at the present marks; what nobody could be paid for."""
+        found: list[Unpaid] = []
+        for crowd in self.all:
+            found += sweep(self._desk, self._desk.venues[crowd.spec.market], crowd)
+        return found
+
+    def are_short(self) -> bool:
+        """Whether a row does not cover its maintenance at the present marks."""
+        for crowd in self.all:
+            floor = self._desk.venues[crowd.spec.market].floor
+            if crowd.opened and not floor.stale and len(crowd.short(floor.mark)[0]):
+                return True
+        return False
+
+    def fund(self, number: int, rate: float, index: float | None) -> bool:
+        """Funding at its instant; whether anybody paid or received."""
+        venue, share, funded = self._desk.venues[number], decimal(rate), False
+        for crowd in self._of(number):
+            rows = np.flatnonzero(crowd.lots)
+            if not len(rows):
+                continue
+            size = notionals(venue.listing, crowd.lots[rows], index or venue.floor.mark)
+            signed = np.where(crowd.lots[rows] > 0, size, -size)
+            paid = np.zeros(len(crowd), np.int64)
+            paid[rows] = ceil_products(signed, share.numerator, share.denominator)
+            crowd.pay_funding(paid)
+            funded = True
+            venue.floor.tape.say(
+                PopulationFunded,
+                population=crowd.spec.id,
+                symbol=venue.listing.contract.spec.symbol,
+                rate=rate,
+                mark_price=venue.floor.mark,
+                positions=len(rows),
+                paid_atoms=total_of(paid),
+                index_price=index,
+            )
+        return funded
+
+    def check(self) -> None:
+        """See ``Crowd.check``."""
+        for crowd in self.all:
+            crowd.check()
+
+    def state(self, *, whole: bool) -> list[CrowdState]:
+        """What they remember."""
+        return [crowd.state(whole=whole) for crowd in self.all]
+
+    def resume(self, states: Sequence[CrowdState]) -> None:
+        """Go on where a snapshot was taken."""
+        for crowd, state in zip(self.all, states, strict=True):
+            crowd.resume(state)
