@@ -95,10 +95,14 @@ class Margins:
         self.watch = MarginWatch(self.desk, accounts)
         crowd = self.crowds.all
         self.deleverager = Deleverager(self.desk, self.watch.accounts, seed, crowd)
-        for number, market in enumerate(markets):
+        self._queue()
+
+    def _queue(self) -> None:
+        """Each hedge's place in its market's queue is followed; among a million rows it is not told
+        with every sample."""
+        for number, market in enumerate(self.markets):
             own = [self._of_hedge.get((number, place)) for place in range(len(market.handlers))]
-            # Among a million rows nobody's place is told with every sample.
-            if all(each.spec.market != number for each in crowd):
+            if all(each.spec.market != number for each in self.crowds.all):
                 market.places = self.watch.queue(number, own)
 
     def _accounts(self) -> dict[tuple[int, int], HedgeAccount | OmnibusAccount]:

@@ -231,8 +231,7 @@ class Deleverager:
     def _close_at_mark(self, unpaid: Unpaid, lots: int) -> None:
         """Nobody is left on the other side: the rest is written off at the mark."""
         venue = self.desk.venues[unpaid.market]
-        mark = venue.floor.mark
-        cash = venue.listing.contract.trade_cash(lots, mark)
+        cash = venue.listing.contract.trade_cash(lots, mark := venue.floor.mark)
         self.desk.move(unpaid.account, unpaid.market, Cause.SOCIALISED, lots, cash, "book", mark)
 
     def _cover(self, unpaid: Unpaid) -> None:
