@@ -94,6 +94,27 @@ def test_a_wrong_setting_is_told_with_its_line(tmp_path: Path, line: str, said: 
         run(config=path, write=False)
 
 
+def test_a_calibrated_market_runs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What ``scenario calibrate`` writes is a configuration, and says how it was found."""
+    from engine.cli import main
+    from feeds.generators import generated
+    from feeds.recording import write_parquet
+
+    made = load_config(config).generator
+    assert made is not None
+    data, out = config.with_name("made.parquet"), config.with_name("fitted.toml")
+    write_parquet(generated(made, 3), data)
+    assert main(["scenario", "calibrate", str(data), "--step", "1s", "-o", str(out)]) == 0
+    assert "levsim run -c" in capsys.readouterr().out
+    assert out.read_text().startswith("# Fitted to made.parquet.\n")
+    fitted = load_config(out).generator
+    assert fitted is not None
+    assert fitted.symbols == ("BTCUSDT", "ETHUSDT")
+    assert run(config=out, sets=["generator.days=0.02"], write=False).summary["synthetic"]
+    assert main(["scenario", "calibrate", str(data), "--step", "1d"]) == 4
+    assert "holds 0 steps of 1d" in capsys.readouterr().err
+
+
 def test_a_generator_survives_its_own_text(config: Path) -> None:
     """What run.toml says decodes to the same generator."""
     from engine.config import resolved_toml
