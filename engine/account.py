@@ -275,16 +275,32 @@ class Account(Wallet):
         """A user gives ``units`` back for ``quote`` atoms."""
         before = self.close_segment(mark)
         self._joined(-units, mark)
+        self._pay_out(Cause.REDEMPTION, quote, self._users, mark)
+        self.ledger.post(Cause.REDEMPTION, self._users_units, self._mint, units)
+        self._flow(-quote, self._moved(mark) - before)
+
+    def regroup(self, units: tuple[int, int], paid: tuple[int, int], mark: float) -> None:
+        """Units are counted anew: so many more for users and for the issuer, and so many quote
+        atoms paid to each for what is left over."""
+        before, quote = self.close_segment(mark), paid[0] + paid[1]
+        if quote and before > 0:
+            self.state.split.scale(mark, (before - quote) / before)
+        self._pay_out(Cause.SPLIT, paid[0], self._users, mark)
+        self._pay_out(Cause.SPLIT, paid[1], self._issuer, mark)
+        self.ledger.post(Cause.SPLIT, self._mint, self._users_units, units[0])
+        self.ledger.post(Cause.SPLIT, self._mint, self._issuer_units, units[1])
+        self._flow(-quote, self._moved(mark) - before)
+
+    def _pay_out(self, cause: Cause, quote: int, payee: int, mark: float) -> None:
+        """Quote atoms leave the product."""
         contract, balances = self.contract, self.balances
         coins = contract.to_settlement(quote, mark)
         if self._parted:
             self._draw_share(coins, mark)
         if contract.inverse and balances[self._cash]:
-            self.ledger.post(Cause.REDEMPTION, self._cash, self._clearing, coins)
-            self.ledger.post(Cause.REDEMPTION, self._clearing_quote, self._quote, quote)
-        self.ledger.post(Cause.REDEMPTION, self._quote, self._users, quote)
-        self.ledger.post(Cause.REDEMPTION, self._users_units, self._mint, units)
-        self._flow(-quote, self._moved(mark) - before)
+            self.ledger.post(cause, self._cash, self._clearing, coins)
+            self.ledger.post(cause, self._clearing_quote, self._quote, quote)
+        self.ledger.post(cause, self._quote, payee, quote)
 
     def _joined(self, units: int, mark: float) -> None:
         """So many units come, or go where negative: what is held is shared among others."""

@@ -24,6 +24,7 @@ __all__ = [
     "ProductCommand",
     "ResumeMarket",
     "ResumeProduct",
+    "SplitUnits",
 ]
 
 HOUR_MS: Final = 3_600_000
@@ -183,6 +184,24 @@ class GateCreations(Instruction, frozen=True, gc=False, kw_only=True, tag="gate"
         return "closed" if self.closed else "open"
 
 
-ProductCommand = PauseProduct | ResumeProduct | ForceTarget | GateCreations
+class SplitUnits(Instruction, frozen=True, gc=False, kw_only=True, tag="split"):
+    """Every ``old`` units of a product become ``new``, one of which is 1: 1 for 100 merges."""
+
+    product: str
+    new: Annotated[int, Meta(ge=1, le=1_000_000)]
+    old: Annotated[int, Meta(ge=1, le=1_000_000)]
+
+    def __post_init__(self) -> None:
+        most = 1_000_000
+        if min(self.new, self.old) != 1 or not 1 < max(self.new, self.old) <= most:
+            said = f"{self.new} for {self.old}"
+            raise ValueError(f"new and old must be 1 and from 2 to {most}, was {said}")
+
+    @property
+    def detail(self) -> str:
+        return f"{self.new} for {self.old}"
+
+
+ProductCommand = PauseProduct | ResumeProduct | ForceTarget | GateCreations | SplitUnits
 MarketCommand = HaltMarket | ResumeMarket | DegradeMarket | FreezeWithdrawals | MaskIndex
 Command = MarketCommand | ProductCommand

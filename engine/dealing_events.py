@@ -17,6 +17,7 @@ __all__ = [
     "RequestQueued",
     "UnitsCreated",
     "UnitsRedeemed",
+    "UnitsSplit",
 ]
 
 
@@ -95,6 +96,22 @@ class UnitsRedeemed(Output, frozen=True, gc=False, kw_only=True, tag="units_rede
     fee_atoms: int = 0
 
 
+class UnitsSplit(Output, frozen=True, gc=False, kw_only=True, tag="units_split"):
+    """Every ``old`` units became ``new``: ``announced``, since NAV per unit was low (``low_nav``),
+    or by the ``operator``. Each holder's units are whole in the product's decimals; ``paid_atoms``
+    left the pool for what was left over, and NAV is ``nav_atoms`` afterwards."""
+
+    product: str
+    reason: str
+    new: int
+    old: int
+    units_before: int
+    units_total: int
+    paid_atoms: int
+    nav_atoms: int
+    mark_price: float
+
+
 class RequestQueued(Output, frozen=True, gc=False, kw_only=True, tag="request_queued"):
     """A request waits, as the terms say, for ``reason`` to pass: ``rebalancing``, the next
     ``batch``, the opening of the ``window``."""
@@ -112,7 +129,8 @@ class CreationRefused(
     ``halted``, ``paused``, ``gated``, ``rebalancing``, ``nav_not_positive``, ``too_small``,
     ``too_large`` (more units than can be counted), ``no_depth``, ``not_offered`` (futures and loans
     are opened once), ``risk_limit`` (the venue's tiers allow no larger product), ``liquidated``
-    (its hedge was cancelled by the venue), ``clock_jump`` (dated too far ahead); by the terms
+    (its hedge was cancelled by the venue), ``clock_jump`` (dated too far ahead), ``split`` (units
+    are counted anew: ask once more); by the terms
     ``outside_window``, ``request_cap``, ``user_cap``, ``day_cap``, ``nav_cap``, ``units_cap``.
     ``detail`` names the times where the reason is one of time, the largest NAV where it is one of
     size, what is left of a cap."""
@@ -136,4 +154,6 @@ class RedemptionRefused(
     detail: str = ""
 
 
-DealingEvent = UnitsCreated | UnitsRedeemed | RequestQueued | CreationRefused | RedemptionRefused
+DealingEvent = (
+    UnitsCreated | UnitsRedeemed | UnitsSplit | RequestQueued | CreationRefused | RedemptionRefused
+)

@@ -23,6 +23,7 @@ from engine.dealing_events import (
     RequestQueued,
     UnitsCreated,
     UnitsRedeemed,
+    UnitsSplit,
 )
 from engine.fact import Output
 from engine.venue_events import VenueEvent
@@ -67,6 +68,7 @@ __all__ = [
     "SurplusTaken",
     "UnitsCreated",
     "UnitsRedeemed",
+    "UnitsSplit",
     "encode_event",
 ]
 

@@ -176,6 +176,15 @@ class FormulaAccount(Account):
         self._deal(-quote, -units, mark)
         self._hedge.redeem(quote, units, mark)
 
+    def regroup(self, units: tuple[int, int], paid: tuple[int, int], mark: float) -> None:
+        leverage, quote = self._leverage(mark), paid[0] + paid[1]
+        nav = self.close_segment(mark)
+        if quote:
+            self.state.split.scale(mark, (nav - quote) / nav)
+        self.state.attribution[FLOWS] -= quote
+        self._rest(nav - quote, mark, leverage)
+        self._hedge.regroup(units, paid, mark)
+
     def _deal(self, quote: int, units: int, mark: float) -> None:
         leverage = self._leverage(mark)
         nav = self.close_segment(mark)

@@ -14,14 +14,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.account import Account
-from engine.commands import GateCreations, PauseProduct, ProductCommand, ResumeProduct
+from engine.commands import GateCreations, PauseProduct, ProductCommand, ResumeProduct, SplitUnits
 from engine.dealing import Dealing
 from engine.handler_state import ACTIVE, CLOSING, PENDING
 from engine.orders import Order, Scene
 from engine.policy import Policy, PolicyAnswerError, SetLeverage, View
 from engine.product import bankruptcy_price
 from engine.refusing import Request
-from engine.serving import Serving
+from engine.splitting import Splitting
 from engine.units import NEVER_NS
 from engine.venue.funding import FundingDue
 from engine.watch import ALWAYS, NEVER, drawn_in
@@ -44,7 +44,7 @@ class Next(Struct, frozen=True, gc=False):
     fee_ns: int
 
 
-class Handler(Serving):
+class Handler(Splitting):
     """Looks after one product."""
 
     __slots__ = ("next",)
@@ -67,6 +67,9 @@ class Handler(Serving):
             self._launch(scene)
         if state.status == ACTIVE:
             changed, view = self._decide(scene)
+            if state.split_ns <= scene.due_ns and state.status == ACTIVE:
+                self._split_due(scene)
+                changed, view = True, None
         self._arm(scene, view)
         return changed or tape.ordinal != before
 
@@ -159,6 +162,12 @@ class Handler(Serving):
             return self._unpause(scene)
         if isinstance(command, GateCreations):
             return self._gate(command.closed)
+        if isinstance(command, SplitUnits):
+            refusal = self._unable(None)
+            refusal = refusal or self._split(scene, command.new, command.old, "operator")
+            if refusal is None:
+                self._arm(scene)
+            return refusal
         return self._force(scene, command.target)
 
     def _pause(self, scene: Scene) -> str | None:
@@ -217,6 +226,8 @@ class Handler(Serving):
             fee = state.fee_ns
             if queue and queue[0].due_ns > scene.due_ns:
                 alarm = min(alarm, queue[0].due_ns)
+            if state.split_ns < alarm:
+                alarm = state.split_ns
         else:
             low, high = _AT_ONCE if state.status == PENDING else _NEVER
             alarm = fee = NEVER_NS

@@ -29,7 +29,9 @@ class Postponed(Struct, frozen=True):
 
 class HandlerState(Struct):
     """What a handler remembers beside its account, its orders and its holders; ``cut_due`` and
-    ``safe``: a policy faulted, and the product is to be cut, and is only reduced from then on."""
+    ``safe``: a policy faulted, and the product is to be cut, and is only reduced from then on;
+    ``split_ns``: when its terms are looked at next for a split, ``units_scale``: how many units of
+    now one of the start is."""
 
     policies: list[Any]
     faulted: list[bool]
@@ -51,3 +53,5 @@ class HandlerState(Struct):
     cut_due: bool = False
     safe: bool = False
     postponed: Postponed | None = None
+    split_ns: int = NEVER_NS
+    units_scale: float = 1.0

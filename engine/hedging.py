@@ -63,6 +63,8 @@ class Hedging(Postponing):
         state.launched_ns = scene.ts_ns
         state.high_water = 1.0
         state.fee_ns = self.spec.terms.next_fee_ns(scene.ts_ns)
+        if self.spec.terms.split is not None:
+            state.split_ns = self.spec.terms.split.next_ns(scene.ts_ns)
         if self.spec.kind != "fund":
             self.account.state.target = self.account.state.first_target = self._opening_target
         if self.spec.kind == "margin_loan":

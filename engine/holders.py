@@ -68,6 +68,11 @@ class Holders:
         self.units[user] += units
         self.changed.append(user)
 
+    def regroup(self, units: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+        """Units were counted anew: these are everybody's now."""
+        self.changed += np.flatnonzero(self.units).tolist()
+        self.units, self._shared, self._digest = units, False, b""
+
     def _grow(self) -> None:
         missing = len(self.users) - len(self.units)
         if missing > 0:

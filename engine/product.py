@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from engine.offering import ANYTIME, Offering
 from engine.plans import NOW, Plan
+from engine.splits import SplitTerms
 from engine.units import DAY_NS, NEVER_NS
 
 __all__ = [
@@ -45,6 +46,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         least_quote: smallest request, quote atoms.
         while_rebalancing: what happens to requests while a rebalance is under way.
         offering: at which times, and how much, is created and redeemed.
+        split: when units are merged or split.
     """
 
     pack: str = "none"
@@ -59,6 +61,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     least_quote: int = 0
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
     offering: Offering = ANYTIME
+    split: SplitTerms | None = None
 
     @property
     def promised(self) -> bool:

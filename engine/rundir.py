@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from engine.engine import Engine
-from engine.events import Deleveraged, OrderFilled, OrderSent, Output, Rebalanced
+from engine.events import Deleveraged, OrderFilled, OrderSent, Output, Rebalanced, UnitsSplit
 from engine.fates import FATEFUL, Fates
 from engine.fills import MOVING, Fills
+from engine.first_units import in_first_units
 from engine.milestones import write_milestones
 from engine.nav import nav_columns, worth_of
 from engine.outputs import ATTRIBUTION, Milestone, NavBlock, Outputs, UserNavBlock
@@ -76,6 +77,7 @@ class RunWriter:
         self.refusals: dict[str, int] = {}
         self.orders: dict[str, int] = {}
         self.filled: set[str] = set()
+        self.splits: dict[str, list[tuple[int, int, int]]] = {}
         self.fates = Fates({p.id: p.kind for p in engine.spec.products})
         self._ids = [p.id for p in engine.spec.products]
         self._places = {name: place for place, name in enumerate(self._ids)}
@@ -140,6 +142,9 @@ class RunWriter:
             self.orders[event.product] = self.orders.get(event.product, 0) + 1
         if isinstance(event, OrderFilled):
             self.filled.add(event.product)
+        if isinstance(event, UnitsSplit):
+            splits = self.splits.setdefault(event.product, [])
+            splits.append((event.ts_ns, event.new, event.old))
         if name in MOVING and self.path is not None:
             self._fills.note(event)
 
@@ -150,6 +155,8 @@ class RunWriter:
         for number in np.unique(product).tolist():
             own = product == number
             per_unit = rows["nav_per_unit"][own] * self._quote[number]
+            splits = self.splits.get(self._ids[number], ())
+            per_unit = in_first_units(rows["ts_ns"][own], per_unit, splits)
             self.samples.add(number, per_unit, rows["leverage"][own])
         if self.path is None or not len(product):
             return

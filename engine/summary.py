@@ -94,9 +94,9 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
     intercept, slope = account.line()
     worth = intercept + slope * mark
     per_unit = nav * scale / (units / UNIT_STEPS) if units else 0.0
+    first = per_unit * state.units_scale
     move = mark / account.state.first_mark - 1.0
-    count = int(samples.count[number])
-    unhedged = state.unhedged_ns
+    count, unhedged = int(samples.count[number]), state.unhedged_ns
     if handler.desk.state.plan is not None:
         unhedged += market.ts_ns - handler.desk.state.plan.decided_ns
     target, parts = account.state.first_target, attribution(account, mark)
@@ -107,15 +107,15 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
         "target": target,
         "launched_ns": state.launched_ns,
         "closed_ns": state.closed_ns or None,
-        "nav_start": 1.0,
+        "nav_start": 1.0 / state.units_scale,
         "nav_end": per_unit,
         "units": units / UNIT_STEPS,
         "equity_start": account.state.equity_start * scale,
         "equity_end": nav * scale,
-        "return": per_unit - 1.0,
+        "return": first - 1.0,
         "underlying_return": move,
         "multiple_return": target * move,
-        "max_drawdown": _drawdown(writer, number, per_unit if units else None),
+        "max_drawdown": _drawdown(writer, number, first if units else None),
         "rebalances": state.rebalances,
         "deleveragings": state.deleveragings,
         "liquidations": state.liquidations,
@@ -146,13 +146,14 @@ def costs_of(parts: Mapping[str, int]) -> int:
 
 def _fate(writer: RunWriter, name: str) -> dict[str, Any]:
     """When and at which mark the liquidation began that ended a product, or the forced sale; and
-    what its owner had to do."""
+    what its owner had to do; when his units were counted anew."""
     fates, liquidated = writer.fates, None
     if name in fates.liquidated:
         ts_ns, mark = fates.liquidated[name]
         ts = np.datetime_as_string(np.datetime64(ts_ns, "ns"), unit="ms")
         liquidated = {"ts_ns": ts_ns, "ts": f"{ts}Z", "mark_price": mark}
-    return {"liquidated": liquidated, "actions": fates.actions(name)}
+    splits = [list(each) for each in writer.splits.get(name, ())]
+    return {"liquidated": liquidated, "actions": fates.actions(name), "splits": splits}
 
 
 def _no_position(market: Market, handler: Handler, writer: RunWriter) -> str | None:

@@ -60,6 +60,7 @@ _COMMANDS: Final = {
     "admin pause": ("admin:pause", "Ask a product's policies no more, and deal no requests."),
     "admin unpause": ("admin:unpause", "Ask a paused product's policies again, at once."),
     "admin target": ("admin:target", "Trade a product to a leverage now."),
+    "admin split": ("admin:split", "Count a product's units anew: so many new ones for old ones."),
     "admin gate": ("admin:gate", "Refuse creations of a product, or take them again."),
     "topics create": ("topics:create", "Create the topics that are missing."),
     "topics check": ("topics:check", "Compare the topics with what they must be."),

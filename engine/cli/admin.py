@@ -156,6 +156,13 @@ def gate(
     return _send(GateCreations, sending, product=product, closed=state == "closed")
 
 
+def split(product: Product, new: int, old: int, /, *, sending: Sending | None = None) -> int:
+    """Every OLD units of a product become NEW, one of which is 1: 1 100 merges a hundred to one."""
+    from engine.commands import SplitUnits
+
+    return _send(SplitUnits, sending, product=product, new=new, old=old)
+
+
 def _instant(said: str) -> int:
     from engine.errors import ConfigError
     from feeds.requests import parse_time

@@ -73,6 +73,9 @@ def _lines(name: str, known: Pack) -> Iterator[str]:
         settings = msgspec.to_builtins(known.offering)
         told = ", ".join(f"{key} = {value}" for key, value in settings.items() if value is not None)
         yield f"created and redeemed: {told}"
+    if known.split is not None:
+        rule = known.split
+        yield f"merged {rule.merge} to 1 at {rule.at} UTC where NAV is below {rule.merge_below:g}"
     for rules in known.rules:
         yield f"from {rules.since:%Y-%m-%d %H:%M} UTC:"
         for fee in ("management_fee", "create_fee", "redeem_fee"):

@@ -16,7 +16,7 @@ from engine.config.complaints import SettingError, check_range, nearest, require
 from engine.config.crowds import check_crowds
 from engine.config.lineup import mark_sources
 from engine.config.margins import check_fits, check_margin, check_rules
-from engine.config.offerings import offering_of
+from engine.config.offerings import offering_of, split_of
 from engine.config.packs import check_pack, policies_told
 from engine.config.rates import funding_instants
 from engine.config.settings import (
@@ -177,6 +177,8 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
     require(_longer(every, MILLISECOND_NS), (*path, "terms", "fee_every"), "at least 1 ms", every)
     if product.terms.offering is not None:
         offering_of((*path, "terms", "offering"), product.terms.offering, 1)
+    if product.terms.split is not None:
+        split_of((*path, "terms", "split"), product.terms.split)
     check_pack(path, product)
     check_range(path, product, ("safe_leverage",), 0.0, product.limit)
     check_comparator(path, product)

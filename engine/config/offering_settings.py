@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from engine.durations import Duration
 
-__all__ = ["OfferingConfig"]
+__all__ = ["AnnouncedConfig", "OfferingConfig", "SplitConfig"]
 
 
 class OfferingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -31,3 +31,26 @@ class OfferingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     day_max: float | None = None
     nav_max: float | None = None
     units_max: float | None = None
+
+
+class AnnouncedConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At ``at`` (a time such as ``2021-08-17T00:00:00Z``) every ``old`` units become ``new``."""
+
+    at: str
+    new: int = 1
+    old: int = 1
+
+
+class SplitConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Splits and merges of a product's units.
+
+    Once a day at ``at`` (UTC) ``merge`` units become one where NAV per unit is below
+    ``merge_below``, and at the times of ``announced`` what these say. A holder's units have
+    ``decimals``; what is left below is paid out.
+    """
+
+    merge_below: float = 0.0
+    merge: int = 10
+    at: str = "00:00"
+    announced: tuple[AnnouncedConfig, ...] = ()
+    decimals: int = 8

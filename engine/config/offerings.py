@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 from engine.config.complaints import SettingError
-from engine.config.offering_settings import OfferingConfig
+from engine.config.offering_settings import OfferingConfig, SplitConfig
 from engine.durations import duration_ns
 from engine.offering import Offering
+from engine.splits import SplitTerms
 from engine.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, UNIT_STEPS
 
-__all__ = ["offering_of"]
+__all__ = ["offering_of", "split_of"]
 
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _OFFSET: Final = re.compile(r"([+-])([01][0-9]):([0-5][0-9])")
+_RATIO_MAX: Final = 1_000_000
+_DECIMALS: Final = 8
 _CAPS: Final = ("request_max", "user_day_max", "day_max", "nav_max", "units_max")
 
 
@@ -49,6 +53,46 @@ def offering_of(path: tuple[str | int, ...], config: OfferingConfig, atoms: int)
         batch_at_ns=_clock_ns((*path, "batch_at"), config.batch_at) - ahead_ns,
         **caps,
     )
+
+
+def split_of(path: tuple[str | int, ...], config: SplitConfig) -> SplitTerms:
+    """What the heart needs of splits and merges.
+
+    Raises:
+        SettingError: with the place of what cannot be.
+    """
+    if not 0.0 <= config.merge_below < 1e9:
+        said = f"merge_below must be an amount of quote, was {config.merge_below:g}"
+        raise SettingError((*path, "merge_below"), said)
+    if not 2 <= config.merge <= _RATIO_MAX:
+        said = f"merge must be from 2 to {_RATIO_MAX}, was {config.merge}"
+        raise SettingError((*path, "merge"), said)
+    if not 0 <= config.decimals <= _DECIMALS:
+        said = f"decimals must be from 0 to {_DECIMALS}, was {config.decimals}"
+        raise SettingError((*path, "decimals"), said)
+    dates = []
+    for number, each in enumerate(config.announced):
+        if min(each.new, each.old) != 1 or not 2 <= max(each.new, each.old) <= _RATIO_MAX:
+            said = f"new and old: 1 and from 2 to {_RATIO_MAX}, was {each.new} for {each.old}"
+            raise SettingError((*path, "announced", number), said)
+        dates.append((_instant_ns((*path, "announced", number, "at"), each.at), each.new, each.old))
+    return SplitTerms(
+        merge_below=config.merge_below,
+        merge=config.merge,
+        at_ns=_clock_ns((*path, "at"), config.at),
+        dates=tuple(sorted(dates)),
+        decimals=config.decimals,
+    )
+
+
+def _instant_ns(path: tuple[str | int, ...], text: str) -> int:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        said = f"at: {text!r} is no time such as 2021-08-17T00:00:00Z"
+        raise SettingError(path, said) from None
+    found = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return int(found.timestamp()) * SECOND_NS
 
 
 def _clock_ns(path: tuple[str | int, ...], text: str) -> int:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 import strategies
 from engine.config.complaints import SettingError, nearest
-from engine.config.offering_settings import OfferingConfig
+from engine.config.offering_settings import OfferingConfig, SplitConfig
 from engine.config.settings import PolicyConfig, ProductConfig, TermsConfig
 from engine.durations import Duration, duration_ns
 from engine.errors import ConfigError
@@ -69,6 +69,7 @@ class Pack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         nav: as in ``Terms``.
         fee_every, fee_at: when the management fee is charged; ``fee_at`` is a time of the day, UTC.
         offering: when and how much is created and redeemed, where its issuer says so.
+        split: when its units are merged.
         rules: by time, the oldest first.
         assumed: a sentence for each thing that no source says, by name.
     """
@@ -80,6 +81,7 @@ class Pack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     fee_every: Duration = "1d"
     fee_at: str = "00:00"
     offering: OfferingConfig | None = None
+    split: SplitConfig | None = None
     assumed: dict[str, str] = {}
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine.config.complaints import SettingError
-from engine.config.offerings import offering_of
+from engine.config.offerings import offering_of, split_of
 from engine.config.packs import NO_PACK, pack, pack_policies, pack_terms
 from engine.config.settings import ProductConfig, UserPolicyConfig
 from engine.durations import duration_ns
@@ -28,8 +28,13 @@ def terms_of(product: ProductConfig, quote: str) -> Terms:
     if chosen is None and terms.pack != NO_PACK:
         chosen = pack(terms.pack).offering
     offering = ANYTIME if chosen is None else offering_of((), chosen, scale)
+    rule = terms.split
+    if rule is None and terms.pack != NO_PACK:
+        rule = pack(terms.pack).split
+    split = None if rule is None else split_of((), rule)
     if terms.pack != NO_PACK:
-        return replace(pack_terms(product), least_quote=least_quote, offering=offering)
+        dealt = {"least_quote": least_quote, "offering": offering, "split": split}
+        return replace(pack_terms(product), **dealt)
     return Terms(
         nav=terms.nav,
         management_fee=terms.management_fee,
@@ -39,6 +44,7 @@ def terms_of(product: ProductConfig, quote: str) -> Terms:
         least_quote=least_quote,
         while_rebalancing=terms.while_rebalancing,
         offering=offering,
+        split=split,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from engine.config.crowd_settings import CrowdConfig
-from engine.config.offering_settings import OfferingConfig
+from engine.config.offering_settings import OfferingConfig, SplitConfig
 from engine.config.venue_settings import VenueConfig
 from engine.durations import DURATION_PATTERN, Duration, duration_ns, duration_text
 from engine.plans import NOW, Plan
@@ -41,6 +41,7 @@ __all__ = [
     "ProductConfig",
     "RunConfig",
     "SignalConfig",
+    "SplitConfig",
     "TermsConfig",
     "TraderConfig",
     "UserConfig",
@@ -154,7 +155,7 @@ PolicyConfig = BuiltIn | UserPolicyConfig
 class TermsConfig(_Setting, frozen=True, kw_only=True):
     """What holders were promised; ``management_fee``: share of NAV per ``fee_every``;
     ``create_fee``, ``redeem_fee``: share of the money of a request, at least ``least_quote``, in
-    the windows and under the caps of ``offering``.
+    the windows and under the caps of ``offering``; ``split``: when units are merged or split.
 
     ``nav = "formula"``: NAV is the last rebalance's times ``1 + L (P / P_prev - 1)`` at the mark,
     and all costs of the hedge are the issuer's; ``"quoted"``: what its one policy quotes, of a
@@ -173,6 +174,7 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
     least_quote: float = 0.0
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
     offering: OfferingConfig | None = None
+    split: SplitConfig | None = None
 
 
 class HedgeConfig(_Setting, frozen=True, kw_only=True):

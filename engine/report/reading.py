@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.errors import InputError
+from engine.first_units import in_first_units
 from engine.report.thinning import F64, Curve, thinned
 
 __all__ = ["CHARTED", "Run", "events_of", "holdings_of", "read_run", "readable", "summary_of"]
@@ -182,12 +183,13 @@ class _Samples:
         self.parts: dict[str, list[Curve]] = {"value": [], "leverage": [], "underwater": []}
 
     def add(self, ts: Any, per_unit: F64, leverage: F64, mark: F64) -> None:
+        per_unit = in_first_units(ts, per_unit, self.product.get("splits", ()))
         moves = mark / self.first_mark - 1.0
         peaks = np.maximum.accumulate(np.maximum(per_unit, self.peak))
         mark_peaks = np.maximum.accumulate(np.maximum(mark, self.mark_peak))
         self.peak, self.mark_peak = float(peaks[-1]), float(mark_peaks[-1])
         value = {
-            "got": per_unit / self.product["nav_start"] - 1.0,
+            "got": per_unit - 1.0,
             "myth": self.product["target"] * moves,
         }
         under = {"product": per_unit / peaks - 1.0, "underlying": mark / mark_peaks - 1.0}

@@ -12,6 +12,7 @@ from engine.config.offering_settings import OfferingConfig
 from engine.config.offerings import offering_of
 from engine.events import CreationRequest, RedemptionRequest
 from engine.offering import Offering
+from engine.sampler import Sampling
 from engine.ticks import Kind
 from engine.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from engine.venue.book import BookSpec
@@ -35,7 +36,8 @@ def asked(*requests: Any, hours: int = 30, **terms: Any) -> Run:
     contract = a_contract(taker_fee=0.0, lot_size=0.01)
     market = a_market(contract=contract, book=BookSpec(model="flat"), stale_after_ns=DAY_NS)
     product = a_product(seed_atoms=1_000 * USDT, **terms)
-    spec = a_spec((product, policies), markets=[market], users=("alice", "bob"))
+    hourly = Sampling(nav_every_ns=HOUR_NS)
+    spec = a_spec((product, policies), markets=[market], users=("alice", "bob"), sampling=hourly)
     tape = a_tape(rows)
     said = agree(spec, tape)
     assert agree(spec, tape, range(len(rows))).lines == said.lines

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from engine.engine import EngineSpec
 from engine.offering import ANYTIME, Offering
+from engine.splits import SplitTerms
 from engine.units import DAY_NS, SECOND_NS
 from tests.builders import T0
 from tests.properties.tapes import a_random_spec
@@ -18,11 +19,28 @@ __all__ = ["a_primary_spec"]
 def a_primary_spec(random: Random) -> EngineSpec:
     """One market and three to seven products; now and then one without any such terms."""
     spec = a_random_spec(random, symbols=1)
-    products = []
+    products, inverse = [], spec.markets[0].contract.kind == "inverse"
     for product in spec.products:
-        terms = replace(product.terms, offering=_an_offering(random))
+        terms = replace(
+            product.terms,
+            offering=_an_offering(random),
+            split=random.choice((None, _a_split(random))),
+            nav="basket" if inverse else random.choice(("basket", "basket", "formula")),
+        )
         products.append(replace(product, terms=terms))
     return replace(spec, products=tuple(products))
+
+
+def _a_split(random: Random) -> SplitTerms:
+    """A rule that merges units of about 1 a few times, and a split that was announced."""
+    return SplitTerms(
+        merge_below=random.choice((0.0, 3.0, 50.0)),
+        merge=random.choice((3, 10)),
+        every_ns=40 * SECOND_NS,
+        at_ns=random.choice((0, SECOND_NS + 1)),
+        dates=((T0 + random.choice((20, 60)) * SECOND_NS, *random.choice(((7, 1), (1, 4)))),),
+        decimals=random.choice((8, 2, 0)),
+    )
 
 
 def _an_offering(random: Random) -> Offering:

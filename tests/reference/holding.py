@@ -131,6 +131,11 @@ class Holding:
         self.close_segment(mark)
         before = self.nav(mark)
         self.units -= units
+        self._pay_out(quote, mark)
+        self._flow(-quote, self.nav(mark) - before)
+
+    def _pay_out(self, quote: int, mark: float) -> None:
+        """Quote money leaves, from venue and treasury as the equity lies."""
         coins = self.contract.to_settlement(quote, mark)
         margin = self.margin(mark)
         of_treasury = coins
@@ -140,7 +145,15 @@ class Holding:
             self.give(coins, of_treasury)
         else:
             self.quote -= quote
-        self._flow(-quote, self.nav(mark) - before)
+
+    def regroup(self, units: int, paid: tuple[int, ...], mark: float) -> None:
+        """Units are counted anew; what is left over is paid out, to users and to the issuer."""
+        self.close_segment(mark)
+        before = self.nav(mark)
+        for quote in paid:
+            self._pay_out(quote, mark)
+        self.units = units
+        self._flow(-sum(paid), self.nav(mark) - before)
 
     def _flow(self, quote: int, change: int) -> None:
         self.parts["flows"] += quote
@@ -277,6 +290,11 @@ class Formula(Holding):
     def create(self, quote: int, units: int, mark: float) -> None:
         self._change("flows", quote, mark)
         self.hedge.create(quote, units, mark)
+        self.units = self.hedge.units
+
+    def regroup(self, units: int, paid: tuple[int, ...], mark: float) -> None:
+        self._change("flows", -sum(paid), mark)
+        self.hedge.regroup(units, paid, mark)
         self.units = self.hedge.units
 
     def redeem(self, quote: int, units: int, mark: float) -> None:

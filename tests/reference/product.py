@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from engine.commands import GateCreations, PauseProduct, ResumeProduct
+from engine.commands import GateCreations, PauseProduct, ResumeProduct, SplitUnits
 from engine.events import (
     CreationRequest,
     DecisionPostponed,
@@ -35,7 +35,7 @@ from engine.policy import (
     Warn,
 )
 from engine.units import NEVER_NS, asset_decimals
-from tests.reference import desk
+from tests.reference import desk, splits
 from tests.reference.holding import Formula, Holding
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Product:
         self.traded_at, self.lots_before = -1, 0
         self.deals: list[desk.Order] = []
         self.sent = 0
+        self.split_ns = NEVER_NS
         self.queue: list[tuple[int, Any]] = []  # from when on each may be dealt
         self.taken: list[tuple[int, bool, str, int]] = []  # day, whether it creates, user, quote
         self.pledged: dict[int | None, int] = {}
@@ -108,6 +109,8 @@ class Product:
             self._launch()
         if self.status == "active":
             self._decide()
+        if self.status == "active" and self.split_ns <= self.market.due_ns:
+            splits.at_its_instant(self)
         self._serve_queue()
         self.policy_ns = self._next_alarm()
 
@@ -134,6 +137,7 @@ class Product:
             every, since_ns = spec.terms.fee_every_ns, spec.terms.fee_at_ns
             self.fee_ns = since_ns + math.floor((self.market.now_ns - since_ns) / Fraction(every))
             self.fee_ns = since_ns + (self.fee_ns - since_ns + 1) * every
+        self.split_ns = splits.next_instant(spec.terms.split, self.market.now_ns)
         if spec.kind != "fund":
             self.target = spec.opening_target(inverse=self.contract.inverse)
         if spec.kind == "margin_loan":
@@ -560,6 +564,9 @@ class Product:
             if self.gated == command.closed:
                 refusal = "gated" if self.gated else "not_gated"
             self.gated = command.closed
+        elif isinstance(command, SplitUnits):
+            refusal = splits.split(self, command.new, command.old, "operator")
+            self._serve_queue()
         else:
             refusal = self._force(command.target)
         if not refusal:
@@ -617,7 +624,7 @@ class Product:
         if self.status != "active":
             return NEVER_NS
         first = self.queue[0][0] if self.queue else 0
-        alarm = first if first > self.market.due_ns else NEVER_NS
+        alarm = min(first if first > self.market.due_ns else NEVER_NS, self.split_ns)
         intercept, slope = self.holding.line()
         ruined = intercept + slope * self.market.mark <= 0.0 and not self.quoted
         if ruined or self.paused:

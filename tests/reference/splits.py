@@ -1,0 +1,90 @@
+"""Units counted anew, holder by holder."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from engine.events import CreationRequest, UnitsSplit
+from engine.units import NEVER_NS
+from tests.reference import desk
+
+if TYPE_CHECKING:
+    from tests.reference.product import Product
+
+UNITS_MAX = 2**60
+
+
+def next_instant(terms: Any, after_ns: int) -> int:
+    """When there may next be something to do."""
+    if terms is None:
+        return NEVER_NS
+    times = [at_ns for at_ns, _, _ in terms.dates if at_ns > after_ns]
+    if terms.merge_below:
+        grid = math.floor(Fraction(after_ns - terms.at_ns, terms.every_ns)) + 1
+        times.append(terms.at_ns + grid * terms.every_ns)
+    return min(times, default=NEVER_NS)
+
+
+def at_its_instant(product: Product) -> None:
+    """What was announced for now, and the rule where it is its time."""
+    terms, since, due = product.spec.terms.split, product.split_ns, product.market.due_ns
+    assert terms is not None
+    product.split_ns = next_instant(terms, due)
+    for at_ns, new, old in terms.dates:
+        if since <= at_ns <= due:
+            split(product, new, old, "announced")
+    held = product.holding
+    if terms.merge_below and not (since - terms.at_ns) % terms.every_ns and held.units:
+        intercept, slope = held.line()
+        nav = intercept + slope * product.market.mark
+        if nav * product.quote * 10**8 / held.units < terms.merge_below:
+            split(product, 1, terms.merge, "low_nav")
+
+
+def split(product: Product, new: int, old: int, reason: str) -> str | None:
+    """Each holder keeps whole units of the product's decimals, the rest of his is paid out."""
+    held, mark, terms = product.holding, product.market.mark, product.spec.terms.split
+    nav, total = held.nav(mark), held.units
+    if nav <= 0 or total <= 0:
+        return "nav_not_positive"
+    if math.floor(Fraction(total * new, old)) > UNITS_MAX:
+        return "too_large"
+    grain = 10 ** (8 - terms.decimals) if terms is not None else 1
+    worth = Fraction(nav, total)  # of an old unit's step
+    issuer = total - sum(product.owned)
+    kept, paid = [], []
+    for units in [*product.owned, issuer]:
+        mine = math.floor(Fraction(units * new, old * grain)) * grain
+        kept.append(mine)
+        paid.append(math.floor((units - Fraction(mine * old, new)) * worth))
+    if not sum(kept):
+        return "too_small"
+    product.watch_high_water()
+    for order in product.deals:
+        if not isinstance(order.request, CreationRequest):
+            user = product.users.index(order.request.user)
+            product.pledged[user] -= desk.steps_of(order.request)
+        desk.refuse(product, order.request, "split")
+    product.deals.clear()
+    for _, request in product.queue:
+        desk.refuse(product, request, "split")
+    product.queue.clear()
+    held.regroup(sum(kept), (sum(paid[:-1]), paid[-1]), mark)
+    product.changed += [user for user, units in enumerate(product.owned) if units]
+    product.owned = kept[:-1]
+    product.high_water *= old / new
+    product.traded = True
+    product.say(
+        UnitsSplit,
+        reason=reason,
+        new=new,
+        old=old,
+        units_before=total,
+        units_total=held.units,
+        paid_atoms=sum(paid),
+        nav_atoms=held.nav(mark),
+        mark_price=mark,
+    )
+    return None
