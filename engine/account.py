@@ -280,7 +280,7 @@ class Account(Wallet):
         self._flow(-quote, self._moved(mark) - before)
 
     def regroup(self, units: tuple[int, int], paid: tuple[int, int], mark: float) -> None:
-        """Units are counted anew: so many more for users and issuer, and quote atoms for the rest."""
+        """Units are counted anew: so many more for users and issuer, and quote for the rest."""
         before, quote = self.close_segment(mark), paid[0] + paid[1]
         if quote and before > 0:
             self.state.split.scale(mark, (before - quote) / before)
