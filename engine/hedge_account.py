@@ -49,6 +49,10 @@ class HedgeAccount:
         return self.account.at_venue
 
     @property
+    def withheld(self) -> int:
+        return self.account.withheld
+
+    @property
     def topups(self) -> int:
         return self.account.state.topups
 

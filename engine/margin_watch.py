@@ -99,7 +99,8 @@ class MarginWatch:
         if len(positions) > 1:
             return box(account, desk.listings, desk.marks(), share)
         market, lots, cost = positions[0]
-        return {market: edges(desk.listings[market], account.cash, lots, cost, share)}
+        listing = desk.listings[market]
+        return {market: edges(listing, account.cash, lots, cost, share, account.withheld)}
 
     def _share(self, account: Margined) -> float:
         """The multiple of maintenance at which the venue next has something to say."""

@@ -54,6 +54,11 @@ class OmnibusAccount:
         return total(hedge.cash for hedge in self._alive)
 
     @property
+    def withheld(self) -> int:
+        """Each product's own: none makes up for another."""
+        return total(hedge.withheld for hedge in self._alive)
+
+    @property
     def topups(self) -> int:
         return total(hedge.topups for hedge in self.hedges)
 

@@ -99,15 +99,16 @@ class HedgeTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ``account``: ``segregated``, a margin account of its own, or ``omnibus``, that of all such
     products of the market, whose orders net where they reach the book in the same instant.
     ``margin_share`` of the product's money lies at the venue, the rest in the issuer's treasury,
-    and only what lies at the venue stands between the hedge and its liquidation. Where it comes
-    down to ``topup_at`` times maintenance a top-up is ordered, which arrives ``topup_latency_ns``
-    later."""
+    and only what lies at the venue stands between the hedge and its liquidation; of that
+    collateral, open profit apart, ``haircut`` does not count as margin. Where it comes down to
+    ``topup_at`` times maintenance a top-up is ordered, which arrives ``topup_latency_ns`` later."""
 
     latency_ns: int = 0
     retry_ns: int = 1_000_000_000
     reserve_atoms: int = 0
     account: Literal["segregated", "omnibus"] = "segregated"
     margin_share: float = 1.0
+    haircut: float = 0.0
     topup_latency_ns: int = 0
     topup_at: float = 2.0
     when_stale: Literal["hold", "refuse"] = "hold"

@@ -2,7 +2,8 @@
 
 The venue sees what lies there, and nothing else: money that is on its way does not count before it
 arrives. A top-up brings the margin back to its share of the product's equity, and at least to twice
-what it was called at, as far as the treasury goes; one is under way at a time. While the venue's
+what it was called at (of which the venue's haircut does not count), as far as the treasury goes;
+one is under way at a time. While the venue's
 withdrawals are frozen none arrives.
 """
 
@@ -60,12 +61,14 @@ class Treasury:
         needs any."""
         account, listing, mark = self.account, scene.listing, scene.mark
         books = [account] if self.peers is None else self.peers()
-        if listing is None or not (account.backed or self.peers):
+        if listing is None or not (account.backed or self.peers or account.spec.hedge.haircut):
             return True
         held = total(book.lots for book in books)
         if abs(held + lots) <= abs(held):
             return True
-        if total(book.margin(mark) for book in books) >= listing.opening(held + lots, mark):
+        if total(book.margin(mark) - book.withheld for book in books) >= listing.opening(
+            held + lots, mark
+        ):
             return True
         self._order(scene, 2 * listing.opening(account.lots + lots, mark))
         return False
@@ -74,7 +77,10 @@ class Treasury:
         """Order what brings the margin to its share, and to ``least``; whether that is any."""
         account = self.account
         margin, treasury = account.margin(scene.mark), account.treasury
-        wanted = max(account.share_of(margin + treasury), least) - margin
+        counted = margin - account.withheld
+        kept = 1 - decimal(account.spec.hedge.haircut)
+        more = mul_div(least - counted, kept.denominator, kept.numerator, Rounding.UP)
+        wanted = max(account.share_of(margin + treasury) - margin, more)
         atoms = min(wanted, account.backing)
         if self.topup is not None or atoms <= 0:
             return False

@@ -21,6 +21,7 @@ class Wallet:
 
     __slots__ = (
         "_cash",
+        "_haircut",
         "_lots",
         "_mint",
         "_parted",
@@ -48,6 +49,7 @@ class Wallet:
         self._mint = ledger.open(owner, f"{spec.id}:units")
         self._share = decimal(spec.hedge.margin_share)
         self._parted = spec.hedge.margin_share < 1.0
+        self._haircut = decimal(spec.hedge.haircut)
         self.formula = spec.terms.promised
         """Whether holders have a promise, and the hedge is the issuer's."""
         self.backed = self._parted
@@ -102,6 +104,14 @@ class Wallet:
         """Equity at the venue, rounded down."""
         balances = self.balances
         return balances[self._cash] + self.contract.exposure_value(balances[self._lots], mark)
+
+    def withheld_of(self, cost: int) -> int:
+        """What of the collateral at the venue does not count as margin, where the position cost so
+        much: the haircut's share of what was paid in and won or lost for good, rounded up."""
+        collateral = self.balances[self._cash] + cost
+        if not self._haircut or collateral <= 0:
+            return 0
+        return mul_div(collateral, self._haircut.numerator, self._haircut.denominator, Rounding.UP)
 
     def share_of(self, cash: int) -> int:
         """How much of some money belongs at the venue, rounded up."""

@@ -191,6 +191,7 @@ def _product(
             reserve_atoms=_atoms(hedge.reserve, quote),
             account=hedge.account,
             margin_share=hedge.margin_share,
+            haircut=hedge.haircut,
             topup_latency_ns=round(hedge.topup_latency_ms * MILLISECOND_NS),
             topup_at=hedge.topup_at,
             when_stale=hedge.when_stale,

@@ -204,6 +204,8 @@ def _check_hedge(path: tuple[str | int, ...], product: ProductConfig) -> None:
     require(whole, (*path, "account"), '"segregated" where it is no fund', hedge.account)
     share = hedge.margin_share
     require(0.0 < share <= 1.0, (*path, "margin_share"), "a share above 0 and at most 1", share)
+    cut = hedge.haircut
+    require(0.0 <= cut < 1.0, (*path, "haircut"), "a share from 0 to below 1", cut)
 
 
 def _check_users(config: RunConfig, products: list[str]) -> None:

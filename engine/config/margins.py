@@ -85,7 +85,8 @@ def check_margin(
     Raises:
         SettingError: with the least share that does.
     """
-    share, place = product.hedge.margin_share, (*path, "hedge", "margin_share")
+    share, haircut = product.hedge.margin_share, product.hedge.haircut
+    place = (*path, "hedge", "margin_share" if share < 1.0 else "haircut")
     (market,) = (each for each in config.markets if each.symbol == product.symbol)
     rules = venue_rules(market.venue, market.contract)
     if product.terms.nav != "basket" and market.contract.kind == "inverse":
@@ -93,12 +94,13 @@ def check_margin(
             (*path, "terms", "nav"),
             f"{product.id}: a formula is for linear contracts, {product.symbol} is inverse",
         )
-    if share == 1.0:
+    if share == 1.0 and not haircut:
         return
     if product.kind != "fund" or not rules.margin.tiers:
         why = "a fund" if product.kind != "fund" else "a venue that asks for margin"
-        raise SettingError(place, f"{product.id}: margin_share is for {why}")
+        raise SettingError(place, f"{product.id}: {place[-1]} is for {why}")
     atoms: int = 10 ** asset_decimals(market.contract.quote or "")
+    cut = f", {haircut:g} of which does not count," if haircut else ""
     table = TierTable(rules.margin, asset_decimals(market.contract.quote or ""))
     inverse = market.contract.kind == "inverse"
     if inverse and rules.margin.caps_in == "settlement":
@@ -108,11 +110,11 @@ def check_margin(
         target = getattr(policy, "target", getattr(policy, "high", 0.0))
         size = put_in * abs(float(target) - coin) * atoms
         least = table.initial(int(size)) / (put_in * atoms)
-        if least > share:
+        if least > share * (1.0 - haircut):
             raise SettingError(
                 place,
-                f"{product.id}: {share:g} of its money at the venue cannot open {target:g}x there; "
-                f"{rules.name} wants at least {math.ceil(least * 1e4) / 1e4:g}",
+                f"{product.id}: {share:g} of its money at the venue{cut} cannot open {target:g}x "
+                f"there; {rules.name} wants at least {math.ceil(least * 1e4) / 1e4:g}",
             )
 
 

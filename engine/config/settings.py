@@ -176,18 +176,18 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
 
 
 class HedgeConfig(_Setting, frozen=True, kw_only=True):
-    """How orders reach the venue; ``reserve``: quote set aside against a negative NAV; ``plan``:
-    how openings and rebalances are carried out where the policy does not say.
+    """How orders reach the venue, by ``plan`` if none is named; ``reserve``: quote for a NAV < 0.
 
     Products of one market with ``account = "omnibus"`` share a margin account there, and their
-    orders net. ``margin_share`` of what is paid in lies at the venue, the rest in the issuer's
-    treasury. At ``topup_at`` times maintenance (or where the venue calls, if that is earlier) a
-    top-up is ordered, which arrives ``topup_latency_ms`` later.
+    orders net. ``margin_share`` of what is paid in lies at the venue, where ``haircut`` of it does
+    not count as margin, the rest in the issuer's treasury. At ``topup_at`` times maintenance (or
+    where the venue calls before) a top-up is ordered; it arrives ``topup_latency_ms`` later.
     """
 
     reserve: float = 0.0
     account: Literal["segregated", "omnibus"] = "segregated"
     margin_share: float = 1.0
+    haircut: float = 0.0
     topup_latency_ms: float = 0.0
     topup_at: float = 2.0
     retry_ms: float = 1_000.0

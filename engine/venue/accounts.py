@@ -99,6 +99,7 @@ class TraderAccount:
 
     __slots__ = ("_traders", "name", "trader")
     alone = False
+    withheld = 0
     topups = 0
     call_at = 0.0
 

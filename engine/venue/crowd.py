@@ -65,6 +65,7 @@ class Pool:
 
     __slots__ = ("crowd", "market", "name", "trader")
     alone = False
+    withheld = 0
     topups = 0
     call_at = 0.0
     max_leverage = 0.0

@@ -135,8 +135,8 @@ class RiskDesk:
     def is_short(self, stand: Standing, market: int) -> bool:
         """Whether maintenance is no longer covered."""
         if self.listings[market].rules.margin.strict:
-            return stand.equity < stand.maintenance
-        return stand.equity <= stand.maintenance
+            return stand.margin < stand.maintenance
+        return stand.margin <= stand.maintenance
 
     def calls_at(self, account: Margined) -> float:
         """The multiple of maintenance at which the owner is called; 0: he is not, or was already
@@ -149,7 +149,7 @@ class RiskDesk:
     def is_near(self, account: Margined, stand: Standing) -> bool:
         """Whether the owner is to be called."""
         share = self.calls_at(account)
-        return share > 0.0 and stand.equity <= share * stand.maintenance
+        return share > 0.0 and stand.margin <= share * stand.maintenance
 
     def move(
         self,

@@ -92,7 +92,7 @@ class Liquidator(Insuring):
             account=account.name,
             symbol=self.listings[market].contract.spec.symbol,
             mark_price=self.venues[market].floor.mark,
-            equity_atoms=stand.equity,
+            equity_atoms=stand.margin,
             maintenance_atoms=stand.maintenance,
         )
         account.called(multiple)
@@ -116,7 +116,7 @@ class Liquidator(Insuring):
             symbol=symbol,
             mark_price=venue.floor.mark,
             position_lots=lots,
-            equity_atoms=stand.equity,
+            equity_atoms=stand.margin,
             maintenance_atoms=stand.maintenance,
         )
         orders = total(account.cancel_orders(m) for m, _, _ in account.positions())
@@ -179,7 +179,7 @@ class Liquidator(Insuring):
         if stand.equity < 0 and rules.backstop_below:
             unpaid.append(self.unpaid(account, market, -lots, marks))
             return False
-        if rules.backstop_below and stand.equity < rules.backstop_below * stand.maintenance:
+        if rules.backstop_below and stand.margin < rules.backstop_below * stand.maintenance:
             self._backstop(account, market, lots, stand.equity)
             return True
         step = step_lots(self.listings[market], lots, marks[market], stand, stage.steps)

@@ -22,6 +22,10 @@ class Margined(Protocol):
         """Cash, after what its positions cost."""
 
     @property
+    def withheld(self) -> int:
+        """What of its collateral the venue does not count as margin."""
+
+    @property
     def max_leverage(self) -> float:
         """The leverage its owner chose; 0 where none."""
 

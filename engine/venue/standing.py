@@ -124,10 +124,17 @@ class Listing:
 
 
 class Standing(Struct, frozen=True, gc=False):
-    """Settlement atoms: what an account is worth, and what it must be worth."""
+    """Settlement atoms: what an account is worth, what of that must be there, and what of it the
+    venue does not count."""
 
     equity: int
     maintenance: int
+    withheld: int = 0
+
+    @property
+    def margin(self) -> int:
+        """Equity as far as it counts."""
+        return self.equity - self.withheld
 
 
 def equity_of(account: Margined, listings: Sequence[Listing], marks: Sequence[float]) -> int:
@@ -148,7 +155,7 @@ def standing_of(account: Margined, listings: Sequence[Listing], marks: Sequence[
         if listing.fee_at_bankruptcy:
             worth = listing.contract.exposure_value(lots, mark)
             needed += listing.closing_fee(lots, equity - worth)
-    return Standing(equity, needed)
+    return Standing(equity, needed, account.withheld)
 
 
 def margin_of(account: Margined, listings: Sequence[Listing], marks: Sequence[float]) -> int:
@@ -204,7 +211,7 @@ def box(
     """
     positions = account.positions()
     stand = standing_of(account, listings, marks)
-    slack = (stand.equity - share * stand.maintenance) / max(len(positions), 1)
+    slack = (stand.margin - share * stand.maintenance) / max(len(positions), 1)
     fees = _fees_of_others(listings, positions)
     return {
         market: _side(listings[market], lots, marks[market], slack, share, fees)
@@ -232,10 +239,10 @@ def _lines(margin: MarginRules, contract: Contract, fee: float) -> list[tuple[fl
 
 
 def edges(
-    listing: Listing, cash: int, lots: int, cost: int, share: float = 1.0
+    listing: Listing, cash: int, lots: int, cost: int, share: float = 1.0, withheld: int = 0
 ) -> tuple[float, float]:
-    """``(low, high)``: between these marks the equity of an account with one position stays above
-    ``share`` times maintenance.
+    """``(low, high)``: between these marks the equity of an account with one position, but for what
+    is ``withheld``, stays above ``share`` times maintenance.
 
     In the coordinate ``x`` (mark, or 1 / mark where inverse) equity is ``cash + slope * x`` and
     a tier's maintenance ``|slope| * x * rate - deduction``; they meet once."""
@@ -244,7 +251,7 @@ def edges(
     if not listing.rates or slope == 0.0:
         return _NOWHERE
     # A fee at the bankruptcy price is the same at every mark.
-    kept, meet = cash - share * listing.closing_fee(lots, cash), 0.0
+    kept, meet = cash - withheld - share * listing.closing_fee(lots, cash), 0.0
     if listing.by_face:
         needed = listing.table.maintenance(contract.face(abs(lots))) * contract.coins_a_quote
         needed += abs(slope) * listing.fee_inside

@@ -77,4 +77,4 @@ def fee_rate(listing: Listing, held: int, mark: float, stand: Standing) -> float
 
 
 def _missing(stand: Standing) -> float:
-    return float(max(stand.maintenance - stand.equity, 0))
+    return float(max(stand.maintenance - stand.margin, 0))

@@ -32,12 +32,14 @@ def test_hedge_settings_reach_the_heart(tmp_path: Path) -> None:
     """Milliseconds become nanoseconds, the bands their far edges: 2.25x at 1.2 times the price, so
     3.6 NAVs; 4.125x at 0.88 times, 2.64 NAVs, where 3x is asked for."""
     hedge = (
-        'hedge = { account = "omnibus", margin_share = 0.4, topup_latency_ms = 1500, topup_at = 3 }'
+        'hedge = { account = "omnibus", margin_share = 0.4, haircut = 0.1, '
+        "topup_latency_ms = 1500, topup_at = 3 }"
     )
     terms = 'terms = { nav = "formula" }'
     config = load_config(written(tmp_path, f"{hedge}\n{terms}"), symbols=DATA)
     (product,) = spec_of(config, DATA).products
     assert (product.hedge.account, product.hedge.margin_share) == ("omnibus", 0.4)
+    assert product.hedge.haircut == 0.1
     assert (product.hedge.topup_latency_ns, product.hedge.topup_at) == (3 * SECOND_NS // 2, 3.0)
     assert product.terms.nav == "formula"
     assert product.edges is not None
@@ -52,6 +54,12 @@ def test_hedge_settings_reach_the_heart(tmp_path: Path) -> None:
         ("hedge = { margin_share = 0.0 }", "BTCUSDT", "margin_share must be a share above 0"),
         ("hedge = { margin_share = 1.5 }", "BTCUSDT", "margin_share must be a share above 0"),
         ("hedge = { margin_share = 0.02 }", "BTCUSDT", "0.02 of its money at the venue cannot"),
+        ("hedge = { haircut = 1.0 }", "BTCUSDT", "haircut must be a share from 0 to below 1"),
+        (
+            "hedge = { haircut = 0.98 }",
+            "BTCUSDT",
+            "1 of its money at the venue, 0.98 of which does",
+        ),
         ("hedge = { topup_at = 0.5 }", "BTCUSDT", "topup_at must be >= 1"),
         ("hedge = { topup_latency_ms = -1.0 }", "BTCUSDT", "topup_latency_ms must be >= 0"),
         ('terms = { nav = "formula" }', "XBTUSD", "a formula is for linear contracts"),

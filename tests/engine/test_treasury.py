@@ -142,3 +142,51 @@ def test_users_deal_with_both(share: float) -> None:
     assert account.treasury == round(treasury)
     assert account.nav(100.0) == 1_050_000 * QUOTE
     assert account.nav(110.0) == 1_365_000 * QUOTE
+
+
+# Haircuts -----------------------------------------------------------------------------------------
+
+
+def cut_short(haircut: float, rows: list[float], **wallet: Any) -> Run:
+    """The same, of whose collateral the venue does not count all; every tenth second a mark."""
+    market = a_market(contract=a_contract(taker_fee=0.0), book=BookSpec(model="flat"), venue=VENUE)
+    product = a_product("BTC3L", haircut=haircut, **{"margin_share": 0.25, **wallet})
+    return agree(a_spec((product, (BAND,)), markets=(market,)), a_tape(rows), range(len(rows)))
+
+
+def test_a_haircut_brings_liquidation_nearer() -> None:
+    """Of 250,000 at the venue a fifth, 50,000, is not margin: ``200,000 + 30,000 (p - 100)`` covers
+    1 % of ``30,000 p`` down to ``2,800,000 / 29,700 = 94.276094``, where all of it would cover it
+    down to 92.593. Worth what it was the product is all the same: its line is its own, and a float
+    94.276 is a little less."""
+    high, low = 94.2761, 94.2760
+    late = {"topup_latency_ns": 10 * SECOND_NS}
+    assert not cut_short(0.2, [100.0, high], **late).named("liquidation_started")
+    said = cut_short(0.2, [100.0, low], **late)
+    (started,) = said.named("liquidation_started")
+    assert (started.equity_atoms, started.maintenance_atoms) == (28_280 * QUOTE - 1, 28_282_800_000)
+    (sold,) = said.named("liquidation_filled")
+    assert sold.bankruptcy_price == pytest.approx(2_750_000 / 30_000)
+    account = said.engine.handlers[0].account
+    assert account.nav(low) == (1_000_000 - 171_720) * QUOTE - 2  # sold and valued
+    assert not cut_short(0.0, [100.0, low], **late).named("liquidation_started")
+
+
+def test_a_top_up_makes_up_for_the_haircut_that_it_suffers() -> None:
+    """At 97 the venue has 160,000, of which 125,000 do not count, and wants 29,100. Called at twice
+    as much, the issuer is to have four times as much counted, 116,400: 81,400 more, of which half
+    will not count either. Called at four times as much, 232,800."""
+    for at, atoms in ((2.0, 162_800 * QUOTE), (4.0, 395_600 * QUOTE)):
+        said = cut_short(0.5, [100.0, 97.0, 97.0], topup_latency_ns=SECOND_NS, topup_at=at)
+        (ordered,) = said.named("topup_ordered")
+        assert (ordered.atoms, ordered.margin_atoms) == (atoms, 160_000 * QUOTE)
+
+
+def test_what_a_haircut_leaves_must_open_the_position() -> None:
+    """With 1 of 20 counting, 250,000 are 12,500: 60,000 of initial margin are not there, and no
+    treasury makes up for it in time; the opening is refused, and nothing is traded."""
+    said = cut_short(0.95, [100.0, 100.0], topup_latency_ns=10 * SECOND_NS)
+    assert {each.reason for each in said.named("order_rejected")} == {"no_margin"}
+    assert not said.named("order_filled")
+    whole = cut_short(0.95, [100.0, 100.0], margin_share=1.0)
+    assert {each.reason for each in whole.named("order_rejected")} == {"no_margin"}

@@ -146,10 +146,12 @@ def margined_spec(seed: int) -> EngineSpec:
     inverse = tuple(market.contract.kind == "inverse" for market in markets)
     traders = tuple(_trader(random, n, inverse) for n in range(random.randint(0, 12)))
     beside = _comparators(random)
+    haircut = Random(f"haircut {seed}").choice((0.0, 0.0, 0.1, 0.3))
+    funds = (replace(p, hedge=replace(p.hedge, haircut=haircut)) for p in base.products)
     return replace(
         base,
         markets=markets,
-        products=(*base.products, *(product for product, _ in beside)),
+        products=(*funds, *(product for product, _ in beside)),
         policies=(*base.policies, *(policies for _, policies in beside)),
         traders=traders,
         seed=seed,

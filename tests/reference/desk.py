@@ -721,6 +721,16 @@ def backed(product: Product) -> bool:
     return product.formula or product.spec.hedge.margin_share < 1
 
 
+def withheld(product: Product) -> int:
+    """What of its collateral the venue does not count."""
+    return lost(product.holding.book)
+
+
+def lost(book: Any) -> int:
+    """The haircut of what was paid in, and won or lost for good."""
+    return max(0, math.ceil(Fraction(repr(book.spec.hedge.haircut)) * (book.cash + book.cost)))
+
+
 def covers(product: Product, lots: int) -> bool:
     """Whether the margin at the venue is enough to trade; else more of it is ordered."""
     listing, mark = listing_of(product), product.market.mark
@@ -733,9 +743,13 @@ def covers(product: Product, lots: int) -> bool:
             if each.spec.hedge.account == "omnibus" and each.status in ("active", "closing")
         ]
     held = sum(book.lots for book in books)
-    if listing is None or not (shares or backed(product)) or abs(held + lots) <= abs(held):
+    if (
+        listing is None
+        or not (shares or backed(product) or product.spec.hedge.haircut)
+        or abs(held + lots) <= abs(held)
+    ):
         return True
-    if sum(book.margin(mark) for book in books) >= listing.opening(held + lots, mark):
+    if sum(book.margin(mark) - lost(book) for book in books) >= listing.opening(held + lots, mark):
         return True
     top_up(product, 2 * listing.opening(product.holding.book.lots + lots, mark))
     return False
@@ -755,7 +769,8 @@ def top_up(product: Product, least: int) -> bool:
     market, held = product.market, product.holding.book
     margin = held.margin(market.mark)
     share = math.ceil((margin + held.treasury) * held.share)
-    atoms = max(share, least) - margin
+    kept = 1 - Fraction(repr(product.spec.hedge.haircut))
+    atoms = max(share - margin, math.ceil((least - margin + lost(held)) / kept))
     if not product.formula:
         atoms = min(atoms, held.treasury)
     if product.topup is not None or atoms <= 0:

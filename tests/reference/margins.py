@@ -100,6 +100,10 @@ class Hedge:
     def cash(self) -> int:
         return self.product.holding.book.cash
 
+    @property
+    def withheld(self) -> int:
+        return desk.withheld(self.product)
+
     def positions(self) -> list[tuple[int, int, int]]:
         held, alive = self.product.holding.book, self.product.status in ("active", "closing")
         return [(self.number, held.lots, held.cost)] if alive and held.lots else []

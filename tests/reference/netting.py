@@ -162,6 +162,10 @@ class Omnibus:
         return sum(each.cash for each in self.alive())
 
     @property
+    def withheld(self) -> int:
+        return sum(each.withheld for each in self.alive())
+
+    @property
     def topups(self) -> int:
         return sum(each.topups for each in self.hedges)
 
