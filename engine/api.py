@@ -24,11 +24,13 @@ from engine.bar_orders import OTHER_ORDER, compare_orders
 from engine.config import (
     RunConfig,
     assumptions,
+    isolated,
     load_config,
     placed,
     resolved_toml,
     spec_of,
 )
+from engine.endings import Ending, asked, taken_down
 from engine.engine import Engine
 from engine.errors import ConfigError, InputError
 from engine.inputs import open_data, open_market
@@ -156,6 +158,7 @@ def run(
     requests: str | Path | None = None,
     symbol: str | None = None,
     bars: str | None = None,
+    isolate: bool = False,
     out: str | Path | None = None,
     progress: Told | None = None,
     report: bool = True,
@@ -172,6 +175,7 @@ def run(
         requests: JSON lines of creations, redemptions and commands.
         symbol: for files that do not name theirs.
         bars: order of the extremes within a bar.
+        isolate: whether policies of your own run in processes of their own.
         out: run directory; made under ``runs/`` without.
         progress: told how far the run is, see ``Told``.
         report: whether to write ``report.html``.
@@ -186,6 +190,7 @@ def run(
         config = load_config(config, list(sets), symbols=opened.symbols, policy=policy)
     if bars is not None:
         config = structs.replace(config, bars=bars)
+    config = isolated(config) if isolate else config
     with placed(file, sets if file is not None else ()):
         return execute(
             opened,
@@ -209,8 +214,9 @@ def execute(
     report: bool = True,
     write: bool = True,
     symbol: str | None = None,
+    endings: Sequence[Ending] = (),
 ) -> RunResult:
-    """``run`` with the data opened and the configuration resolved."""
+    """``run`` with data and configuration at hand; ``endings``: of isolated policies, once more."""
     began = time.perf_counter()
     hashed = _hash(config)
     spec = structs.replace(spec_of(config, data.symbols), config_hash=hashed)
@@ -219,7 +225,7 @@ def execute(
     engine = Engine(spec)
     other = OTHER_ORDER.get(config.bars) if data.bar_fed else None
 
-    with writing(path), RunWriter(path, engine) as writer:
+    with asked(spec.policies, endings), writing(path), RunWriter(path, engine) as writer:
         reading = data.steps(bars=config.bars)
         told = _telling(progress, reading, 0, 2 if other else 1)
         done = replay(engine, merge_requests(reading, messages), writer.collect, told)
@@ -228,8 +234,7 @@ def execute(
         if other:
             reading = data.steps(bars=other)
             told = _telling(progress, reading, engine.sequence, 2)
-            steps = merge_requests(reading, messages)
-            bars = compare_orders(engine, config.bars, steps, told)
+            bars = compare_orders(engine, config.bars, merge_requests(reading, messages), told)
         summary = {
             "levsim": VERSION,
             "synthetic": data.synthetic,
@@ -245,7 +250,7 @@ def execute(
         }
         summary = {"verdict": verdict_of(summary), **summary}
         if path is not None:
-            journal = done.journal.encode(engine)
+            journal = done.journal.encode(engine, taken_down(spec.policies))
             finish_directory(path, summary, config, data, requests, symbol, journal)
             if report:
                 render(path)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from engine.endings import Ending
 from engine.outputs import Outputs
 from engine.ticks import Kind, Step, Tick
 
@@ -90,10 +91,12 @@ class Mark(Struct, frozen=True, array_like=True, gc=False):
 
 
 class JournalledStep(Struct, frozen=True):
-    """A committed step: which inputs it took, in which order, and the engine after it."""
+    """A committed step: which inputs it took, in which order, how isolated policies ended in it,
+    and the engine after it."""
 
     mark: Mark
     ranges: tuple[Range, ...]
+    endings: tuple[Ending, ...] = ()
 
 
 class Taken(Struct, frozen=True):
@@ -104,6 +107,7 @@ class Taken(Struct, frozen=True):
         parts: each batch with what it caused.
         user_name: a user's name by index, as the engine knows it.
         snapshot: the engine's state at ``mark``, now and then.
+        endings: how isolated policies came to their end in it.
     """
 
     mark: Mark
@@ -111,6 +115,7 @@ class Taken(Struct, frozen=True):
     parts: Sequence[tuple[Batch, Outputs]]
     user_name: Callable[[int], str]
     snapshot: bytes | None = None
+    endings: tuple[Ending, ...] = ()
 
 
 class Recovered(Struct, frozen=True):

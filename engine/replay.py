@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
+from engine.endings import Ending
 from engine.engine import Engine
+from engine.errors import InputError
 from engine.events import Dated
 from engine.outputs import Outputs
 from engine.ticks import Step
 
-__all__ = ["Journal", "Replayed", "replay"]
+__all__ = ["Journal", "Replayed", "endings_of", "replay"]
 
 DATA: Final = "data"
 REQUESTS: Final = "requests"
@@ -49,17 +51,37 @@ class Journal:
             else:
                 self.ranges.append([name, start, start + count])
 
-    def encode(self, engine: Engine) -> bytes:
-        """The journal of a finished run: its ranges, the engine's clock and its digest."""
-        return msgspec.msgpack.encode(
-            {
-                "schema": "levsim-journal/1",
-                "ranges": self.ranges,
-                "end": engine.sequence,
-                "clock_ns": engine.time_ns,
-                "digest": engine.digest(),
-            }
-        )
+    def encode(self, engine: Engine, endings: Sequence[Ending] = ()) -> bytes:
+        """The journal of a finished run: its ranges, the engine's clock and its digest, and how
+        isolated policies ended where any did."""
+        told: dict[str, Any] = {
+            "schema": "levsim-journal/1",
+            "ranges": self.ranges,
+            "end": engine.sequence,
+            "clock_ns": engine.time_ns,
+            "digest": engine.digest(),
+        }
+        if endings:
+            told["endings"] = endings
+        return msgspec.msgpack.encode(told)
+
+
+class _Endings(Struct):
+    """What of a journal tells of isolated policies."""
+
+    endings: tuple[Ending, ...] = ()
+
+
+def endings_of(journal: bytes) -> tuple[Ending, ...]:
+    """How isolated policies ended in the run that the journal is of.
+
+    Raises:
+        InputError: if it is no journal.
+    """
+    try:
+        return msgspec.msgpack.decode(journal, type=_Endings).endings
+    except msgspec.MsgspecError as error:
+        raise InputError(f"journal.bin is no journal: {error}") from None
 
 
 class Replayed(Struct, frozen=True):

@@ -22,6 +22,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from engine.beats import Beats
+from engine.endings import expect, taken_down
 from engine.engine import Engine, EngineSpec
 from engine.errors import FeedError, ReplayMismatchError
 from engine.ports import Batch, Mark, Range, Session, Taken
@@ -164,6 +165,7 @@ class _Service:
         self.progress.mark = recovered.mark
         self.observer.recovering(len(recovered.steps))
         for step in recovered.steps:
+            expect(self._spec.policies, step.endings, of_present=True)
             async for batch in session.source.again(engine.sequence, step.ranges):
                 engine.process(batch.step)
             if step.mark.finished:
@@ -173,6 +175,7 @@ class _Service:
             self.progress.replayed += 1
             self.observer.replayed(step)
             await asyncio.sleep(0)
+        taken_down(self._spec.policies)  # they are in the journal already
         log.info("service.started", replayed=len(recovered.steps), **_told(self.progress.mark))
         return engine
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from engine.conflation import USER_NAVS_MAX, conflate, count_user_navs
+from engine.endings import taken_down
 from engine.engine import Engine
 from engine.errors import FeedError
 from engine.events import Deleveraged
@@ -235,7 +236,8 @@ class Steps:
         mark = Mark(self._number, engine.sequence, engine.time_ns, state_digest(engine), finished)
         wanted = self._number % self._pace.snapshot_steps == 0
         state = snapshot(engine) if wanted else None
-        taken = Taken(mark, tuple(step.ranges), step.parts, engine.users.name, state)
+        endings = taken_down(engine.spec.policies)
+        taken = Taken(mark, tuple(step.ranges), step.parts, engine.users.name, state, endings)
         if not self._behind:
             self.unhurried.clear()
         self._committing = self._tasks.create_task(self._undisturbed(taken))

@@ -19,6 +19,7 @@ from engine.config import PROVENANCE, load_config
 from engine.errors import InputError, LevsimError
 from engine.inputs import open_data, open_market
 from engine.provenance import Data, summary_bytes
+from engine.replay import endings_of
 from engine.report import render
 from feeds.formats.files import sha256
 from feeds.generators import FORMAT as GENERATED
@@ -77,6 +78,10 @@ def verify(path: str | Path, progress: Told | None = None) -> list[str]:
         config = load_config(directory / "run.toml", symbols=data.symbols)
     except LevsimError as error:
         return [f"run.toml: {error}"]
+    try:
+        endings = endings_of((directory / "journal.bin").read_bytes())
+    except (OSError, InputError) as error:
+        return [f"journal.bin: {error}"]
     with tempfile.TemporaryDirectory() as folder:
         again = Path(folder) / "run"
         result = execute(
@@ -87,6 +92,7 @@ def verify(path: str | Path, progress: Told | None = None) -> list[str]:
             progress=progress,
             report=False,
             symbol=symbol,
+            endings=endings,
         )
         return _differences(directory, kept, again, result.summary)
 

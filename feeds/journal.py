@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from engine.endings import Ending
 from engine.errors import FeedError, SnapshotError
 from engine.ports import JournalledStep, Mark, Range
 from feeds.codec import SCHEMA, schema_of
@@ -70,6 +71,7 @@ class StepCommitted(Struct, frozen=True, array_like=True, tag="step"):
         config_hash: another configuration must not go on from here.
         ended: inputs that had brought their last record.
         snapshot: the last one, in this step or before it.
+        endings: how isolated policies came to their end in it.
     """
 
     mark: Mark
@@ -77,6 +79,7 @@ class StepCommitted(Struct, frozen=True, array_like=True, tag="step"):
     config_hash: str
     ended: tuple[str, ...] = ()
     snapshot: SnapshotPlace | None = None
+    endings: tuple[Ending, ...] = ()
 
 
 Entry = SessionBegan | StepCommitted
@@ -135,7 +138,7 @@ class Journal:
                     f"{self.place} offset {offset}: step {entry.mark.step}, expected {expected}; "
                     "the journal was cut. Keep it without a time limit"
                 )
-            found.append(JournalledStep(entry.mark, entry.ranges))
+            found.append(JournalledStep(entry.mark, entry.ranges, entry.endings))
         return found
 
     async def entries(self, first: int, marker: int) -> list[tuple[Entry, int]]:

@@ -201,7 +201,9 @@ class LogSink:
         snapshot = past.snapshot
         if taken.snapshot is not None:
             snapshot = await self._keep(taken.mark, taken.snapshot, ended)
-        entry = StepCommitted(taken.mark, taken.ranges, self._settings.config_hash, ended, snapshot)
+        entry = StepCommitted(
+            taken.mark, taken.ranges, self._settings.config_hash, ended, snapshot, taken.endings
+        )
         # The entry goes with the last of the outputs: each send waits for the broker once more.
         records = chain(self._recorder.records(taken), [self._journal.record(entry)])
         for portion in _portions(records):

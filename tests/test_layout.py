@@ -23,7 +23,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.errors",),
     ("engine.units", "engine.exact", "engine.philox"),
     ("engine.ticks", "engine.durations"),
-    ("engine.commands", "engine.fact"),
+    ("engine.commands", "engine.fact", "engine.endings"),
     ("engine.crowd_events",),
     ("engine.venue_events", "engine.dealing_events"),
     ("engine.events", "engine.watch"),
@@ -133,7 +133,7 @@ FIRST_OF_COMPOSITION = "engine.config."
 KNOWS = {
     "feeds": {
         *("engine.errors", "engine.units", "engine.exact", "engine.ticks", "engine.events"),
-        *("engine.fact", "engine.venue_events", "engine.durations"),
+        *("engine.fact", "engine.venue_events", "engine.durations", "engine.endings"),
         "engine.crowd_events",
         *("engine.commands", "engine.outputs", "engine.ports"),
     },

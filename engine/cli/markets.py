@@ -42,13 +42,19 @@ class Live(NamedTuple):
 
 
 def live_markets(
-    config: Path | None, like: Path | None, sets: list[str] | None, policy: str | None
+    config: Path | None,
+    like: Path | None,
+    sets: list[str] | None,
+    policy: str | None,
+    *,
+    isolate: bool = False,
 ) -> Live:
     """The configuration with its markets; what is wrong with a setting is told with its line."""
-    from engine.config import load_config, placed, spec_of
+    from engine.config import isolated, load_config, placed, spec_of
 
     symbols = _symbols(config, like)
     settings = load_config(config, sets or [], symbols=symbols, policy=policy)
+    settings = isolated(settings) if isolate else settings
     with placed(config if policy is None else None, sets or []):
         return Live(settings, symbols, spec_of(settings, symbols))
 

@@ -15,6 +15,7 @@ __all__ = [
     "LATEST",
     "ConfigFile",
     "DataFiles",
+    "Isolate",
     "Json",
     "PolicyName",
     "Quiet",
@@ -59,6 +60,13 @@ Sets = Annotated[
         help="KEY=VALUE changes the configuration, e.g. products.0.latency_ms=250.",
     ),
 ]
+Isolate = Annotated[
+    bool,
+    Parameter(negative=(), help="Policies of your own run in processes of their own, bounded."),
+]
+Bars = Annotated[
+    Literal["close", "ohlc", "olhc", "bridge"] | None, Parameter(help="How bars become ticks.")
+]
 SymbolName = Annotated[str | None, Parameter(help="For files that do not name theirs.")]
 
 
@@ -74,9 +82,8 @@ def run(
         Path | None, Parameter(help="JSON lines of creations and redemptions.")
     ] = None,
     symbol: SymbolName = None,
-    bars: Annotated[
-        Literal["close", "ohlc", "olhc", "bridge"] | None, Parameter(help="How bars become ticks.")
-    ] = None,
+    bars: Bars = None,
+    isolate: Isolate = False,
     out: Annotated[Path | None, Parameter(help="Run directory; runs/<time> without.")] = None,
     no_report: Annotated[bool, Parameter(negative=(), help="Do not write report.html.")] = False,
     json: Json = False,
@@ -98,6 +105,7 @@ def run(
             requests=requests,
             symbol=symbol,
             bars=bars,
+            isolate=isolate,
             out=out,
             progress=told,
             report=not no_report,

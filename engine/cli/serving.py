@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from engine.cli.kafka import Brokers, Prefix, ensured_shards
 from engine.cli.logs import Level, log_to_stderr
 from engine.cli.markets import Like, Live, live_markets
-from engine.cli.running import ConfigFile, Json, PolicyName, Sets
+from engine.cli.running import ConfigFile, Isolate, Json, PolicyName, Sets
 
 if TYPE_CHECKING:
     from engine.beats import Beats
@@ -44,6 +44,7 @@ def serve(
     like: Like = None,
     sets: Sets = None,
     policy: PolicyName = None,
+    isolate: Isolate = False,
     prefix: Prefix = "",
     user_blocks_above: Annotated[
         int | None,
@@ -74,7 +75,7 @@ def serve(
     from feeds.topics import Topics
     from feeds.user_navs import USER_BLOCKS_ABOVE
 
-    live = live_markets(config, like, sets, policy)
+    live = live_markets(config, like, sets, policy, isolate=isolate)
     access = live.settings.kafka
     above = user_blocks_above
     if above is None:
@@ -137,6 +138,7 @@ async def _serve(
     import structlog
     from msgspec.structs import replace
 
+    from engine.endings import asked
     from engine.service import serve as served
     from engine.service import stop_on_signals
     from engine.valuing import valuation_of
@@ -152,7 +154,7 @@ async def _serve(
         own = replace(settings, config_hash=spec.config_hash)
         stop = asyncio.Event()
         opened = LogShard(log, topics, valuation_of(spec), own).open
-        with stop_on_signals(stop):
+        with stop_on_signals(stop), asked(spec.policies):
             async with _watched(log, topics, settings.shard, port) as observer:
                 return await served(
                     spec, opened, stop=stop, hung=_end_hung, observer=observer, beats=beats

@@ -15,6 +15,7 @@ from engine.config.loading import (
     resolved_toml,
 )
 from engine.config.packs import pack, pack_names
+from engine.config.replacing import isolated
 from engine.config.settings import RunConfig, duration_ns
 from engine.config.sharding import share_of
 from engine.config.toml_text import write_toml
@@ -29,6 +30,7 @@ __all__ = [
     "assumptions",
     "duration_ns",
     "facts_of",
+    "isolated",
     "load_config",
     "load_generator",
     "nearest",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from msgspec.structs import replace
 
 from engine.config.complaints import SettingError
@@ -13,8 +15,9 @@ from engine.errors import PolicyError
 from engine.offering import ANYTIME
 from engine.policy import Policy
 from engine.product import LoanTerms, Terms
-from engine.units import asset_decimals
+from engine.units import SECOND_NS, asset_decimals
 from strategies import MarginFloor, MarginLevel
+from strategies.isolated import Isolation, isolated_policy
 from strategies.user import load_policy
 
 __all__ = ["policies_of", "terms_of"]
@@ -63,17 +66,8 @@ def policies_of(place: tuple[str | int, ...], product: ProductConfig) -> tuple[P
     loaded: list[Policy] = []
     for number, policy in enumerate(product.policies):
         if isinstance(policy, UserPolicyConfig):
-            review_ns = None if policy.review is None else duration_ns(policy.review)
             try:
-                loaded.append(
-                    load_policy(
-                        policy.path,
-                        policy.params,
-                        review_ns=review_ns,
-                        limit=product.limit,
-                        clamp=policy.on_out_of_range == "clamp",
-                    )
-                )
+                loaded.append(_own(policy, product.limit))
             except PolicyError as error:
                 raise SettingError((*place, "policies", number, "path"), str(error)) from None
         else:
@@ -82,3 +76,18 @@ def policies_of(place: tuple[str | int, ...], product: ProductConfig) -> tuple[P
     if own and not any(isinstance(policy, MarginFloor) for policy in product.policies):
         loaded.append(MarginFloor())
     return tuple(loaded)
+
+
+def _own(policy: UserPolicyConfig, limit: float) -> Policy:
+    """A user's policy, in our process or in one of its own."""
+    review_ns = None if policy.review is None else duration_ns(policy.review)
+    clamp = policy.on_out_of_range == "clamp"
+    name, params = policy.path, policy.params
+    if not policy.isolate:
+        return load_policy(name, params, review_ns=review_ns, limit=limit, clamp=clamp)
+    seconds = duration_ns(policy.answer_within) / SECOND_NS
+    bounds = Isolation(answer_seconds=seconds, memory_mb=policy.memory_mb)
+    isolated = isolated_policy(
+        name, params, review_ns=review_ns, limit=limit, clamp=clamp, isolation=bounds
+    )
+    return cast("Policy", isolated)

@@ -15,9 +15,9 @@ from engine.errors import ConfigError
 from engine.policy import Policy
 from strategies.user import BUILT_IN, built_in_name, load_policy
 
-__all__ = ["made_policy", "policy_settings", "with_policy"]
+__all__ = ["isolated", "made_policy", "policy_settings", "with_policy"]
 
-_OF_USERS: Final = ("review", "on_out_of_range")
+_OF_USERS: Final = ("review", "on_out_of_range", "isolate", "answer_within", "memory_mb")
 """Settings of a user's policy beside its own parameters."""
 
 
@@ -54,6 +54,25 @@ def with_policy(config: RunConfig, name: str, settings: dict[str, Any]) -> RunCo
             "or user) that it could take the place of"
         )
     return replace(config, products=tuple(kept))
+
+
+def isolated(config: RunConfig) -> RunConfig:
+    """Every policy of a user's in a process of its own.
+
+    Raises:
+        ConfigError: if there is none: the built-in ones need no wall.
+    """
+    alone = [
+        replace(product, policies=tuple(_alone(policy) for policy in product.policies))
+        for product in config.products
+    ]
+    if not any(isinstance(p, UserPolicyConfig) for product in alone for p in product.policies):
+        raise ConfigError("--isolate: no product has a policy of your own")
+    return replace(config, products=tuple(alone))
+
+
+def _alone(policy: PolicyConfig) -> PolicyConfig:
+    return replace(policy, isolate=True) if isinstance(policy, UserPolicyConfig) else policy
 
 
 def made_policy(name: str, sets: Sequence[str], *, limit: float) -> Policy:

@@ -6,12 +6,13 @@ the data say (``lineup.completed`` fills it in).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from engine.config.crowd_settings import CrowdConfig
 from engine.config.offering_settings import OfferingConfig, SplitConfig
+from engine.config.policy_settings import PolicyConfig, UserPolicyConfig
 from engine.config.venue_settings import VenueConfig
 from engine.durations import DURATION_PATTERN, Duration, duration_ns, duration_text
 from engine.plans import NOW, Plan
@@ -21,7 +22,6 @@ from engine.venue.queue import QueueSpec
 from feeds.generators import Generator
 from feeds.security import Security
 from feeds.user_navs import USER_BLOCKS_ABOVE
-from strategies import BuiltIn
 
 __all__ = [
     "DURATION_PATTERN",
@@ -129,25 +129,6 @@ class MarketConfig(_Setting, frozen=True, kw_only=True):
     stale_after: Duration | None = None
     frozen_after: Duration | None = None
     signals: SignalConfig = SignalConfig()
-
-
-class UserPolicyConfig(
-    Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="user", tag_field="type"
-):
-    """A policy of the user's own.
-
-    ``path`` is ``FILE.py:Class``, ``package.module:Class`` or the name of an installed plug-in,
-    ``params`` go to its constructor, ``review`` is the grid on which a small policy is asked;
-    ``on_out_of_range``: what becomes of an answer beyond the product's limit.
-    """
-
-    path: str
-    review: Duration | None = None
-    on_out_of_range: Literal["refuse", "clamp"] = "refuse"
-    params: dict[str, Any] = {}
-
-
-PolicyConfig = BuiltIn | UserPolicyConfig
 
 
 class TermsConfig(_Setting, frozen=True, kw_only=True):
