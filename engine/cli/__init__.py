@@ -47,6 +47,7 @@ _COMMANDS: Final = {
     "scenario calibrate": ("calibrating:calibrate", "Fit a generated market to a recording."),
     "data inspect": ("data:inspect", "What files hold and where they are poor."),
     "data import": ("data:import_data", "Write files as one Parquet recording."),
+    "data download": ("downloading:download", "Fetch recorded days from a public archive."),
     "data sample": ("data:sample", "Write the synthetic sample as Parquet."),
     "publish": ("kafka:publish", "Write market data to Kafka."),
     "serve": ("serving:serve", "The engine on Kafka: ticks and requests in, events and NAVs out."),
