@@ -42,11 +42,9 @@ _WAIT_S_MAX: Final = 8.0
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{2,20}(?:_[A-Z0-9]{1,10})?")
 _CHECKSUM: Final = re.compile(r"([0-9a-fA-F]{64})(?:\s+\*?(\S+))?\s*")
 _RANGE: Final = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
-_NOT_FOUND: Final = 404
 _PARTIAL: Final = 206
 _BEYOND: Final = 416
 _BUSY: Final = (408, 425, 429)
-_SERVER: Final = 500
 
 
 class Archived(NamedTuple):
@@ -236,11 +234,11 @@ def _opened(file: Archived, url: str, headers: dict[str, str]) -> http.client.HT
         )
     except urllib.error.HTTPError as error:
         with error:
-            if error.code == _NOT_FOUND:
+            if error.code == 404:
                 raise InputError(f"{url}: not there (404); {file.missing}") from None
             if error.code == _BEYOND:
                 raise _Beyond from None
-            if error.code >= _SERVER or error.code in _BUSY:
+            if error.code >= 500 or error.code in _BUSY:
                 raise _BrokenOff(f"the archive answered {error.code} {error.reason}") from None
             said = f"{url}: the archive answered {error.code} {error.reason}"
             raise InputError(said) from None
