@@ -1,0 +1,218 @@
+"""Ways through a liquidation, each recomputed in fractions from the rules as venues publish them.
+
+Nothing costs a fee, the book takes all at the mark, maintenance is 1 % of notional.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+import pytest
+
+from engine.market import MarketSpec
+from engine.sampler import Sampling
+from engine.ticks import Kind
+from engine.units import HOUR_NS, SECOND_NS
+from engine.venue.accounts import PositionSpec, TraderSpec
+from engine.venue.book import BookSpec
+from engine.venue.rules import (
+    AdlRules,
+    InsuranceRules,
+    LiquidationRules,
+    MarginRules,
+    Tier,
+    VenueRules,
+)
+from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape
+from tests.properties.agreement import agree
+
+COIN = QUOTE = 10**6
+TIER = (Tier(cap=1e9, max_leverage=50.0, rate=0.01),)
+
+
+def a_venue(symbol: int = 0, *, inverse: bool = False, fund: int = 0, **rules: Any) -> MarketSpec:
+    """``fund``: what its insurance begins with, whole quote."""
+    insurance, adl = rules.pop("insurance", InsuranceRules()), rules.pop("adl", AdlRules())
+    liquidation = LiquidationRules(**{"limit": "none", **rules})
+    name = ("BTCUSD" if inverse else "BTCUSDT") if not symbol else "ETHUSDT"
+    return a_market(
+        symbol=symbol,
+        contract=a_contract(name, inverse=inverse, taker_fee=0.0),
+        book=BookSpec(model="flat"),
+        venue=VenueRules(
+            margin=MarginRules(tiers=TIER), liquidation=liquidation, insurance=insurance, adl=adl
+        ),
+        insurance_atoms=fund * QUOTE,
+    )
+
+
+def a_trader(name: str, wallet: int, *held: tuple[int, int, float]) -> TraderSpec:
+    """``held``: market, whole coins, entry."""
+    positions = tuple(PositionSpec(market=m, lots=n * COIN, entry=at) for m, n, at in held)
+    return TraderSpec(id=name, wallet_atoms=wallet * QUOTE, positions=positions)
+
+
+def said_of(markets: Sequence[MarketSpec], traders: Sequence[TraderSpec], rows: list[Any]) -> Run:
+    """Each market has a product that holds nothing: with its launch the market opens."""
+    idle = [(a_product(f"IDLE{n}", market=n), ()) for n in range(len(markets))]
+    spec = a_spec(*idle, markets=markets, traders=tuple(traders), sampling=Sampling(nav_every_ns=0))
+    return agree(spec, a_tape(rows), range(len(rows)))
+
+
+def mark(second: float, price: float, symbol: int = 0) -> Any:
+    return a_row(Kind.MARK, T0 + int(second * SECOND_NS), price, symbol=symbol)
+
+
+# A fifth, a pause, the rest -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("then", "event", "equity"),
+    [
+        # 9,000 - 8,000 * 0.1: above 7,664. No more is closed.
+        (95.8, "restored", 8_200),
+        # 6,600, below 7,648 and above two thirds of it: what is left is sold at once.
+        (95.6, "sold", 6_600),
+        # 3,400, below two thirds of 7,616: the backstop has the position and the 3,400.
+        (95.2, "backstop", 3_400),
+    ],
+)
+def test_a_fifth_then_a_pause_then_the_rest(then: float, event: str, equity: int) -> None:
+    """Long 10,000 from 100 with 50,000: at 95.9 he has 9,000 and needs 9,590. A fifth is sold, and
+    for three seconds nobody looks, whatever the price does; a nanosecond before their end nothing
+    has happened yet."""
+    rules = {"steps": "portion", "portion": 0.2, "portion_above": 1e5, "whole_after": True}
+    rules |= {"cooldown_ns": 3 * SECOND_NS, "surplus": "account", "backstop_below": 2 / 3}
+    rows = [mark(0, 100.0), mark(1, 95.9), mark(2, then), mark(4.5, then)]
+    said = said_of([a_venue(**rules)], [a_trader("t", 50_000, (0, 10_000, 100.0))], rows)
+    first, *later = said.named("liquidation_filled")
+    assert (first.step, first.lots, first.ts_ns) == ("partial", -2_000 * COIN, T0 + SECOND_NS)
+    assert first.cash_atoms == floor(2_000 * COIN * Fraction(95.9))
+    after = [e for e in said.events if e.ts_ns > T0 + SECOND_NS]
+    assert {e.ts_ns for e in after} == {T0 + 4 * SECOND_NS}
+    (ended,) = said.named("liquidation_ended")
+    if event == "restored":
+        assert (ended.outcome, ended.position_lots, later) == ("restored", 8_000 * COIN, [])
+    elif event == "sold":
+        (rest,) = later
+        assert (rest.step, rest.lots, ended.outcome) == ("full", -8_000 * COIN, "closed")
+    else:
+        (taken,) = said.named("backstop_takeover")
+        assert (taken.lots, taken.mark_price) == (-8_000 * COIN, then)
+        assert abs(taken.equity_atoms - equity * QUOTE) <= 2
+        assert (later, ended.outcome, ended.equity_atoms) == ([], "closed", 0)
+        return
+    assert abs(ended.equity_atoms - equity * QUOTE) <= 2
+
+
+# One account, two contracts -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("surplus", "first"), [("fund", "heaviest"), ("account", "listed")])
+def test_a_cross_account_is_closed_position_by_position(surplus: str, first: str) -> None:
+    """Long 10,000 from 100, short 20,000 from 50, with 60,000. At 97 and 50.9 there are 12,000 for
+    9,700 and 10,180 of maintenance. The heavier, the short, is closed first: its share of what is
+    left is ``12,000 * 10,180 / 19,880``, the fund's; the 5,855.130785 that remain do not cover
+    9,700, and go the same way. Where the surplus is his and the listed one comes first, 12,000
+    cover the 10,180 of the other."""
+    rules = {"surplus": surplus, "first": first}
+    rows = [mark(0, 100.0), mark(0, 50.0, 1), mark(1, 97.0), mark(2, 50.9, 1)]
+    trader = a_trader("t", 60_000, (0, 10_000, 100.0), (1, -20_000, 50.0))
+    said = said_of([a_venue(**rules), a_venue(1, **rules)], [trader], rows)
+    (started,) = said.named("liquidation_started")
+    assert started.ts_ns == T0 + 2 * SECOND_NS
+    assert abs(started.equity_atoms - 12_000 * QUOTE) <= 2
+    assert abs(started.maintenance_atoms - 19_880 * QUOTE) <= 2
+    fills = said.named("liquidation_filled")
+    (ended,) = said.named("liquidation_ended")
+    if surplus == "account":
+        assert [(fill.symbol, fill.lots) for fill in fills] == [("BTCUSDT", -10_000 * COIN)]
+        assert ended.outcome == "restored"
+        assert abs(ended.equity_atoms - 12_000 * QUOTE) <= 2
+        return
+    share = Fraction(12_000 * QUOTE * 10_180, 19_880)
+    short, long = fills
+    assert (short.symbol, short.lots) == ("ETHUSDT", 20_000 * COIN)
+    assert (long.symbol, long.lots) == ("BTCUSDT", -10_000 * COIN)
+    assert abs(short.fund_atoms - share) <= 3
+    assert short.bankruptcy_price == pytest.approx(float(50.9 + share / (20_000 * QUOTE)), 1e-12)
+    assert short.fund_atoms + long.fund_atoms == said.engine.ledger.balance("insurance", "USDT")
+    assert abs(short.fund_atoms + long.fund_atoms - 12_000 * QUOTE) <= 3
+    assert (ended.outcome, ended.equity_atoms) == ("closed", 0)
+
+
+# Futures, settled in coin -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("leverage", "beyond"), [(10.0, -1), (-10.0, 1)])
+def test_futures_on_an_inverse_contract(leverage: float, beyond: int) -> None:
+    """A million at 30,000 are 33.33333334 coins of margin, 10,000,000 contracts of a dollar are
+    333.33333333. Equity ``C + s N (1 / 30,000 - 1 / p)`` meets 1 % of ``N / p`` at ``N (1 + s 0.01)
+    / (C s + N / 30,000)``: 27,545.45 for a long, 33,000 for a short. On the near side the position
+    stands, on the other it is sold, and what is left of the coins is the venue's."""
+    coins = ceil(Fraction(10**14, 30_000))
+    side, lots = (1, 10**7) if leverage > 0 else (-1, -(10**7))
+    bought = Fraction(lots * 10**8, 30_000)
+    dies = Fraction(10**7 * (100 + side), 100) / ((coins * side + abs(bought)) / 10**8)
+    for steps, dead in ((-beyond, False), (beyond, True)):
+        price = float(dies + steps)
+        product = a_product("FUT", kind="futures", leverage=leverage)
+        spec = a_spec((product, ()), markets=(a_venue(inverse=True),))
+        said = agree(spec, a_tape([30_000.0, price]))
+        assert bool(said.named("liquidation_started")) is dead
+        if not dead:
+            continue
+        (taken,) = said.named("liquidation_filled")
+        left = coins + bought - Fraction(lots * 10**8) / Fraction(price)
+        assert (taken.step, taken.lots) == ("full", -lots)
+        assert abs(taken.fund_atoms - left) <= 2
+        assert taken.bankruptcy_price == pytest.approx(
+            float(abs(lots) * 10**8 / abs(coins + bought)), 1e-9
+        )
+        account = said.engine.handlers[0].account
+        assert (account.cash, account.lots, account.nav(price)) == (0, 0, 0)
+
+
+# A fund that stops at a drawdown ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("hours", "peak"), [(1, 10_000), (9, 7_000)])
+def test_a_fund_stops_at_its_drawdown_and_goes_on_from_a_new_peak(hours: int, peak: int) -> None:
+    """10,000 in the fund, of which 30 % of the peak of 8 hours may go. The first, bankrupt at 95,
+    is at 94.1: 0.9 a coin, so 3,000 let 3,333.333333 of his 10,000 be sold, the rest is closed
+    against the other side at 95. The second is bankrupt at 93 and falls to 92. An hour later the
+    fund has nothing to give: 7,000 of 10,000 must stay. After nine, of a peak of 7,000, 2,100 pay
+    for 2,100 coins."""
+    venue = a_venue(
+        fund=10_000,
+        limit="bankruptcy",
+        insurance=InsuranceRules(drawdown=0.3, window_ns=8 * HOUR_NS),
+        adl=AdlRules(ranking="binance", price="bankruptcy", rest="stay_open"),
+    )
+    traders = [
+        a_trader("first", 50_000, (0, 10_000, 100.0)),
+        a_trader("second", 70_000, (0, 10_000, 100.0)),
+        a_trader("short", 2_000_000, (0, -20_000, 100.0)),
+    ]
+    rows = [mark(0, 100.0), mark(1, 94.1), *(mark(3_600 * h, 94.1) for h in range(1, hours + 1))]
+    said = said_of([venue], traders, [*rows, mark(3_600 * hours + 1, 92.0)])
+    paid = [fill for fill in said.named("liquidation_filled") if fill.step == "insured"]
+    assert paid[0].lots == -floor(3_000 * COIN / (95 - Fraction(94.1)))
+    assert abs(paid[0].fund_atoms + 3_000 * QUOTE) <= 2
+    taken = said.named("position_auto_deleveraged")
+    assert (taken[0].against, taken[0].price) == ("trader:first", 95.0)
+    assert taken[0].lots == 10_000 * COIN + paid[0].lots
+    (second,) = [each for each in taken if each.against == "trader:second"]
+    left = said.engine.ledger.balance("insurance", "USDT")
+    if peak == 10_000:
+        assert len(paid) == 1
+        assert second.lots == 10_000 * COIN
+        assert abs(left - 7_000 * QUOTE) <= 2
+    else:
+        assert abs(paid[1].lots + 2_100 * COIN) <= 5
+        assert abs(left - 4_900 * QUOTE) <= 4
+        assert second.lots == 10_000 * COIN + paid[1].lots
+    assert second.price == 93.0
