@@ -14,7 +14,7 @@ from engine.account_state import AccountState, Execution, Paper
 from engine.ledger import Cause, Ledger
 from engine.outputs import ATTRIBUTION
 from engine.product import ProductSpec
-from engine.units import UNIT_STEPS, Rounding, asset_decimals, decimal, mul_div
+from engine.units import Rounding, decimal, mul_div
 from engine.venue.accounts import cost_after
 from engine.venue.contract import Contract
 from engine.wallet import Wallet
@@ -198,12 +198,6 @@ class Account(Wallet):
         causes = list(state.attribution)
         causes[PRICE] += self.nav(mark) - self.nav(state.since_mark)
         return causes
-
-    def open_split(self, leverage: float) -> None:
-        """The first leverage is known: from the launch on, the units there are now had it to
-        gain."""
-        state, step = self.state, UNIT_STEPS // 10 ** asset_decimals(self.contract.quote_asset)
-        state.split.open(state.first_mark, self.units // step, leverage)
 
     def execute(
         self, lots: int, price: float, mid: float, mark: float, *, maker: bool = False

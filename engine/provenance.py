@@ -25,6 +25,7 @@ from strategies.user import policy_file
 __all__ = [
     "OUTPUTS",
     "VERSION",
+    "WHATIF",
     "Data",
     "finish_directory",
     "output_directory",
@@ -44,9 +45,13 @@ OUTPUTS: Final = (
     "journal.bin",
     "run.toml",
     "summary.json",
+    "whatif.json",
     "report.html",
 )
 """What a run directory holds."""
+WHATIF: Final = "whatif"
+"""The folder of a run directory where the run with a change lies; ``whatif.json`` has the
+difference."""
 
 
 def output_directory(out: str | Path | None) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.account import Account
 from engine.orders import Scene
 from engine.outputs import Milestone
+from engine.units import UNIT_STEPS, asset_decimals
 
 __all__ = ["milestone", "strike"]
 
@@ -28,7 +29,7 @@ def strike(
     split, mark, slope = account.state.split, scene.mark, account.slope
     if opens:
         split.move(mark)
-        account.open_split(target)
+        split.open(account.state.first_mark, _worth_at_launch(account), target)
     split.strike(mark, nav, target, slope, edge)
     tape = scene.tape
     tape.milestones.append(
@@ -45,6 +46,12 @@ def strike(
             edge=edge,
         )
     )
+
+
+def _worth_at_launch(account: Account) -> int:
+    """What the units there are now were worth when each was worth one quote, atoms."""
+    step: int = UNIT_STEPS // 10 ** asset_decimals(account.contract.quote_asset)
+    return account.units // step
 
 
 def milestone(scene: Scene, account: Account) -> Milestone:

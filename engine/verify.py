@@ -18,9 +18,10 @@ from engine.api import Told, execute, load
 from engine.config import PROVENANCE, load_config
 from engine.errors import InputError, LevsimError
 from engine.inputs import open_data, open_market
-from engine.provenance import Data, summary_bytes
+from engine.provenance import WHATIF, Data, summary_bytes
 from engine.replay import endings_of
 from engine.report import render
+from engine.whatif import difference
 from feeds.formats.files import sha256
 from feeds.generators import FORMAT as GENERATED
 
@@ -28,6 +29,7 @@ __all__ = ["verify"]
 
 _TIMINGS: Final = ("policy_times", "engine_seconds", "ticks_per_second", "run_seconds")
 _VERSIONS: Final = re.compile(r"^(levsim|python|numpy|pyarrow) = .*\n", re.MULTILINE)
+_CHANGED: Final = "whatif.json"
 _COMPARED: Final = (
     "events.jsonl",
     "nav.parquet",
@@ -94,7 +96,18 @@ def verify(path: str | Path, progress: Told | None = None) -> list[str]:
             symbol=symbol,
             endings=endings,
         )
-        return _differences(directory, kept, again, result.summary)
+        return [*_differences(directory, kept, again, result.summary), *_whatif(directory)]
+
+
+def _whatif(directory: Path) -> list[str]:
+    """The run with something changed, and the difference."""
+    if not (directory / _CHANGED).exists():
+        return []
+    kept = json.loads((directory / _CHANGED).read_bytes())
+    found = [f"{WHATIF}/{mismatch}" for mismatch in verify(directory / WHATIF)]
+    if not found and kept != json.loads(json.dumps(difference(directory, kept["changes"]))):
+        found.append(f"{_CHANGED}: differs")
+    return found
 
 
 def _opened(directory: Path, provenance: _Provenance) -> Data:
@@ -126,6 +139,8 @@ def _differences(
     if (directory / "report.html").exists() and not found:
         shutil.copy(directory / "summary.json", again / "summary.json")
         shutil.copy(directory / "run.toml", again / "run.toml")
+        if (directory / _CHANGED).exists():
+            shutil.copy(directory / _CHANGED, again / _CHANGED)
         render(again)
         if not _same_bytes(directory / "report.html", again / "report.html"):
             found.append("report.html: differs")

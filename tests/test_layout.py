@@ -116,6 +116,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.inputs",),
     ("engine.sweep.",),
     ("engine.api",),
+    ("engine.whatif",),
     ("engine.conform_book", "engine.conform_products", "engine.conform_accounts"),
     (
         *("engine.conform_margin", "engine.conform_dydx", "engine.conform_closing"),

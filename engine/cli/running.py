@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from engine.api import RunResult
 
 __all__ = [
     "LATEST",
@@ -84,42 +87,74 @@ def run(
     symbol: SymbolName = None,
     bars: Bars = None,
     isolate: Isolate = False,
+    whatif: Annotated[
+        list[str] | None,
+        Parameter(
+            negative=(),
+            allow_leading_hyphen=True,
+            help="KEY=VALUE: run it once more with that, and show the difference by cause.",
+        ),
+    ] = None,
     out: Annotated[Path | None, Parameter(help="Run directory; runs/<time> without.")] = None,
     no_report: Annotated[bool, Parameter(negative=(), help="Do not write report.html.")] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> int:
     """Replay market data through the products of a configuration."""
-    from engine import api
     from engine.cli import showing
-    from engine.cli.progress import progress
 
-    made = "the synthetic sample" if config is None else f"the market of {config}"
-    what = f"replaying {', '.join(str(path) for path in data) or made}"
-    with progress(what, quiet=quiet) as told:
-        result = api.run(
-            list(data),
-            config=config,
-            sets=sets or [],
-            policy=policy,
-            requests=requests,
-            symbol=symbol,
-            bars=bars,
-            isolate=isolate,
-            out=out,
-            progress=told,
-            report=not no_report,
-        )
-    if json:
-        showing.emit_json(result.summary)
-    elif quiet:
-        showing.emit(result.verdict)
-    else:
-        showing.run_screen(result.verdict, result.table, result.summary)
+    given: dict[str, Any] = {
+        "config": config,
+        "sets": sets or [],
+        "policy": policy,
+        "requests": requests,
+        "symbol": symbol,
+        "bars": bars,
+        "isolate": isolate,
+        "out": out,
+        "report": not no_report,
+    }
+    result, found = _ran(list(data), whatif or [], quiet=quiet, given=given)
+    _show(result, found, json=json, quiet=quiet)
     for line in _slow(result.summary["policy_times"]):
         showing.note(line)
     _wrote(result.path, list(result.summary["products"]), to_stdout=not json)
     return result.exit_code
+
+
+def _ran(
+    data: list[Path], changes: list[str], *, quiet: bool, given: dict[str, Any]
+) -> tuple[RunResult, dict[str, Any] | None]:
+    """The run, and with changes the difference that they make."""
+    from engine import api
+    from engine.cli.progress import progress
+
+    config = given["config"]
+    made = "the synthetic sample" if config is None else f"the market of {config}"
+    what = f"replaying {', '.join(str(path) for path in data) or made}"
+    with progress(what, quiet=quiet) as told:
+        if not changes:
+            return api.run(data, progress=told, **given), None
+        from engine.whatif import run_whatif
+
+        result, _, found = run_whatif(data, changes, progress=told, **given)
+        return result, found
+
+
+def _show(result: RunResult, found: dict[str, Any] | None, *, json: bool, quiet: bool) -> None:
+    """The result; ``found`` is what a change would have done."""
+    from engine.cli import showing
+
+    if json:
+        showing.emit_json(result.summary if found is None else {**result.summary, "whatif": found})
+    elif quiet:
+        showing.emit(result.verdict)
+    else:
+        showing.run_screen(result.verdict, result.table, result.summary)
+    if found is not None and not json:
+        from engine.report.whatif import lines_of_difference
+
+        showing.emit("\n".join(lines_of_difference(found)))
 
 
 def _slow(times: dict[str, Any]) -> Iterator[str]:

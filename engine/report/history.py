@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 from engine.errors import InputError
 from engine.outputs import ATTRIBUTION
 from engine.report.holding import Own, statement_of_holder
-from engine.report.reading import events_of, holdings_of, readable, summary_of
+from engine.report.reading import events_of, holdings_of, quotes_of, readable, summary_of
 from engine.report.statement import Deal, Mile, Point, Statement, statement_of
 from engine.report.words import instant
 from engine.units import UNIT_STEPS
@@ -163,13 +162,7 @@ class History:
     def currency(self, product: str) -> str:
         """The quote asset; nothing where the run does not say."""
         symbol = self.summary["products"][product]["symbol"]
-        if not (self.path / "run.toml").exists():
-            return ""
-        config = tomllib.loads((self.path / "run.toml").read_text(encoding="utf-8"))
-        for market in config.get("markets", ()):
-            if market["symbol"] == symbol:
-                return str(market.get("contract", {}).get("quote", ""))
-        return ""
+        return quotes_of(self.path).get(symbol, "")
 
     def turns(self, product: str, start: Point, end: Point) -> tuple[list[Mile | Deal], bool]:
         """What turned it between two points, and whether nothing was decided before."""

@@ -18,6 +18,7 @@ from engine.report.numbers import Table, numbers_of, overview_of
 from engine.report.pictures import pictures_of
 from engine.report.reading import Run
 from engine.report.verdict import promise, undecided, verdict_of
+from engine.report.whatif import changed_of, chart_of, sentence_of, table_of_change
 from engine.report.words import (
     MINUS,
     asset_of,
@@ -68,6 +69,7 @@ def _page(run: Run) -> str:
         uncharted=[name for name in summary["products"] if name not in run.curves],
         overview=overview_of(run),
         comparison=Table(head_of(1), comparison_of(run.summary), words=WORDS),
+        whatif=_whatif(run),
         assumed=[_assumption(text) for text in summary["assumed"]],
         notes=list(notes_of(run)),
         footer=_footer(run),
@@ -152,6 +154,28 @@ def _product(name: str, run: Run) -> Object:
         },
         "waterfall_note": captions.waterfall_note(product),
         "numbers": numbers_of(name, run),
+    }
+
+
+def _whatif(run: Run) -> Object | None:
+    """What a change did, product by product."""
+    if run.whatif is None:
+        return None
+    changed = changed_of(run.whatif)
+    products = [(name, run.whatif["products"][name]) for name in changed]
+    return {
+        "changes": listed(run.whatif["changes"]),
+        "verdict": run.whatif["verdict"],
+        "same_ticks": run.whatif["same_ticks"],
+        "products": [
+            {
+                "said": sentence_of(name, one),
+                "chart": chart_of(name, one),
+                "table": table_of_change(one),
+            }
+            for name, one in products
+        ],
+        "unchanged": listed([name for name in run.whatif["products"] if name not in changed]),
     }
 
 

@@ -19,7 +19,16 @@ from engine.errors import InputError
 from engine.first_units import in_first_units
 from engine.report.thinning import F64, Curve, thinned
 
-__all__ = ["CHARTED", "Run", "events_of", "holdings_of", "read_run", "readable", "summary_of"]
+__all__ = [
+    "CHARTED",
+    "Run",
+    "events_of",
+    "holdings_of",
+    "quotes_of",
+    "read_run",
+    "readable",
+    "summary_of",
+]
 
 Object = dict[str, Any]
 
@@ -45,6 +54,7 @@ class Run(Struct, eq=False):
         curves: by product, the pictures' points: ``value``, ``leverage``, ``underwater``.
         scales: by product, quote money in one atom.
         columns: pixel columns of the curves.
+        whatif: the object of ``whatif.json``, where something was changed.
     """
 
     summary: Object
@@ -55,6 +65,7 @@ class Run(Struct, eq=False):
     curves: dict[str, dict[str, Curve]]
     scales: dict[str, float]
     columns: int = COLUMNS
+    whatif: Object | None = None
 
     def currency(self, product: str) -> str:
         """The quote asset of a product; nothing where the configuration does not say."""
@@ -169,7 +180,20 @@ def _read(run_dir: Path, summary: Object) -> Run:
         elif event["event"].startswith("market_"):
             markets.append(event)
     curves = _curves(run_dir / "nav.parquet", summary)
-    return Run(summary, config, provenance, events, markets, curves, scales)
+    changed = run_dir / "whatif.json"
+    whatif = json.loads(changed.read_bytes()) if changed.exists() else None
+    return Run(summary, config, provenance, events, markets, curves, scales, whatif=whatif)
+
+
+def quotes_of(run_dir: Path) -> dict[str, str]:
+    """The quote asset of each symbol that a run configures; none where it has no ``run.toml``."""
+    if not (run_dir / "run.toml").exists():
+        return {}
+    config = tomllib.loads((run_dir / "run.toml").read_text(encoding="utf-8"))
+    return {
+        market["symbol"]: str(market.get("contract", {}).get("quote", ""))
+        for market in config.get("markets", ())
+    }
 
 
 class _Samples:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from engine.account import Account
 from engine.attribution import attribution, price_split
 from engine.outputs import Milestone
 from engine.price_split import PARTS, PriceSplit
@@ -187,10 +186,12 @@ def _flows_unshared(patch: Any) -> None:
 
 
 def _entry_at_the_first_decision(patch: Any) -> None:
-    def open_split(self: Account, leverage: float) -> None:
-        self.state.split.open(self.state.split.since * 1.001, self.units / 100, leverage)
-
-    patch.setattr(Account, "open_split", open_split)
+    right = PriceSplit.open
+    patch.setattr(
+        PriceSplit,
+        "open",
+        lambda self, mark, worth, leverage: right(self, mark * 1.001, worth, leverage),
+    )
 
 
 BUGS: dict[str, Callable[[Any], None]] = {
