@@ -37,7 +37,7 @@ TROUBLE: Final = ("refused", "reduce_only")
 def is_too_small(scene: Scene, lots: int, held: int) -> bool:
     """Whether the venue takes no market order of so few lots; a whole position may be closed."""
     bounds = scene.order_bounds
-    if bounds is None or lots == -held:
+    if bounds is None or lots == -held or bounds.surely_takes(abs(lots), scene.mark):
         return False
     reduces = held * lots < 0 and abs(lots) <= abs(held)
     refusal = bounds.refusal(
@@ -75,14 +75,17 @@ def meet_venue(
     Returns:
         ``(signed lots, average price)`` of every fill, and why there is a rest; empty without one.
     """
-    bounds, terms = scene.order_bounds, order.terms
+    bounds, market = scene.order_bounds, order.kind == "market"
     if bounds is None:
-        return _take(scene.book, contract, terms, lots, top)
-    side, left = 1 if lots > 0 else -1, abs(lots)
-    market = order.kind == "market"
-    most = bounds.lots_max(market=True) if market else None
+        return _take(scene.book, contract, AT_MARKET if market else order.terms, lots, top)
+    side, left, most = 1 if lots > 0 else -1, abs(lots), None
     if market:
-        terms = _within_deviation(bounds, side, scene.mark)
+        terms, most = _within_deviation(bounds, side, scene.mark), bounds.lots_max(market=True)
+        if bounds.surely_takes(left, scene.mark):
+            fills, reason = _take(scene.book, contract, terms, lots, top)
+            return fills, "market_deviation" if reason == "limit" else reason
+    else:
+        terms = order.terms
     reduces = held * lots < 0 and left <= abs(held)
     whole = order.purpose == "close" or lots == -held
     found: list[tuple[int, float]] = []

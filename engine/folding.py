@@ -175,10 +175,9 @@ class Folding:
     def _column(self, kind: Kind) -> Column | None:
         rows = self._rows
         column = rows.by_kind[kind] if rows is not None else None
-        if column is None:
+        if column is None or (column.alone and column.symbol != self.spec.symbol):
             return None
-        symbol = column.symbol
-        return None if isinstance(symbol, int) and symbol != self.spec.symbol else column
+        return column
 
     def _price(self, kind: Kind | None, known: float) -> float:
         column = None if kind is None else self._column(kind)

@@ -21,27 +21,27 @@ class HedgeAccount:
     """The margin account behind one product.
 
     Attributes:
+        account: the product's own, or the issuer's book behind it.
         number: of its market.
         place: of its handler within the market.
         touched: whether the venue moved anything since ``settle``.
     """
 
-    __slots__ = ("_before", "_liquidated", "handler", "name", "number", "place", "scene", "touched")
+    __slots__ = (
+        *("_before", "_liquidated", "account", "handler", "name", "number", "place"),
+        *("scene", "touched"),
+    )
 
     def __init__(self, number: int, place: int, handler: Handler, scene: Scene) -> None:
         self.number = number
         self.place = place
         self.handler = handler
+        self.account: Account = handler.account.book
         self.scene = scene
         self.name = f"product:{handler.spec.id}"
         self.touched = False
         self._before: float | None = None
         self._liquidated = 0
-
-    @property
-    def account(self) -> Account:
-        """The product's own account, or the issuer's book behind it."""
-        return self.handler.account.book
 
     @property
     def cash(self) -> int:

@@ -114,7 +114,8 @@ class Hedging(Postponing):
         purpose = "rebalance" if state.opened else "opening"
         if isinstance(decision, Deleverage):
             purpose = "deleverage"
-        if is_too_small(scene, lots, held) and not self._is_owed(purpose, decision.plan):
+        small = scene.order_bounds is not None and is_too_small(scene, lots, held)
+        if small and not self._is_owed(purpose, decision.plan):
             return "too_small"
         if plan is not None:
             self._drop(scene, plan)

@@ -92,8 +92,12 @@ class MarginWatch:
         stage = desk.stages.get(account.name)
         if stage is not None and stage.resumes_ns:
             return {}
-        held = [market for market, lots, _ in positions if lots]
-        if not held or not all(desk.venues[market].floor.mark > 0.0 for market in held):
+        held = 0
+        for market, lots, _ in positions:
+            if lots and not desk.venues[market].floor.mark > 0.0:
+                return {}
+            held |= lots
+        if not held:
             return {}
         share = self._share(account)
         if len(positions) > 1:

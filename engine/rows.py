@@ -42,12 +42,14 @@ class Column:
         sequence, run: shape (n,), place in the input, and engine time there (the running maximum).
         prices: shape (n,), what moves prices: price, or mid; ``None`` for kinds without.
         low, high: extremes of ``prices``.
+        alone: whether all rows are of one symbol.
     """
 
     __slots__ = (
         "_answer",
         "_asked",
         "_groups",
+        "alone",
         "end",
         "first",
         "high",
@@ -75,6 +77,7 @@ class Column:
         self.first = table.sequence.item(0)
         self.end = table.sequence.item(-1) + 1
         self.symbol = table.symbol
+        self.alone = isinstance(table.symbol, int)
         self.run = run
         self.prices = prices
         self.low = low
@@ -106,7 +109,7 @@ class Column:
 
     def rows_of(self, symbol: int) -> I64 | None:
         """Indices of a symbol's rows; ``None`` where all rows are its own."""
-        if isinstance(self.symbol, int):
+        if self.alone:
             return None if self.symbol == symbol else _NO_ROWS
         bounds = self.groups.bounds.get(symbol)
         return _NO_ROWS if bounds is None else self.groups.order[bounds[0] : bounds[1]]
@@ -125,11 +128,12 @@ class Column:
 
     def last_above(self, symbol: int, stop: int) -> int:
         """Index of the symbol's last row with an index below ``stop``; -1 if it has none there."""
-        if stop == len(self.sequence) and not isinstance(self.symbol, int):
+        if self.alone:
+            return stop - 1 if self.symbol == symbol else -1
+        if stop == len(self.sequence):
             return self.groups.tails.get(symbol, -1)
         rows = self.rows_of(symbol)
-        if rows is None:
-            return stop - 1
+        assert rows is not None
         place = int(rows.searchsorted(stop))
         return rows.item(place - 1) if place else -1
 

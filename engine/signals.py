@@ -64,13 +64,18 @@ class SignalState(Struct):
 class Signals:
     """The estimators; fed with the steps of the grid in order."""
 
-    __slots__ = ("_per_year", "_realised", "_trend_keep", "_vol_keep", "spec", "state")
+    __slots__ = (
+        *("_per_year", "_realised", "_trend_keep", "_trend_take", "_vol_keep", "_vol_take"),
+        *("spec", "state"),
+    )
 
     def __init__(self, spec: SignalSpec) -> None:
         self.spec = spec
         self.state = SignalState(returns=[])
         self._vol_keep = exp2(-1.0 / spec.vol_half_life)
+        self._vol_take = 1.0 - self._vol_keep
         self._trend_keep = exp2(-1.0 / spec.trend_half_life)
+        self._trend_take = 1.0 - self._trend_keep
         self._per_year = _YEAR_NS / spec.every_ns
         self._realised: float | None = None
 
@@ -89,16 +94,16 @@ class Signals:
             return
         change = close / state.price - 1.0
         state.price = close
-        keep = self._vol_keep
-        state.variance = keep * state.variance + (1.0 - keep) * (change * change)
+        keep, take = self._vol_keep, self._vol_take
+        state.variance = keep * state.variance + take * (change * change)
         spread = log2(high / low) * _LN2
         range_variance = spread * spread / (4.0 * _LN2)
-        state.range_variance = keep * state.range_variance + (1.0 - keep) * range_variance
-        state.vol_weight = keep * state.vol_weight + (1.0 - keep)
-        keep = self._trend_keep
-        state.move = keep * state.move + (1.0 - keep) * change
-        state.path = keep * state.path + (1.0 - keep) * abs(change)
-        state.trend_weight = keep * state.trend_weight + (1.0 - keep)
+        state.range_variance = keep * state.range_variance + take * range_variance
+        state.vol_weight = keep * state.vol_weight + take
+        keep, take = self._trend_keep, self._trend_take
+        state.move = keep * state.move + take * change
+        state.path = keep * state.path + take * abs(change)
+        state.trend_weight = keep * state.trend_weight + take
         if len(state.returns) < self.spec.window:
             state.returns.append(change)
         else:

@@ -37,7 +37,7 @@ class OrderBounds:
     """
 
     __slots__ = (
-        *("_deviations", "_dust", "_is_plain", "_lots_min", "_market_max", "_max"),
+        *("_deviations", "_dust", "_is_plain", "_limits", "_lots_min", "_market_max", "_max"),
         *("_notional_min", "_rules", "_step"),
     )
 
@@ -57,6 +57,20 @@ class OrderBounds:
         self._is_plain = rules.significant_figures is None and rules.price_decimals is None
         share = rules.market_deviation
         self._deviations = () if share is None else (1 + decimal(share), 1 - decimal(share))
+        # By side, the last mark that somebody asked about, and the limit there.
+        self._limits = {1: (0.0, 0.0), -1: (0.0, 0.0)}
+
+    def surely_takes(self, size: int, mark: float) -> bool:
+        """Whether no rule about sizes is near a market order of so many lots, unsigned: the venue
+        takes it, whatever else is held. Of others ``refusal`` knows."""
+        least, inverse = self._notional_min
+        most = self._market_max
+        return (
+            self._lots_min <= size
+            and (most is None or size <= most)
+            and (size >= least if inverse else size * mark > self._dust)
+            and 0.0 < mark < math.inf
+        )
 
     def refusal(
         self,
@@ -114,6 +128,13 @@ class OrderBounds:
         """
         if not self._deviations:
             return math.inf if side > 0 else 0.0
+        asked, limit = self._limits[side]
+        if asked != mark:
+            limit = self._market_limit(side, mark)
+            self._limits[side] = mark, limit
+        return limit
+
+    def _market_limit(self, side: int, mark: float) -> float:
         share = self._deviations[0 if side > 0 else 1]
         over, under = decimal_ratio(mark)
         over, under = over * share.numerator, under * share.denominator

@@ -260,3 +260,25 @@ def test_dust_is_told_exactly(lots: int, price: float, least: float) -> None:
     found = bounds(notional_min=least).refusal(lots, price)
     dust = lots * decimal(price) * Fraction(1, 1_000) < decimal(least)
     assert found == ("too_small" if dust else None)
+
+
+@given(
+    st.integers(0, 300),
+    st.floats(0.01, 1e4),
+    st.floats(0.0, 1e4),
+    st.integers(-300, 300),
+    st.sampled_from([None, 0.2]),
+    st.booleans(),
+)
+def test_what_is_surely_taken_is_taken(
+    lots: int, mark: float, least: float, held: int, most: float | None, inverse: bool
+) -> None:
+    """No closer look would have refused an order that needed none. Catches a short way past a
+    rule."""
+    rules = OrderRules(size_min=0.01, notional_min=least, market_size_max=most)
+    venue = OrderBounds(rules, a_contract(inverse=inverse, price_step=0.5, lot_size=0.001))
+    if venue.surely_takes(lots, mark):
+        for side in (1, -1):
+            reduces = held * side < 0 and lots <= abs(held)
+            order = {"position": held, "reduce_only": reduces}
+            assert venue.refusal(side * lots, mark, **order) is None
