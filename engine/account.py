@@ -59,22 +59,9 @@ class Account(Wallet):
     """Balances, line and attribution of one product."""
 
     __slots__ = (
-        "_book_side",
-        "_clearing",
-        "_clearing_quote",
-        "_funding",
-        "_insurance",
-        "_issuer",
-        "_issuer_settlement",
-        "_issuer_units",
-        "_reserve",
-        "_trade",
-        "_users",
-        "_users_units",
-        "intercept",
-        "margined",
-        "slope",
-        "state",
+        *("_book_side", "_clearing", "_clearing_quote", "_funding", "_insurance", "_issuer"),
+        *("_issuer_settlement", "_issuer_units", "_reserve", "_trade", "_users", "_users_units"),
+        *("intercept", "margined", "slope", "state"),
     )
 
     def __init__(self, spec: ProductSpec, contract: Contract, ledger: Ledger) -> None:

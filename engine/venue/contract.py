@@ -56,22 +56,9 @@ class Contract:
     """The arithmetic of one contract; all amounts in atoms, all lots signed, long positive."""
 
     __slots__ = (
-        "_face_over",
-        "_face_under",
-        "_fee_over",
-        "_fee_under",
-        "_lot",
-        "_lot_decimal",
-        "_maker_over",
-        "_maker_under",
-        "_over",
-        "_per_lot",
-        "_quote_per_coin",
-        "_under",
-        "inverse",
-        "quote_asset",
-        "settlement_asset",
-        "spec",
+        *("_face_over", "_face_under", "_fee_over", "_fee_under", "_lot", "_lot_decimal"),
+        *("_maker_over", "_maker_under", "_over", "_per_lot", "_quote_per_coin", "_under"),
+        *("inverse", "quote_asset", "settlement_asset", "spec"),
     )
 
     def __init__(self, spec: ContractSpec) -> None:
