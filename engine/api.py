@@ -7,17 +7,12 @@ works inside one.
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from msgspec import structs
 
 from engine.bar_orders import OTHER_ORDER, compare_orders
@@ -30,20 +25,32 @@ from engine.config import (
     resolved_toml,
     spec_of,
 )
+from engine.config.scenarios import (
+    base_of,
+    in_place,
+    load_scenario,
+    scenario_summary,
+    scenarios_of,
+    staging_of,
+    under,
+)
 from engine.endings import Ending, asked, taken_down
 from engine.engine import Engine
-from engine.errors import ConfigError, InputError
+from engine.errors import ConfigError
 from engine.inputs import open_data, open_market
 from engine.provenance import VERSION, Data, finish_directory, output_directory, writing
 from engine.replay import replay
-from engine.report import render, table_of, verdict_of
-from engine.report.reading import readable, summary_of
+from engine.report import render, verdict_of
+from engine.report.reading import summary_of
+from engine.results import RunResult
 from engine.rundir import RunWriter
 from engine.summary import policy_times, summarise
 from engine.sweep import SweepResult, load_sweep, sweep
+from engine.ticks import Step
 from feeds.merge import merge_requests
 from feeds.reading import Reading
 from feeds.requests import load_requests
+from feeds.scenarios import Scenario
 
 __all__ = [
     "RunResult",
@@ -63,98 +70,13 @@ Told = Callable[[int, int, float], None]
 bars are run in both orders, each is half of the run."""
 
 
-class RunResult:
-    """A finished run.
-
-    Attributes:
-        path: the run directory; ``None`` where nothing was written.
-        summary: the object of ``summary.json``.
-    """
-
-    def __init__(self, path: Path | None, summary: dict[str, Any]) -> None:
-        self.path = path
-        self.summary = summary
-
-    @property
-    def verdict(self) -> str:
-        """The run in one sentence."""
-        return verdict_of(self.summary)
-
-    @property
-    def table(self) -> list[dict[str, Any]]:
-        """A row a product: what its multiple promised, what it gave, and where the difference
-        went."""
-        return table_of(self.summary)
-
-    @property
-    def exit_code(self) -> int:
-        """1 where a policy faulted, else 0."""
-        return int(any(p["policy_faults"] for p in self.summary["products"].values()))
-
-    @cached_property
-    def nav(self) -> pa.Table:
-        """NAV samples: ``ts_ns, ts, product, nav_per_unit, units, leverage, mark_price`` and the
-        attribution in quote."""
-        return self._table("nav.parquet")
-
-    @cached_property
-    def user_nav(self) -> pa.Table:
-        """Users' NAVs: ``ts_ns, user, product, units, nav_atoms``."""
-        return self._table("user_nav.parquet")
-
-    @cached_property
-    def fills(self) -> pa.Table:
-        """Every execution."""
-        return self._table("fills.parquet")
-
-    def attribution(self, product: str) -> pa.Table:
-        """The attribution of one product over time, in quote."""
-        chosen = self.nav.filter(pc.equal(self.nav["product"], product))
-        return chosen.drop_columns(["product", "sequence", "ordinal"])
-
-    def events(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Events in order, or those of one kind (``rebalanced``, ``order_filled``, ...)."""
-        lines = (self._directory() / "events.jsonl").read_bytes().splitlines()
-        events = [json.loads(line) for line in lines]
-        return events if kind is None else [e for e in events if e["event"] == kind]
-
-    def report(self) -> Path:
-        """Write ``report.html`` into the run directory; its path."""
-        return render(self._directory())
-
-    def _table(self, name: str) -> pa.Table:
-        directory = self._directory()
-        with readable(directory, name):
-            return pq.read_table(directory / name, page_checksum_verification=True)
-
-    def _directory(self) -> Path:
-        if self.path is None:
-            raise InputError("this run wrote no directory; give run(..., out=DIRECTORY)")
-        return self.path
-
-    def __repr__(self) -> str:
-        return f"<RunResult {self.path or 'in memory'}: {self.verdict}>"
-
-    def _repr_html_(self) -> str:
-        rows = self.table
-        heads = "".join(f"<th>{name}</th>" for name in (rows[0] if rows else {}))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row.values()) + "</tr>"
-            for row in rows
-        )
-        return f"<p><b>{self.verdict}</b></p><table><tr>{heads}</tr>{body}</table>"
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def run(
     data: Sequence[str | Path] | str | Path = (),
     *,
     config: str | Path | RunConfig | None = None,
     sets: Sequence[str] = (),
     policy: str | None = None,
+    scenarios: Sequence[str | Path | Scenario] = (),
     requests: str | Path | None = None,
     symbol: str | None = None,
     bars: str | None = None,
@@ -172,6 +94,7 @@ def run(
         config: TOML file, or a configuration; the standard line-up without.
         sets: ``KEY=VALUE`` changes of the configuration.
         policy: replaces the dynamic policies, by name or ``FILE.py:Class``.
+        scenarios: laid over those of the configuration, by name, TOML file or as they are.
         requests: JSON lines of creations, redemptions and commands.
         symbol: for files that do not name theirs.
         bars: order of the extremes within a bar.
@@ -184,14 +107,20 @@ def run(
     Raises:
         LevsimError: bad configuration, policy or data; the message says where and what to do.
     """
-    opened, file = open_market(data, config, sets, symbol), None
+    files = [load_scenario(each) for each in scenarios]
+    own = scenarios_of(config)
+    everything = (*own, *(each.scenario for each in files))
+    base = base_of(everything) if isinstance(data, Sequence) and not data else None
+    opened, file = open_market(data, config, sets, symbol, base), None
     if not isinstance(config, RunConfig):
         file = config if policy is None else None
         config = load_config(config, list(sets), symbols=opened.symbols, policy=policy)
+    if everything:
+        config = under(config, everything, base)
     if bars is not None:
         config = structs.replace(config, bars=bars)
     config = isolated(config) if isolate else config
-    with placed(file, sets if file is not None else ()):
+    with placed(file, sets if file is not None else ()), in_place(files, len(own)):
         return execute(
             opened,
             config,
@@ -218,23 +147,21 @@ def execute(
 ) -> RunResult:
     """``run`` with data and configuration at hand; ``endings``: of isolated policies, once more."""
     began = time.perf_counter()
-    hashed = _hash(config)
+    hashed, mixed = _hash(config), _mixed(config, data, requests)
     spec = structs.replace(spec_of(config, data.symbols), config_hash=hashed)
-    messages = load_requests(requests) if requests is not None else []
-    path = output_directory(out) if write else None
-    engine = Engine(spec)
+    path, engine = output_directory(out) if write else None, Engine(spec)
     other = OTHER_ORDER.get(config.bars) if data.bar_fed else None
 
     with asked(spec.policies, endings), writing(path), RunWriter(path, engine) as writer:
         reading = data.steps(bars=config.bars)
         told = _telling(progress, reading, 0, 2 if other else 1)
-        done = replay(engine, merge_requests(reading, messages), writer.collect, told)
+        done = replay(engine, mixed(reading), writer.collect, told)
         writer.close()
         bars = None
         if other:
             reading = data.steps(bars=other)
             told = _telling(progress, reading, engine.sequence, 2)
-            bars = compare_orders(engine, config.bars, merge_requests(reading, messages), told)
+            bars = compare_orders(engine, config.bars, mixed(reading), told)
         summary = {
             "levsim": VERSION,
             "synthetic": data.synthetic,
@@ -248,13 +175,31 @@ def execute(
             "ticks_per_second": engine.state.ticks / max(done.engine_seconds, 1e-9),
             "run_seconds": time.perf_counter() - began,
         }
-        summary = {"verdict": verdict_of(summary), **summary}
+        summary = _judged(summary, config)
         if path is not None:
-            journal = done.journal.encode(engine, taken_down(spec.policies))
-            finish_directory(path, summary, config, data, requests, symbol, journal)
+            kept = done.journal.encode(engine, taken_down(spec.policies))
+            finish_directory(path, summary, config, data, requests, symbol, kept)
             if report:
                 render(path)
     return RunResult(path, summary)
+
+
+def _mixed(
+    config: RunConfig, data: Data, requests: str | Path | None
+) -> Callable[[Iterator[Step]], Iterator[Step]]:
+    """Puts scenarios into the rows, and requests among them."""
+    messages = load_requests(requests) if requests is not None else []
+    if not config.scenarios:
+        return lambda reading: merge_requests(reading, messages)
+    staging = staging_of(config.scenarios, data, config.seed, config.bars)
+    return lambda reading: merge_requests(staging.steps(reading), messages)
+
+
+def _judged(summary: dict[str, Any], config: RunConfig) -> dict[str, Any]:
+    """With what its scenarios expected, and its verdict first."""
+    if config.scenarios:
+        summary["scenario"] = scenario_summary(config.scenarios, summary)
+    return {"verdict": verdict_of(summary), **summary}
 
 
 def _hash(config: RunConfig) -> str:

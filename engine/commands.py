@@ -18,6 +18,7 @@ __all__ = [
     "FreezeWithdrawals",
     "GateCreations",
     "HaltMarket",
+    "MarkScenario",
     "MarketCommand",
     "MaskIndex",
     "PauseProduct",
@@ -145,6 +146,23 @@ class MaskIndex(Instruction, frozen=True, gc=False, kw_only=True, tag="mask"):
         return f"{said} for {self.for_ms} ms" if self.masked and self.for_ms else said
 
 
+class MarkScenario(Instruction, frozen=True, gc=False, kw_only=True, tag="scenario"):
+    """An event of a scenario takes hold now; answered by a ``ScenarioMark``. It changes nothing.
+
+    Attributes:
+        scenario: its name.
+        name, what: the event's own name, and its kind.
+        until_ns: when it ends; the same instant where it is over at once.
+        words: what it does.
+    """
+
+    scenario: str
+    name: str
+    what: str
+    until_ns: Annotated[int, Meta(ge=0, lt=2**63 - 1)]
+    words: str = ""
+
+
 class PauseProduct(Instruction, frozen=True, gc=False, kw_only=True, tag="pause"):
     """Ask a product's policies no more and deal no requests; bankruptcy still closes it."""
 
@@ -204,4 +222,4 @@ class SplitUnits(Instruction, frozen=True, gc=False, kw_only=True, tag="split"):
 
 ProductCommand = PauseProduct | ResumeProduct | ForceTarget | GateCreations | SplitUnits
 MarketCommand = HaltMarket | ResumeMarket | DegradeMarket | FreezeWithdrawals | MaskIndex
-Command = MarketCommand | ProductCommand
+Command = MarketCommand | ProductCommand | MarkScenario

@@ -65,6 +65,7 @@ __all__ = [
     "RedemptionRefused",
     "RedemptionRequest",
     "RequestQueued",
+    "ScenarioMark",
     "SurplusTaken",
     "UnitsCreated",
     "UnitsRedeemed",
@@ -410,6 +411,17 @@ class CommandRefused(Output, frozen=True, gc=False, kw_only=True, tag="command_r
     detail: str = ""
 
 
+class ScenarioMark(Output, frozen=True, gc=False, kw_only=True, tag="scenario_mark"):
+    """An event of a scenario takes hold: rows later than this instant, up to ``until_ns``, are not
+    as they were recorded, or the venue is not as usual. ``what`` is its kind."""
+
+    scenario: str
+    name: str
+    what: str
+    until_ns: int
+    detail: str = ""
+
+
 Dated = CreationRequest | RedemptionRequest | Command
 """What somebody sends with a time of its own, by which the engine's clock may go on."""
 Message = Dated | Malformed
@@ -442,6 +454,7 @@ Event = (
     | SurplusTaken
     | CommandObeyed
     | CommandRefused
+    | ScenarioMark
     | VenueEvent
 )
 EVENT_TYPES: Final[tuple[type[Output], ...]] = get_args(Event)

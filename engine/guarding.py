@@ -1,4 +1,5 @@
-"""How the engine and the venue's risk desk speak: who is looked at, on markets as of now."""
+"""How the engine and the venue's risk desk speak: who is looked at, on markets as of now; and
+whether a market is fresh."""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ __all__ = ["MARGINS", "Guarding"]
 
 MARGINS: Final = (Priority.LIQUIDATION, 0, 0)
 """The desk's own alarm: one for all markets."""
+_HANDLER: Final = 0
 
 
 class Guarding(Parts):
-    """Lets the venue look at margin accounts."""
+    """Lets the venue look at margin accounts, and at the age of prices."""
 
     def _stage_others(
         self, number: int, before: int, ts_ns: int, due_ns: int, *, made: bool = False
@@ -51,3 +53,26 @@ class Guarding(Parts):
     def _set_fill(self, number: int, place: int) -> None:
         arrival = self.markets[number].handlers[place].desk.next_arrival_ns()
         self.agenda.set((Priority.FILL, number, place), arrival)
+
+    def _is_fresh(self, number: int, before: int, due: int) -> bool:
+        """Whether a market is fresh at its check; then the next check is set."""
+        next_ns = self.markets[number].check_ns(before, due)
+        if next_ns <= due:
+            return False
+        self.agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
+        return True
+
+    def _pass_checks(self, before_ns: int) -> int:
+        """When the next alarm rings, but for checks earlier than ``before_ns`` that find their
+        market fresh: whatever happens first, all that they change is when the next one is."""
+        agenda = self.agenda
+        while (due := agenda.next_ns()) < before_ns:
+            priority, number, _ = agenda.next_key()
+            if priority != Priority.VENUE:
+                break
+            market = self.markets[number]
+            next_ns = market.check_by(due, market.source)
+            if next_ns <= due:
+                break
+            agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
+        return due

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.config import RunConfig, load_generator
+from engine.config import RunConfig, load_config, load_generator
 from engine.errors import ConfigError
 from engine.provenance import Data
-from feeds.generators import generated
+from feeds.generators import Generator, generated
 from feeds.recording import open_recording
 from feeds.synthetic import Synthetic
 
@@ -28,15 +28,26 @@ def open_market(
     config: str | Path | RunConfig | None = None,
     sets: Sequence[str] = (),
     symbol: str | None = None,
+    base: Generator | None = None,
 ) -> Data:
-    """What a run replays: its data, or the market that its configuration generates.
+    """What a run replays: its data, or the market that its configuration generates, or that its
+    scenario stands on (``base``).
 
     Raises:
         ConfigError: if there are both.
     """
     found = config if isinstance(config, RunConfig) else load_generator(config, sets)
     if found is None or found.generator is None:
-        return open_data(data, symbol)
+        if base is None or isinstance(data, str | Path) or data:
+            return open_data(data, symbol)
+        return generated(base, _seed(config, sets))
     if isinstance(data, str | Path) or data:
         raise ConfigError("[generator] makes the market, and DATA were given too; leave one out")
     return generated(found.generator, found.seed)
+
+
+def _seed(config: str | Path | RunConfig | None, sets: Sequence[str]) -> int:
+    if isinstance(config, RunConfig):
+        return config.seed
+    own = [each for each in sets if each.partition("=")[0].strip() == "seed"]
+    return load_config(config, own).seed

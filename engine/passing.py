@@ -15,6 +15,7 @@ from engine.commands import (
     FreezeWithdrawals,
     HaltMarket,
     MarketCommand,
+    MarkScenario,
     MaskIndex,
 )
 from engine.events import (
@@ -27,6 +28,7 @@ from engine.events import (
     Malformed,
     RedemptionRefused,
     RedemptionRequest,
+    ScenarioMark,
 )
 from engine.guarding import MARGINS, Guarding
 from engine.intake import Rejection
@@ -104,29 +106,6 @@ class Passing(Guarding):
         for number, place in self._review(margins.due(due), due):
             self.markets[number].handlers[place].survive(self.markets[number], last=True)
             self._after(number, place, before)
-
-    def _is_fresh(self, number: int, before: int, due: int) -> bool:
-        """Whether a market is fresh at its check; then the next check is set."""
-        next_ns = self.markets[number].check_ns(before, due)
-        if next_ns <= due:
-            return False
-        self.agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
-        return True
-
-    def _pass_checks(self, before_ns: int) -> int:
-        """When the next alarm rings, but for checks earlier than ``before_ns`` that find their
-        market fresh: whatever happens first, all that they change is when the next one is."""
-        agenda = self.agenda
-        while (due := agenda.next_ns()) < before_ns:
-            priority, number, _ = agenda.next_key()
-            if priority != Priority.VENUE:
-                break
-            market = self.markets[number]
-            next_ns = market.check_by(due, market.source)
-            if next_ns <= due:
-                break
-            agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
-        return due
 
     def _after(self, number: int, place: int, sequence: int) -> None:
         """A handler was attended: take over when it next cares, and value its holders if it
@@ -257,13 +236,27 @@ class Passing(Guarding):
         }
         if refusal:
             self.tape.say(CommandRefused, reason=refusal, **said)
+        elif isinstance(command, MarkScenario):
+            self._marked(command)
         else:
             self.tape.say(CommandObeyed, **said)
+
+    def _marked(self, command: MarkScenario) -> None:
+        self.tape.say(
+            ScenarioMark,
+            scenario=command.scenario,
+            name=command.name,
+            what=command.what,
+            until_ns=command.until_ns,
+            detail=command.words,
+        )
 
     def _obey(self, sequence: int, command: Command) -> str | None:
         """Do it; why not, where it is refused."""
         if isinstance(command, MarketCommand):
             return self._obey_market(sequence, command)
+        if isinstance(command, MarkScenario):
+            return None
         known = self.by_id.get(command.product)
         if known is None:
             return "unknown_product"

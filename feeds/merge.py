@@ -196,12 +196,15 @@ def rechunked(steps: Iterator[Step], rows: int) -> Iterator[Step]:
         yield concatenated(held).shifted(sequence)
 
 
-def merge_requests(steps: Iterator[Step], requests: Sequence[Message]) -> Iterator[Step]:
+def merge_requests(
+    steps: Iterator[Step], requests: Sequence[Message], *, beyond: bool = True
+) -> Iterator[Step]:
     """The steps with requests between their rows.
 
     A request comes after all rows whose running maximum of ``ts_ns`` is not later than its own;
     those of one instant keep their order in ``requests``. It takes a sequence of its own, and the
-    rows after it move back by one.
+    rows after it move back by one. Those later than the last row come after it, or not at all where
+    nothing is wanted ``beyond`` it.
     """
     pending = sorted(requests, key=lambda request: request.ts_ns)
     done = 0
@@ -226,6 +229,8 @@ def merge_requests(steps: Iterator[Step], requests: Sequence[Message]) -> Iterat
         if begin < step.end:
             yield step.between(begin, step.end).shifted(done)
         last = step.end
+    if not beyond:
+        pending = [request for request in pending if request.ts_ns <= reached]
     if done < len(pending):
         end = (last if reached != _BEGINNING else 0) + done
         for place, request in enumerate(pending[done:]):

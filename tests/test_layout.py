@@ -115,6 +115,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.provenance", "engine.bar_orders", "engine.valuing"),
     ("engine.inputs",),
     ("engine.sweep.",),
+    ("engine.results",),
     ("engine.api",),
     ("engine.whatif",),
     ("engine.conform_book", "engine.conform_products", "engine.conform_accounts"),

@@ -22,6 +22,7 @@ __all__ = [
     "Json",
     "PolicyName",
     "Quiet",
+    "ScenarioNames",
     "Sets",
     "SymbolName",
     "explain",
@@ -70,6 +71,14 @@ Isolate = Annotated[
 Bars = Annotated[
     Literal["close", "ohlc", "olhc", "bridge"] | None, Parameter(help="How bars become ticks.")
 ]
+ScenarioNames = Annotated[
+    list[str] | None,
+    Parameter(
+        name=["--scenario", "-s"],
+        negative=(),
+        help="A black swan by NAME or from FILE.toml; several are laid one over the other.",
+    ),
+]
 SymbolName = Annotated[str | None, Parameter(help="For files that do not name theirs.")]
 
 
@@ -80,6 +89,7 @@ def run(
     ],
     config: ConfigFile = None,
     policy: PolicyName = None,
+    scenario: ScenarioNames = None,
     sets: Sets = None,
     requests: Annotated[
         Path | None, Parameter(help="JSON lines of creations and redemptions.")
@@ -107,6 +117,7 @@ def run(
         "config": config,
         "sets": sets or [],
         "policy": policy,
+        "scenarios": scenario or [],
         "requests": requests,
         "symbol": symbol,
         "bars": bars,
@@ -116,7 +127,7 @@ def run(
     }
     result, found = _ran(list(data), whatif or [], quiet=quiet, given=given)
     _show(result, found, json=json, quiet=quiet)
-    for line in _slow(result.summary["policy_times"]):
+    for line in (*_slow(result.summary["policy_times"]), *_of_scenarios(result)):
         showing.note(line)
     _wrote(result.path, list(result.summary["products"]), to_stdout=not json)
     return result.exit_code
@@ -129,9 +140,7 @@ def _ran(
     from engine import api
     from engine.cli.progress import progress
 
-    config = given["config"]
-    made = "the synthetic sample" if config is None else f"the market of {config}"
-    what = f"replaying {', '.join(str(path) for path in data) or made}"
+    what = _replaying(data, given["config"], given["scenarios"])
     with progress(what, quiet=quiet) as told:
         if not changes:
             return api.run(data, progress=told, **given), None
@@ -157,6 +166,12 @@ def _show(result: RunResult, found: dict[str, Any] | None, *, json: bool, quiet:
         showing.emit("\n".join(lines_of_difference(found)))
 
 
+def _replaying(data: Sequence[Path], config: Path | None, scenarios: Sequence[str]) -> str:
+    made = "the synthetic sample" if config is None else f"the market of {config}"
+    shown = [*(str(path) for path in data), *(f"scenario {name}" for name in scenarios)]
+    return f"replaying {', '.join(shown) or made}"
+
+
 def _slow(times: dict[str, Any]) -> Iterator[str]:
     """Users' own policies that were most of the run."""
     for name, row in times.items():
@@ -165,6 +180,21 @@ def _slow(times: dict[str, Any]) -> Iterator[str]:
                 f"warning: {name} took {row['microseconds']:,.0f} us on average, "
                 f"{row['share']:.0%} of the run ({row['asked']:,} answers)"
             )
+
+
+def _of_scenarios(result: RunResult) -> Iterator[str]:
+    """What scenarios expected and did not get, and what of them did not come about."""
+    told = result.summary.get("scenario")
+    if told is None:
+        return
+    for each in result.violated:
+        was = ", ".join(f"{figure} was {value}" for figure, value in each["was"].items())
+        yield f"violated: {each['name']}: expected {each['condition']}; {each.get('said', was)}"
+    if missed := told["events"] - told["applied"]:
+        yield (
+            f"warning: {missed} of {told['events']} events of the scenario lie beyond the end of "
+            "the data and did not come about"
+        )
 
 
 def _wrote(path: Path | None, products: list[str], *, to_stdout: bool) -> None:

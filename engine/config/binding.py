@@ -104,6 +104,8 @@ def _hash(config: RunConfig, *data: object) -> str:
     """Of all that a result depends on; how brokers are reached may change between two sessions."""
     settings = msgspec.to_builtins(config)
     del settings["kafka"]
+    if settings["scenarios"] is None:
+        del settings["scenarios"]
     return sha256(msgspec.msgpack.encode([settings, *data])).hexdigest()
 
 

@@ -12,17 +12,24 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from engine.config.settings import DURATION_PATTERN
 from engine.config.toml_text import Path, dotted
+from engine.durations import DURATION_PATTERN
 from engine.errors import ConfigError
+from feeds.scenarios.events import LENGTH_PATTERN, WHEN_PATTERN
 
 __all__ = ["SettingError", "check_range", "complaint", "nearest", "require"]
 
 _PLACE: Final = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?", re.DOTALL)
 _PART: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _FIELD: Final = re.compile(r"Object (contains unknown|missing required) field `([^`]*)`")
-_TAGS: Final = ("type", "model")
+_TAGS: Final = ("type", "model", "kind")
 """Keys that choose the member of a union."""
+_TEXTS: Final = {
+    DURATION_PATTERN: 'a duration such as "90s", "5m", "2h" or "250ms"',
+    LENGTH_PATTERN: 'a length of time such as "90s", "2h" or "10%" of the data',
+    WHEN_PATTERN: 'a time such as "2h", "50%" of the data or "2026-01-01T02:00:00Z"',
+}
+"""What is meant by a pattern of ours."""
 _VALUE: Final = re.compile(r"Invalid (?:enum )?value (.*)", re.DOTALL)
 
 
@@ -77,10 +84,9 @@ def complaint(error: msgspec.ValidationError, settings: Any, model: type) -> Set
         )
         one_of = ", ".join(options)
         return SettingError(path, f'{dotted(path)} is "{chosen}"{said or ";"} (one of: {one_of})')
-    if DURATION_PATTERN in what:
-        what = (
-            f'expected a duration such as "90s", "5m", "2h" or "250ms", was {_at(settings, path)!r}'
-        )
+    texts = [said for pattern, said in _TEXTS.items() if repr(pattern) in what]
+    if texts:
+        what = f"expected {texts[0]}, was {_at(settings, path)!r}"
     elif what.startswith("Expected `str") and isinstance(kind, inspect.StrType) and kind.pattern:
         what = f'expected a duration such as "90s" in quotes, was {_at(settings, path)!r}'
     else:

@@ -22,7 +22,14 @@ from engine.config.toml_text import dotted, lines_of, toml_value, write_toml
 from engine.errors import ConfigError
 from feeds.recording import SymbolInfo
 
-__all__ = ["PROVENANCE", "load_config", "load_generator", "placed", "resolved_toml"]
+__all__ = [
+    "PROVENANCE",
+    "SettingsFile",
+    "load_config",
+    "load_generator",
+    "placed",
+    "resolved_toml",
+]
 
 PROVENANCE: Final = "provenance"
 """Table of a resolved configuration in which a run notes versions and inputs; not a setting."""
@@ -61,7 +68,7 @@ def load_config(
     """
     own = [s for s in sets if s.startswith((f"{_POLICY}.", f"{_POLICY}="))]
     others = [s for s in sets if s not in own]
-    source = _Source(path)
+    source = SettingsFile(path)
     try:
         config = _converted(source.settings())
         if path is not None:
@@ -91,7 +98,7 @@ def load_generator(path: str | Path | None, sets: Sequence[str] = ()) -> RunConf
         ConfigError: as ``load_config``.
     """
     own = [s for s in sets if _parts(s.partition("=")[0].strip())[:1] in _OF_GENERATORS]
-    source = _Source(path)
+    source = SettingsFile(path)
     try:
         config = _converted(source.settings())
         config = _located(config, Path(path).parent) if path is not None else config
@@ -111,7 +118,7 @@ def placed(path: str | Path | None, sets: Sequence[str] = ()) -> Iterator[None]:
     try:
         yield
     except SettingError as error:
-        raise ConfigError(_Source(path).located(error, sets)) from None
+        raise ConfigError(SettingsFile(path).located(error, sets)) from None
 
 
 def resolved_toml(config: RunConfig) -> str:
@@ -119,7 +126,7 @@ def resolved_toml(config: RunConfig) -> str:
     return write_toml(msgspec.to_builtins(config))
 
 
-class _Source:
+class SettingsFile:
     """A configuration file, and where its settings stand."""
 
     def __init__(self, path: str | Path | None) -> None:

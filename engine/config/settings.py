@@ -20,6 +20,7 @@ from engine.product import LoanTerms
 from engine.venue.depth import BETA_FAR, BETA_NEAR
 from engine.venue.queue import QueueSpec
 from feeds.generators import Generator
+from feeds.scenarios import Scenario
 from feeds.security import Security
 from feeds.user_navs import USER_BLOCKS_ABOVE
 
@@ -265,7 +266,8 @@ class RunConfig(_Setting, frozen=True, kw_only=True):
 
     Markets that are not listed are as the data say; without products there is the line-up. What
     concerns the log (``kafka``) changes no result; what it consists of leaves it out. A
-    ``generator`` makes the market where no data are given.
+    ``generator`` makes the market where no data are given; ``scenarios`` are laid over it, one
+    after the other.
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 7
@@ -279,3 +281,4 @@ class RunConfig(_Setting, frozen=True, kw_only=True):
     output: OutputConfig = OutputConfig()
     kafka: KafkaConfig | None = None
     generator: Generator | None = None
+    scenarios: tuple[Scenario, ...] | None = None

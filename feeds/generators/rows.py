@@ -11,12 +11,13 @@ __all__ = ["BOOK", "FUNDING", "INDEX", "MARK", "Rows"]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
-INDEX: Final = 0
-MARK: Final = 1
+BOOK: Final = 0
+INDEX: Final = 1
 FUNDING: Final = 2
-BOOK: Final = 3
-_KINDS: Final = (INDEX, MARK, FUNDING, BOOK)
-"""A symbol's rows at an instant, in this order; symbol by symbol, behind the trades."""
+MARK: Final = 3
+_KINDS: Final = (BOOK, INDEX, FUNDING, MARK)
+"""A symbol's rows at an instant, in this order; symbol by symbol, behind the trades. Whom a mark
+wakes finds the book of its instant, and does not trade at the one before a jump."""
 
 
 class Rows:
@@ -33,7 +34,7 @@ class Rows:
         self._ts_ns = ts_ns
         self._symbols = np.arange(symbols)
         self._cell = cell_steps
-        self._always = (INDEX, MARK, BOOK) if whole else (MARK,)
+        self._always = (BOOK, INDEX, MARK) if whole else (MARK,)
         at_cells = [k for k in _KINDS if k in self._always or k in (INDEX, FUNDING)]
         self._offset = {kind: (self._always.index(kind),) for kind in self._always}
         for kind in at_cells:

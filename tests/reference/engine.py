@@ -16,6 +16,7 @@ from engine.commands import (
     FreezeWithdrawals,
     HaltMarket,
     MarketCommand,
+    MarkScenario,
     MaskIndex,
 )
 from engine.events import (
@@ -28,6 +29,7 @@ from engine.events import (
     Output,
     RedemptionRefused,
     RedemptionRequest,
+    ScenarioMark,
     encode_event,
 )
 from engine.outputs import ATTRIBUTION
@@ -252,6 +254,10 @@ class ReferenceEngine:
         }
         if refusal:
             self.log.say(CommandRefused, reason=refusal, **fields)
+        elif isinstance(command, MarkScenario):
+            names = ("scenario", "name", "what", "until_ns")
+            told = {name: getattr(command, name) for name in names}
+            self.log.say(ScenarioMark, **told, detail=command.words)
         else:
             self.log.say(CommandObeyed, **fields)
 
@@ -268,6 +274,8 @@ class ReferenceEngine:
                         return market.mask(command, self.spec.symbols)
                     return market.halt() if isinstance(command, HaltMarket) else market.lift()
             return "unknown_symbol"
+        if isinstance(command, MarkScenario):
+            return None
         for product in self.products:
             if product.spec.id == command.product:
                 self._stage(product.market, self.now_ns)
