@@ -167,7 +167,7 @@ def execute(
             "synthetic": data.synthetic,
             "config_hash": hashed,
             "seed": config.seed,
-            **summarise(engine, writer),
+            **summarise(engine, writer, done.journal.turnover),
             "assumed": assumptions(config, data.symbols),
             "bars": bars,
             "policy_times": policy_times(spec.policies, done.engine_seconds),

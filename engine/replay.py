@@ -15,6 +15,7 @@ from engine.errors import InputError
 from engine.events import Dated
 from engine.outputs import Outputs
 from engine.ticks import Step
+from engine.turnover import Turnover
 
 __all__ = ["Journal", "Replayed", "endings_of", "replay"]
 
@@ -26,14 +27,16 @@ class Journal:
     """The order in which the inputs were processed, as run-lengths ``[input, from, to]`` of their
     own rows."""
 
-    __slots__ = ("_counts", "ranges")
+    __slots__ = ("_counts", "ranges", "turnover")
 
     def __init__(self) -> None:
         self.ranges: list[list[Any]] = []
         self._counts = {DATA: 0, REQUESTS: 0}
+        self.turnover = Turnover()
 
     def step(self, step: Step) -> None:
         """Take down whose rows the step's are."""
+        self.turnover.step(step)
         at = step.first
         for sequence, message in step.messages:
             if isinstance(message, Dated):

@@ -18,6 +18,7 @@ from engine.nav import nav_columns, worth_of
 from engine.outputs import ATTRIBUTION, Milestone, NavBlock, Outputs, UserNavBlock
 from engine.parquet import TIME, timestamps, writer
 from engine.units import UNIT_STEPS, asset_decimals
+from engine.venue_events import OrdersCrossed
 
 __all__ = ["RunWriter", "Samples"]
 
@@ -77,6 +78,7 @@ class RunWriter:
         self.refusals: dict[str, int] = {}
         self.orders: dict[str, int] = {}
         self.filled: set[str] = set()
+        self.crossed: dict[str, list[tuple[int, float]]] = {}
         self.splits: dict[str, list[tuple[int, int, int]]] = {}
         self.fates = Fates({p.id: p.kind for p in engine.spec.products})
         self._ids = [p.id for p in engine.spec.products]
@@ -142,6 +144,8 @@ class RunWriter:
             self.orders[event.product] = self.orders.get(event.product, 0) + 1
         if isinstance(event, OrderFilled):
             self.filled.add(event.product)
+        if isinstance(event, OrdersCrossed):
+            self.crossed.setdefault(event.symbol, []).append((event.lots, event.mid_price))
         if isinstance(event, UnitsSplit):
             splits = self.splits.setdefault(event.product, [])
             splits.append((event.ts_ns, event.new, event.old))

@@ -8,14 +8,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from engine.account import Account
 from engine.attribution import attribution, price_split
 from engine.engine import Engine
 from engine.handler import Handler
+from engine.issuer import issuer_book
 from engine.ledger import Cause
 from engine.market import Market
 from engine.policy import Policy
 from engine.rundir import RunWriter
+from engine.turnover import Turnover
 from engine.units import UNIT_STEPS, asset_decimals
 
 __all__ = ["COSTS", "costs_of", "policy_times", "summarise"]
@@ -25,8 +26,10 @@ COSTS: Final = ("fees", "management_fee", "funding", "interest", "liquidation")
 _BORROWED: Final = ("futures", "margin_loan")
 
 
-def summarise(engine: Engine, writer: RunWriter) -> dict[str, Any]:
-    """Figures of a finished run; money in quote, ratios plain."""
+def summarise(
+    engine: Engine, writer: RunWriter, turnover: Turnover | None = None
+) -> dict[str, Any]:
+    """Figures of a finished run; money in quote, ratios plain; ``turnover``: what was traded."""
     state = engine.state
     products: dict[str, Any] = {}
     for market in engine.markets:
@@ -52,7 +55,7 @@ def summarise(engine: Engine, writer: RunWriter) -> dict[str, Any]:
         },
         "products": {name: products[name] for name in order if name in products},
         "not_launched": [name for name in order if name not in products],
-        "issuer": _issuer(engine),
+        "issuer": issuer_book(engine, writer, turnover or Turnover()),
         "transfers": {c.name.lower(): engine.ledger.transfers[c] for c in Cause},
     }
 
@@ -98,7 +101,7 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
     move = mark / account.state.first_mark - 1.0
     count, unhedged = int(samples.count[number]), state.unhedged_ns
     if handler.desk.state.plan is not None:
-        unhedged += market.ts_ns - handler.desk.state.plan.decided_ns
+        unhedged += writer.engine.time_ns - handler.desk.state.plan.decided_ns
     target, parts = account.state.first_target, attribution(account, mark)
     return {
         "symbol": market.spec.contract.symbol,
@@ -180,57 +183,3 @@ def _drawdown(writer: RunWriter, number: int, end: float | None) -> float:
 
 def _finite(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _risk(account: Account, mark: float) -> dict[str, Any]:
-    """Of a formula product: the issuer's hedge against what holders are owed, quote atoms."""
-    book = account.book
-    equity, liability = book.nav(mark), account.nav(mark)
-    return {
-        "equity": equity,
-        "liability": liability,
-        "gap": equity - liability,
-        "attribution": attribution(book, mark),
-    }
-
-
-def _issuer(engine: Engine) -> dict[str, Any]:
-    """The issuer's book: seed put in, fees received, deficits paid, and what its own units are
-    worth now."""
-    books: dict[str, Any] = {}
-    for market in engine.markets:
-        for handler in market.handlers:
-            if handler.state.status == "pending":
-                continue
-            account = handler.account
-            scale = 10.0 ** -asset_decimals(account.contract.quote_asset)
-            parts = attribution(account, market.state.mark)
-            held = engine.ledger.balance("issuer", f"{handler.spec.id}:units")
-            worth = held * account.nav(market.state.mark) // account.units if account.units else 0
-            seed = handler.spec.seed_atoms
-            fees, paid, risk = -parts["management_fee"], parts["issuer"], {}
-            dealt = account.state.dealing_fees
-            if account.formula:
-                risk = _risk(account, market.state.mark)
-                paid = risk["attribution"]["issuer"]
-            books[handler.spec.id] = {
-                "seed": seed * scale,
-                "seed_value_end": worth * scale,
-                "management_fees": fees * scale,
-                "dealing_fees": dealt * scale,
-                "deficits_paid": paid * scale,
-                "insurance_paid": parts["insurance"] * scale,
-                "profit": (worth - seed + fees + dealt - paid + risk.get("gap", 0)) * scale,
-            }
-            if risk:
-                causes = {k: v * scale for k, v in risk["attribution"].items()}
-                books[handler.spec.id]["hedge"] = {
-                    "equity": risk["equity"] * scale,
-                    "liability": risk["liability"] * scale,
-                    "attribution": causes,
-                }
-    return {
-        "products": books,
-        "profit": math.fsum(book["profit"] for book in books.values()),
-        "deficits_paid": math.fsum(book["deficits_paid"] for book in books.values()),
-    }

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from engine.cli.progress import rate
 from engine.report.comparison import WORDS, comparison_of, head_of
+from engine.report.issuing import ISSUER_HEAD, issuer_rows
 from engine.report.words import number, percent
 
 __all__ = ["emit", "emit_json", "note", "run_screen", "show_rows"]
@@ -65,6 +66,11 @@ def run_screen(verdict: str, rows: Sequence[Mapping[str, Any]], summary: Mapping
     if comparison:
         console.print(_table(head_of(1), comparison, words=WORDS))
         console.print()
+    issuer = issuer_rows(summary)
+    if issuer:
+        for table in _fitting(ISSUER_HEAD, issuer, console.width):
+            console.print(table)
+        console.print()
     for line in (*_remarks(rows), _counters(summary), *_assumed(summary)):
         console.print(f" {escape(line)}", soft_wrap=True)
     console.print()
@@ -99,10 +105,14 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
 
 
 def _tables(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[Table]:
-    """A row a product; where the terminal is too narrow for it, a column a product, in parts."""
+    """Figures of all products, as the terminal has room for them."""
     columns = _columns(rows)
     heads = [head for head, _ in columns]
-    cells = [[show(row) for _, show in columns] for row in rows]
+    yield from _fitting(heads, [[show(row) for _, show in columns] for row in rows], width)
+
+
+def _fitting(heads: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> Iterator[Table]:
+    """A row a product; where the terminal is too narrow for it, a column a product, in parts."""
     widths = [max(map(len, head.split("\n"))) for head in heads]
     for row in cells:
         widths = [max(known, len(cell)) for known, cell in zip(widths, row, strict=True)]

@@ -58,7 +58,7 @@ def comparison_rows(summary: Object) -> list[dict[str, Any]]:
             "product": name,
             "kind": product["kind"],
             "leverage": product["target"],
-            "final_value": product["nav_end"],
+            "final_value": product["nav_end"] / product["nav_start"],
             "max_drawdown": product["max_drawdown"],
             "liquidated": product["liquidated"],
             "costs": product["costs"] / product["equity_start"],

@@ -13,6 +13,7 @@ from engine.report import captions
 from engine.report.appearance import COLORS
 from engine.report.comparison import WORDS, comparison_of, head_of
 from engine.report.figures import bokeh_script, figures_json
+from engine.report.issuing import ISSUER_HEAD, issuer_rows
 from engine.report.notes import notes_of
 from engine.report.numbers import Table, numbers_of, overview_of
 from engine.report.pictures import pictures_of
@@ -68,6 +69,7 @@ def _page(run: Run) -> str:
         products=[_product(name, run) for name in run.curves],
         uncharted=[name for name in summary["products"] if name not in run.curves],
         overview=overview_of(run),
+        issuer=Table(ISSUER_HEAD, issuer_rows(summary)),
         comparison=Table(head_of(1), comparison_of(run.summary), words=WORDS),
         whatif=_whatif(run),
         assumed=[_assumption(text) for text in summary["assumed"]],
