@@ -121,11 +121,6 @@ class Account(Wallet):
         """``(intercept, slope)``: NAV in quote atoms is ``intercept + slope * mark``."""
         return self.intercept, self.slope
 
-    @property
-    def withheld(self) -> int:
-        """What of its margin the venue does not count, settlement atoms."""
-        return self.withheld_of(self.state.cost)
-
     def draw_line(self) -> None:
         """Balances and state were restored: be on their line."""
         self._moved(self.state.since_mark)

@@ -166,6 +166,8 @@ class Booking:
             order.kind, order.limit = "market", None
         said: dict[str, int | None] = {}
         if reason == "risk_limit":
+            # The hedge of a promise is as large as the promise.
+            order.limited = not formula and course is None
             most = nav_max(self.account.spec, scene.listing, scene.mark, order.target)
             said["nav_max_atoms"] = most
         scene.tape.say(
@@ -188,6 +190,25 @@ class Booking:
             lots=order.left,
             reason=reason,
         )
+
+    def _end(self, scene: Scene, order: Order) -> None:
+        """What is left of an order is not needed any more."""
+        self._say_cancelled(scene, order, "not_needed")
+        order.lots -= order.left
+        order.left = 0
+
+    def resize(self, scene: Scene, order: Order) -> None:
+        """What a tier refused is tried again with the lots that its target takes now; where that
+        is none, or the other way, it is not needed."""
+        if not order.limited:
+            return
+        account, mark, order.limited = self.account, scene.mark, False
+        wanted = account.contract.lots_for(order.target, account.nav(mark), mark) - account.lots
+        if wanted * order.left <= 0:
+            self._end(scene, order)
+        else:
+            order.lots += wanted - order.left
+            order.left = wanted
 
     def release(self, ts_ns: int) -> None:
         """The market is fresh again: orders that waited meet the book now."""

@@ -113,6 +113,7 @@ class Desk(Booking):
             return 0
         if order.course is not None:
             return self._take_turn(scene, order)
+        self.resize(scene, order)
         filled, reason = 0, ""
         lots = self.bounded(order, scene.mark)
         if lots and order.request is None and scene.listing is not None:
@@ -168,12 +169,6 @@ class Desk(Booking):
         elif now.price is not None and order.left:
             self._end(scene, order)
         return filled
-
-    def _end(self, scene: Scene, order: Order) -> None:
-        """What is left of an order is not needed any more."""
-        self._say_cancelled(scene, order, "not_needed")
-        order.lots -= order.left
-        order.left = 0
 
     # Orders that wait ---------------------------------------------------------------------------
 

@@ -50,7 +50,7 @@ class HedgeAccount:
 
     @property
     def withheld(self) -> int:
-        return self.account.withheld
+        return self.account.withheld_of(self.account.state.cost)
 
     @property
     def topups(self) -> int:

@@ -60,7 +60,10 @@ def _due(market: Market) -> list[_Wish]:
         order = handler.desk.state.plan
         if not handler.nets or order is None or order.kind != "market" or order.course:
             continue
-        lots = handler.desk.bounded(order, market.mark) if order.arrives_ns <= market.ts_ns else 0
+        if order.arrives_ns > market.ts_ns:
+            continue
+        handler.desk.resize(market, order)
+        lots = handler.desk.bounded(order, market.mark)
         if lots and not handler.desk.over_limit(market, order, lots):
             found.append(_Wish(place, handler, order, lots))
     return found

@@ -120,6 +120,7 @@ class Order(Struct):
         course: where it is carried out in turns.
         how: the plan that its decision named.
         missed: why it was given up before it was filled; empty where it was not.
+        limited: a tier refused it: it is sized anew when it is tried again.
     """
 
     number: int
@@ -145,6 +146,7 @@ class Order(Struct):
     course: Course | None = None
     how: Plan | None = None
     missed: str = ""
+    limited: bool = False
 
     @property
     def terms(self) -> TakingTerms:

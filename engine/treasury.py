@@ -66,9 +66,8 @@ class Treasury:
         held = total(book.lots for book in books)
         if abs(held + lots) <= abs(held):
             return True
-        if total(book.margin(mark) - book.withheld for book in books) >= listing.opening(
-            held + lots, mark
-        ):
+        counted = (book.margin(mark) - book.withheld_of(book.state.cost) for book in books)
+        if total(counted) >= listing.opening(held + lots, mark):
             return True
         self._order(scene, 2 * listing.opening(account.lots + lots, mark))
         return False
@@ -77,7 +76,7 @@ class Treasury:
         """Order what brings the margin to its share, and to ``least``; whether that is any."""
         account = self.account
         margin, treasury = account.margin(scene.mark), account.treasury
-        counted = margin - account.withheld
+        counted = margin - account.withheld_of(account.state.cost)
         kept = 1 - decimal(account.spec.hedge.haircut)
         more = mul_div(least - counted, kept.denominator, kept.numerator, Rounding.UP)
         wanted = max(account.share_of(margin + treasury) - margin, more)

@@ -76,8 +76,8 @@ def test_a_creation_beyond_it_is_refused_with_what_fits() -> None:
 @pytest.mark.parametrize("account", ["segregated", "omnibus"])
 def test_an_order_that_adds_beyond_it_is_refused_and_tried_again(account: str) -> None:
     """At 119 NAV is 1,256,000, and 2.27x is below the band: 7,663.865546 coins more are refused
-    every second. At 80 a NAV of 320,000 fits: they are bought, as decided, and then all beyond 3x
-    is sold, which nobody refuses."""
+    every second. At 80 a NAV of 320,000 would fit, and 12,000 coins are what it takes: the order is
+    not needed any more, and the other 12,000 are sold, which nobody refuses."""
     said = limited([100.0, 119.0, 119.0, 80.0], account=account)
     refused = said.named("order_rejected")
     assert [(e.reason, e.lots, e.nav_max_atoms) for e in refused] == [
@@ -86,16 +86,25 @@ def test_an_order_that_adds_beyond_it_is_refused_and_tried_again(account: str) -
     assert [e.ts_ns for e in refused] == [T0 + n * SECOND_NS for n in (1, 2)]
     assert [e.lots for e in said.named("order_filled")] == [
         24_000 * COIN,
-        7_663_865_546,
-        -19_663_865_546,
+        -12_000 * COIN,
     ]
+    (dropped,) = said.named("order_cancelled")
+    assert (dropped.ts_ns, dropped.lots, dropped.reason) == (
+        T0 + 3 * SECOND_NS,
+        7_663_865_546,
+        "not_needed",
+    )
+    assert [e.lots for e in said.named("rebalanced")] == [24_000 * COIN, -12_000 * COIN]
 
 
 def test_an_order_of_before_is_looked_at_as_of_now() -> None:
-    """Without a far edge 1,000,000 fit. At 119, 1,256,000 do not; at 102, 848,000 do, but not the
-    31,663 coins that were decided on: 3,229,714."""
+    """Without a far edge 1,000,000 fit. At 119, 1,256,000 do not; at 102, 848,000 do: not the 7,663
+    coins that were decided on, with which 31,663 would be 3,229,714, but 941.176470, with which
+    2,544,000 are three times as much."""
     said = limited([100.0, 119.0, 102.0], edges=())
-    assert [e.ts_ns for e in said.named("order_rejected")] == [T0 + n * SECOND_NS for n in (1, 2)]
+    assert [e.ts_ns for e in said.named("order_rejected")] == [T0 + SECOND_NS]
+    assert [e.lots for e in said.named("order_filled")] == [24_000 * COIN, 941_176_470]
+    assert said.named("rebalanced")[-1].lots == 941_176_470
 
 
 def test_who_names_no_edges_is_not_asked() -> None:

@@ -69,6 +69,7 @@ class Order:
     traded: int = 0
     seen: list[float] = field(default_factory=list)
     missed: str = ""
+    limited: bool = False
 
 
 def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
@@ -139,6 +140,7 @@ def _take_turn(product: Product, order: Order) -> int:
         order.arrives_ns = min(order.arrives_ns, order.ends_ns)
     order.seen.append(market.mark)
     if isinstance(plan, Restrike) and not over:
+        order.left = _bounded(product, order)
         return 0
     side, price = 1 if order.left > 0 else -1, market.mark
     if isinstance(plan, Restrike):
@@ -181,6 +183,19 @@ def _end(product: Product, order: Order) -> None:
     order.lots, order.left = order.lots - order.left, 0
 
 
+def resize(product: Product, order: Order) -> None:
+    """A tier refused it: what its target takes now, if that is any."""
+    if not order.limited:
+        return
+    order.limited = False
+    held, mark = product.holding, product.market.mark
+    wanted = product.contract.lots_for(order.target, held.nav(mark), mark) - held.book.lots
+    if wanted == 0 or (wanted > 0) != (order.left > 0):
+        _end(product, order)
+    else:
+        order.lots, order.left = order.lots - order.left + wanted, wanted
+
+
 def latency_of(product: Product) -> int:
     """From decision to book, at a venue that may be degraded."""
     return product.spec.hedge.latency_ns + product.market.trouble[0]
@@ -216,6 +231,7 @@ def meet_book(product: Product, order: Order) -> int:
         return 0
     if takes_turns(order):
         return _take_turn(product, order)
+    resize(product, order)
     lots = _bounded(product, order)
     filled, reason = _walk(product, order, lots)
     order.left = lots - filled
@@ -419,6 +435,8 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
         order.arrives_ns = NEVER_NS
     elif not takes_turns(order) or product.market.stale:
         order.arrives_ns = product.market.now_ns + pause
+    if reason == "risk_limit":
+        order.limited = not product.formula and not takes_turns(order)
     refused = reason not in (
         *("no_depth", "limit", "no_image", "crossed", "silent", "stale", "halted"),
         *("market_deviation", "pieces"),

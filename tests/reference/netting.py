@@ -43,6 +43,7 @@ def net(market: Market) -> list[Product]:
         plan = product.plan
         due = plan is not None and plan.limit is None and plan.arrives_ns <= market.now_ns
         if nets(product) and due and not market.stale and not desk.takes_turns(plan):
+            desk.resize(product, plan)
             lots = desk._bounded(product, plan)
             if lots and not desk.over_limit(product, plan, lots):
                 left[product] = lots
