@@ -37,7 +37,7 @@ from feeds.formats.said import (
     said_of,
 )
 
-__all__ = ["BitmexCapture"]
+__all__ = ["Bitmex", "BitmexCapture", "Row", "print_of", "terms_of_trade"]
 
 _HEAD: Final = re.compile(
     rb"wss?://[^ ]*bitmex\.com/realtime|"
@@ -98,7 +98,7 @@ class Message(Struct, gc=False):
 _DECODER: Final = msgspec.json.Decoder(Message)
 
 
-class _Bitmex:
+class Bitmex:
     """See the module."""
 
     venue = "BitMEX"
@@ -148,7 +148,7 @@ class BitmexCapture(LevelCapture):
     """See the module."""
 
     def __init__(self) -> None:
-        super().__init__(_Bitmex())
+        super().__init__(Bitmex())
 
     def sniff(self, head: bytes, _path: str, /) -> bool:
         """Whether one of the first lines is BitMEX's, or its connection."""
@@ -161,8 +161,8 @@ def _hear(message: Message, row: Row, said: Said) -> None:
     elif message.table == "quote":
         said.quotes.append(_quote(row))
     elif message.table == "trade":
-        said.prints.append(_print(row))
-        said.terms += _terms_of_trade(row)
+        said.prints.append(print_of(row))
+        said.terms += terms_of_trade(row)
     elif message.table == "instrument":
         said.terms += _terms_of_instrument(row)
         next_ns = None if row.funding_timestamp is None else _ns(row.funding_timestamp)
@@ -201,7 +201,8 @@ def _quote(row: Row) -> Quote:
     return Quote(_time(row), bid, bid_size, ask, ask_size)
 
 
-def _print(row: Row) -> Print:
+def print_of(row: Row) -> Print:
+    """The trade of a row of the table ``trade``."""
     if row.price is None or row.size is None or row.trade_id is None:
         raise ValueError("a trade needs price, size and trdMatchID")
     side = SIDES.get(row.side or "", 0)
@@ -224,7 +225,8 @@ def _ns(time: datetime) -> int:
     return ts_ns
 
 
-def _terms_of_trade(row: Row) -> list[Terms]:
+def terms_of_trade(row: Row) -> list[Terms]:
+    """What a trade tells of its contract; nothing where a value is missing."""
     size, gross = row.size, row.gross_value
     home, foreign = row.home_notional, row.foreign_notional
     if not size or not gross or not home or not foreign:

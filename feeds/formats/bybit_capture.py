@@ -27,7 +27,7 @@ from feeds.formats.said import (
     said_of,
 )
 
-__all__ = ["BybitCapture"]
+__all__ = ["Bybit", "BybitCapture"]
 
 _HEAD: Final = re.compile(
     rb'wss?://[^ ]*bybit\.com/|\d{9,10}(?:\.\d+)?: \s*\{.*"(?:topic"\s*:\s*"(?:orderBookL2_25|'
@@ -78,7 +78,7 @@ _IMAGE: Final = msgspec.json.Decoder(list[Row] | Delta, strict=False)
 _DELTA: Final = msgspec.json.Decoder(Delta, strict=False)
 
 
-class _Bybit:
+class Bybit:
     """See the module."""
 
     venue = "Bybit"
@@ -115,7 +115,7 @@ class BybitCapture(LevelCapture):
     """See the module."""
 
     def __init__(self) -> None:
-        super().__init__(_Bybit())
+        super().__init__(Bybit())
 
     def sniff(self, head: bytes, _path: str, /) -> bool:
         """Whether one of the first lines is Bybit's, or its connection."""

@@ -171,7 +171,9 @@ class CaptureReader(Gatherer):
         image = said.image is not None
         try:
             bids, asks = (
-                desk.book.change(said) if said.image is None else desk.book.image(said.image)
+                desk.book.change(said)
+                if said.image is None
+                else desk.book.image(said.image, said.number)
             )
         except OutOfSync as error:
             about = {"reason": "out_of_sync", "symbol": desk.symbol}

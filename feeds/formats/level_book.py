@@ -1,9 +1,8 @@
 """A book whose levels have names: which changes may be applied to it, and at what prices.
 
-Changes say what happens to a level by its name. They carry no number by which a lost one could be
-told, so the book itself tells: an update or a removal of a level that is not there, or another
-insertion of one that is, shows that something was lost. Then nothing is applied until the next
-image.
+Changes say what happens to a level by its name. A number that does not follow the last one tells of
+a lost change; where there are none the book itself tells: an update or a removal of a level that is
+not there, or another insertion of one that is. Then nothing is applied until the next image.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ class LevelBook:
     def __init__(self) -> None:
         self.breaks = 0
         self._synced = False
+        self._number: int | None = None
         self._prices: dict[tuple[float, int], float] = {}
 
     def lose(self) -> None:
@@ -37,7 +37,7 @@ class LevelBook:
         self.breaks += self._synced
         self._synced = False
 
-    def image(self, levels: Sequence[Level]) -> tuple[Pairs, Pairs]:
+    def image(self, levels: Sequence[Level], number: int | None = None) -> tuple[Pairs, Pairs]:
         """Take a whole book; its bids and asks.
 
         A side that is empty now shows one removal, so that whoever keeps the book drops that side.
@@ -56,6 +56,7 @@ class LevelBook:
             if not sides[side]:
                 sides[side].append((price, 0.0))
         self._prices = prices
+        self._number = number
         self._synced = True
         return sides[1], sides[-1]
 
@@ -67,6 +68,9 @@ class LevelBook:
         """
         if not self._synced:
             raise OutOfSync("a change of a book that has no image, or lost a change since")
+        if said.after is not None and self._number is not None and said.after != self._number:
+            self.lose()
+            raise OutOfSync(f"it follows message {said.after}, and {self._number} came last")
         sides: dict[int, Pairs] = {1: [], -1: []}
         try:
             for level in said.deletes:
@@ -84,7 +88,18 @@ class LevelBook:
                 raise OutOfSync(f"level {level.key:.15g} is there already, or comes without price")
             self._prices[level.key, level.side] = level.price
             sides[level.side].append((level.price, _size(level)))
+        for level in said.sets:
+            self._set(level, sides[level.side])
+        self._number = said.number
         return sides[1], sides[-1]
+
+    def _set(self, level: Level, pairs: Pairs) -> None:
+        key, size = (level.key, level.side), _size(level)
+        if size == 0.0:
+            self._prices.pop(key, None)
+        else:
+            self._prices[key] = level.key
+        pairs.append((level.key, size))
 
 
 def _size(level: Level) -> float:

@@ -56,8 +56,8 @@ class _Scan(Struct):
 class LevelCapture:
     """A format; the venue's dialect says the rest."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self.name = f"{dialect.venue} websocket capture"
+    def __init__(self, dialect: Dialect, name: str = "") -> None:
+        self.name = name or f"{dialect.venue} websocket capture"
         self._dialect = dialect
 
     def open(self, path: str, symbol: str | None, /) -> list[Content]:
@@ -87,7 +87,7 @@ class LevelCapture:
                 markets=tuple(markets),
                 first_ns=scan.first_ns,
                 stamped=True,
-                chain=f"capture:{self._dialect.venue}",
+                chain=f"capture:{self.name}",
                 received_ns=(scan.received_first_ns, scan.received_last_ns),
                 detail=plan,
                 marketless=f"{path}: a {self.name} without a market that can be simulated: "

@@ -91,7 +91,11 @@ class Terms(NamedTuple):
 
 
 class Said(Struct):
-    """What one message says of one symbol; ``ts_ns`` 0 where it names no time for its book."""
+    """What one message says of one symbol; ``ts_ns`` 0 where it names no time for its book.
+
+    ``sets`` are levels by price, whether they were there or not; a size of 0 removes one.
+    ``number`` is the message's among those of the book, ``after`` that of the one which it follows.
+    """
 
     symbol: str
     ts_ns: int = 0
@@ -102,6 +106,9 @@ class Said(Struct):
     deletes: list[Level] = []
     updates: list[Level] = []
     inserts: list[Level] = []
+    sets: list[Level] = []
+    number: int | None = None
+    after: int | None = None
     terms: list[Terms] = []
 
     @property
@@ -115,7 +122,7 @@ class Said(Struct):
     @property
     def changes(self) -> bool:
         """Whether it changes the book."""
-        return bool(self.deletes or self.updates or self.inserts)
+        return bool(self.deletes or self.updates or self.inserts or self.sets)
 
 
 class Listing(NamedTuple):

@@ -20,6 +20,10 @@ class TopOfBook:
         self._bids.clear()
         self._asks.clear()
 
+    def clear_side(self, side: int) -> None:
+        """Forget the levels of a side: +1 bids, -1 asks."""
+        (self._bids if side > 0 else self._asks).clear()
+
     def apply(self, bids: Pairs, asks: Pairs) -> tuple[float, float, float, float] | None:
         """``(bid, bid size, ask, ask size)`` after these changes; ``None`` if the same as before or
         a side is empty."""
