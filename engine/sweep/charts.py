@@ -130,16 +130,17 @@ def distributions(curves: Sequence[tuple[str, Tally]]) -> str:
         y = _TOP + 10 + 17 * place
         parts.append(
             f'<line class="curve {_ROLES[place]}" stroke-dasharray="{_DASHES[place]}" '
-            f'x1="{_WIDTH - 236}" x2="{_WIDTH - 208}" y1="{y}" y2="{y}"/>'
-            f'<text x="{_WIDTH - 200}" y="{y + 4}">{escape(_short(name))}</text>'
+            f'x1="{_WIDTH - _RIGHT - 28}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
+            f'<text x="{_WIDTH - _RIGHT - 36}" y="{y + 4}" text-anchor="end">'
+            f"{escape(_short(name))}</text>"
         )
     return _svg(parts, "distributions")
 
 
 def _density(tally: Tally, low: float, high: float) -> list[float]:
-    """Shares by column, each bin spread by a triangle as wide as two per cent of the picture."""
+    """Shares by column, each bin spread by a triangle, the wider the fewer paths there are."""
     columns = [0.0] * _COLUMNS
-    reach = max(1, _COLUMNS // 50)
+    reach = max(2, round(_COLUMNS / (4.0 * math.cbrt(tally.runs))))
     weights = [reach + 1 - abs(n) for n in range(-reach, reach + 1)]
     for _, count, total in tally.navs.ascending():
         place = math.floor((total / count / NAV_STEPS - low) / (high - low) * _COLUMNS)

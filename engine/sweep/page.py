@@ -35,27 +35,23 @@ def page_of(summary: Row, tallies: Tallies) -> str:
     )
     environment.filters["spaced"] = lambda text: text.replace(" %", "\u00a0%")
     template = environment.from_string(_part("engine.sweep", "page.html.j2"))
-    labels = {(row["point"], row["product"]): named(row) for row in summary["ranking"]}
-    rows = [row for row in summary["policies"] if row["runs"]]
+    known = [row for row in summary["policies"] if row["runs"]]
+    rows = [row for row in known if row["point"] == row["same_as"]]
     shown = rows[:ROWS_MAX]
-    marks = [
-        Mark(
-            labels[row["point"], row["product"]], row["shortfall"], row["nav_mean"], row["frontier"]
-        )
-        for row in rows
-    ]
-    chosen = [(row["point"], row["product"]) for row in summary["ranking"][:_CURVES]]
-    curves = [(labels[key], tallies[key]) for key in chosen]
+    marks = [Mark(named(row), row["shortfall"], row["nav_mean"], row["frontier"]) for row in rows]
+    ranking = summary["ranking"]
+    curves = [(named(row), tallies[row["point"], row["product"]]) for row in ranking[:_CURVES]]
     return template.render(
         summary=summary,
         style=_part("engine.report", "page.css"),
         frontier=frontier(marks),
         distributions=distributions(curves),
-        outcome=_outcome(shown, labels),
-        costs=_costs(shown, labels),
-        ranking=_ranking(summary["ranking"][:_RANKED]),
+        outcome=_outcome(shown),
+        costs=_costs(shown),
+        ranking=_ranking(ranking[:_RANKED]),
         worst=[(*_worst(row), row["command"]) for row in summary["worst"]],
         left_out=len(rows) - len(shown),
+        alike=len(known) - len(rows),
         counted=f"{summary['points']:,} x {summary['paths']:,} = {summary['runs']:,} runs",
         versions=", ".join(f"{name} {version}" for name, version in summary["versions"].items()),
     )
@@ -73,7 +69,7 @@ def _share(value: float | None) -> str:
     return percent(value, 2, signed=False)
 
 
-def _outcome(rows: Sequence[Row], labels: Mapping[tuple[int, str], str]) -> Table:
+def _outcome(rows: Sequence[Row]) -> Table:
     head = [
         *("policy", "mean NAV", "median", "worst 5 %: mean", "5 % quantile", "95 % quantile"),
         *(
@@ -88,7 +84,7 @@ def _outcome(rows: Sequence[Row], labels: Mapping[tuple[int, str], str]) -> Tabl
         head,
         [
             [
-                labels[row["point"], row["product"]],
+                named(row),
                 *(_nav(row[name]) for name in ("nav_mean", "nav_median", "shortfall")),
                 *(_nav(row[name]) for name in ("nav_low", "nav_high")),
                 *(_share(row[f"drawdown_{name}"]) for name in ("median", "high", "worst")),
@@ -100,7 +96,7 @@ def _outcome(rows: Sequence[Row], labels: Mapping[tuple[int, str], str]) -> Tabl
     )
 
 
-def _costs(rows: Sequence[Row], labels: Mapping[tuple[int, str], str]) -> Table:
+def _costs(rows: Sequence[Row]) -> Table:
     head = [
         *("policy", "hedge cost", "funding", "ADL took", "rebalances", "forced cuts"),
         *("liquidations", "ADL events", "unhedged, s", "issuer lost on", "issuer's loss, all runs"),
@@ -109,7 +105,7 @@ def _costs(rows: Sequence[Row], labels: Mapping[tuple[int, str], str]) -> Table:
         head,
         [
             [
-                labels[row["point"], row["product"]],
+                named(row),
                 *(
                     percent(row[name] / row["equity_start"], 3)
                     for name in ("hedge_cost", "funding")

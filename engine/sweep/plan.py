@@ -97,6 +97,7 @@ class Plan(Struct, frozen=True, dict=True):
         versions: of what makes the numbers.
         inputs: hashes of the recorded files, of policies and scenarios.
         generated: whether paths are made by a generator.
+        owners: by axis the product whose setting it is, ``""`` where it concerns all.
     """
 
     axes: tuple[Axis, ...]
@@ -106,6 +107,7 @@ class Plan(Struct, frozen=True, dict=True):
     versions: dict[str, str] = {}
     inputs: dict[str, str] = {}
     generated: bool = False
+    owners: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.paths < 1:
@@ -162,7 +164,33 @@ class Plan(Struct, frozen=True, dict=True):
         values = zip(self.axes, self.points[point], strict=True)
         return [f"{axis.key}={value}" for axis, value in values if axis.key != "policy"]
 
-    def label(self, point: int) -> str:
-        """A point in words: ``target=1.5, policy=vol_target``; empty where there is but one."""
-        values = zip(self.axes, self.points[point], strict=True)
-        return ", ".join(f"{axis.key.rpartition('.')[2]}={value}" for axis, value in values)
+    def own(self, point: int, product: str) -> tuple[tuple[str, str], ...]:
+        """Axes and values of a point, without settings of other products: those reach a product
+        through the book that they share alone."""
+        values = zip(self.axes, self.points[point], self.owners, strict=True)
+        return tuple((axis.key, value) for axis, value, owner in values if owner in ("", product))
+
+    def label(self, point: int, product: str) -> str:
+        """A point in words: ``target=1.5, policy=vol_target``; empty where nothing is the
+        product's."""
+        own = self.own(point, product)
+        return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in own)
+
+    def first_of(self, point: int, product: str) -> int:
+        """The first point at which all that is the product's own is as at ``point``."""
+        return self._firsts(product)[point]
+
+    def _firsts(self, product: str) -> list[int]:
+        known = self._known_firsts.get(product)
+        if known is None:
+            seen: dict[tuple[tuple[str, str], ...], int] = {}
+            known = [
+                seen.setdefault(self.own(point, product), point)
+                for point in range(len(self.configs))
+            ]
+            self._known_firsts[product] = known
+        return known
+
+    @cached_property
+    def _known_firsts(self) -> dict[str, list[int]]:
+        return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ __all__ = ["PATHS", "planned"]
 
 PATHS: Final = 1_000
 """Of a generator, where nobody says how many."""
+_PRODUCT: Final = re.compile(r"products[.\[]([^.\]]+)")
 
 
 def planned(
@@ -78,7 +80,17 @@ def planned(
         "numpy": np.__version__,
         "pyarrow": pa.__version__,
     }
-    return Plan(tuple(axes), tuple(configs), paths or PATHS, setup, versions, inputs, made)
+    owners = tuple(_owner(axis.key, first) for axis in axes)
+    return Plan(tuple(axes), tuple(configs), paths or PATHS, setup, versions, inputs, made, owners)
+
+
+def _owner(key: str, config: RunConfig) -> str:
+    """Whose setting a key is, of the products; empty where it is none of theirs."""
+    match = _PRODUCT.match(key)
+    if match is None:
+        return ""
+    ids = [product.id for product in config.products]
+    return ids[int(match[1])] if match[1].isdigit() else match[1]
 
 
 def _resolved(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -27,7 +27,7 @@ class Ranked(Struct, frozen=True):
     """A policy against the best one; NAV per unit at the end.
 
     Attributes:
-        rank: from 1; policies that cannot be told from the one before share its rank.
+        rank: from 1; policies that cannot be told from the first of a rank share it.
         mean: of its NAV.
         behind: mean difference to the best, >= 0; ``low`` and ``high`` its 95 % interval.
         ahead: share of the paths on which it did better than the best.
@@ -63,24 +63,15 @@ def ranked(columns: Sequence[tuple[int, str, I64]]) -> list[Ranked]:
 
 
 def _rows(ordered: Sequence[tuple[int, str, I64, float]]) -> Iterator[Ranked]:
-    rank = 1
+    rank, leader = 1, ordered[0][2] if ordered else None
     for place, (point, product, navs, mean) in enumerate(ordered):
-        behind, low, high, _, _ = _against(ordered[0][2], navs)
-        _, above, _, _, _ = _against(ordered[place - 1][2], navs) if place else (0.0,) * 5
-        if place and above > 0.0:
-            rank = place + 1
-        ahead, paths = _against(ordered[0][2], navs)[3:]
+        assert leader is not None
+        if _against(leader, navs).low > 0.0:
+            rank, leader = place + 1, navs
+        gap = _against(ordered[0][2], navs)
+        apart = bool(place) and gap.low > 0.0
         yield Ranked(
-            point,
-            product,
-            rank,
-            mean,
-            behind,
-            low,
-            high,
-            ahead,
-            int(paths),
-            bool(place and low > 0.0),
+            point, product, rank, mean, gap.mean, gap.low, gap.high, gap.ahead, gap.paths, apart
         )
 
 
@@ -89,14 +80,23 @@ def _mean(navs: I64) -> float:
     return int(known.sum()) / len(known) / NAV_STEPS if len(known) else math.nan
 
 
-def _against(best: I64, other: I64) -> tuple[float, float, float, float, float]:
-    """``(mean difference, low, high, share on which the other is ahead, paths)``; sums are of
-    integers, so no order of the paths changes them."""
+class _Gap(NamedTuple):
+    """How far one policy lies behind another, and the share of paths on which it is ahead."""
+
+    mean: float
+    low: float
+    high: float
+    ahead: float
+    paths: int
+
+
+def _against(best: I64, other: I64) -> _Gap:
+    """Sums are of integers, so no order of the paths changes them."""
     both = (best >= 0) & (other >= 0)
     gap = best[both] - other[both]
     count = len(gap)
     if not count:
-        return math.nan, math.nan, math.nan, math.nan, 0.0
+        return _Gap(math.nan, math.nan, math.nan, math.nan, 0)
     total = int(gap.sum())
     squares = sum(each * each for each in gap.tolist())
     mean = total / count / NAV_STEPS
@@ -104,4 +104,4 @@ def _against(best: I64, other: I64) -> tuple[float, float, float, float, float]:
     if count > 1:
         spread = (count * squares - total * total) / (count * (count - 1))
         half = _Z * math.sqrt(spread / count) / NAV_STEPS
-    return mean, mean - half, mean + half, int((gap < 0).sum()) / count, float(count)
+    return _Gap(mean, mean - half, mean + half, int((gap < 0).sum()) / count, count)

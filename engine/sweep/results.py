@@ -114,7 +114,7 @@ class _Keeper:
     """Adds up what comes, group by group."""
 
     def __init__(self, plan: Plan) -> None:
-        self._paths = plan.paths
+        self._plan, self._paths = plan, plan.paths
         self._tallies: list[Tallies] = []
         self._navs: dict[tuple[int, str], I64] = {}
         self._worst: list[Worst] = []
@@ -125,8 +125,15 @@ class _Keeper:
         self._tallies = [merged([*self._tallies, tallied(table)])]
         self._note_faults(table.filter(pc.is_valid(table[FAULT])))
         known = table.filter(pc.is_valid(table["nav_end"]))
+        known = known.filter(pa.array(self._firsts(known)))
         self._note_navs(known)
         self._note_worst(known)
+
+    def _firsts(self, known: pa.Table) -> list[bool]:
+        """Rows at the first point of those that are alike for their product."""
+        first_of, rows = self._plan.first_of, known.select(["point", "product"])
+        points, products = rows["point"].to_pylist(), rows["product"].to_pylist()
+        return [p == first_of(p, name) for p, name in zip(points, products, strict=True)]
 
     def _note_faults(self, table: pa.Table) -> None:
         self._faulty += len(table)
@@ -180,21 +187,25 @@ def figures_of(plan: Plan, found: Gathered) -> list[dict[str, Any]]:
 
     ``nav_*`` are NAV per unit at the end, ``shortfall`` the mean of the worst 5 % of them;
     ``drawdown_*`` positive; ``ruin`` a probability with its 95 % interval; money in quote, a mean
-    over the runs, but for ``issuer_loss_total``. ``frontier``: nobody else has both a higher mean
-    and a higher shortfall.
+    over the runs, but for ``issuer_loss_total``. ``same_as``: the first point with the same
+    settings of this product; ranking, frontier and worst runs are of those points alone.
+    ``frontier``: nobody else has both a higher mean and a higher shortfall.
     """
     rows = [
         {
             "point": point,
             **dict(zip((axis.key for axis in plan.axes), plan.points[point], strict=True)),
             "product": product,
+            "label": plan.label(point, product),
+            "same_as": plan.first_of(point, product),
             **_figures(tally),
         }
         for (point, product), tally in found.tallies.items()
         if product
     ]
+    alike = [row for row in rows if row["point"] == row["same_as"]]
     for row in rows:
-        row["frontier"] = not any(_beats(other, row) for other in rows)
+        row["frontier"] = row in alike and not any(_beats(other, row) for other in alike)
     return rows
 
 

@@ -180,17 +180,22 @@ def finished(plan: Plan, store: Store, origin: Origin) -> dict[str, Any]:
         "faulty": found.faulty,
         "policies": figures_of(plan, found),
         "ranking": [
-            {**msgspec.to_builtins(row), "label": plan.label(row.point)} for row in found.ranking
+            {**msgspec.to_builtins(row), "label": plan.label(row.point, row.product)}
+            for row in found.ranking
         ],
         "worst": [
-            {**row, "label": plan.label(row["point"]), "command": origin.run(plan, row)}
+            {
+                **row,
+                "label": plan.label(row["point"], row["product"]),
+                "command": origin.run(plan, row),
+            }
             for row in worst_rows(found)
         ],
         "faults": [
             {
                 "point": point,
                 "path": path,
-                "label": plan.label(point),
+                "label": " ".join(plan.sets(point)),
                 "fault": fault,
                 "command": origin.run(plan, {"point": point, "path": path}),
             }

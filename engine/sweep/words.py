@@ -78,19 +78,17 @@ def verdict_of(summary: Mapping[str, Any]) -> str:
 
 
 def _ruin(summary: Mapping[str, Any]) -> str:
-    labels = {(row["point"], row["product"]): row["label"] for row in summary["ranking"]}
     rows = [row for row in summary["policies"] if row["ruined"]]
     if not rows:
         return "Nobody was ruined."
     worst = max(rows, key=lambda row: (row["ruin"], -row["point"]))
-    named_worst = named({**worst, "label": labels.get((worst["point"], worst["product"]))})
     interval = (
         f"{percent(worst['ruin_low'], 2, signed=False)} to "
         f"{percent(worst['ruin_high'], 2, signed=False)}"
     )
     most = "Ruined most often" if len(rows) > 1 else "Ruined"
     return (
-        f"{most}: {named_worst}, on {percent(worst['ruin'], 2, signed=False)} of the paths "
+        f"{most}: {named(worst)}, on {percent(worst['ruin'], 2, signed=False)} of the paths "
         f"({interval})."
     )
 
