@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from engine.cells import Cells
 from engine.handler import Handler
 from engine.market_state import MarketSpec, MarketState
 from engine.rows import Column, Rows
@@ -23,7 +24,6 @@ __all__ = ["Folding"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
-_CHUNK: Final = 64
 _KIND_OF: Final = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE}
 """Which rows are marks; the venue's own are none of the input's."""
 
@@ -46,6 +46,7 @@ class Folding:
         self.source: Column | None = None
         self._limit = 0
         self._cell_row = 0
+        self._cells = Cells()
         self._extreme_rows = [0] * len(handlers)
 
     # The step -----------------------------------------------------------------------------------
@@ -210,29 +211,11 @@ class Folding:
 
     def _changed_ns(self, column: Column, last: int) -> int:
         """When the price at row ``last`` was first seen in an unbroken repetition."""
-        times, rows = column.table.ts_ns, column.rows_of(self.spec.symbol)
-        prices = column.prices
-        assert prices is not None
-        price = prices.item(last)
-        if rows is None:
-            stop, before = last, last - 1
-        else:
-            stop = len(rows) - 1 if rows.item(-1) == last else int(rows.searchsorted(last))
-            before = rows.item(stop - 1) if stop else -1
-        if before >= 0 and prices.item(before) != price:
-            return times.item(last)
-        chunk = _CHUNK
-        while stop > 0:
-            start = max(0, stop - chunk)
-            part = slice(start, stop) if rows is None else rows[start:stop]
-            other = np.flatnonzero(prices[part] != price)
-            if len(other):
-                changed = start + other.item(-1) + 1
-                return times.item(changed if rows is None else rows.item(changed))
-            stop = start
-            chunk += chunk
-        first = 0 if rows is None else rows.item(0)
-        return self.state.changed_ns if self.state.mark == price else times.item(first)
+        row, is_first = column.repeated_from(self.spec.symbol, last)
+        assert column.prices is not None
+        if is_first and self.state.mark == column.prices.item(last):
+            return self.state.changed_ns
+        return column.table.ts_ns.item(row)
 
     # Signals and extremes -----------------------------------------------------------------------
 
@@ -261,7 +244,14 @@ class Folding:
     def _feed(self, column: Column | None, grid_ns: int, most: int) -> None:
         """One grid point, on the rows up to it of the first ``most``."""
         state, close = self.state, self.state.mark
-        if column is not None:
+        every_ns, row = self.spec.signals.every_ns, self._cell_row
+        cell = self._cells.at(column, row, grid_ns, every_ns, most) if column is not None else None
+        if cell is not None:
+            self._cell_row, low, high, close = cell
+            state.cell_low = low if low < state.cell_low else state.cell_low
+            state.cell_high = high if high > state.cell_high else state.cell_high
+            state.cell_fresh = True
+        elif column is not None:
             stop = min(int(column.run.searchsorted(grid_ns, "right")), most)
             self._see_rows(column, stop)
             place = column.last_above(self.spec.symbol, stop)

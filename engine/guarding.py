@@ -71,7 +71,7 @@ class Guarding(Parts):
             if priority != Priority.VENUE:
                 break
             market = self.markets[number]
-            next_ns = market.check_by(due, market.source)
+            next_ns = market.check_through(due, before_ns)
             if next_ns <= due:
                 break
             agenda.set((Priority.VENUE, number, _HANDLER), next_ns)

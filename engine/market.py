@@ -165,6 +165,25 @@ class Market(Degrading):
             row = column.last_above(self.spec.symbol, stop)
         return self._check_at(column, row, ts_ns)
 
+    def check_through(self, due_ns: int, before_ns: int) -> int:
+        """``check_by`` from check to check as long as they find the market fresh and lie before
+        ``before_ns``: the first one that does not, or ``due_ns`` where it is that one."""
+        column = self.source
+        if column is None or column.prices is None or column.rows_of(self.spec.symbol) is not None:
+            return self.check_by(due_ns, column)
+        search, times, price = column.run.searchsorted, column.table.ts_ns.item, column.prices.item
+        wait_ns = min(self.spec.stale_after_ns, self.spec.frozen_after_ns)
+        while due_ns < before_ns:
+            row = int(search(due_ns, "right")) - 1
+            if row > 0 and price(row) != price(row - 1):
+                next_ns = max(times(row) + wait_ns, due_ns)
+            else:
+                next_ns = self._check_at(column, row, due_ns)
+            if next_ns <= due_ns:
+                break
+            due_ns = next_ns
+        return due_ns
+
     def _check_at(self, column: Column | None, row: int, ts_ns: int) -> int:
         seen, changed = self._fresh_at(column, row)
         due_ns = min(seen + self.spec.stale_after_ns, changed + self.spec.frozen_after_ns)

@@ -24,6 +24,8 @@ F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 _NO_ROWS: Final[I64] = np.empty(0, np.int64)
 _KINDS: Final = len(Kind)
+_CHUNK: Final = 64
+"""Rows in which a repetition is looked for first."""
 
 
 class Untimely(Struct, frozen=True, gc=False):
@@ -136,6 +138,31 @@ class Column:
         assert rows is not None
         place = int(rows.searchsorted(stop))
         return rows.item(place - 1) if place else -1
+
+    def repeated_from(self, symbol: int, last: int) -> tuple[int, bool]:
+        """The first of the symbol's rows up to ``last`` between which its price never changed, and
+        whether it is the symbol's first of all here."""
+        rows, prices = self.rows_of(symbol), self.prices
+        assert prices is not None
+        price = prices.item(last)
+        if rows is None:
+            stop, before = last, last - 1
+        else:
+            stop = len(rows) - 1 if rows.item(-1) == last else int(rows.searchsorted(last))
+            before = rows.item(stop - 1) if stop else -1
+        if before >= 0 and prices.item(before) != price:
+            return last, False
+        chunk = _CHUNK
+        while stop > 0:
+            start = max(0, stop - chunk)
+            part = slice(start, stop) if rows is None else rows[start:stop]
+            other = np.flatnonzero(prices[part] != price)
+            if len(other):
+                changed = start + other.item(-1) + 1
+                return (changed if rows is None else rows.item(changed)), False
+            stop = start
+            chunk += chunk
+        return (0 if rows is None else rows.item(0)), True
 
 
 class Rows:

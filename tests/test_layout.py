@@ -81,6 +81,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.soundness", "engine.groups"),
     ("engine.clock",),
     ("engine.rows",),
+    ("engine.cells",),
     ("engine.lanes",),
     ("engine.intake",),
     ("engine.points",),
