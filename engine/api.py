@@ -19,6 +19,7 @@ from engine.bar_orders import OTHER_ORDER, compare_orders
 from engine.config import (
     RunConfig,
     assumptions,
+    check_generated,
     isolated,
     load_config,
     placed,
@@ -148,6 +149,7 @@ def execute(
     """``run`` with data and configuration at hand; ``endings``: of isolated policies, once more."""
     began = time.perf_counter()
     hashed, mixed = _hash(config), _mixed(config, data, requests)
+    check_generated(config, synthetic=data.synthetic)
     spec = structs.replace(spec_of(config, data.symbols), config_hash=hashed)
     path, engine = output_directory(out) if write else None, Engine(spec)
     other = OTHER_ORDER.get(config.bars) if data.bar_fed else None

@@ -12,6 +12,7 @@ from typing import Literal
 from engine.fact import Output
 
 __all__ = [
+    "CascadeRatio",
     "CrowdEvent",
     "PopulationDeleveraged",
     "PopulationFunded",
@@ -100,10 +101,24 @@ class PopulationFunded(_CrowdEvent, frozen=True, gc=False, kw_only=True, tag="po
     index_price: float | None = None
 
 
+class CascadeRatio(Output, frozen=True, gc=False, kw_only=True, tag="cascade_ratio"):
+    """How many quote of a market's populations a fall (``down``) or a rise (``up``) liquidates for
+    each that the book takes, by distance from the mark: between each two of ``distances_pct``.
+    Above 1 liquidations feed themselves. Told at the opening, and once a minute in which positions
+    were liquidated."""
+
+    symbol: str
+    mark_price: float
+    distances_pct: tuple[float, ...]
+    down: tuple[float, ...]
+    up: tuple[float, ...]
+
+
 CrowdEvent = (
     PopulationOpened
     | PopulationLiquidated
     | PositionLiquidated
     | PopulationDeleveraged
     | PopulationFunded
+    | CascadeRatio
 )

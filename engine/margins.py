@@ -201,6 +201,7 @@ class Margins:
         filled = [each.account for each in swept]
         unpaid += swept + desk.review([pool for pool in pools if pool not in filled])
         self.deleverager.settle(unpaid, sequence)
+        self.crowds.tell_ratios()
         at_once = False
         for account in seen:
             self.watch.arm(account)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from engine.points import PricingSpec
 from engine.signals import SignalSpec
@@ -13,6 +13,7 @@ from engine.units import MINUTE_NS, NEVER_NS
 from engine.venue.book import BookSpec
 from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
+from engine.venue.impact import ImpactSpec, ImpactState
 from engine.venue.rules import VenueRules
 
 __all__ = ["AS_USUAL", "Degraded", "MarketSpec", "MarketState"]
@@ -32,6 +33,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
         mark_source: which price values positions: recorded mark, the venue's own of several legs,
             mid or last trade.
         pricing: what the venue makes of its own, where it does: mark, funding rate or both.
+        impact: how it feels what is traded in it, where it is generated and does.
         venue: its rules; without tiers there is no margin and no liquidation.
         insurance_atoms: what the venue's insurance fund begins with, quote atoms.
         stale_after_ns: silence of the mark source after which the market is stale.
@@ -46,6 +48,7 @@ class MarketSpec(Struct, frozen=True, kw_only=True):
     mark_source: MarkSource = "mid"
     venue: VenueRules = VenueRules()
     pricing: PricingSpec | None = None
+    impact: ImpactSpec | None = None
     insurance_atoms: int = 0
     stale_after_ns: int = MINUTE_NS
     frozen_after_ns: int = 10 * MINUTE_NS
@@ -101,3 +104,4 @@ class MarketState(Struct):
     extremes: list[tuple[float, float]] = []
     degraded: Degraded = AS_USUAL
     frozen_ns: int = 0
+    impact: ImpactState = field(default_factory=ImpactState)

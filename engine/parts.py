@@ -12,6 +12,7 @@ from engine.agenda import Agenda, Priority
 from engine.dealing import Dealing
 from engine.errors import ConfigError
 from engine.execution import Desk
+from engine.felt_market import FeltMarket
 from engine.formula import FormulaAccount
 from engine.handler import Handler
 from engine.handler_state import ACTIVE, CLOSING
@@ -94,8 +95,8 @@ class Parts:
         shared = [handler for handler in handlers if handler.nets]
         for handler in shared:
             handler.desk.treasury.peers = partial(_books, shared)
-        priced = spec.pricing is not None and handlers
-        of_kind = PricedMarket if priced else Market
+        of_kind = PricedMarket if spec.pricing is not None and handlers else Market
+        of_kind = FeltMarket if spec.impact is not None and handlers else of_kind
         return of_kind(spec, handlers, products, self.tape, self.spec.seed)
 
 

@@ -33,11 +33,15 @@ class PricedMarket(Market):
         self, spec: MarketSpec, handlers: list[Handler], products: list[int], tape: Tape, seed: int
     ) -> None:
         super().__init__(spec, handlers, products, tape, seed)
-        assert spec.pricing is not None
-        self.pricing = Pricing(spec.symbol, spec.pricing, spec.funding)
+        self.pricing = self._maker()
         self._seen_ns, self._again_ns = 0, -1
         self._told = 0
         self._made_to_ns = -1
+
+    def _maker(self) -> Pricing:
+        spec = self.spec
+        assert spec.pricing is not None
+        return Pricing(spec.symbol, spec.pricing, spec.funding)
 
     @property
     def makes_marks(self) -> bool:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from engine.engine import Engine
 from engine.events import Deleveraged, OrderFilled, OrderSent, Output, Rebalanced, UnitsSplit
 from engine.fates import FATEFUL, Fates
+from engine.feeding import FEEDING, Feeding
 from engine.fills import MOVING, Fills
 from engine.first_units import in_first_units
 from engine.milestones import write_milestones
@@ -81,6 +82,7 @@ class RunWriter:
         self.crossed: dict[str, list[tuple[int, float]]] = {}
         self.splits: dict[str, list[tuple[int, int, int]]] = {}
         self.fates = Fates({p.id: p.kind for p in engine.spec.products})
+        self.feeding = Feeding()
         self._ids = [p.id for p in engine.spec.products]
         self._places = {name: place for place, name in enumerate(self._ids)}
         self._quote = [self._scale(n) for n in range(len(self._ids))]
@@ -135,6 +137,8 @@ class RunWriter:
         self.counts[name] = self.counts.get(name, 0) + 1
         if name in FATEFUL:
             self.fates.note(event)
+        if name in FEEDING:
+            self.feeding.note(event)
         if name.endswith("_refused"):
             reason = str(getattr(event, "reason", ""))
             self.refusals[reason] = self.refusals.get(reason, 0) + 1

@@ -55,6 +55,7 @@ def summarise(
         },
         "products": {name: products[name] for name in order if name in products},
         "not_launched": [name for name in order if name not in products],
+        "feedback": writer.feeding.summary(),
         "issuer": issuer_book(engine, writer, turnover or Turnover()),
         "transfers": {c.name.lower(): engine.ledger.transfers[c] for c in Cause},
     }
@@ -86,6 +87,7 @@ def _market(market: Market) -> dict[str, Any]:
         "contract": market.spec.contract.kind,
         "mark_end": market.state.mark,
         "stale": market.state.stale or None,
+        **({"moved_for_good": market.state.impact.lasting} if market.spec.impact else {}),
     }
 
 

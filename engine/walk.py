@@ -12,6 +12,7 @@ from typing import Final
 
 from engine.agenda import Priority
 from engine.events import Dated
+from engine.felt_market import FeltMarket
 from engine.matching import Strike
 from engine.passing import Passing
 from engine.priced_market import PricedMarket
@@ -19,6 +20,7 @@ from engine.router import Breach
 from engine.rows import Rows
 from engine.spec import Announcement
 from engine.ticks import Kind
+from engine.venue.impact import WAVES_MAX
 
 __all__ = ["Walker"]
 
@@ -174,9 +176,23 @@ class Walker(Passing):
         row, column = market.beyond_at(due), market.pricing.column
         if row >= 0 and column is not None:
             self._wake(rows, Breach.made(number, column, row, before))
+            if isinstance(market, FeltMarket):
+                self._wave(rows, number, due, before)
         else:
             market.stage(before, due, due)
             self.router.arm(market)
+
+    def _wave(self, rows: Rows, number: int, due: int, before: int) -> None:
+        """What was traded moved the mark of this very instant: whoever that concerns is next, until
+        it concerns nobody."""
+        market = self.markets[number]
+        assert isinstance(market, FeltMarket)
+        for _ in range(WAVES_MAX):
+            row, column = market.again(due), market.pricing.column
+            if row < 0 or column is None:
+                break
+            self._wake(rows, Breach.made(number, column, row, before))
+        self.router.arm(market)
 
     def _launched(self, number: int, ts_ns: int) -> None:
         """The first price of a market: its clocks start, and samples if it is the first of all."""

@@ -50,12 +50,13 @@ def live_markets(
     isolate: bool = False,
 ) -> Live:
     """The configuration with its markets; what is wrong with a setting is told with its line."""
-    from engine.config import isolated, load_config, placed, spec_of
+    from engine.config import check_generated, isolated, load_config, placed, spec_of
 
     symbols = _symbols(config, like)
     settings = load_config(config, sets or [], symbols=symbols, policy=policy)
     settings = isolated(settings) if isolate else settings
     with placed(config if policy is None else None, sets or []):
+        check_generated(settings, synthetic=False)
         return Live(settings, symbols, spec_of(settings, symbols))
 
 

@@ -15,6 +15,7 @@ from engine.config.loading import (
     resolved_toml,
 )
 from engine.config.packs import pack, pack_names
+from engine.config.pricing import check_generated
 from engine.config.replacing import isolated
 from engine.config.settings import RunConfig, duration_ns
 from engine.config.sharding import share_of
@@ -28,6 +29,7 @@ __all__ = [
     "RunConfig",
     "SettingError",
     "assumptions",
+    "check_generated",
     "duration_ns",
     "facts_of",
     "isolated",

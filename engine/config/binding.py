@@ -15,7 +15,7 @@ from engine.config.complaints import SettingError
 from engine.config.crowds import crowd_of
 from engine.config.lineup import completed
 from engine.config.margins import far_edges
-from engine.config.pricing import pricing_of
+from engine.config.pricing import impact_of, pricing_of
 from engine.config.promises import policies_of, terms_of
 from engine.config.rates import funding_instants
 from engine.config.settings import (
@@ -127,7 +127,7 @@ def _market(
         raise SettingError(("markets", number), f"{market.symbol} has no price in the data")
     rules = venue_rules(market.venue, contract)
     try:
-        pricing = pricing_of(market, rules, places, info, book)
+        pricing, impact = pricing_of(market, rules, places, info, book), impact_of(market)
     except SettingError as error:
         raise SettingError(("markets", number, *error.path), error.sentence) from None
     return MarketSpec(
@@ -155,6 +155,7 @@ def _market(
         mark_source=market.mark,
         venue=rules,
         pricing=pricing,
+        impact=impact,
         insurance_atoms=_atoms(market.venue.insurance_fund, _filled(contract.quote)),
         stale_after_ns=duration_ns(_filled(market.stale_after)),
         frozen_after_ns=duration_ns(_filled(market.frozen_after)),

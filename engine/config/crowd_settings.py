@@ -1,4 +1,4 @@
-"""Background populations, as a configuration file says it."""
+"""Background populations and feedback, as a configuration file says them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-__all__ = ["CrowdConfig"]
+from engine.durations import Duration
+
+__all__ = ["CrowdConfig", "ImpactConfig"]
 
 
 class CrowdConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,3 +35,11 @@ class CrowdConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
     file: str | None = None
     tell: Literal["total", "positions"] = "total"
+
+
+class ImpactConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How trades move a generated market with ``feedback``: ``permanent_share`` of a move stays,
+    the rest decays by the book's half-life; marks are made ``every`` so long."""
+
+    permanent_share: float = 0.6
+    every: Duration = "1s"

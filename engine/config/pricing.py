@@ -8,7 +8,7 @@ from math import inf
 from typing import Final
 
 from engine.config.complaints import SettingError, nearest
-from engine.config.settings import MarketConfig
+from engine.config.settings import MarketConfig, RunConfig
 from engine.durations import duration_ns
 from engine.points import PricingSpec
 from engine.ticks import Kind
@@ -16,12 +16,13 @@ from engine.units import MINUTE_NS
 from engine.venue.book import BookSpec
 from engine.venue.depth import DepthBook
 from engine.venue.funding_rate import MarginRates
+from engine.venue.impact import ImpactSpec
 from engine.venue.price_rules import IndexSource
 from engine.venue.rules import VenueRules
 from engine.venue.taking import Top
 from feeds.recording import SymbolInfo
 
-__all__ = ["makes_prices", "pricing_assumptions", "pricing_of"]
+__all__ = ["check_generated", "impact_of", "makes_prices", "pricing_assumptions", "pricing_of"]
 
 _RECORDED_STALE_NS: Final = MINUTE_NS
 """Silence after which recorded index rows do not count."""
@@ -85,6 +86,44 @@ def pricing_of(
     )
 
 
+def impact_of(market: MarketConfig) -> ImpactSpec | None:
+    """How a generated market feels what is traded in it; ``None`` where it does not.
+
+    Raises:
+        SettingError: with a path inside the market's settings.
+    """
+    if not market.feedback:
+        return None
+    share, every_ns = market.impact.permanent_share, duration_ns(market.impact.every)
+    if not 0.0 <= share <= 1.0:
+        said = f"permanent_share must be from 0 to 1, was {share!r}"
+        raise SettingError(("impact", "permanent_share"), said)
+    if every_ns <= 0:
+        raise SettingError(("impact", "every"), f"every must be > 0, was {market.impact.every!r}")
+    if market.book.model != "depth":
+        said = f'{market.symbol}: feedback wants a book of model "depth", was {market.book.model!r}'
+        raise SettingError(("feedback",), said)
+    if makes_prices(market):
+        said = f"{market.symbol}: with feedback neither mark nor funding is the venue's own"
+        raise SettingError(("feedback",), said)
+    return ImpactSpec(permanent=share, every_ns=every_ns, half_life_s=market.book.half_life_s)
+
+
+def check_generated(config: RunConfig, *, synthetic: bool) -> None:
+    """What is recorded does not feel us.
+
+    Raises:
+        SettingError: where a market of recorded prices has feedback.
+    """
+    for number, market in enumerate(config.markets):
+        if market.feedback and not synthetic:
+            raise SettingError(
+                ("markets", number, "feedback"),
+                f"{market.symbol} is recorded: our trades move its book, never its mark; feedback "
+                "is for generated markets",
+            )
+
+
 def _impact_share(book: BookSpec, notional: float) -> float:
     """How far beyond the best price a notional trades in a fresh book of a model that knows it."""
     if book.model != "depth" or notional <= 0.0:
@@ -108,6 +147,12 @@ def _margins(rules: VenueRules) -> MarginRates:
 def pricing_assumptions(market: MarketConfig) -> Iterator[str]:
     """What of a venue's own prices no recording says, a sentence each."""
     symbol, venue = market.symbol, market.venue.preset
+    if market.feedback:
+        share = market.impact.permanent_share
+        yield (
+            f"feedback: {symbol}: {share:g} of how far a trade reaches into the book stays in the "
+            f"price (0.5 to 0.7 elsewhere), the rest is halved in {market.book.half_life_s:g} s"
+        )
     index = ", ".join(source.symbol for source in market.index) or "recorded index rows"
     if market.mark == "venue":
         yield (

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from engine.config.crowd_settings import CrowdConfig
+from engine.config.crowd_settings import CrowdConfig, ImpactConfig
 from engine.config.offering_settings import OfferingConfig, SplitConfig
 from engine.config.policy_settings import PolicyConfig, UserPolicyConfig
 from engine.config.venue_settings import VenueConfig
@@ -118,7 +118,8 @@ class SignalConfig(_Setting, frozen=True, kw_only=True):
 
 class MarketConfig(_Setting, frozen=True, kw_only=True):
     """One symbol; ``mark`` says which price values positions, ``index`` of which spot markets the
-    venue's own prices are made (of recorded index rows where there are none)."""
+    venue's own prices are made (of recorded index rows where there are none). With ``feedback``,
+    of generated markets alone, what is traded moves the price, by ``impact``."""
 
     symbol: str
     contract: ContractConfig = ContractConfig()
@@ -130,6 +131,8 @@ class MarketConfig(_Setting, frozen=True, kw_only=True):
     stale_after: Duration | None = None
     frozen_after: Duration | None = None
     signals: SignalConfig = SignalConfig()
+    feedback: bool = False
+    impact: ImpactConfig = ImpactConfig()
 
 
 class TermsConfig(_Setting, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from engine.venue.depth import (
     DepthState,
     FlatBook,
 )
+from engine.venue.impact import FeltBook
 from engine.venue.queue import QueueSpec
 from engine.venue.recorded import RecordedBook, RecordedState
 from engine.venue.taking import Taken, TakingTerms, Top
@@ -35,7 +36,7 @@ __all__ = [
     "meet",
 ]
 
-AnyBook = FlatBook | DepthBook | RecordedBook
+AnyBook = FlatBook | DepthBook | RecordedBook | FeltBook
 BookState = DepthState | RecordedState
 
 

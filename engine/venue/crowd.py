@@ -58,6 +58,7 @@ class CrowdState(Struct):
     opened: bool
     columns: list[bytes]
     pools: list[Trader]
+    told_ns: int = 0
 
 
 class Pool:
@@ -112,6 +113,8 @@ class Crowd:
     Attributes:
         lots, cash, cost, leverage: columns, as of ``Trader``; lots 0 where nothing is held.
         edges: at or beyond which mark each is looked at.
+        swept_ns: when rows of it were liquidated last.
+        told_ns: when its cascade ratio was told last.
         longs, shorts: the same in the order in which prices reach them.
         pools: by side.
     """
@@ -121,6 +124,8 @@ class Crowd:
         self.name = f"population:{spec.id}"
         self.pools = {side: Pool(self, side) for side in (1, -1)}
         self.opened = False
+        self.told_ns = 0
+        self.swept_ns = -1
         self._ledger = ledger
         self._own: dict[str, int] = {}
         self._hashes: list[bytes] | None = None
@@ -273,12 +278,13 @@ class Crowd:
             if self._hashes is None:
                 self._hashes = [sha256(column).digest() for column in columns]
             kept = self._hashes
-        return CrowdState(self.opened, kept, [pool.trader for pool in self.pools.values()])
+        pools = [pool.trader for pool in self.pools.values()]
+        return CrowdState(self.opened, kept, pools, self.told_ns)
 
     def resume(self, state: CrowdState) -> None:
         """Go on where a snapshot was taken."""
         lots, cash, cost = (np.frombuffer(kept, np.int64).copy() for kept in state.columns[:3])
-        self.opened = state.opened
+        self.opened, self.told_ns = state.opened, state.told_ns
         self._keep(lots, cash, cost, np.frombuffer(state.columns[3]).copy())
         for pool, trader in zip(self.pools.values(), state.pools, strict=True):
             pool.trader = trader

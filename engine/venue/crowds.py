@@ -6,14 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.crowd_events import PopulationFunded, PopulationOpened
+from engine.crowd_events import CascadeRatio, PopulationFunded, PopulationOpened
 from engine.ledger import Ledger
-from engine.units import decimal
+from engine.units import MINUTE_NS, decimal
+from engine.venue.cascade import DISTANCES, cascade_ratios
 from engine.venue.crowd import Crowd, CrowdSpec, CrowdState, Pool
 from engine.venue.crowd_columns import notionals
 from engine.venue.crowd_opening import open_crowd
+from engine.venue.depth import DepthBook
 from engine.venue.desk import Unpaid
 from engine.venue.exact_columns import ceil_products, total_of
+from engine.venue.impact import FeltBook
 from engine.venue.insuring import Insuring
 from engine.venue.sweeping import sweep
 
@@ -46,6 +49,26 @@ class Crowds:
                 short_lots=-shorts,
                 cash_atoms=total_of(crowd.cash),
             )
+        self._tell_ratio(number)
+
+    def _tell_ratio(self, number: int) -> None:
+        """How much the next move would liquidate, where the book is a model of its depth."""
+        venue, crowds = self._desk.venues[number], self._of(number)
+        book, floor = venue.floor.book, venue.floor
+        book = book.book if isinstance(book, FeltBook) else book
+        if not crowds or not isinstance(book, DepthBook):
+            return
+        down, up = cascade_ratios(crowds, book, floor.mark)
+        floor.tape.say(
+            CascadeRatio,
+            symbol=venue.listing.contract.spec.symbol,
+            mark_price=floor.mark,
+            distances_pct=DISTANCES,
+            down=down,
+            up=up,
+        )
+        for crowd in crowds:
+            crowd.told_ns = floor.ts_ns
 
     def _of(self, number: int) -> list[Crowd]:
         return [crowd for crowd in self.all if crowd.spec.market == number]
@@ -61,8 +84,17 @@ class Crowds:
         """Liquidate all rows that are short at the present marks; what nobody could be paid for."""
         found: list[Unpaid] = []
         for crowd in self.all:
-            found += sweep(self._desk, self._desk.venues[crowd.spec.market], crowd)
+            venue = self._desk.venues[crowd.spec.market]
+            found += sweep(self._desk, venue, crowd)
         return found
+
+    def tell_ratios(self) -> None:
+        """Once a minute, where anybody was liquidated."""
+        for number, venue in enumerate(self._desk.venues):
+            ts_ns = venue.floor.ts_ns
+            swept = [crowd for crowd in self._of(number) if crowd.swept_ns == ts_ns]
+            if any(ts_ns // MINUTE_NS > crowd.told_ns // MINUTE_NS for crowd in swept):
+                self._tell_ratio(number)
 
     def are_short(self) -> bool:
         """Whether a row does not cover its maintenance at the present marks."""

@@ -179,7 +179,7 @@ class DepthBook:
             reach = (side * (limit / top.mid - 1.0) - spread) * 100.0
             # What is well within one per cent needs no look at how much lies within more.
             if reach < 1.0 or taken + notional > _SURELY * self._near:
-                reached = self._within(reach) - taken
+                reached = self.within(reach) - taken
                 if reached < size:
                     size, reason = reached, "limit"
         if size >= notional:
@@ -218,6 +218,14 @@ class DepthBook:
         taken = max(self.state.taken_bid, self.state.taken_ask)
         return self._near - taken * self._left(ts_ns)
 
+    def reach(self, side: int, ts_ns: int) -> float:
+        """Per cent from the first quote of a side to the first that our orders have left."""
+        return self._distance(self._taken(side, ts_ns))
+
+    def set_reach(self, side: int, reach: float) -> None:
+        """Our orders have left everything beyond so many per cent; as of the last of them."""
+        self._keep(side, self.within(reach))
+
     def _spread(self, half_spread: float) -> float:
         return half_spread if half_spread >= 0.0 else self.half_spread_bps * 1e-4
 
@@ -251,8 +259,8 @@ class DepthBook:
         distance = (self._walked(taken + size) - self._walked(taken)) / size
         return mid * (1.0 + side * (spread + distance * 0.01))
 
-    def _within(self, reach: float) -> float:
-        """Quote of a side within ``reach`` per cent of its first."""
+    def within(self, reach: float) -> float:
+        """Quote of a side within ``reach`` per cent of its first, before anybody took of it."""
         if reach <= 0.0:
             return 0.0
         beta = self._beta_near if reach <= 1.0 else self._beta_far

@@ -253,6 +253,7 @@ class _Sweep:
             wave.unpaid_lots = total_of(held[own])
             self.crowd.pools[side].take_in(wave.unpaid_lots, total_of(cash[own]))
         self.crowd.closed(self.rows, np.where(over, 0, cash))
+        self.crowd.swept_ns = self.venue.floor.ts_ns
 
     def _unpaid(self) -> list[Unpaid]:
         """What the pools hold is the counterparties', and what they owe is the fund's."""

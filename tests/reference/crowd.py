@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from engine.crowd_events import (
+    CascadeRatio,
     PopulationFunded,
     PopulationLiquidated,
     PopulationOpened,
@@ -17,9 +19,11 @@ from engine.ledger import Cause
 from engine.units import Rounding, mul_div
 from engine.venue.accounts import Holding, Trader, cost_after
 from engine.venue.bankruptcy import fillable_price, insurance_delta
+from engine.venue.cascade import DISTANCES
+from engine.venue.depth import DepthBook
 from engine.venue.desk import Unpaid
 from engine.venue.funding import funding_payment
-from engine.venue.standing import Standing, standing_of
+from engine.venue.standing import Standing, edges, standing_of
 from engine.venue.stepping import fee_rate
 
 if TYPE_CHECKING:
@@ -98,6 +102,7 @@ class Crowd:
             -1: Pool(f"{self.name}:short", spec.market),
         }
         self.positions: list[Position] = []
+        self.swept_ns, self.told_ns = -1, 0
 
     @property
     def venue(self) -> Venue:
@@ -126,6 +131,40 @@ class Crowd:
             short_lots=-sum(p.lots for p in self.positions if p.lots < 0),
             cash_atoms=sum(p.cash for p in self.positions),
         )
+        self.ratio()
+
+    def ratio(self) -> None:
+        """What the next move would liquidate for each quote the book takes."""
+        book, mark = self.venue.floor.book, self.venue.floor.mark
+        if not isinstance(book, DepthBook):
+            return
+        contract, away = self.venue.listing.contract, []
+        for side in (1, -1):
+            held = [0] * (len(DISTANCES) - 1)
+            for p in self.positions:
+                if p.lots * side > 0:
+                    edge = edges(self.venue.listing, p.cash, p.lots, p.cost)[0 if side > 0 else 1]
+                    distance = side * (1.0 - edge / mark) * 100.0
+                    for place, (near, far) in enumerate(pairwise(DISTANCES)):
+                        if near <= distance < far:
+                            held[place] += contract.notional(p.lots, mark)
+            away.append(
+                tuple(
+                    contract.to_quote(atoms, mark)
+                    / contract.quote_atoms
+                    / (book.within(far) - book.within(near))
+                    for atoms, (near, far) in zip(held, pairwise(DISTANCES), strict=True)
+                )
+            )
+        self.told_ns = self.venue.floor.ts_ns
+        self.venue.floor.tape.say(
+            CascadeRatio,
+            symbol=contract.spec.symbol,
+            mark_price=mark,
+            distances_pct=DISTANCES,
+            down=away[0],
+            up=away[1],
+        )
 
     def _say(self, kind: Any, **fields: Any) -> None:
         symbol = self.venue.listing.contract.spec.symbol
@@ -148,6 +187,7 @@ class Crowd:
         short = self.short()
         if not short:
             return []
+        self.swept_ns = self.venue.floor.ts_ns
         before = [(p, p.lots, self.stand(p)) for p in short]
         if self.spec.tells_rows:
             for position, lots, stand in before:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.events import OrderFilled
 from engine.ledger import Cause, Ledger
-from engine.units import NEVER_NS
+from engine.units import MINUTE_NS, NEVER_NS
 from engine.venue.accounts import TraderAccount, Traders, cost_after
 from engine.venue.deleveraging import Deleverager
 from engine.venue.desk import Venue
@@ -355,6 +355,10 @@ class Margins:
         filled = [each.account for each in swept]
         pools = [each for each in accounts if isinstance(each, Pool) and each not in filled]
         self.deleverager.settle([*unpaid, *swept, *self.desk.review(pools)], sequence)
+        for crowd in self.crowds:
+            ts_ns = crowd.venue.floor.ts_ns
+            if crowd.swept_ns == ts_ns and ts_ns // MINUTE_NS > crowd.told_ns // MINUTE_NS:
+                crowd.ratio()
         self._look_if_short(list(self.desk.moved.values()))
         self._look_at_crowds()
         touched = [hedge.product for hedge in self.hedges if hedge.touched]

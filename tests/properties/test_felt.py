@@ -1,0 +1,146 @@
+"""Feedback: what is traded moves the price, and nothing else does."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from engine.engine import Engine
+from engine.sampler import Sampling
+from engine.snapshot import restore, snapshot, state_digest
+from engine.ticks import Step
+from engine.units import SECOND_NS
+from engine.venue.depth import DepthBook
+from engine.venue.impact import FeltBook, ImpactSpec, ImpactState
+from engine.venue.taking import Top
+from tests.builders import Run, a_tape, cut, run
+from tests.properties.felt import band, felt_spec, felt_tape
+
+SEEDS = (1, 2, 3)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_cut_anywhere(seed: int) -> None:
+    """Row by row, in blocks, and restored at each cut, a market that feels says the same."""
+    spec, tape = felt_spec(seed), felt_tape(seed)
+    whole = run(spec, tape, check=True)
+    assert len(whole.named("population_liquidated")) > 5
+    for places in (range(tape.end), range(0, tape.end, 7)):
+        said = run(spec, tape, places)
+        assert said.lines == whole.lines
+        assert said.engine.digest() == whole.engine.digest()
+        assert state_digest(said.engine) == state_digest(whole.engine)
+    engine = Engine(spec)
+    said = Run(engine)
+    for step in cut(tape, range(0, tape.end, 5)):
+        said.take(engine.process(step))
+        kept = snapshot(engine)
+        engine = restore(spec, kept)
+        assert snapshot(engine) == kept
+    said.take(engine.finish())
+    assert said.lines == whole.lines
+    assert engine.digest() == whole.engine.digest()
+
+
+def _records(said: Run, *products: str) -> list[dict[str, Any]]:
+    """What was said of these products and of the population, without its place in the log."""
+    found = []
+    for event in said.events:
+        fields = {name: getattr(event, name) for name in event.__struct_fields__}
+        named = fields.get("product") in products or "population" in fields
+        if named:
+            for name in ("sequence", "ordinal"):
+                del fields[name]
+            found.append({"event": event.__struct_config__.tag, **fields})
+    return found
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_idle_observer(seed: int) -> None:
+    """A product that never trades but looks often, and another cadence of NAVs, change nobody's
+    record: impact is felt at fills and at points of the grid, not at wakes."""
+    spec, tape = felt_spec(seed), felt_tape(seed)
+    plain = run(spec, tape)
+    idle, _ = band(1.0, "IDLE")
+    watching = (replace(spec.policies[0][0], target=1.0, low=0.999999, high=1.000001),)
+    more = replace(
+        spec,
+        products=(*spec.products, replace(idle, kind="spot", seed_atoms=1)),
+        policies=(*spec.policies, watching),
+        sampling=Sampling(nav_every_ns=7 * SECOND_NS),
+    )
+    names = ("BTC3L", "BTC3S")
+    watched = run(more, tape)
+    assert watched.engine.state.wakes >= plain.engine.state.wakes
+    assert _records(watched, *names) == _records(plain, *names)
+
+
+def test_a_book_without_end_is_no_feedback() -> None:
+    """Where fills move nothing, every NAV is that of the plain replay."""
+    spec, tape = felt_spec(1, depth=1e30), felt_tape(2)
+    (market,) = spec.markets
+    spec = replace(spec, crowds=())
+    felt = run(spec, tape)
+    plain = run(replace(spec, markets=(replace(market, impact=None),)), tape)
+    marks = dict(zip(plain.nav["ts_ns"], plain.nav["mark_price"], strict=True))
+    same = 0
+    for ts_ns, mark in zip(felt.nav["ts_ns"], felt.nav["mark_price"], strict=True):
+        if ts_ns in marks:
+            assert mark == marks[ts_ns]
+            same += 1
+    assert same > 100
+    assert felt.engine.markets[0].state.impact.lasting == pytest.approx(0.0, abs=1e-15)
+
+
+def test_a_cascade_falls_further_than_its_cause() -> None:
+    """Waves of one instant, each liquidated by the fall that the one before made: with feedback
+    more are liquidated by the same tape, and the mark ends below what the input says."""
+    spec, tape = felt_spec(2, depth=1e6), felt_tape(2)
+    (market,) = spec.markets
+    felt = run(spec, tape, check=True)
+    plain = run(replace(spec, markets=(replace(market, impact=None),)), tape, check=True)
+    waves = felt.named("population_liquidated")
+    again = [one for one, other in pairwise(waves) if one.ts_ns == other.ts_ns]
+    assert again
+    count = sum(event.positions for event in waves)
+    assert count > sum(event.positions for event in plain.named("population_liquidated"))
+    assert felt.engine.markets[0].state.impact.lasting != 0.0
+
+
+def test_long_and_short_feed_the_move() -> None:
+    """After a fall the 3x long sells to come down to its leverage, and the 3x short sells to come
+    up to its own: both in the direction of the move; after a rise both buy."""
+    for change, side in ((0.95, -1), (1.06, 1)):
+        spec = replace(felt_spec(1), crowds=())
+        found = run(spec, _leap(change)).named("rebalanced")
+        own = {event.product for event in found}
+        assert own == {"BTC3L", "BTC3S"}
+        fills = run(spec, _leap(change)).named("order_filled")
+        later = [event for event in fills if event.purpose != "opening"]
+        assert {event.product for event in later} == {"BTC3L", "BTC3S"}
+        assert all(event.lots * side > 0 for event in later)
+
+
+def _leap(change: float) -> Step:
+    return a_tape([100.0] * 5 + [100.0 * change] * 10)
+
+
+def test_what_a_fill_moves() -> None:
+    """A fill that reaches 1 % moves the middle by the permanent share of it at once and for good;
+    the rest is halved after a half-life; a second order goes on where the first one ended."""
+    spec = ImpactSpec(permanent=0.6, half_life_s=10.0)
+    impact = ImpactState()
+    book = FeltBook(DepthBook(depth_at_1pct=1e6, half_life_s=10.0), spec, impact)
+    top = Top(100.0, 0.0, 0)
+    book.take_limited(-1, 10_000, 1e6, None, top)
+    assert impact.lasting == pytest.approx(-0.006)
+    assert impact.passing == pytest.approx(-0.004)
+    assert book.best(-1, Top(100.0 * impact.middle, 0.0, 0)) == pytest.approx(99.0, rel=1e-4)
+    impact.settle(spec, 10 * SECOND_NS)
+    assert impact.passing == pytest.approx(-0.002)
+    impact.settle(spec, 3_600 * SECOND_NS)
+    assert impact.passing == 0.0
+    assert impact.lasting == pytest.approx(-0.006)
