@@ -44,6 +44,7 @@ class Position:
     row: int
     crowd: Any
     alone = False
+    withheld = 0
 
     def positions(self) -> list[tuple[int, int, int]]:
         return [(self.market, self.lots, self.cost)] if self.lots else []
@@ -58,6 +59,7 @@ class Pool:
     """The bankrupt of one side."""
 
     alone = False
+    withheld = 0
     topups = 0
     call_at = max_leverage = 0.0
 
