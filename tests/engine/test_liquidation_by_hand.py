@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from engine.errors import InvariantError
 from engine.market import MarketSpec
 from engine.sampler import Sampling
 from engine.ticks import Kind
@@ -216,3 +217,39 @@ def test_a_fund_stops_at_its_drawdown_and_goes_on_from_a_new_peak(hours: int, pe
         assert abs(left - 4_900 * QUOTE) <= 4
         assert second.lots == 10_000 * COIN + paid[1].lots
     assert second.price == 93.0
+
+
+# Funding of the other customers -------------------------------------------------------------------
+
+
+def test_long_traders_pay_short_ones_at_a_positive_rate() -> None:
+    """At 0.1 % and a mark of 100, 10,000 coins long pay 1,000 and 4,000 short get 400; what is
+    over is the other side's, which the run does not know by name. Below zero it is the other way
+    round."""
+    traders = [
+        a_trader("long", 50_000, (0, 10_000, 100.0)),
+        a_trader("short", 50_000, (0, -4_000, 100.0)),
+    ]
+    said = said_of([a_venue()], traders, [mark(0, 100.0)])
+    margins = said.engine.margins
+    before = [trader.cash for trader in margins.traders.accounts]
+    for rate, sign in ((0.001, 1), (-0.001, -1)):
+        assert not margins.fund_traders(0, rate)
+        now = [trader.cash for trader in margins.traders.accounts]
+        moved = [new - old for new, old in zip(now, before, strict=True)]
+        assert moved == [-sign * 1_000 * QUOTE, sign * 400 * QUOTE]
+        said.engine.ledger.check()
+        margins.check()
+        before = now
+    (first, second), _ = said.engine.tape.take()
+    assert (first.accounts, first.paid_atoms, first.mark_price) == (2, 600 * QUOTE, 100.0)
+    assert second.paid_atoms == -600 * QUOTE
+
+
+def test_a_cost_without_lots_is_found() -> None:
+    """A hedge that holds nothing cost nothing: the scan of a snapshot says whose does."""
+    said = said_of([a_venue()], [], [mark(0, 100.0)])
+    said.engine.margins.check()
+    said.engine.handlers[0].account.state.cost = 1
+    with pytest.raises(InvariantError, match="product:IDLE0: a cost of 1, no lots"):
+        said.engine.margins.check()
