@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from engine.account import Account
 from engine.events import (
     CreationRequest,
+    LevelDealt,
     RedemptionRequest,
     RequestQueued,
     UnitsCreated,
@@ -37,14 +38,16 @@ class Dealing(Refusing):
 
     Attributes:
         queue: requests that wait, oldest first.
+        orders: redemptions that wait for a level of NAV, oldest first.
     """
 
-    __slots__ = ("desk", "queue")
+    __slots__ = ("desk", "orders", "queue")
 
     def __init__(self, account: Account, desk: Desk, users: Users) -> None:
         super().__init__(account, users)
         self.desk = desk
         self.queue: list[Waiting] = []
+        self.orders: list[RedemptionRequest] = []
 
     def issue(self) -> tuple[int, int, int]:
         """The first units, one per quote: ``(users' units, issuer's units, quote atoms paid)``."""
@@ -85,6 +88,21 @@ class Dealing(Refusing):
                 id=request.id,
                 reason=wait,
             )
+
+    def order(self, scene: Scene, request: RedemptionRequest, refusal: str | None) -> None:
+        """Refuse a redemption that is to wait for a level, or let it wait."""
+        refusal = refusal or self._refusal(scene, request)
+        if refusal:
+            self.refuse(scene, request, refusal)
+            return
+        self.orders.append(request)
+        scene.tape.say(
+            RequestQueued,
+            product=request.product,
+            user=request.user,
+            id=request.id,
+            reason="level",
+        )
 
     def serve(self, scene: Scene, request: Request, refusal: str | None) -> None:
         """A request has waited long enough: refuse it, or send its hedge."""
@@ -215,6 +233,17 @@ class Dealing(Refusing):
             user_units=int(self.units[user]),
             fee_atoms=fee,
         )
+        if request.level is not None:
+            atoms = 10 ** asset_decimals(account.contract.quote_asset)
+            scene.tape.say(
+                LevelDealt,
+                product=request.product,
+                user=request.user,
+                id=request.id,
+                level=request.level,
+                price_per_unit=quote * UNIT_STEPS / units / atoms,
+                units=units,
+            )
 
     def _dealt(self, order: Order, filled: int, asked: int) -> int:
         """How much of a request is dealt: as much as was hedged, of a formula product all of it."""

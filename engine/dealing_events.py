@@ -12,6 +12,8 @@ __all__ = [
     "CreationRefused",
     "CreationRequest",
     "DealingEvent",
+    "LevelDealt",
+    "LevelReached",
     "RedemptionRefused",
     "RedemptionRequest",
     "RequestQueued",
@@ -49,16 +51,33 @@ class CreationRequest(Request, frozen=True, gc=False, kw_only=True, tag="create"
             raise ValueError(f"quote must be finite and > 0, was {self.quote}")
 
 
-class RedemptionRequest(Request, frozen=True, gc=False, kw_only=True, tag="redeem"):
-    """Give ``units`` back for quote money, at the product's own hedge fills."""
+class RedemptionRequest(
+    Request, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="redeem"
+):
+    """Give ``units`` back for quote money, at the product's own hedge fills.
+
+    With a level, NAV per unit in quote, it waits until NAV is ``at_or_below`` it (a stop-loss) or
+    ``at_or_above`` (a take-profit); what it is dealt at is known after its hedge was filled.
+    """
 
     units: float
+    at_or_below: float | None = None
+    at_or_above: float | None = None
 
     def __post_init__(self) -> None:
         structs.force_setattr(self, "ts_ns", int(self.ts_ns))
         structs.force_setattr(self, "units", float(self.units))
-        if not (math.isfinite(self.units) and self.units > 0):
-            raise ValueError(f"units must be finite and > 0, was {self.units}")
+        for name in ("units", "at_or_below", "at_or_above"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} must be finite and > 0, was {value}")
+        if self.at_or_below is not None and self.at_or_above is not None:
+            raise ValueError("a request waits for one level: at_or_below or at_or_above")
+
+    @property
+    def level(self) -> float | None:
+        """What it waits for, if for anything."""
+        return self.at_or_above if self.at_or_below is None else self.at_or_below
 
 
 class UnitsCreated(Output, frozen=True, gc=False, kw_only=True, tag="units_created"):
@@ -96,6 +115,30 @@ class UnitsRedeemed(Output, frozen=True, gc=False, kw_only=True, tag="units_rede
     fee_atoms: int = 0
 
 
+class LevelReached(Output, frozen=True, gc=False, kw_only=True, tag="level_reached"):
+    """NAV per unit reached the level that a redemption waited for, or was beyond it already when
+    somebody could look: it is dealt now, as any other."""
+
+    product: str
+    user: str
+    id: str
+    level: float
+    nav_per_unit: float
+    mark_price: float
+
+
+class LevelDealt(Output, frozen=True, gc=False, kw_only=True, tag="level_dealt"):
+    """What a redemption that had waited for ``level`` got, quote per unit, before the issuer's fee:
+    less by its hedge's spread and impact, and by what the price did meanwhile."""
+
+    product: str
+    user: str
+    id: str
+    level: float
+    price_per_unit: float
+    units: int
+
+
 class UnitsSplit(Output, frozen=True, gc=False, kw_only=True, tag="units_split"):
     """Every ``old`` units became ``new``: ``announced``, since NAV per unit was low (``low_nav``),
     or by the ``operator``. Each holder's units are whole in the product's decimals; ``paid_atoms``
@@ -114,7 +157,7 @@ class UnitsSplit(Output, frozen=True, gc=False, kw_only=True, tag="units_split")
 
 class RequestQueued(Output, frozen=True, gc=False, kw_only=True, tag="request_queued"):
     """A request waits, as the terms say, for ``reason`` to pass: ``rebalancing``, the next
-    ``batch``, the opening of the ``window``."""
+    ``batch``, the opening of the ``window``, its ``level``."""
 
     product: str
     user: str

@@ -217,13 +217,16 @@ class Handler(Splitting):
     def _arm(self, scene: Scene, view: View | None = None) -> None:
         """State when we next care, from how things stand now; ``view``: of it, where there is
         one."""
-        queue, state = self.dealing.queue, self.state
-        if queue:
+        queue, state, orders = self.dealing.queue, self.state, self.dealing.orders
+        if queue or orders:
             self._serve_queue(scene)
             view = None
         if state.status == ACTIVE:
             low, high, alarm = self._watches(scene, view)
             fee = state.fee_ns
+            if orders:
+                below, above = self._levels()
+                low, high = max(low, below), min(high, above)
             if queue and queue[0].due_ns > scene.due_ns:
                 alarm = min(alarm, queue[0].due_ns)
             if state.split_ns < alarm:

@@ -298,3 +298,6 @@ class Hedging(Postponing):
         for waiting in self.dealing.queue:
             self.dealing.refuse(scene, waiting.request, "closed")
         self.dealing.queue.clear()
+        for request in self.dealing.orders:
+            self.dealing.refuse(scene, request, "closed")
+        self.dealing.orders.clear()

@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 from engine.asking import Asking
-from engine.events import CreationRequest
+from engine.events import CreationRequest, LevelReached, RedemptionRequest
 from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING
 from engine.orders import Scene
+from engine.quotas import Waiting
 from engine.refusing import Request
+from engine.units import UNIT_STEPS
+from engine.watch import NEVER, drawn_in
 
 __all__ = ["Serving"]
 
@@ -28,7 +31,13 @@ class Serving(Asking):
     def _take(self, scene: Scene, request: Request) -> None:
         """A request comes: refuse it, let it wait, or deal it."""
         self.keep_high_water(scene)
-        refusal = self._refusal(scene, request) or self._rebalancing()
+        refusal = self._refusal(scene, request)
+        if isinstance(request, RedemptionRequest) and request.level is not None:
+            closed = self.state.status == CLOSED
+            self.dealing.order(scene, request, refusal or ("closed" if closed else None))
+            self.traded = self.state.status != PENDING
+            return
+        refusal = refusal or self._rebalancing()
         wait, due_ns = self._wait(scene.ts_ns)
         if wait == "window" and self.spec.terms.offering.outside == "refuse":
             refusal = refusal or "outside_window"
@@ -73,13 +82,53 @@ class Serving(Asking):
 
     def _serve_queue(self, scene: Scene) -> None:
         """Deal what is due, in the order in which it came; a rebalance comes first."""
-        queue = self.dealing.queue
-        while (
-            queue
-            and queue[0].due_ns <= scene.due_ns
-            and self.desk.state.plan is None
-            and self.state.status == ACTIVE
-        ):
+        queue, state = self.dealing.queue, self.state
+        while state.status == ACTIVE:
+            self._reach(scene)
+            waits = not queue or queue[0].due_ns > scene.due_ns
+            if waits or self.desk.state.plan is not None:
+                return
             request = queue.pop(0).request
             self.dealing.serve(scene, request, self._refusal(scene, request))
             self.traded = True
+
+    def _reach(self, scene: Scene) -> None:
+        """Redemptions whose level NAV has reached are due now, the oldest first."""
+        dealing, account = self.dealing, self.account
+        if not dealing.orders or self.state.paused or not account.units:
+            return
+        nav = account.intercept + account.slope * scene.mark
+        per_unit = nav * self._quote * UNIT_STEPS / account.units
+        for request in [each for each in dealing.orders if _reached(each, per_unit)]:
+            dealing.orders.remove(request)
+            dealing.queue.append(Waiting(request))
+            scene.tape.say(
+                LevelReached,
+                product=request.product,
+                user=request.user,
+                id=request.id,
+                level=request.level,
+                nav_per_unit=per_unit,
+                mark_price=scene.mark,
+            )
+
+    def _levels(self) -> tuple[float, float]:
+        """Between which marks no redemption reaches its level: NAV is a straight line."""
+        low, high, account = NEVER.low, NEVER.high, self.account
+        if not account.slope or self.state.paused:
+            return low, high
+        for request in self.dealing.orders:
+            assert request.level is not None
+            nav = request.level * account.units / UNIT_STEPS / self._quote
+            price = (nav - account.intercept) / account.slope
+            if (request.at_or_below is not None) == (account.slope > 0.0):
+                low = max(low, price)
+            else:
+                high = min(high, price)
+        return drawn_in(low, high)
+
+
+def _reached(request: RedemptionRequest, per_unit: float) -> bool:
+    if request.at_or_below is not None:
+        return per_unit <= request.at_or_below
+    return request.at_or_above is not None and per_unit >= request.at_or_above

@@ -22,6 +22,7 @@ from engine.dealing import Dealing
 from engine.digest import ChainState
 from engine.engine import Engine, EngineSpec, EngineState
 from engine.errors import SnapshotError
+from engine.events import RedemptionRequest
 from engine.handler import Handler, Next
 from engine.handler_state import HandlerState
 from engine.lanes import Lane
@@ -52,6 +53,7 @@ class HandlerSnapshot(Struct):
     units: bytes
     queue: list[Waiting]
     today: DayBook
+    orders: list[RedemptionRequest]
     pledged: list[tuple[int, int]]
     next: Next
     edges: tuple[float, float]
@@ -204,6 +206,7 @@ def _handler(handler: Handler, units: Callable[[Dealing], bytes]) -> HandlerSnap
         units(dealing),
         dealing.queue,
         dealing.today,
+        dealing.orders,
         sorted(dealing.pledged.items()),
         handler.next,
         handler.edges,
@@ -246,4 +249,5 @@ def _restore_handler(handler: Handler, kept: HandlerSnapshot) -> None:
     dealing.units = np.frombuffer(kept.units, np.int64).copy()
     dealing.queue = kept.queue
     dealing.today = kept.today
+    dealing.orders = kept.orders
     dealing.pledged = dict(kept.pledged)

@@ -97,3 +97,6 @@ class Splitting(Serving):
         for waiting in dealing.queue:
             dealing.refuse(scene, waiting.request, reason)
         dealing.queue.clear()
+        for request in dealing.orders:
+            dealing.refuse(scene, request, reason)
+        dealing.orders.clear()

@@ -2,7 +2,8 @@
 
 One object a line: ``{"ts":..., "id":..., "user":..., "product":..., "side": "create", "quote":
     100.0}`` or
-``"side": "redeem", "units": 5.0``. A command has a ``kind`` instead, and what that needs:
+``"side": "redeem", "units": 5.0``, which may wait for a NAV per unit ``at_or_below`` (a stop-loss)
+or ``at_or_above`` (a take-profit). A command has a ``kind`` instead, and what that needs:
 ``{"ts":..., "id":..., "kind": "halt", "symbol": "BTCUSDT", "reason": "..."}``.
 ``ts`` is a whole number of ns since the epoch, or a time such
 as ``2024-08-08T23:56:00Z`` (without a zone it is UTC).
@@ -31,7 +32,8 @@ _AMOUNT_MAX: Final = sys.float_info.max
 _NS_MIN: Final = 10**16
 """Below this lie only times of 1970: they were meant in seconds, ms or us."""
 _KINDS: Final = {kind.__struct_config__.tag: kind for kind in get_args(Command)}
-_KEYS: Final = ("ts", "id", "user", "product", "side", "quote", "units")
+_LEVELS: Final = ("at_or_below", "at_or_above")
+_KEYS: Final = ("ts", "id", "user", "product", "side", "quote", "units", *_LEVELS)
 
 
 def load_requests(path: str | Path) -> list[Message]:
@@ -65,6 +67,7 @@ def _request(line: bytes) -> Message:
     if "side" not in row or side not in _AMOUNTS:
         raise ValueError(f"side must be create or redeem, was {side!r}{_nearest(side, _AMOUNTS)}")
     amount = _AMOUNTS[side]
+    levels = {key: row.pop(key) for key in _LEVELS if key in row and side == "redeem"}
     wanted = (*_KEYS[:5], amount)
     for key in row:
         if key not in wanted:
@@ -76,7 +79,8 @@ def _request(line: bytes) -> Message:
     ts_ns, value = parse_time(row["ts"]), _amount(amount, row[amount])
     if side == "create":
         return CreationRequest(ts_ns=ts_ns, quote=value, **names)
-    return RedemptionRequest(ts_ns=ts_ns, units=value, **names)
+    named = {key: _amount(key, level) for key, level in levels.items()}
+    return RedemptionRequest(ts_ns=ts_ns, units=value, **names, **named)
 
 
 def _command(row: dict[str, Any]) -> Message:

@@ -325,6 +325,11 @@ class Grower:
             common["user"] = self.engine.users.name(owner)
             held = int(handler.dealing.units[owner])
             units = held * random.choice((1.0, 0.5, 0.01)) / 10**8
+            if self.requests > 0.1 and random.random() < 0.5:
+                account = handler.account
+                nav = (account.intercept + account.slope * self.price[0]) / max(account.units, 1)
+                way = random.choice(("at_or_below", "at_or_above"))
+                common[way] = max(nav * 100 * random.uniform(0.97, 1.03), 1e-9)
             return RedemptionRequest(units=units, **common)
         if random.random() < 0.6:
             return CreationRequest(quote=random.choice((1e-7, 0.37, 250.0, 1e4, 3e6)), **common)

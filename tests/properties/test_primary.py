@@ -79,6 +79,7 @@ def test_everything_happens() -> None:
         *("creation_refused outside_window", "creation_refused user_cap"),
         "creation_refused nav_cap",
         *("units_created", "units_redeemed", "redemption_refused split"),
+        *("request_queued level", "level_reached", "level_dealt"),
         *("units_split announced", "units_split low_nav"),
     )
     assert not [what for what in wanted if not counts[what]], counts

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from engine.events import (
     CreationRefused,
     CreationRequest,
+    LevelDealt,
     OrderCancelled,
     OrderFilled,
     OrderHeld,
@@ -457,6 +458,15 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
 
 def ask(product: Product, request: Any, refusal: str | None) -> None:
     """A request comes: it is refused, waits, or its hedge leaves."""
+    if getattr(request, "level", None) is not None:
+        refusal = refusal or ("closed" if product.status == "closed" else None)
+        refusal = refusal or _refusal(product, request)
+        if refusal:
+            refuse(product, request, refusal)
+        else:
+            product.orders.append(request)
+            product.say(RequestQueued, user=request.user, id=request.id, reason="level")
+        return
     terms, now = product.spec.terms.offering, product.market.now_ns
     taken, dealt = times_of(terms, now) if product.status == "active" else (now, now)
     if taken > now and terms.outside == "refuse":
@@ -682,6 +692,18 @@ def _redeem(product: Product, request: Any, nav: int, cost: int, share: Fraction
         user_units=product.owned[user],
         fee_atoms=_fee_of(product, quote, 1),
     )
+    if request.level is not None:
+        product.say(
+            LevelDealt,
+            user=request.user,
+            id=request.id,
+            level=request.level,
+            price_per_unit=quote
+            * 10**8
+            / units
+            / 10 ** asset_decimals(product.contract.quote_asset),
+            units=units,
+        )
 
 
 def _towards_zero(over: int, under: int) -> int:

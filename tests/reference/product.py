@@ -14,6 +14,7 @@ from engine.events import (
     Deleveraged,
     FundingSettled,
     InterestCharged,
+    LevelReached,
     ManagementFeeCharged,
     PolicyFaulted,
     ProductClosed,
@@ -84,6 +85,7 @@ class Product:
         self.deals: list[desk.Order] = []
         self.sent = 0
         self.split_ns = NEVER_NS
+        self.orders: list[Any] = []  # redemptions that wait for a level of NAV
         self.queue: list[tuple[int, Any]] = []  # from when on each may be dealt
         self.taken: list[tuple[int, bool, str, int]] = []  # day, whether it creates, user, quote
         self.pledged: dict[int | None, int] = {}
@@ -433,6 +435,9 @@ class Product:
         for _, request in self.queue:
             desk.refuse(self, request, "closed")
         self.queue.clear()
+        for request in self.orders:
+            desk.refuse(self, request, "closed")
+        self.orders.clear()
 
     # What others bring ----------------------------------------------------------------------------
 
@@ -539,7 +544,8 @@ class Product:
         """A user asks for units or gives some back."""
         self.watch_high_water()
         refusal = self._refusal(request)
-        if self.plan is not None and self.spec.terms.while_rebalancing == "refuse":
+        waits = getattr(request, "level", None) is not None
+        if self.plan is not None and self.spec.terms.while_rebalancing == "refuse" and not waits:
             refusal = refusal or "rebalancing"
         desk.ask(self, request, refusal)
         self.traded = True
@@ -608,13 +614,37 @@ class Product:
 
     def _serve_queue(self) -> None:
         """What is due is dealt, one after the other, unless a rebalance is under way."""
-        while self.queue and self.plan is None and self.status == "active":
+        while self.status == "active":
+            self._reach()
+            if not self.queue or self.plan is not None:
+                return
             due_ns, request = self.queue[0]
             if due_ns > self.market.due_ns:
                 return
             self.queue.pop(0)
             desk.serve(self, request, self._refusal(request))
             self.traded = True
+
+    def _reach(self) -> None:
+        """Redemptions that waited for a level of NAV, and have it now, are due."""
+        if not self.orders or self.paused or not self.holding.units:
+            return
+        intercept, slope = self.holding.line()
+        nav = intercept + slope * self.market.mark
+        per_unit = nav * self.quote * 10**8 / self.holding.units
+        for request in list(self.orders):
+            stop, take = request.at_or_below, request.at_or_above
+            if (stop is not None and per_unit <= stop) or (take is not None and per_unit >= take):
+                self.orders.remove(request)
+                self.queue.append((0, request))
+                self.say(
+                    LevelReached,
+                    user=request.user,
+                    id=request.id,
+                    level=take if stop is None else stop,
+                    nav_per_unit=per_unit,
+                    mark_price=self.market.mark,
+                )
 
     # Times ----------------------------------------------------------------------------------------
 

@@ -71,6 +71,9 @@ def split(product: Product, new: int, old: int, reason: str) -> str | None:
     for _, request in product.queue:
         desk.refuse(product, request, "split")
     product.queue.clear()
+    for request in product.orders:
+        desk.refuse(product, request, "split")
+    product.orders.clear()
     held.regroup(sum(kept), (sum(paid[:-1]), paid[-1]), mark)
     product.changed += [user for user, units in enumerate(product.owned) if units]
     product.owned = kept[:-1]
