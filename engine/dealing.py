@@ -104,6 +104,15 @@ class Dealing(Refusing):
             reason="level",
         )
 
+    def cancel_waiting(self, scene: Scene, reason: str) -> None:
+        """Refuse what waits for its time, then what waits for its level."""
+        for waiting in self.queue:
+            self.refuse(scene, waiting.request, reason)
+        self.queue.clear()
+        for request in self.orders:
+            self.refuse(scene, request, reason)
+        self.orders.clear()
+
     def serve(self, scene: Scene, request: Request, refusal: str | None) -> None:
         """A request has waited long enough: refuse it, or send its hedge."""
         refusal = refusal or self._refusal(scene, request)

@@ -295,9 +295,4 @@ class Hedging(Postponing):
             deficit_atoms=deficit,
         )
         self._pay_deficit(scene, deficit)
-        for waiting in self.dealing.queue:
-            self.dealing.refuse(scene, waiting.request, "closed")
-        self.dealing.queue.clear()
-        for request in self.dealing.orders:
-            self.dealing.refuse(scene, request, "closed")
-        self.dealing.orders.clear()
+        self.dealing.cancel_waiting(scene, "closed")

@@ -94,9 +94,4 @@ class Splitting(Serving):
             dealing.drop(deal.request)
             dealing.refuse(scene, deal.request, reason)
         desk.deals.clear()
-        for waiting in dealing.queue:
-            dealing.refuse(scene, waiting.request, reason)
-        dealing.queue.clear()
-        for request in dealing.orders:
-            dealing.refuse(scene, request, reason)
-        dealing.orders.clear()
+        dealing.cancel_waiting(scene, reason)

@@ -79,7 +79,7 @@ def _request(line: bytes) -> Message:
     ts_ns, value = parse_time(row["ts"]), _amount(amount, row[amount])
     if side == "create":
         return CreationRequest(ts_ns=ts_ns, quote=value, **names)
-    named = {key: _amount(key, level) for key, level in levels.items()}
+    named: dict[str, Any] = {key: _amount(key, level) for key, level in levels.items()}
     return RedemptionRequest(ts_ns=ts_ns, units=value, **names, **named)
 
 
