@@ -79,8 +79,8 @@ def _request(line: bytes) -> Message:
     ts_ns, value = parse_time(row["ts"]), _amount(amount, row[amount])
     if side == "create":
         return CreationRequest(ts_ns=ts_ns, quote=value, **names)
-    named: dict[str, Any] = {key: _amount(key, level) for key, level in levels.items()}
-    return RedemptionRequest(ts_ns=ts_ns, units=value, **names, **named)
+    fields: dict[str, Any] = {**names, **{key: _amount(key, levels[key]) for key in levels}}
+    return RedemptionRequest(ts_ns=ts_ns, units=value, **fields)
 
 
 def _command(row: dict[str, Any]) -> Message:
