@@ -24,7 +24,9 @@ __all__ = ["Folding"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
-_KIND_OF: Final = {"mark": Kind.MARK, "mid": Kind.BBO, "last": Kind.TRADE}
+# A member of an enumeration is looked up as slowly as a function is called.
+_TRADE, _BBO, _INDEX, _FUNDING = Kind.TRADE, Kind.BBO, Kind.INDEX, Kind.FUNDING
+_KIND_OF: Final = {"mark": Kind.MARK, "mid": _BBO, "last": _TRADE}
 """Which rows are marks; the venue's own are none of the input's."""
 
 
@@ -73,14 +75,13 @@ class Folding:
             for number in self.high_water:
                 self._fold_extremes(number)
         by_kind = rows.by_kind
-        if by_kind[Kind.FUNDING] is not None:
+        if by_kind[_FUNDING] is not None:
             state.rate = self.funding_rate()
-        if by_kind[Kind.TRADE] is not None:
-            state.last = self._price(Kind.TRADE, state.last)
-        if by_kind[Kind.INDEX] is not None:
-            state.index = self._price(Kind.INDEX, state.index)
-        book = by_kind[Kind.BBO]
-        if book is not None:
+        if by_kind[_TRADE] is not None:
+            state.last = self._price(_TRADE, state.last)
+        if by_kind[_INDEX] is not None:
+            state.index = self._price(_INDEX, state.index)
+        if (book := by_kind[_BBO]) is not None:
             state.bid, state.ask = self._quotes(book)
         self._rows = self.source = None
 
@@ -93,11 +94,11 @@ class Folding:
             state.changed_ns = self._changed_ns(column, last)
             state.mark, state.seen_ns = column.prices.item(last), column.table.ts_ns.item(last)
             self.see(column.low, column.high)
-        if kind is Kind.TRADE:
+        if kind is _TRADE:
             state.last = column.prices.item(last)
-        elif kind is Kind.INDEX:
+        elif kind is _INDEX:
             state.index = column.prices.item(last)
-        elif kind is Kind.BBO:
+        elif kind is _BBO:
             state.bid, state.ask = self._quotes_at(column, last)
 
     def _remember(self, column: Column, last: int) -> None:
@@ -125,7 +126,7 @@ class Folding:
 
     def funding_rate(self) -> float:
         """The funding rate as last announced; the scheduled one where nothing is recorded."""
-        column = self._column(Kind.FUNDING) if self.spec.funding.recorded else None
+        column = self._column(_FUNDING) if self.spec.funding.recorded else None
         place = column.last(self.spec.symbol, self._limit) if column is not None else -1
         if column is None or place < 0:
             return self.state.rate

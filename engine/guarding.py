@@ -12,6 +12,7 @@ from engine.venue.margined import Margined
 
 __all__ = ["MARGINS", "Guarding"]
 
+_FILL, _VENUE = Priority.FILL, Priority.VENUE  # looked up once; see ``folding``
 MARGINS: Final = (Priority.LIQUIDATION, 0, 0)
 """The desk's own alarm: one for all markets."""
 _HANDLER: Final = 0
@@ -52,14 +53,14 @@ class Guarding(Parts):
 
     def _set_fill(self, number: int, place: int) -> None:
         arrival = self.markets[number].handlers[place].desk.next_arrival_ns()
-        self.agenda.set((Priority.FILL, number, place), arrival)
+        self.agenda.set((_FILL, number, place), arrival)
 
     def _is_fresh(self, number: int, before: int, due: int) -> bool:
         """Whether a market is fresh at its check; then the next check is set."""
         next_ns = self.markets[number].check_ns(before, due)
         if next_ns <= due:
             return False
-        self.agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
+        self.agenda.set((_VENUE, number, _HANDLER), next_ns)
         return True
 
     def _pass_checks(self, before_ns: int) -> int:
@@ -68,11 +69,11 @@ class Guarding(Parts):
         agenda = self.agenda
         while (due := agenda.next_ns()) < before_ns:
             priority, number, _ = agenda.next_key()
-            if priority != Priority.VENUE:
+            if priority != _VENUE:
                 break
             market = self.markets[number]
             next_ns = market.check_through(due, before_ns)
             if next_ns <= due:
                 break
-            agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
+            agenda.set((_VENUE, number, _HANDLER), next_ns)
         return due

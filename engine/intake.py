@@ -57,6 +57,9 @@ class Rejection(Struct, frozen=True, gc=False):
     detail: str
 
 
+_TRADE: Final = Kind.TRADE  # looked up once; see ``folding``
+
+
 class Intake:
     """Judges rows; remembers per lane what the next one is judged by."""
 
@@ -107,7 +110,7 @@ class Intake:
                 return None
         elif not is_sound(table):
             return None
-        if table.KIND is Kind.TRADE and not fresh_ids(table, lane):
+        if table.KIND is _TRADE and not fresh_ids(table, lane):
             return None
         lane.ts_ns = last
         lane.rows += len(ts)
@@ -191,7 +194,7 @@ class Intake:
         if 0 <= trade_id <= lane.trade_id:
             return "duplicate"
         late = ts < lane.ts_ns
-        if late and kind is not Kind.TRADE:
+        if late and kind is not _TRADE:
             return "late"
         counts = not late and not (isinstance(table, Trades) and table.aggressor[row] == NOT_MARKET)
         leaps = kind in PRICED and lane.price and not _near(price, lane.price, JUMP_FACTOR)

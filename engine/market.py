@@ -27,6 +27,8 @@ from engine.watch import ALWAYS
 
 __all__ = ["Market", "MarketSpec", "MarketState"]
 
+_TRADE, _BBO, _INDEX = Kind.TRADE, Kind.BBO, Kind.INDEX  # looked up once; see ``folding``
+
 
 class Market(Degrading):
     """A symbol with its book and its products."""
@@ -78,7 +80,7 @@ class Market(Degrading):
         """The market around the book; at the mark where no book is recorded."""
         rows, state = self._rows, self.state
         bid, ask = state.bid, state.ask
-        book = rows.by_kind[Kind.BBO] if rows is not None else None
+        book = rows.by_kind[_BBO] if rows is not None else None
         if book is not None:
             bid, ask = self._quotes(book)
         if bid <= 0.0:
@@ -109,7 +111,7 @@ class Market(Degrading):
         return MarketView(
             self.ts_ns,
             mark,
-            self._price(Kind.TRADE, state.last) or mark,
+            self._price(_TRADE, state.last) or mark,
             index,
             (mark / index - 1.0) * 1e4,
             self.funding_rate(),
@@ -126,7 +128,7 @@ class Market(Degrading):
 
     def index(self) -> float:
         """The spot reference; 0 where there is none."""
-        return self._price(Kind.INDEX, self.state.index)
+        return self._price(_INDEX, self.state.index)
 
     def pass_grid(self) -> None:
         """Alarms up to ``due_ns`` have rung: the grid is fed as far, whoever asks, and begins

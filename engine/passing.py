@@ -41,6 +41,8 @@ from engine.units import NEVER_NS
 __all__ = ["Passing"]
 
 _HANDLER: Final = 0
+_VENUE, _FILL, _FUNDING = Priority.VENUE, Priority.FILL, Priority.FUNDING
+_LIQUIDATION, _FEE = Priority.LIQUIDATION, Priority.FEE  # looked up once; see ``folding``
 Asked = CreationRequest | RedemptionRequest
 
 
@@ -53,13 +55,13 @@ class Passing(Guarding):
         booked: set[tuple[int, int]] = set()
         for priority, number, place in self.agenda.due(due):
             market = self.markets[number]
-            if priority == Priority.VENUE and self._is_fresh(number, before, due):
+            if priority == _VENUE and self._is_fresh(number, before, due):
                 continue
             market.stage(before, due, due)
-            if priority == Priority.VENUE:
+            if priority == _VENUE:
                 market.check_stale()
-            elif priority == Priority.FUNDING:
-                self.agenda.set((Priority.FUNDING, number, _HANDLER), market.settle_funding())
+            elif priority == _FUNDING:
+                self.agenda.set((_FUNDING, number, _HANDLER), market.settle_funding())
                 for each in range(len(market.handlers)):
                     booked.add((number, each))
                     self._after(number, each, before)
@@ -68,18 +70,18 @@ class Passing(Guarding):
                     if self.margins.fund_traders(number, market.state.funded_rate):
                         self.agenda.hasten(MARGINS, due)
                     self._arm_others(number)
-            elif priority == Priority.LIQUIDATION:
+            elif priority == _LIQUIDATION:
                 self._review_due(before, due)
             else:
                 handler = market.handlers[place]
-                if priority == Priority.FILL:
+                if priority == _FILL:
                     took = net(market) if handler.nets else []
                     for each in took:
                         booked.add((number, each))
                         self._after(number, each, before)
                     if place not in took:
                         handler.fill(market)
-                elif priority == Priority.FEE:
+                elif priority == _FEE:
                     handler.charge_fee(market)
                 else:
                     spoke = handler.attend(market)
@@ -186,7 +188,7 @@ class Passing(Guarding):
         if number >= 0:
             market = self.markets[number]
             market.stage(sequence + 1, self.state.time_ns, self.state.time_ns - 1)
-            self.agenda.set((Priority.FUNDING, number, _HANDLER), market.announce(message.next_ns))
+            self.agenda.set((_FUNDING, number, _HANDLER), market.announce(message.next_ns))
 
     def _rejected(self, message: Rejection) -> None:
         known = 0 <= message.symbol < len(self.spec.symbols)
@@ -285,7 +287,7 @@ class Passing(Guarding):
             return refusal
         refusal = market.halt() if isinstance(command, HaltMarket) else market.lift()
         if market.stale:
-            self.agenda.set((Priority.VENUE, number, _HANDLER), NEVER_NS)
+            self.agenda.set((_VENUE, number, _HANDLER), NEVER_NS)
         self.router.arm(market)
         return refusal
 

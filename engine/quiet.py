@@ -17,6 +17,7 @@ from engine.rows import Column
 __all__ = ["Quiet"]
 
 _HANDLER: Final = 0
+_VENUE: Final = Priority.VENUE  # looked up once; see ``folding``
 
 
 class Quiet:
@@ -63,11 +64,11 @@ class Quiet:
         parts, agenda = self._parts, self._parts.agenda
         while (due := agenda.next_ns()) < last_ns:
             priority, number, _ = agenda.next_key()
-            if priority != Priority.VENUE:
+            if priority != _VENUE:
                 return False
             market = parts.markets[number]
             next_ns = market.check_by(due, column if market is tracked else None)
             if next_ns <= due:
                 return False
-            agenda.set((Priority.VENUE, number, _HANDLER), next_ns)
+            agenda.set((_VENUE, number, _HANDLER), next_ns)
         return True

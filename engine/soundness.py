@@ -27,7 +27,8 @@ F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 CONFIRMATIONS: Final = 3
 """So many doubtful rows in a row are believed, where they agree."""
-PRICED: Final = (Kind.TRADE, Kind.BBO, Kind.MARK, Kind.INDEX)
+_MARK, _INDEX = Kind.MARK, Kind.INDEX  # looked up once; see ``folding``
+PRICED: Final = (Kind.TRADE, Kind.BBO, _MARK, _INDEX)
 """Kinds whose rows move a price."""
 
 
@@ -55,7 +56,7 @@ def prices_of(table: Table) -> tuple[F64 | None, float, float]:
     """Prices of the rows with their extremes; the low is -1 where a row of a book is crossed or has
     a bad size. ``None`` for kinds without prices."""
     kind = table.KIND
-    if kind is Kind.MARK or kind is Kind.INDEX:
+    if kind is _MARK or kind is _INDEX:
         price: F64 = table.price  # type: ignore[attr-defined]  # as these kinds have
         return price, price.item(price.argmin()), price.item(price.argmax())
     if isinstance(table, Bbo):

@@ -25,6 +25,7 @@ from engine.venue.impact import WAVES_MAX
 __all__ = ["Walker"]
 
 _HANDLER: Final = 0
+_ROWS_OF_FUNDING: Final = Kind.FUNDING  # looked up once; see ``folding``
 
 
 class Walker(Passing):
@@ -209,7 +210,7 @@ class Walker(Passing):
 
     def _announce(self, rows: Rows) -> None:
         """Funding rows that name a new instant become barriers: an alarm is to be set there."""
-        column = rows.by_kind[Kind.FUNDING]
+        column = rows.by_kind[_ROWS_OF_FUNDING]
         if column is None:
             return
         named: dict[int, int] = {}
