@@ -84,7 +84,7 @@ def _changed(one: Object) -> bool:
 
 def _is_seen(atoms: int, one: Object) -> bool:
     """Whether a difference is more than nothing in the per cent that are printed."""
-    return abs(atoms) >= _SEEN * max(one["start"][0], 1)
+    return bool(abs(atoms) >= _SEEN * max(one["start"][0], 1))
 
 
 def changed_of(difference: Object) -> list[str]:
