@@ -39,6 +39,7 @@ from engine.endings import Ending, asked, taken_down
 from engine.engine import Engine
 from engine.errors import ConfigError
 from engine.inputs import open_data, open_market
+from engine.paths import PathsResult, paths
 from engine.provenance import VERSION, Data, finish_directory, output_directory, writing
 from engine.replay import replay
 from engine.report import render, verdict_of
@@ -54,6 +55,7 @@ from feeds.requests import load_requests
 from feeds.scenarios import Scenario
 
 __all__ = [
+    "PathsResult",
     "RunResult",
     "SweepResult",
     "Told",
@@ -62,6 +64,7 @@ __all__ = [
     "load_sweep",
     "open_data",
     "open_market",
+    "paths",
     "run",
     "sweep",
 ]

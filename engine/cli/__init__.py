@@ -34,6 +34,7 @@ _COMMANDS: Final = {
     "verify": ("running:verify", "Run again from what a run directory holds; compare every byte."),
     "compare": ("comparing:compare", "Products of runs side by side, and what users would hold."),
     "explain": ("running:explain", "Where the result of a run came from, in words."),
+    "paths": ("pathing:paths", "The same returns in another order, and with more volatility."),
     "report": ("running:report", "Write report.html of a run again."),
     "sweep": ("sweeping:sweep", "A grid of settings on many paths, on all cores or a cluster."),
     "policy list": ("policies:list_policies", "Built-in policies and installed plug-ins."),
