@@ -39,7 +39,7 @@ class Premium:
         self._mean = quotes.premium_bps * _BPS
         self._kept = exp2(-grid.cell_ns / duration_ns(quotes.premium_half_life))
         self._noise = quotes.premium_sd_bps * _BPS * math.sqrt(1.0 - self._kept * self._kept)
-        self._last = self._mean
+        self._away = 0.0
         self._every_ns = duration_ns(quotes.funding_every)
         self._interval = -1
         self._total = self._count = 0
@@ -47,13 +47,10 @@ class Premium:
     def cells(self, chunk: int) -> F64:
         """Shape (cells of a chunk,): chunks in order, each once."""
         words = self._draws.words(Purpose.PREMIUM, self._symbol, chunk, self._grid.chunk_cells)
-        path = []
-        away = self._last - self._mean
-        for drawn in (self._noise * standard_normals(words)).tolist():
-            away = self._kept * away + drawn
-            path.append(self._mean + away)
-        self._last = path[-1]
-        return np.array(path)
+        noise, kept, away = (self._noise * standard_normals(words)).tolist(), self._kept, self._away
+        path = [away := kept * away + drawn for drawn in noise]
+        self._away = path[-1]
+        return self._mean + np.array(path)
 
     def funding(self, cells: F64, ts_ns: I64) -> tuple[F64, I64]:
         """Rates of rows at these instants, one a cell, and when each is due.

@@ -65,13 +65,14 @@ class Rows:
         place[:: self._cell] = self._offset[kind][-1]
         first = self._begin + self._room + place
         told = self._told(kind)
+        if len(self._symbols) == 1:
+            ts_ns = self._ts_ns[told]
+            return {"sequence": first[told], "symbol": 0, "ts_ns": ts_ns, "ingest_ns": None}
         sequence = first[told][:, None] + self._symbols * self._width[told][:, None]
-        count = len(self._symbols)
-        instants = len(sequence)
         return {
             "sequence": sequence.ravel(),
-            "symbol": 0 if count == 1 else np.tile(self._symbols.astype(np.int32), instants),
-            "ts_ns": np.repeat(self._ts_ns[told], count),
+            "symbol": np.tile(self._symbols.astype(np.int32), len(sequence)),
+            "ts_ns": np.repeat(self._ts_ns[told], len(self._symbols)),
             "ingest_ns": None,
         }
 
