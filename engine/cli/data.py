@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
 from engine.cli.running import DataFiles, Json, Quiet, SymbolName
+
+if TYPE_CHECKING:
+    from feeds.recording import Recording
+    from feeds.unrecorded import Unrecorded
 
 __all__ = ["import_data", "inspect", "sample"]
 
@@ -84,15 +88,24 @@ def sample(
     *,
     out: Out = SAMPLE,
     seed: Annotated[int, Parameter(help="Of the noise; the story stays.")] = 7,
+    config: Annotated[
+        Path | None,
+        Parameter(name=["--config", "-c"], help="TOML whose generator makes the market instead."),
+    ] = None,
     json: Json = False,
 ) -> int:
     """Write the synthetic sample: a day of ticks with calm, trend, chop and a crash."""
+    from engine.errors import ConfigError
+    from engine.inputs import open_market
     from feeds.recording import write_parquet
     from feeds.synthetic import Synthetic
 
+    made: Recording | Unrecorded = Synthetic(seed) if config is None else open_market(config=config)
+    if isinstance(made, Synthetic) and config is not None:
+        raise ConfigError(f"{config} has no [generator]")
     path = out or SAMPLE
     path.parent.mkdir(parents=True, exist_ok=True)
-    _told(path, write_parquet(Synthetic(seed), path), as_json=json, kind="synthetic ")
+    _told(path, write_parquet(made, path), as_json=json, kind="synthetic ")
     return 0
 
 

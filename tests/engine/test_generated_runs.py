@@ -94,6 +94,25 @@ def test_a_wrong_setting_is_told_with_its_line(tmp_path: Path, line: str, said: 
         run(config=path, write=False)
 
 
+def test_a_generated_market_can_be_written(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The Parquet file of it is the same input: a run on it has the same digest."""
+    from engine.cli import main
+
+    out = config.with_name("market.parquet")
+    assert main(["data", "sample", "-c", str(config), "-o", str(out)]) == 0
+    assert "synthetic rows" in capsys.readouterr().out
+    written = run(str(out), write=False).summary
+    drawn = run(config=config, write=False).summary
+    assert written["synthetic"]
+    assert written["products"]["BTC3L"]["nav_end"] == drawn["products"]["BTC3L"]["nav_end"]
+    plain = config.with_name("plain.toml")
+    plain.write_text("seed = 3\n")
+    assert main(["data", "sample", "-c", str(plain), "-o", str(out)]) == 3
+    assert "has no [generator]" in capsys.readouterr().err
+
+
 def test_a_calibrated_market_runs(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What ``scenario calibrate`` writes is a configuration, and says how it was found."""
     from engine.cli import main
