@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from engine.cli.running import Json, Quiet, SymbolName
+from engine.cli.running import Json, Quiet, ScenarioNames, SymbolName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,7 @@ def sweep(
     sets: Axes = None,
     policy: Policies = None,
     paths: Paths = None,
+    scenario: ScenarioNames = None,
     workers: Workers = None,
     cluster: Annotated[
         str | None, Parameter(help="Scheduler of dask.distributed, e.g. tcp://host:8786.")
@@ -75,6 +76,7 @@ def sweep(
             sets or [],
             policies=policy or [],
             paths=paths,
+            scenarios=scenario or [],
             data=list(data),
             symbol=symbol,
             workers=workers,

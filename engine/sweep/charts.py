@@ -17,7 +17,7 @@ __all__ = ["Mark", "distributions", "frontier"]
 _WIDTH, _HEIGHT = 640, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 14, 42
 _LABELLED: Final = 14
-"""Points beside which the name stands; more would stand on each other."""
+"""Points beside which the name stands; none where it would stand on another."""
 _GRID: Final = 5
 _COLUMNS: Final = 240
 _DASHES: Final = ("", "7 4", "2 3", "10 3 2 3", "4 4", "1 2")
@@ -90,13 +90,16 @@ def frontier(marks: Sequence[Mark]) -> str:
     line = sorted(axes.at(mark.x, mark.y) for mark in marks if mark.on)
     path = " ".join(f"{x},{y}" for x, y in line)
     parts.append(f'<polyline class="edge" points="{path}"/>')
+    named: list[tuple[float, float]] = []
     for mark in marks:
         x, y = axes.at(mark.x, mark.y)
         kind = "on" if mark.on else "off"
         said = f"{mark.name}: {mark.y:.4f}, worst 5 %: {mark.x:.4f}"
         title = f"<title>{escape(said)}</title>"
         parts.append(f'<circle class="{kind}" cx="{x}" cy="{y}" r="5">{title}</circle>')
-        if len(marks) <= _LABELLED:
+        free = all(abs(x - a) > 150 or abs(y - b) > 12 for a, b in named)
+        if free and len(named) < _LABELLED:
+            named.append((x, y))
             side = ("end", x - 9) if x > _WIDTH * 0.62 else ("start", x + 9)
             parts.append(
                 f'<text class="point" x="{side[1]}" y="{y + 4}" text-anchor="{side[0]}">'

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from engine.config import RunConfig
+from engine.config.scenarios import staging_of
 from engine.provenance import Data
 from engine.sweep.plan import Setup
 from engine.ticks import Step
-from feeds.generators import Generator, generated
+from feeds.generators import FORMAT, Generator, generated
 from feeds.recording import open_recording
 from feeds.synthetic import Synthetic
+from feeds.unrecorded import Unrecorded
 
 __all__ = ["market_of", "steps_of"]
 
@@ -37,11 +39,20 @@ def market_of(config: RunConfig, setup: Setup, path: int) -> Data:
 
 
 def steps_of(config: RunConfig, setup: Setup, path: int) -> Iterable[Step]:
-    """The rows of one path, in few large steps."""
-    if setup.data or config.generator is None:
-        return market_of(config, setup, path).steps(bars=config.bars, block_rows=_ROWS)
-    packed = msgspec.msgpack.encode(config.generator)
-    return _generated(packed, config.seed, path)
+    """The rows of one path, in few large steps, as its scenarios make them."""
+    market = market_of(config, setup, path)
+    if config.generator is not None and not setup.data:
+        packed = msgspec.msgpack.encode(config.generator)
+        rows = partial(_shared, _generated(packed, config.seed, path))
+        market = Unrecorded(FORMAT, FORMAT, market.symbols, 0, rows, stamped=False)
+    steps = market.steps(bars=config.bars, block_rows=_ROWS)
+    if not config.scenarios:
+        return steps
+    return staging_of(config.scenarios, market, config.seed, config.bars).steps(steps)
+
+
+def _shared(steps: Sequence[Step]) -> Iterator[tuple[Step, float]]:
+    return ((step.shifted(-step.first), 1.0) for step in steps)
 
 
 @lru_cache(1)

@@ -66,12 +66,10 @@ class Setup(Struct, frozen=True):
     Attributes:
         data: recorded files; none where paths are generated, or for the sample.
         symbol: for files that do not name theirs.
-        scenarios: names or files, in order.
     """
 
     data: tuple[str, ...] = ()
     symbol: str | None = None
-    scenarios: tuple[str, ...] = ()
 
 
 class Job(Struct, frozen=True):
@@ -95,7 +93,7 @@ class Plan(Struct, frozen=True, dict=True):
             ``points``.
         paths: how many.
         versions: of what makes the numbers.
-        inputs: hashes of the recorded files, of policies and scenarios.
+        inputs: hashes of the recorded files, and of policies.
         generated: whether paths are made by a generator.
         owners: by axis the product whose setting it is, ``""`` where it concerns all.
     """

@@ -12,9 +12,19 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from engine.config import RunConfig, load_config, load_generator, placed, spec_of
+from engine.config import RunConfig, load_config, placed, spec_of
+from engine.config.scenarios import (
+    ScenarioFile,
+    base_of,
+    in_place,
+    load_scenario,
+    scenarios_of,
+    staging_of,
+    under,
+)
 from engine.config.settings import UserPolicyConfig
 from engine.errors import ConfigError
+from engine.inputs import open_market
 from engine.provenance import VERSION
 from engine.sweep.grid import axes_of, points_of
 from engine.sweep.market import market_of
@@ -35,6 +45,7 @@ def planned(
     sets: Sequence[str] = (),
     policies: Sequence[str] = (),
     paths: int | None = None,
+    scenarios: Sequence[str | Path] = (),
     data: Sequence[str | Path] = (),
     symbol: str | None = None,
 ) -> Plan:
@@ -45,6 +56,7 @@ def planned(
         sets: ``KEY=VALUE``, and axes: ``KEY=a,b,c``, ``KEY=a:b:n``.
         policies: as ``levsim run --policy``; several are an axis.
         paths: of the generator; a recorded market has one.
+        scenarios: laid over every path, by name or TOML file.
         data: files and folders, where there is no generator.
         symbol: for files that do not name theirs.
 
@@ -55,13 +67,14 @@ def planned(
         raise ConfigError(f"--paths must be 1 or more, was {paths}")
     plain, axes = axes_of(sets, policies)
     setup = Setup(tuple(str(Path(each).resolve()) for each in data), symbol)
+    files = [load_scenario(each) for each in scenarios]
     configs: list[bytes] = []
     inputs: dict[str, str] = {}
     for values in points_of(axes):
         chosen = dict(zip((axis.key for axis in axes), values, strict=True))
         policy = chosen.pop("policy", policies[0] if policies else None)
         own = [*plain, *(f"{key}={value}" for key, value in chosen.items())]
-        config = _resolved(base, own, policy, setup)
+        config = _resolved(base, own, policy, setup, files)
         configs.append(msgspec.msgpack.encode(config))
         inputs |= _files(config)
     first = msgspec.msgpack.decode(configs[0], type=RunConfig)
@@ -94,14 +107,24 @@ def _owner(key: str, config: RunConfig) -> str:
 
 
 def _resolved(
-    base: str | Path | None, sets: list[str], policy: str | None, setup: Setup
+    base: str | Path | None,
+    sets: list[str],
+    policy: str | None,
+    setup: Setup,
+    files: Sequence[ScenarioFile],
 ) -> RunConfig:
     """The configuration of a point, whole and checked as a run would check it."""
-    made = None if setup.data else load_generator(base, sets)
-    market = market_of(made or RunConfig(), setup, 0)
+    own = scenarios_of(base)
+    laid = (*own, *(each.scenario for each in files))
+    stage = None if setup.data else base_of(laid)
+    market = open_market([Path(each) for each in setup.data], base, sets, setup.symbol, stage)
     config = load_config(base, sets, symbols=market.symbols, policy=policy)
-    with placed(base, sets):
+    if laid:
+        config = under(config, laid, stage)
+    with placed(base, sets), in_place(files, len(own)):
         spec_of(config, market.symbols)
+        if config.scenarios:
+            staging_of(config.scenarios, market, config.seed, config.bars)
     return config
 
 

@@ -101,6 +101,7 @@ def sweep(
     *,
     policies: Sequence[str] = (),
     paths: int | None = None,
+    scenarios: Sequence[str | Path] = (),
     data: Sequence[str | Path] | str | Path = (),
     symbol: str | None = None,
     workers: int | None = None,
@@ -117,6 +118,7 @@ def sweep(
         sets: ``KEY=VALUE``, ``KEY=a,b,c``, ``KEY=1.5:2.5:11``; or a dict of lists.
         policies: take the place of the dynamic policies, one after the other.
         paths: how many; 1,000 of a generator without.
+        scenarios: laid over every path, by name or TOML file.
         data: files and folders of a recorded market.
         symbol: for files that do not name theirs.
         workers: local processes; as many as there are cores without.
@@ -133,12 +135,21 @@ def sweep(
     if isinstance(sets, dict):
         sets = [f"{key}={','.join(map(_text, values))}" for key, values in sets.items()]
     listed = [data] if isinstance(data, str | Path) else list(data)
-    plan = planned(base, sets=sets, policies=policies, paths=paths, data=listed, symbol=symbol)
+    plan = planned(
+        base,
+        sets=sets,
+        policies=policies,
+        paths=paths,
+        scenarios=scenarios,
+        data=listed,
+        symbol=symbol,
+    )
     store = Store(Path(out) if out is not None else Path("sweeps") / plan.id[:12], plan)
     plain, _ = axes_of(sets, policies)
+    names = tuple(map(str, scenarios))
     alone = policies[0] if len(policies) == 1 else None
-    origin = Origin(base, tuple(plain), alone, tuple(map(str, listed)), symbol)
-    with store.opened(_manifest(plan, base)):
+    origin = Origin(base, tuple(plain), alone, tuple(map(str, listed)), symbol, names)
+    with store.opened(_manifest(plan, base, names)):
         if len(store.finished) < len(plan.chunks):
             with ExitStack() as stack:
                 chosen = _executor(stack, executor, cluster, workers)
@@ -208,12 +219,13 @@ def finished(plan: Plan, store: Store, origin: Origin) -> dict[str, Any]:
     return summary
 
 
-def _manifest(plan: Plan, base: str | Path | None) -> dict[str, Any]:
+def _manifest(plan: Plan, base: str | Path | None, scenarios: Sequence[str]) -> dict[str, Any]:
     """What the directory says of itself, so that another sweep's is told in words."""
     return {
         "base": None if base is None else str(base),
         "paths": plan.paths,
         "axes": {axis.key: list(axis.values) for axis in plan.axes},
+        "scenarios": list(scenarios),
         "data": list(plan.setup.data),
         "versions": plan.versions,
     }

@@ -28,6 +28,7 @@ class Origin(Struct, frozen=True):
     policy: str | None
     data: tuple[str, ...]
     symbol: str | None
+    scenarios: tuple[str, ...] = ()
 
     def run(self, plan: Plan, row: Mapping[str, Any]) -> str:
         """``levsim run ...`` that gives a row's run again, with all its events."""
@@ -37,6 +38,8 @@ class Origin(Struct, frozen=True):
         words = ["levsim", "run", *self.data]
         if self.base is not None:
             words += ["-c", str(self.base)]
+        for name in self.scenarios:
+            words += ["--scenario", name]
         if policy is not None:
             words += ["--policy", policy]
         sets = [*self.sets, *plan.sets(point)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -238,6 +239,35 @@ def test_a_row_is_what_a_run_of_its_path_gives(base: Path) -> None:
         assert row["issuer_loss"] == issuer[row["product"]]["deficits_paid"]
 
 
+def test_a_scenario_lies_over_every_path(base: Path) -> None:
+    """What the worst row's command says is typed: its digest is that of the row, and not that of
+    the path without the scenario."""
+    Path("fall.toml").write_text(
+        """
+name = "fall"
+[[events]]
+kind = "gap"
+at = "10m"
+depth_pct = -30.0
+"""
+    )
+    with ThreadPoolExecutor(1) as one:
+        done = sweep(base, paths=3, scenarios=["fall.toml"], executor=one, out="a")
+        calm = sweep(base, paths=3, executor=one, out="b")
+    assert done.summary["faulty"] == 0
+    (worst, *_) = done.worst.to_pylist()
+    assert worst["nav_end"] < 0.2
+    words = shlex.split(worst["command"])
+    assert words[:4] == ["levsim", "run", "-c", str(base)]
+    assert words[4:6] == ["--scenario", "fall.toml"]
+    again = run(config=base, scenarios=["fall.toml"], sets=[words[-1]], write=False)
+    rows = [r for r in done.table.to_pylist() if r["path"] == worst["path"]]
+    assert {row["digest"].hex() for row in rows} == {again.summary["digest"]}
+    assert not {r["digest"] for r in calm.table.to_pylist()} & {row["digest"] for row in rows}
+    with pytest.raises(ConfigError, match=r'no scenario "fell"'):
+        planned(base, paths=3, scenarios=["fell"])
+
+
 def test_the_table_is_what_it_says(base: Path) -> None:
     """A row a run and product, in the order of points and paths, with a column an axis."""
     with ThreadPoolExecutor(1) as one:
@@ -270,7 +300,6 @@ def test_the_table_is_what_it_says(base: Path) -> None:
         ({"sets": ["products.BTC9L.limit=1,2"]}, "known are BTC3L, BTC3S"),
         ({"sets": ["products.BTC3L.policies.0.target=3.0,5.0"]}, "high"),
         ({"sets": ["generator.volatility=0.5,-1"]}, "volatility"),
-        ({"cluster": "tcp://127.0.0.1:1"}, "cluster"),
     ],
 )
 def test_bad_input_is_refused_before_anything_runs(

@@ -1,0 +1,25 @@
+"""A sweep on a dask.distributed cluster of two workers on this machine; a script of its own, for
+it fills a process with threads and handlers.
+
+``python -m tests.engine.sweep.on_cluster BASE AXIS PATHS OUT``
+"""
+
+from __future__ import annotations
+
+import sys
+
+from distributed import LocalCluster
+
+from engine.api import sweep
+
+
+def main(base: str, axis: str, paths: str, out: str) -> None:
+    """Run it; dashboards and other ears stay shut."""
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+    ) as cluster:
+        sweep(base, [axis], paths=int(paths), cluster=cluster.scheduler_address, out=out)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,42 @@
+"""Tests of ``engine/sweep/cluster.py``: many machines through dask.distributed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from engine.api import sweep
+from engine.errors import ConfigError
+from tests.engine.sweep.conftest import AXIS
+from tests.engine.sweep.test_sweep import PATHS, ROOT, hashes
+
+
+def test_a_cluster_gives_the_same_bytes(base: Path) -> None:
+    """Two workers behind a scheduler, reached by its address, against this process."""
+    with ThreadPoolExecutor(1) as one:
+        kept = hashes(sweep(base, [AXIS], paths=PATHS, executor=one, out="here").path)
+    given = (str(base), AXIS, str(PATHS), "there")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.engine.sweep.on_cluster", *given],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert hashes(Path("there")) == kept
+
+
+def test_a_cluster_that_is_not_installed_is_a_sentence(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what to type."""
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ConfigError, match=r"pip install 'levsim\[cluster\]'"):
+        sweep(base, paths=2, cluster="tcp://127.0.0.1:1", out="a")
