@@ -16,6 +16,7 @@ __all__ = ["download"]
 def download(
     archive: Annotated[Literal["binance"], Parameter(help="Whose archive.")],
     symbol: Annotated[str, Parameter(help="As it is called there, such as BTCUSDT.")],
+    /,
     *days: Annotated[str, Parameter(help="Such as 2025-10-10 (UTC).")],
     market: Annotated[
         Literal["um", "cm", "spot"],
