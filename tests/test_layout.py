@@ -131,7 +131,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "engine.conform_funding",
     ),
     ("engine.conform_adl", "engine.conform_policies"),
-    ("engine.verify", "engine.conform", "engine.adl_waves"),
+    ("engine.verify", "engine.conform", "engine.adl_waves", "engine.breaking"),
     ("engine.cli.",),
     ("engine.__main__",),
 )

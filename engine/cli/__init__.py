@@ -37,6 +37,8 @@ _COMMANDS: Final = {
     "paths": ("pathing:paths", "The same returns in another order, and with more volatility."),
     "report": ("running:report", "Write report.html of a run again."),
     "sweep": ("sweeping:sweep", "A grid of settings on many paths, on all cores or a cluster."),
+    "breakpoint": ("breaking:breakpoint_of", "The smallest gap that breaks each product."),
+    "capacity": ("breaking:capacity", "The largest assets with which a crash costs little."),
     "policy list": ("policies:list_policies", "Built-in policies and installed plug-ins."),
     "policy new": ("policies:new", "Write a policy that works, to be changed."),
     "policy check": ("policies:check", "Hold a policy to what every policy must keep."),

@@ -1,0 +1,178 @@
+"""``breakpoint`` and ``capacity``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product as combinations
+from typing import TYPE_CHECKING, Annotated, Final
+
+from cyclopts import Parameter
+
+from engine.cli.running import ConfigFile, Json, PolicyName, Sets
+
+if TYPE_CHECKING:
+    from engine.breaking import Break, Shape
+    from engine.engine import EngineSpec
+
+__all__ = ["breakpoint_of", "capacity"]
+
+_ROUNDS: Final = 64
+"""Combinations of depth, latency and outage that one command looks at."""
+HEADS: Final = (
+    "\nproduct",
+    "leverage\nnow",
+    "1 / l\nsurvives",
+    "\nNAV gone",
+    "issuer\nloses",
+    "margin\ncalled",
+    "depth\nleft",
+    "\nlatency",
+    "\noutage",
+)
+SIZES: Final = (
+    "\nproduct",
+    "largest\nassets",
+    "trades in\nthe crash",
+    "\ncost",
+    "seconds\nto ruin",
+    "must trade\na second",
+)
+Depths = Annotated[str, Parameter(help="Shares of the book's depth, with commas between.")]
+Times = Annotated[str, Parameter(help="Durations such as 0s,500ms,1m, with commas between.")]
+Over = Annotated[str, Parameter(help="In which the price goes; 0s: from one tick to the next.")]
+
+
+def breakpoint_of(
+    *,
+    config: ConfigFile = None,
+    policy: PolicyName = None,
+    sets: Sets = None,
+    depth: Depths = "1",
+    latency: Times = "0s",
+    outage: Times = "0s",
+    over: Over = "0s",
+    before: Annotated[float, Parameter(help="What the price did before, a share.")] = 0.0,
+    loss: Annotated[float, Parameter(help="Of the issuer, as a share of the assets.")] = 0.01,
+    json: Json = False,
+) -> int:
+    """Find the smallest adverse gap at which a product's NAV is gone, its issuer loses, or the
+    venue calls its margin: by short runs of the engine, beside the closed form."""
+    import msgspec
+
+    from engine.breaking import survived
+    from engine.cli import showing
+
+    spec = _spec(config, sets, policy)
+    rows, found = [], []
+    for shape in _shapes(depth, latency, outage, over, before, loss):
+        for place in range(len(spec.products)):
+            broken = survived(spec, place, shape)
+            rows.append(_row(broken, shape))
+            told = {"depth": shape.depth, "latency_ns": shape.latency_ns}
+            found.append({**msgspec.to_builtins(broken), **told, "outage_ns": shape.outage_ns})
+    if json:
+        showing.emit_json({"breaks": found})
+        return 0
+    showing.show_rows(HEADS, rows)
+    showing.emit(
+        "1 / l is of the leverage now, not of the target; the venue liquidates before it where "
+        "maintenance is asked for."
+    )
+    return 0
+
+
+def capacity(
+    *,
+    config: ConfigFile = None,
+    policy: PolicyName = None,
+    sets: Sets = None,
+    gap: Annotated[float, Parameter(help="Of the crash, a share, against each product.")] = 0.2,
+    over: Over = "10m",
+    cost: Annotated[float, Parameter(help="Share of the assets it may cost.")] = 0.01,
+    depth: Annotated[float, Parameter(help="Share of the book's depth that is there.")] = 1.0,
+    json: Json = False,
+) -> int:
+    """Find the largest assets with which a crash costs a product no more than a share of them in
+    spread and impact, and how fast it must trade then."""
+    import msgspec
+
+    from engine.breaking import Shape, capacities
+    from engine.cli import showing
+    from engine.durations import duration_ns
+    from engine.errors import ConfigError
+
+    if not (0.0 < gap < 1.0 and 0.0 < cost < 1.0 and depth > 0.0):
+        raise ConfigError("gap and cost are shares between 0 and 1, depth is one above 0")
+    spec, shape = _spec(config, sets, policy), Shape(depth=depth, over_ns=duration_ns(over))
+    places = [n for n, each in enumerate(spec.products) if each.kind == "fund"]
+    found = [capacities(spec, place, shape, gap, cost) for place in places]
+    if json:
+        showing.emit_json({"capacities": [msgspec.to_builtins(each) for each in found]})
+        return 0
+    rows = [
+        (
+            each.product,
+            "no bound" if each.assets is None else f"{each.assets:,.0f}",
+            f"{each.traded:,.0f}",
+            f"{each.cost:.2%}",
+            f"{each.seconds:,.0f}",
+            f"{each.speed:,.0f}",
+        )
+        for each in found
+    ]
+    showing.show_rows(SIZES, rows)
+    showing.emit(f"A fall (for shorts a rise) of {gap:.0%} in {over}; quote of each market.")
+    return 0
+
+
+def _spec(config: ConfigFile, sets: Sets, policy: PolicyName) -> EngineSpec:
+    from engine.config import load_config, placed, spec_of
+    from engine.inputs import open_market
+
+    symbols = open_market((), config, sets or ()).symbols
+    settings = load_config(config, sets or [], symbols=symbols, policy=policy)
+    with placed(config if policy is None else None, sets or []):
+        return spec_of(settings, symbols)
+
+
+def _shapes(
+    depth: str, latency: str, outage: str, over: str, before: float, loss: float
+) -> Iterator[Shape]:
+    from engine.breaking import Shape
+    from engine.durations import duration_ns
+    from engine.errors import ConfigError
+
+    try:
+        depths = [float(each) for each in depth.split(",")]
+    except ValueError:
+        raise ConfigError(f"--depth {depth}: expected numbers with commas between") from None
+    if not (all(0.0 < each < 1e6 for each in depths) and -0.9 < before < 10.0 and loss >= 0.0):
+        raise ConfigError("depths are above 0, before is between -0.9 and 10, loss not negative")
+    rounds = list(combinations(depths, latency.split(","), outage.split(",")))
+    if len(rounds) > _ROUNDS:
+        raise ConfigError(f"{len(rounds)} combinations, at most {_ROUNDS}")
+    for share, late, out in rounds:
+        yield Shape(
+            depth=share,
+            latency_ns=duration_ns(late.strip()),
+            outage_ns=duration_ns(out.strip()),
+            over_ns=duration_ns(over),
+            before=before,
+            loss=loss,
+        )
+
+
+def _row(broken: Break, shape: Shape) -> tuple[str, ...]:
+    return (
+        broken.product,
+        f"{broken.leverage:.3f}x",
+        f"{broken.survives:.2%}",
+        *(_gap(each) for each in (broken.zero, broken.issuer, broken.margin)),
+        f"{shape.depth:.3g}",
+        f"{(shape.latency_ns or 0) / 1e9:g} s",
+        f"{shape.outage_ns / 1e9:g} s",
+    )
+
+
+def _gap(gap: float | None) -> str:
+    return "–" if gap is None else f"{gap:.2%}"

@@ -1,0 +1,102 @@
+"""The gaps that break products, by short runs and in closed form; how large products may be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.breaking import Shape, capacities, survived
+from engine.cli import main
+from engine.venue.book import BookSpec
+from engine.venue.rules import MarginRules, Tier, VenueRules
+from strategies import LeverageBand
+from tests.builders import a_contract, a_market, a_product, a_spec
+
+SECOND_NS = 10**9
+PRODUCT = """
+[[products]]
+id = "BTC3L"
+symbol = "BTCUSDT"
+policies = [ { type = "leverage_band", target = 3.0, low = 2.4, high = 3.6 } ]
+"""
+
+
+def _spec(target: float, depth: float = 1e15, **market: Any) -> Any:
+    edges = {"low": abs(target) * 0.8, "high": abs(target) * 1.2}
+    book = BookSpec(model="depth", depth_at_1pct=depth)
+    known = a_market(book=book, contract=a_contract(taker_fee=0.0), **market)
+    product = a_product("P", seed_atoms=10**12)
+    return a_spec((product, (LeverageBand(target=target, **edges),)), markets=(known,))
+
+
+@pytest.mark.parametrize("target", [3.0, 2.0, -1.0, -3.0])
+@pytest.mark.parametrize("before", [0.0, -0.03, 0.03])
+def test_a_gap_of_one_over_the_leverage_now(target: float, before: float) -> None:
+    """Without costs and margin NAV is gone at 1 / l, of the leverage that the product has by now:
+    after a move within its band that is not 1 / L."""
+    found = survived(_spec(target), 0, Shape(before=before))
+    assert found.zero == pytest.approx(found.survives, rel=2e-3)
+    assert found.survives == pytest.approx(1.0 / abs(found.leverage))
+    if before and abs(target) > 1.0:
+        assert found.survives != pytest.approx(1.0 / abs(target), rel=0.02)
+    assert found.margin is None
+
+
+def test_the_venue_comes_first() -> None:
+    """Where maintenance is asked for, the account is liquidated before NAV is gone, and the issuer
+    loses only beyond it."""
+    tier = Tier(cap=1e12, max_leverage=50.0, rate=0.02)
+    venue = VenueRules(margin=MarginRules(tiers=(tier,)))
+    found = survived(_spec(3.0, venue=venue), 0, Shape(loss=0.05))
+    assert found.margin is not None
+    assert found.issuer is not None
+    # Maintenance of 2 %: equity of 1 - 3 g meets 0.02 * 3 (1 - g).
+    assert found.margin == pytest.approx((1 - 0.06) / (3 - 0.06), rel=5e-3)
+    assert found.margin < found.survives < found.issuer
+
+
+def test_what_makes_it_worse() -> None:
+    """A fall that takes a minute lets a product survive more than a gap; late orders and a feed
+    that is dead take that away again, and so does a thin book."""
+    spec = _spec(3.0)
+    gap = survived(spec, 0, Shape())
+    slow = survived(spec, 0, Shape(over_ns=60 * SECOND_NS))
+    late = survived(spec, 0, Shape(over_ns=60 * SECOND_NS, latency_ns=30 * SECOND_NS))
+    dead = survived(spec, 0, Shape(over_ns=60 * SECOND_NS, outage_ns=59 * SECOND_NS))
+    thin = survived(_spec(3.0, depth=2e7), 0, Shape(over_ns=60 * SECOND_NS))
+    assert None not in (gap.zero, slow.zero, late.zero, dead.zero, thin.zero)
+    assert slow.zero > late.zero > gap.zero
+    assert dead.zero == pytest.approx(gap.zero, rel=2e-3)
+    assert thin.zero < slow.zero
+
+
+def test_the_largest_assets() -> None:
+    """At the size found the crash costs what it may; four times the depth carries four times the
+    assets; a book without end carries any."""
+    shape = Shape(over_ns=60 * SECOND_NS)
+    thin = capacities(_spec(3.0, depth=1e7), 0, shape, 0.2, 0.01)
+    deep = capacities(_spec(3.0, depth=4e7), 0, shape, 0.2, 0.01)
+    assert thin.assets
+    assert deep.assets
+    assert thin.cost == pytest.approx(0.01, rel=1e-3)
+    assert deep.assets / thin.assets == pytest.approx(4.0, rel=1e-3)
+    assert thin.seconds == pytest.approx(60.0 / 0.2 / 3.0, rel=0.1)
+    assert thin.speed == pytest.approx(thin.traded / thin.seconds)
+    assert capacities(_spec(3.0), 0, shape, 0.2, 0.01).assets is None
+
+
+def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Both print a table, or one object; what they cannot read is said."""
+    (tmp_path / "run.toml").write_text(PRODUCT)
+    given = ["-c", str(tmp_path / "run.toml")]
+    assert main(["breakpoint", *given, "--before", "-0.04", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["breaks"]
+    long = next(row for row in rows if row["product"] == "BTC3L")
+    assert long["zero"] < long["survives"] < 1 / 3.2
+    assert main(["capacity", *given, "--gap", "0.3"]) == 0
+    assert "BTC3L" in capsys.readouterr().out
+    assert main(["breakpoint", *given, "--depth", "deep"]) == 3
+    assert "--depth deep" in capsys.readouterr().err
