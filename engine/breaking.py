@@ -21,7 +21,7 @@ from engine.units import SECOND_NS
 from engine.venue.rules import VenueRules
 from engine.venue_events import HedgeLiquidated, LiquidationStarted, MarginCalled
 
-__all__ = ["Break", "Capacity", "Shape", "capacities", "place_of", "survived"]
+__all__ = ["Break", "Capacity", "Shape", "capacities", "survived"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -94,11 +94,6 @@ class Capacity(Struct, frozen=True, kw_only=True):
     seconds: float
     speed: float
     cost: float
-
-
-def place_of(spec: EngineSpec, product: str) -> int:
-    """The index of a product."""
-    return [each.id for each in spec.products].index(product)
 
 
 def survived(spec: EngineSpec, place: int, shape: Shape) -> Break:
