@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "compare": ("comparing:compare", "Products of runs side by side, and what users would hold."),
     "explain": ("running:explain", "Where the result of a run came from, in words."),
     "paths": ("pathing:paths", "The same returns in another order, and with more volatility."),
+    "reconcile": ("reconciling:reconcile", "A desk's own NAV and fills against a run, by cause."),
     "report": ("running:report", "Write report.html of a run again."),
     "sweep": ("sweeping:sweep", "A grid of settings on many paths, on all cores or a cluster."),
     "breakpoint": ("breaking:breakpoint_of", "The smallest gap that breaks each product."),

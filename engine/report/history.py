@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -163,6 +164,12 @@ class History:
         """The quote asset; nothing where the run does not say."""
         symbol = self.summary["products"][product]["symbol"]
         return quotes_of(self.path).get(symbol, "")
+
+    def contract(self, product: str) -> Object:
+        """The contract as it was resolved, from ``run.toml``."""
+        symbol = self.summary["products"][product]["symbol"]
+        config = tomllib.loads((self.path / "run.toml").read_text(encoding="utf-8"))
+        return next((m["contract"] for m in config["markets"] if m["symbol"] == symbol), {})
 
     def turns(self, product: str, start: Point, end: Point) -> tuple[list[Mile | Deal], bool]:
         """What turned it between two points, and whether nothing was decided before."""

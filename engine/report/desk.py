@@ -1,0 +1,156 @@
+"""A desk's own records as CSV: its NAVs and its fills, each fault with file and line.
+
+NAV file: ``ts, product, nav_per_unit``, and ``units`` where fills are to be compared.
+Fills file: ``ts, product, quantity, price, fee``; ``quantity`` in base, bought positive; ``fee``
+in quote, paid positive. With a column ``kind`` a row may be ``funding``, whose ``fee`` is what was
+paid (negative: received) and whose quantity and price do not matter. Hedges of creations and
+redemptions are left out: they are in proportion, and change no NAV per unit.
+
+Times are ISO 8601 (UTC where no zone is said) or whole nanoseconds since 1970.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Collection, Iterator
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from engine.errors import InputError
+from engine.report.words import listed
+
+__all__ = ["DeskFill", "DeskNav", "read_fills", "read_navs"]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NAV: Final = ("ts", "product", "nav_per_unit")
+_FILL: Final = ("ts", "product", "quantity", "price", "fee")
+
+
+class DeskNav(Struct, frozen=True):
+    """A line of the NAV file; ``units`` 0 where it does not say."""
+
+    ts_ns: int
+    product: str
+    nav: float
+    units: float
+
+
+class DeskFill(Struct, frozen=True):
+    """A line of the fills file, or an execution of the run: ``quantity`` in base, money in
+    quote."""
+
+    ts_ns: int
+    product: str
+    kind: Literal["trade", "funding"]
+    quantity: float
+    price: float
+    fee: float
+    mark: float = 0.0
+
+    def scaled(self, by: float, mark: float) -> DeskFill:
+        """A ``by``-th of it, while the mark was ``mark``."""
+        quantity, fee = self.quantity / by, self.fee / by
+        return DeskFill(self.ts_ns, self.product, self.kind, quantity, self.price, fee, mark)
+
+
+def read_navs(path: Path, products: Collection[str]) -> list[DeskNav]:
+    """The NAVs in order.
+
+    Raises:
+        InputError: with file and line, if a line is none, or time goes back.
+    """
+    found, last = [], dict.fromkeys(products, -1)
+    for line in _lines(path, _NAV, products):
+        ts_ns, product = line.time("ts"), line.row["product"]
+        if ts_ns <= last[product]:
+            raise line.error("ts", "must be later than the one before of its product")
+        last[product] = ts_ns
+        nav = line.number("nav_per_unit")
+        if nav <= 0.0:
+            raise line.error("nav_per_unit", "must be > 0")
+        units = line.number("units") if line.row.get("units") else 0.0
+        if units < 0.0:
+            raise line.error("units", "must not be negative")
+        found.append(DeskNav(ts_ns, product, nav, units))
+    return found
+
+
+def read_fills(path: Path, products: Collection[str]) -> list[DeskFill]:
+    """The fills in order of time.
+
+    Raises:
+        InputError: with file and line, if a line is none.
+    """
+    found = []
+    for line in _lines(path, _FILL, products):
+        kind = line.row.get("kind") or "trade"
+        if kind not in ("trade", "funding"):
+            raise line.error("kind", "must be trade or funding")
+        ts_ns, product, fee = line.time("ts"), line.row["product"], line.number("fee")
+        if kind == "funding":
+            found.append(DeskFill(ts_ns, product, "funding", 0.0, 0.0, fee))
+            continue
+        price = line.number("price")
+        if price <= 0.0:
+            raise line.error("price", "must be > 0")
+        found.append(DeskFill(ts_ns, product, "trade", line.number("quantity"), price, fee))
+    return sorted(found, key=lambda fill: fill.ts_ns)
+
+
+class _Line:
+    """A row, and where it is."""
+
+    def __init__(self, where: str, row: dict[str, str]) -> None:
+        self.where, self.row = where, row
+
+    def error(self, column: str, said: str) -> InputError:
+        return InputError(f"{self.where}: {column} {said}, was {self.row[column]!r}")
+
+    def number(self, column: str) -> float:
+        try:
+            value = float(self.row[column])
+        except ValueError:
+            raise self.error(column, "must be a number") from None
+        if not math.isfinite(value):
+            raise self.error(column, "must be finite")
+        return value
+
+    def time(self, column: str) -> int:
+        text = self.row[column].strip()
+        if text.isdecimal():
+            return int(text)
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            raise self.error(column, "must be a time (ISO 8601) or nanoseconds") from None
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return (at - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+def _lines(path: Path, wanted: Collection[str], products: Collection[str]) -> Iterator[_Line]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            heads = reader.fieldnames or []
+            lacking = [name for name in wanted if name not in heads]
+            if lacking:
+                said = f"lacks {listed(lacking)}; it has {listed(list(heads)) or 'no head'}"
+                raise InputError(f"{path}:1: {said}")
+            for row in reader:
+                line = _Line(f"{path}:{reader.line_num}", row)
+                if None in row or None in row.values():
+                    raise InputError(f"{line.where}: as many values are needed as names in line 1")
+                if row["product"] not in products:
+                    near = get_close_matches(row["product"], products, 1)
+                    hint = f"did you mean {near[0]}" if near else f"it has {listed(list(products))}"
+                    raise line.error("product", f"is none of the run ({hint})")
+                yield line
+    except FileNotFoundError:
+        raise InputError(f"{path} is not there") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} is no CSV text: {error}") from None

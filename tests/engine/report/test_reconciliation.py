@@ -1,0 +1,162 @@
+"""Tests of ``engine/report/reconciliation.py`` and ``desk.py``: the desk is another run, with one
+thing different, so that its cause is known."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.api import RunResult, run
+from engine.cli import main
+from engine.report.reconciliation import CAUSES, Reconciliation, read_reconciliation
+
+CONFIG = """
+[[markets]]
+symbol = "BTCUSDT"
+book = { model = "depth", depth_at_1pct = 1e9 }
+funding = { rate_8h = 0.0001 }
+[[products]]
+id = "BTC3L"
+symbol = "BTCUSDT"
+policies = [{ type = "leverage_band", target = 3.0, low = 2.6, high = 3.6 }]
+"""
+HOUR = 3600
+
+
+class Desk:
+    """The same market and product, with one setting changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "c.toml").write_text(CONFIG)
+        self.ours = self._run("ours")
+
+    def _run(self, name: str, *sets: str) -> RunResult:
+        out = self.folder / name
+        return run((), config=self.folder / "c.toml", sets=sets, out=out, report=False)
+
+    def told(self, name: str, *sets: str, forget: bool = False) -> Reconciliation:
+        """What the run says to the records of a desk."""
+        desk = self._run(name, *sets)
+        nav, fills = self.folder / f"{name}-nav.csv", self.folder / f"{name}-fills.csv"
+        with nav.open("w") as file:
+            rows = csv.writer(file)
+            rows.writerow(["ts", "product", "nav_per_unit", "units"])
+            table = desk.nav.to_pylist()
+            for row in [*table[::HOUR], table[-1]]:
+                rows.writerow([row["ts_ns"], "BTC3L", row["nav_per_unit"], row["units"]])
+        with fills.open("w") as file:
+            rows = csv.writer(file)
+            rows.writerow(["ts", "product", "kind", "quantity", "price", "fee"])
+            kept = desk.fills.to_pylist()
+            if forget:
+                kept.remove([row for row in kept if row["lots"]][-1])
+            for row in kept:
+                size, fee = row["lots"] * 1e-6, row["fee_atoms"] / 1e6
+                if row["purpose"] == "funding":
+                    paid = -row["cash_atoms"] / 1e6
+                    rows.writerow([row["ts_ns"], "BTC3L", "funding", 0, 0, paid])
+                elif size:
+                    rows.writerow([row["ts_ns"], "BTC3L", "trade", size, row["price"], fee])
+        assert self.ours.path is not None
+        return read_reconciliation(self.ours.path, nav, fills, 60.0)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    """A desk beside a run."""
+    return Desk(tmp_path_factory.mktemp("desk"))
+
+
+def test_the_same_records_leave_nothing(desk: Desk) -> None:
+    """A desk that is the run differs in nothing. Catches a day that begins elsewhere."""
+    found = desk.told("same")
+    (day,) = found.days
+    assert day.desk == pytest.approx(day.ours)
+    assert all(abs(value) < 1e-6 for value in (*day.causes.values(), day.unexplained))
+    assert not found.unmatched
+
+
+@pytest.mark.parametrize(
+    ("cause", "change"),
+    [
+        ("fee", "markets.0.contract.taker_fee=0.002"),
+        ("funding", "markets.0.funding.rate_8h=0.002"),
+        ("price", "markets.0.book.depth_at_1pct=3e6"),
+        ("timing", "products.0.latency_ms=20000"),
+        ("missing_fill", "products.0.policies.0.high=3.3"),
+    ],
+)
+def test_one_difference_is_its_cause(cause: str, change: str, desk: Desk) -> None:
+    """What was changed is the cause, the biggest one, and next to nothing of the difference is
+    unexplained. Catches a cause that is told under another name."""
+    (day,) = desk.told(cause, change).days
+    difference = day.desk - day.ours
+    assert abs(difference) > 0.5
+    assert abs(day.causes[cause]) > 0.3
+    if cause != "price":  # who opened dearer has another leverage, and trades at other times
+        assert max(CAUSES, key=lambda name: abs(day.causes[name])) == cause
+    assert abs(day.unexplained) < 0.02 * sum(abs(value) for value in day.causes.values())
+    assert sum(day.causes.values()) + day.unexplained == pytest.approx(difference)
+
+
+def test_a_fill_that_the_desk_forgot_is_named(desk: Desk) -> None:
+    """A fill of the run without its counterpart is said with its time, and its effect is a missing
+    fill that the desk's NAV does not bear out. Catches fills paired with just any other."""
+    found = desk.told("forgot", forget=True)
+    (day,) = found.days
+    assert len(found.unmatched) == 1
+    assert re.match(r"BTC3L: of the run, 15 Jan 2026", found.unmatched[0])
+    assert abs(day.causes["missing_fill"]) > 0.0
+    assert day.causes["missing_fill"] + day.causes["fee"] == pytest.approx(-day.unexplained)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ts,product\n", ":1: lacks nav_per_unit"),
+        ("ts,product,nav_per_unit\nyesterday,BTC3L,1.0\n", ":2: ts must be a time"),
+        ("ts,product,nav_per_unit\n2026-01-15,BTC3X,1.0\n", "did you mean BTC3L"),
+        ("ts,product,nav_per_unit\n2026-01-15,BTC3L,one\n", ":2: nav_per_unit must be a number"),
+        ("ts,product,nav_per_unit\n2026-01-15,BTC3L,nan\n", ":2: nav_per_unit must be finite"),
+        ("ts,product,nav_per_unit\n2026-01-15,BTC3L\n", ":2: as many values are needed"),
+        (
+            "ts,product,nav_per_unit\n2026-01-15T02:00,BTC3L,1\n2026-01-15T01:00,BTC3L,1\n",
+            ":3: ts must be later",
+        ),
+        ("ts,product,nav_per_unit\n2020-01-15,BTC3L,1\n", "do not lie within the run"),
+        ("ts,product,nav_per_unit\n", "has no line but its head"),
+    ],
+)
+def test_bad_records_are_told_with_their_line(
+    text: str, said: str, desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 4, the file, the line and what is wrong. Catches a traceback."""
+    file = desk.folder / "bad.csv"
+    file.write_text(text)
+    assert main(["reconcile", str(desk.ours.path), "--nav", str(file)]) == 4
+    assert said in capsys.readouterr().err
+
+
+def test_the_command_says_what_is_unexplained(
+    desk: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table by day and cause, and the rest in a sentence; fills need units."""
+    desk.told("command")
+    nav, fills = desk.folder / "command-nav.csv", desk.folder / "command-fills.csv"
+    asked: Callable[..., Any] = lambda *more: main(  # noqa: E731
+        ["reconcile", str(desk.ours.path), "--nav", str(nav), *more]
+    )
+    assert asked("--fills", str(fills)) == 0
+    out = capsys.readouterr().out
+    assert "Unexplained: 0.00 basis points a day" in out
+    assert "missing fill" in out
+    nav.write_text("ts,product,nav_per_unit\n2026-01-15T01:00,BTC3L,1\n2026-01-15T02:00,BTC3L,1\n")
+    assert asked() == 0
+    assert asked("--fills", str(fills)) == 4
+    assert "needs units in every line" in capsys.readouterr().err
