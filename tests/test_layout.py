@@ -131,7 +131,14 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "engine.conform_funding",
     ),
     ("engine.conform_adl", "engine.conform_policies"),
-    ("engine.verify", "engine.conform", "engine.adl_waves", "engine.breaking"),
+    (
+        "engine.verify",
+        "engine.conform",
+        "engine.adl_waves",
+        "engine.adl_scores",
+        "engine.breaking",
+        "engine.depth_facts",
+    ),
     ("engine.cli.",),
     ("engine.__main__",),
 )

@@ -37,7 +37,9 @@ SIZES: Final = (
     "seconds\nto ruin",
     "must trade\na second",
 )
-Depths = Annotated[str, Parameter(help="Shares of the book's depth, with commas between.")]
+Depths = Annotated[
+    str, Parameter(help="Shares of the book's depth, or z16: after such a move; commas between.")
+]
 Times = Annotated[str, Parameter(help="Durations such as 0s,500ms,1m, with commas between.")]
 Over = Annotated[str, Parameter(help="In which the price goes; 0s: from one tick to the next.")]
 
@@ -143,9 +145,12 @@ def _shapes(
     from engine.errors import ConfigError
 
     try:
-        depths = [float(each) for each in depth.split(",")]
+        depths = [_depth(each.strip()) for each in depth.split(",")]
     except ValueError:
-        raise ConfigError(f"--depth {depth}: expected numbers with commas between") from None
+        raise ConfigError(
+            f"--depth {depth}: expected shares such as 0.3, or moves such as z16 and z16p90, with "
+            "commas between"
+        ) from None
     if not (all(0.0 < each < 1e6 for each in depths) and -0.9 < before < 10.0 and loss >= 0.0):
         raise ConfigError("depths are above 0, before is between -0.9 and 10, loss not negative")
     rounds = list(combinations(depths, latency.split(","), outage.split(",")))
@@ -160,6 +165,16 @@ def _shapes(
             before=before,
             loss=loss,
         )
+
+
+def _depth(text: str) -> float:
+    """A share, or what a move leaves: ``z16`` in the median, ``z16p90`` in nine of ten."""
+    from engine.depth_facts import depth_left
+
+    if not text.startswith("z"):
+        return float(text)
+    z, _, share = text[1:].partition("p")
+    return depth_left(float(z), float(share) / 100.0 if share else 0.5)
 
 
 def _row(broken: Break, shape: Shape) -> tuple[str, ...]:

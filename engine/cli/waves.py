@@ -1,4 +1,4 @@
-"""``venue adl-waves``."""
+"""``venue adl-waves`` and ``venue adl-scores``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from engine.cli.running import Json
 if TYPE_CHECKING:
     from engine.adl_waves import Shares, Wave
 
-__all__ = ["adl_waves"]
+__all__ = ["adl_scores", "adl_waves"]
 
+MOST: Final = 1_000_000
 HEADS: Final = (
     "\nwave",
     "\nneeded",
@@ -26,6 +27,63 @@ HEADS: Final = (
     "\nin lots",
     "the venue's\nqueue",
 )
+
+
+SCORES: Final = (
+    "\nrule",
+    "\naccounts",
+    "\nPTSR",
+    "\nPMR",
+    "over-\nshoot",
+    "fairness\nregret",
+    "hardest\nhit gives",
+)
+
+
+def adl_scores(
+    *,
+    count: Annotated[int, Parameter(help="Positions of the drawn population.")] = 20_000,
+    fall: Annotated[float, Parameter(help="Of the mark, a share.")] = 0.1,
+    seed: Annotated[int, Parameter(help="Of what is drawn.")] = 7,
+    json: Json = False,
+) -> int:
+    """Score every ADL rule on one drawn population after a fall: who pays for the bankrupt."""
+    import msgspec
+
+    from engine.adl_scores import scored
+    from engine.cli import showing
+    from engine.errors import ConfigError
+
+    if not (1 <= count <= MOST and 0.0 < fall < 1.0 and seed >= 0):
+        raise ConfigError(f"count is from 1 to {MOST:,}, fall between 0 and 1, seed not negative")
+    found = scored(count, fall, seed)
+    if json:
+        showing.emit_json(msgspec.to_builtins(found))
+        return 0
+    rows = [
+        (
+            each.ranking,
+            f"{each.accounts:,}",
+            f"{each.ptsr:.4f}",
+            f"{each.pmr:.4f}",
+            f"{each.overshoot:+.4%}",
+            f"{each.regret:.2%}",
+            f"{each.largest:.2%}",
+        )
+        for each in found.scores
+    ]
+    showing.show_rows(SCORES, rows)
+    showing.emit(
+        f"After a fall of {fall:.0%} {found.bankrupt:,} of {count:,} drawn positions owe "
+        f"{found.deficit:,.0f}, at most {found.largest_deficit:,.0f} each; {found.winners:,} hold "
+        "the other side."
+    )
+    showing.emit(
+        "PTSR: what the richest winner has left over the whole deficit; PMR: over the largest one; "
+        "fairness regret: share of the money that others would have given under equal shares of "
+        "profit. The population is drawn, not recorded."
+    )
+    return 0
 
 
 def adl_waves(
