@@ -61,8 +61,8 @@ def explain(
     summary = history.summary
     found = statements(history, product, user, from_ns, to_ns)
     most = MOST if product or user else None
-    parts = [verdict_of(summary)]
     whole = from_ns is None and to_ns is None and user is None
+    parts = [verdict_of(summary) if whole else f"The whole run: {verdict_of(summary)}"]
     for one in found:
         events = [e for e in history.events[one.product] if one.from_ns <= e["ts_ns"] <= one.to_ns]
         money = history.decimals(one.product), history.currency(one.product)
@@ -160,8 +160,8 @@ def _whole_head(one: Statement, summary: Object) -> Iterator[str]:
     yield f"{one.product}: {promise(product)}, from {instant(one.from_ns)} UTC"
     yield (
         f"{asset_of(product['symbol'])} moved by {percent(product['underlying_return'])}; "
-        f"{promise(product)} would be {percent(myth)}. {one.product} {moved(got)}: "
-        f"{_side(got, myth)}."
+        f"{promise(product)} {_held(myth)}. {one.product} {moved(got)}: "
+        f"{_side(got, max(myth, -1.0))}."
     )
     leverage = product["leverage"]
     if leverage["min"] is not None:
@@ -187,6 +187,13 @@ def _when(product: Object) -> str:
     return f" on {instant(closed, seconds=True)} UTC{at}" if closed else ""
 
 
+def _held(myth: float) -> str:
+    """What a multiple bought once and held would have come to; nobody loses more than he has."""
+    if myth <= -1.0:
+        return f"bought once and held would have lost everything (it is {percent(myth)})"
+    return f"would be {percent(myth)}"
+
+
 def _side(got: float, myth: float) -> str:
     if abs(got - myth) < _SMALL:
         return "just that"
@@ -201,8 +208,8 @@ def _part_head(one: Statement, summary: Object) -> Iterator[str]:
     yield f"{who}, from {ends[0]} to {ends[1]} UTC"
     yield (
         f"{asset} moved by {percent(one.move)}, from {number(one.mark_start)} to "
-        f"{number(one.mark_end)}. {multiple(times, asset)}, the leverage at the start, would be "
-        f"{percent(myth)}. {who} {moved(one.gain)}: {_side(one.gain, myth)}."
+        f"{number(one.mark_end)}. {multiple(times, asset)}, the leverage at the start, "
+        f"{_held(myth)}. {who} {moved(one.gain)}: {_side(one.gain, max(myth, -1.0))}."
     )
 
 

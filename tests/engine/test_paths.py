@@ -21,7 +21,7 @@ EVERY, SHORT = "3x, every step", "-3x, every step"
 @pytest.fixture(scope="module")
 def drawn() -> Any:
     """A few short paths of the sample."""
-    return paths(paths=12, steps=96, vols=(0.3, 1.2))
+    return paths(paths=8, steps=96, vols=(0.3, 1.2))
 
 
 def test_a_multiple_struck_at_every_step_does_not_mind_the_order(drawn: Any) -> None:
@@ -49,7 +49,7 @@ def test_the_medians_lie_by_the_theory(drawn: Any) -> None:
 
 def test_the_same_seed_draws_the_same_paths(drawn: Any) -> None:
     """Again the same tables, another seed other ones. Catches draws from a clock."""
-    again = paths(paths=12, steps=96, vols=(0.3, 1.2))
+    again = paths(paths=8, steps=96, vols=(0.3, 1.2))
     assert again.order == drawn.order
     assert again.volatility == drawn.volatility
     assert paths(paths=1, steps=96, vols=(0.3,), seed=8).order != drawn.order
