@@ -35,6 +35,7 @@ from engine.config.scenarios import (
     staging_of,
     under,
 )
+from engine.config.scened import scened
 from engine.endings import Ending, asked, taken_down
 from engine.engine import Engine
 from engine.errors import ConfigError
@@ -52,7 +53,7 @@ from engine.ticks import Step
 from feeds.merge import merge_requests
 from feeds.reading import Reading
 from feeds.requests import load_requests
-from feeds.scenarios import Scenario
+from feeds.scenarios import Scenario, Staging
 
 __all__ = [
     "PathsResult",
@@ -151,9 +152,10 @@ def execute(
 ) -> RunResult:
     """``run`` with data and configuration at hand; ``endings``: of isolated policies, once more."""
     began = time.perf_counter()
-    hashed, mixed = _hash(config), _mixed(config, data, requests)
+    hashed, staging = _hash(config), staging_of(config, data) if config.scenarios else None
     check_generated(config, synthetic=data.synthetic)
-    spec = structs.replace(spec_of(config, data.symbols), config_hash=hashed)
+    mixed = _mixed(staging, requests)
+    spec = structs.replace(spec_of(_scened(config, staging), data.symbols), config_hash=hashed)
     path, engine = output_directory(out) if write else None, Engine(spec)
     other = OTHER_ORDER.get(config.bars) if data.bar_fed else None
 
@@ -190,14 +192,17 @@ def execute(
 
 
 def _mixed(
-    config: RunConfig, data: Data, requests: str | Path | None
+    staging: Staging | None, requests: str | Path | None
 ) -> Callable[[Iterator[Step]], Iterator[Step]]:
     """Puts scenarios into the rows, and requests among them."""
     messages = load_requests(requests) if requests is not None else []
-    if not config.scenarios:
+    if staging is None:
         return lambda reading: merge_requests(reading, messages)
-    staging = staging_of(config.scenarios, data, config.seed, config.bars)
     return lambda reading: merge_requests(staging.steps(reading), messages)
+
+
+def _scened(config: RunConfig, staging: Staging | None) -> RunConfig:
+    return config if staging is None else scened(config, staging.events)
 
 
 def _judged(summary: dict[str, Any], config: RunConfig) -> dict[str, Any]:

@@ -26,6 +26,7 @@ __all__ = [
     "ResumeMarket",
     "ResumeProduct",
     "SplitUnits",
+    "ThinBook",
 ]
 
 HOUR_MS: Final = 3_600_000
@@ -146,6 +147,33 @@ class MaskIndex(Instruction, frozen=True, gc=False, kw_only=True, tag="mask"):
         return f"{said} for {self.for_ms} ms" if self.masked and self.for_ms else said
 
 
+class ThinBook(Instruction, frozen=True, gc=False, kw_only=True, tag="thin"):
+    """Of a market's depth ``scale`` is there from now on until ``until_ns``; what is missing then
+    comes back by half in each ``half_life_ms``. Books of a formula alone can be told so.
+
+    Attributes:
+        scale: 1 as usual, 0.01 a hundredth.
+        until_ns: from when on it comes back.
+        half_life_ms: 0: at once.
+    """
+
+    symbol: str
+    scale: Annotated[float, Meta(ge=1e-6, le=1e3)]
+    until_ns: Annotated[int, Meta(ge=0, lt=2**63 - 1)]
+    half_life_ms: Annotated[int, Meta(ge=0, le=2_592_000_000)] = 180_000
+
+    def __post_init__(self) -> None:
+        structs.force_setattr(self, "scale", float(self.scale))
+        if not 1e-6 <= self.scale <= 1e3:
+            raise ValueError(f"scale must be in [1e-6, 1000], was {self.scale}")
+        if not 0 <= self.half_life_ms <= MONTH_MS:
+            raise ValueError(f"half_life_ms must be in [0, {MONTH_MS}], was {self.half_life_ms}")
+
+    @property
+    def detail(self) -> str:
+        return f"depth x {self.scale!r} until {self.until_ns}"
+
+
 class MarkScenario(Instruction, frozen=True, gc=False, kw_only=True, tag="scenario"):
     """An event of a scenario takes hold now; answered by a ``ScenarioMark``. It changes nothing.
 
@@ -221,5 +249,5 @@ class SplitUnits(Instruction, frozen=True, gc=False, kw_only=True, tag="split"):
 
 
 ProductCommand = PauseProduct | ResumeProduct | ForceTarget | GateCreations | SplitUnits
-MarketCommand = HaltMarket | ResumeMarket | DegradeMarket | FreezeWithdrawals | MaskIndex
+MarketCommand = HaltMarket | ResumeMarket | DegradeMarket | FreezeWithdrawals | MaskIndex | ThinBook
 Command = MarketCommand | ProductCommand | MarkScenario

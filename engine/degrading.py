@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Final
 
 from engine import philox
-from engine.commands import DegradeMarket
+from engine.commands import DegradeMarket, ThinBook
 from engine.market_state import AS_USUAL, Degraded
 from engine.operated import Operated
 from engine.units import MILLISECOND_NS, NEVER_NS
+from engine.venue.depth import DepthBook
 
 __all__ = ["Degrading", "refuses_one"]
 
@@ -66,4 +67,12 @@ class Degrading(Operated):
             return "degraded" if command.worse else "not_degraded"
         self.state.degraded = self.degraded = wanted
         self.delay_ns = wanted.delay_ns
+        return None
+
+    def thin(self, command: ThinBook) -> str | None:
+        """The operator: so much of the book is there; why not, where it is refused."""
+        book = self.book
+        if not isinstance(book, DepthBook):
+            return "no_depth_book"
+        book.thin(command.scale, command.until_ns, command.half_life_ms * MILLISECOND_NS)
         return None

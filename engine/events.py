@@ -405,7 +405,7 @@ class CommandRefused(Output, frozen=True, gc=False, kw_only=True, tag="command_r
     ``out_of_limits``, ``rebalancing``, ``too_small``, and where it is so already ``halted``,
     ``not_halted``, ``paused``, ``not_paused``, ``gated``, ``not_gated``, ``degraded``,
     ``not_degraded``, ``frozen``, ``not_frozen``, ``masked``, ``not_masked``; for an index
-    ``no_index``, ``unknown_source``."""
+    ``no_index``, ``unknown_source``; for a thin book ``no_depth_book``."""
 
     command: str
     id: str

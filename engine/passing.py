@@ -17,6 +17,7 @@ from engine.commands import (
     MarketCommand,
     MarkScenario,
     MaskIndex,
+    ThinBook,
 )
 from engine.events import (
     CommandObeyed,
@@ -277,7 +278,7 @@ class Passing(Guarding):
             return "unknown_symbol"
         market = self.markets[number]
         market.stage(sequence, self.state.time_ns, self.state.time_ns)
-        if isinstance(command, DegradeMarket | MaskIndex):
+        if isinstance(command, DegradeMarket | MaskIndex | ThinBook):
             return trouble(market, command, symbols)
         if isinstance(command, FreezeWithdrawals):
             refusal = market.freeze(command.until_ns)

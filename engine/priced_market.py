@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.commands import DegradeMarket, MaskIndex
+from engine.commands import DegradeMarket, MaskIndex, ThinBook
 from engine.handler import Handler
 from engine.market import Market
 from engine.market_state import MarketSpec
@@ -182,7 +182,7 @@ class PricedMarket(Market):
 
 
 def trouble(
-    market: Market, command: DegradeMarket | MaskIndex, symbols: tuple[str, ...]
+    market: Market, command: DegradeMarket | MaskIndex | ThinBook, symbols: tuple[str, ...]
 ) -> str | None:
     """The operator: a market's venue is in trouble, or its index is; why not, where it is refused.
 
@@ -191,6 +191,8 @@ def trouble(
     """
     if isinstance(command, DegradeMarket):
         return market.degrade(command)
+    if isinstance(command, ThinBook):
+        return market.thin(command)
     source = symbols.index(command.source) if command.source in symbols else None
     if command.source and source is None:
         return "unknown_source"

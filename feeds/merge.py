@@ -19,7 +19,16 @@ from engine.events import Message
 from engine.ticks import TABLES, Kind, Step, Table
 from feeds.requests import load_requests
 
-__all__ = ["MergeSource", "concatenated", "load_requests", "merge", "merge_requests", "rechunked"]
+__all__ = [
+    "MergeSource",
+    "concatenated",
+    "load_requests",
+    "merge",
+    "merge_requests",
+    "rechunked",
+    "reordered",
+    "row_times",
+]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 _BEGINNING: Final = -(2**63)
@@ -140,10 +149,10 @@ def _below(reading: dict[int, _Open], bound: tuple[int, int]) -> Step:
     order = np.argsort(np.concatenate(keys), kind="stable")
     place_of = np.empty(len(order), np.int64)
     place_of[order] = np.arange(len(order))
-    return _reordered(steps, place_of)
+    return reordered(steps, place_of)
 
 
-def _reordered(steps: Sequence[Step], place_of: I64) -> Step:
+def reordered(steps: Sequence[Step], place_of: I64) -> Step:
     """The rows of all steps, row ``i`` of their concatenation moved to ``place_of[i]``."""
     tables: dict[Kind, list[Table]] = {}
     messages: list[tuple[int, Message]] = []
@@ -171,7 +180,7 @@ def concatenated(steps: Sequence[Step]) -> Step:
     """The rows of steps that are each numbered from 0, one after the other, numbered from 0."""
     if len(steps) == 1:
         return steps[0]
-    return _reordered(steps, np.arange(sum(len(step) for step in steps)))
+    return reordered(steps, np.arange(sum(len(step) for step in steps)))
 
 
 def rechunked(steps: Iterator[Step], rows: int) -> Iterator[Step]:

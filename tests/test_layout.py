@@ -39,6 +39,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.venue.taking", "engine.venue.last_rows"),
     ("engine.venue.depth", "engine.venue.recorded", "engine.venue.queue"),
     ("engine.venue.impact",),
+    ("engine.venue.flat",),
     ("engine.venue.book",),
     ("engine.venue.margined",),
     ("engine.venue.accounts",),

@@ -120,7 +120,8 @@ def check(scenario: ScenarioName, /, *data: DataFiles, json: Json = False) -> in
     """Read a scenario and put it on data: its base, or the sample, where none are given. Exit code
     3 where it cannot be used."""
     from engine.cli import showing
-    from engine.config.scenarios import base_of, in_place, load_scenario, staging_of
+    from engine.config import load_config
+    from engine.config.scenarios import base_of, in_place, load_scenario, staging_of, under
     from engine.inputs import open_market
     from engine.report.words import instant
     from engine.units import NEVER_NS
@@ -128,7 +129,8 @@ def check(scenario: ScenarioName, /, *data: DataFiles, json: Json = False) -> in
     file = load_scenario(scenario)
     opened = open_market(list(data), base=base_of([file.scenario]))
     with in_place([file]):
-        staging = staging_of([file.scenario], opened, 0)
+        config = load_config(None, symbols=opened.symbols)
+        staging = staging_of(under(config, (file.scenario,), None), opened)
     rows = [
         {
             "event": each.event.called,

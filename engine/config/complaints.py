@@ -15,7 +15,7 @@ from msgspec import inspect
 from engine.config.toml_text import Path, dotted
 from engine.durations import DURATION_PATTERN
 from engine.errors import ConfigError
-from feeds.scenarios.events import LENGTH_PATTERN, WHEN_PATTERN
+from feeds.scenarios.event import LENGTH_PATTERN, WHEN_PATTERN
 
 __all__ = ["SettingError", "check_range", "complaint", "nearest", "require"]
 

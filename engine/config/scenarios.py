@@ -16,6 +16,7 @@ import feeds.scenarios
 from engine.config.complaints import SettingError, complaint, nearest
 from engine.config.expecting import check_expectations, judged
 from engine.config.loading import SettingsFile, load_config
+from engine.config.scened import holders_ask, scened
 from engine.config.settings import RunConfig
 from engine.errors import ConfigError
 from engine.ticks import Step
@@ -33,11 +34,14 @@ __all__ = [
     "scenario_names",
     "scenario_summary",
     "scenarios_of",
+    "staged_config",
     "staging_of",
     "under",
 ]
 
 Data = Recording | Unrecorded
+_ODD: Final = 0x9E3779B97F4A7C15
+_WORDS: Final = 1 << 64
 _FOLDER: Final = Path(feeds.scenarios.__file__).parent / "library"
 
 
@@ -100,16 +104,41 @@ def in_place(files: Sequence[ScenarioFile], before: int = 0) -> Iterator[None]:
         raise ConfigError(SettingsFile(path).located(placed, ())) from None
 
 
-def staging_of(scenarios: Sequence[Scenario], data: Data, seed: int, bars: str = "ohlc") -> Staging:
-    """Scenarios on data; these are read once beforehand if a time is a share of their span.
+def staging_of(config: RunConfig, data: Data, path: int | None = None) -> Staging:
+    """The scenarios of a completed configuration on data; these are read once beforehand if a time
+    is a share of their span. Each ``path`` of a generator has noise of its own; without, it is that
+    of the generator.
 
     Raises:
         ScenarioError: with the place of what is wrong.
     """
+    scenarios, bars = config.scenarios or (), config.bars
     check_expectations(scenarios)
     span = Span(_first_ns(data, bars), lambda: _last_ns(data, bars))
-    symbols = [info.symbol for info in data.symbols]
-    return staged(scenarios, span, symbols, [info.kinds for info in data.symbols], seed)
+    staging = staged(
+        scenarios,
+        span,
+        [info.symbol for info in data.symbols],
+        [info.kinds for info in data.symbols],
+        _seed(config, path),
+        [market.symbol for market in config.markets],
+    )
+    asked = [*staging.messages, *holders_ask(config, staging.events)]
+    asked.sort(key=lambda message: message.ts_ns)
+    return replace(staging, messages=tuple(asked))
+
+
+def staged_config(config: RunConfig, data: Data, path: int | None = None) -> RunConfig:
+    """The configuration as its scenarios change it, to make a spec of."""
+    if not config.scenarios:
+        return config
+    return scened(config, staging_of(config, data, path).events)
+
+
+def _seed(config: RunConfig, path: int | None) -> int:
+    if path is None:
+        path = config.generator.path if config.generator is not None else 0
+    return (config.seed + path * _ODD) % _WORDS
 
 
 def scenario_summary(scenarios: Sequence[Scenario], summary: dict[str, Any]) -> dict[str, Any]:

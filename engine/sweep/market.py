@@ -48,7 +48,7 @@ def steps_of(config: RunConfig, setup: Setup, path: int) -> Iterable[Step]:
     steps = market.steps(bars=config.bars, block_rows=_ROWS)
     if not config.scenarios:
         return steps
-    return staging_of(config.scenarios, market, config.seed, config.bars).steps(steps)
+    return staging_of(config, market, path).steps(iter(steps))
 
 
 def _shared(steps: Sequence[Step]) -> Iterator[tuple[Step, float]]:

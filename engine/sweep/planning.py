@@ -124,7 +124,7 @@ def _resolved(
     with placed(base, sets), in_place(files, len(own)):
         spec_of(config, market.symbols)
         if config.scenarios:
-            staging_of(config.scenarios, market, config.seed, config.bars)
+            staging_of(config, market)
     return config
 
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from msgspec import structs
 
 from engine.config import RunConfig, spec_of
+from engine.config.scenarios import staged_config
 from engine.engine import Engine, EngineSpec
 from engine.sweep.market import market_of, steps_of
 from engine.sweep.measures import ROWS, Measures, faulty_row
@@ -87,4 +88,5 @@ def _resolved(packed: bytes, setup: Setup) -> tuple[RunConfig, EngineSpec]:
     two runs: what they remember is the engine's."""
     config = msgspec.msgpack.decode(packed, type=RunConfig)
     market = market_of(config, setup, 0)
-    return config, structs.replace(spec_of(config, market.symbols), config_hash="")
+    under = staged_config(config, market)
+    return config, structs.replace(spec_of(under, market.symbols), config_hash="")

@@ -18,8 +18,8 @@ from engine.venue.depth import (
     DEPTH_AT_1PCT,
     DepthBook,
     DepthState,
-    FlatBook,
 )
+from engine.venue.flat import FlatBook
 from engine.venue.impact import FeltBook
 from engine.venue.queue import QueueSpec
 from engine.venue.recorded import RecordedBook, RecordedState

@@ -1,8 +1,7 @@
-"""Books that are formulas: any size at one price, or a depth that grows with the distance.
+"""A book that is a formula: a depth that grows with the distance.
 
-``FlatBook`` fills any size at a half spread from mid. ``DepthBook`` has a cumulative depth per side
-of ``D(u) = A * (u / 1 %)^beta`` quote, ``u`` in per cent from the best price, ``beta`` one number
-inside 1 % and another outside; what we took is a negative overlay that recovers by a half-life, and
+It has a cumulative depth per side of ``D(u) = A * (u / 1 %)^beta`` quote, ``u`` in per cent from
+the best price, ``beta`` one number inside 1 % and another outside; what we took is a negative overlay that recovers by a half-life, and
 nothing is extrapolated beyond the last distance: the rest is unfilled.
 
 Closed form of a sweep of ``Q`` inside 1 %: the last quote lies at ``u = (Q / A)^(1 / beta)``, the
@@ -29,7 +28,6 @@ __all__ = [
     "DEPTH_AT_1PCT",
     "DepthBook",
     "DepthState",
-    "FlatBook",
 ]
 
 DEPTH_AT_1PCT: Final[dict[str, float]] = {
@@ -51,45 +49,15 @@ _SURELY: Final = 0.99
 
 
 class DepthState(Struct, tag="depth"):
-    """Our own impact: quote taken from each side and not yet back, as of ``ts_ns``."""
+    """Our own impact: quote taken from each side and not yet back, as of ``ts_ns``; and how thin
+    the book is: ``scale`` of its depth until ``thin_until_ns``, then back by ``thin_half_ns``."""
 
     taken_bid: float = 0.0
     taken_ask: float = 0.0
     ts_ns: int = 0
-
-
-class FlatBook:
-    """Fills any size at ``half_spread_bps`` from mid, or at the recorded half spread."""
-
-    __slots__ = ("half_spread_bps", "state")
-
-    def __init__(self, half_spread_bps: float = 0.0) -> None:
-        self.half_spread_bps = half_spread_bps
-        self.state = DepthState()
-
-    def best(self, side: int, top: Top) -> float:
-        """The price of every lot that an order of that side would take."""
-        spread = top.half_spread
-        if spread < 0.0:
-            spread = self.half_spread_bps * 1e-4
-        return top.mid * (1.0 + side * spread)
-
-    def offer(self, side: int, lots: int, notional: float, limit: float | None, top: Top) -> Taken:
-        """What ``take_limited`` would fill; nothing is taken."""
-        return self.take_limited(side, lots, notional, limit, top)
-
-    def take_limited(
-        self, side: int, lots: int, _notional: float, limit: float | None, top: Top, /
-    ) -> Taken:
-        """Execute an order up to a limit; see ``DepthBook.take_limited``."""
-        price = self.best(side, top)
-        if limit is None or side * (limit - price) >= 0.0:
-            return Taken(lots, price)
-        return Taken(0, price, reason="limit")
-
-    def depth(self, _ts_ns: int, /) -> float:
-        """The model has none: 0."""
-        return 0.0
+    scale: float = 1.0
+    thin_until_ns: int = 0
+    thin_half_ns: int = 0
 
 
 class DepthBook:
@@ -107,6 +75,7 @@ class DepthBook:
         "_beta_far",
         "_beta_near",
         "_edge",
+        "_full",
         "_half_life_ns",
         "_near",
         "half_spread_bps",
@@ -124,10 +93,11 @@ class DepthBook:
         self.half_spread_bps = half_spread_bps
         self.state = DepthState()
         self._near = depth_at_1pct
+        self._full = (depth_at_1pct, depth_at_1pct * power(_EDGE_PCT, beta_far))
         self._half_life_ns = half_life_s * 1e9
         self._beta_near = beta_near
         self._beta_far = beta_far
-        self._edge = depth_at_1pct * power(_EDGE_PCT, beta_far)
+        self._edge = self._full[1]
 
     def take(
         self, side: int, notional: float, mid: float, half_spread: float, ts_ns: int
@@ -144,6 +114,7 @@ class DepthBook:
         Returns:
             Share of the order that was filled, in [0, 1], and its average price.
         """
+        self._see(ts_ns)
         self._recover(ts_ns)
         state = self.state
         taken = state.taken_ask if side > 0 else state.taken_bid
@@ -157,6 +128,7 @@ class DepthBook:
     def best(self, side: int, top: Top) -> float | None:
         """The price of the first quote that an order of that side would take; ``None`` where our
         own orders have left nothing."""
+        self._see(top.ts_ns)
         taken = self._taken(side, top.ts_ns)
         if taken >= self._edge:
             return None
@@ -173,6 +145,7 @@ class DepthBook:
             limit: worst price; ``None`` at market.
             top: the market around the book.
         """
+        self._see(top.ts_ns)
         taken, spread = self._taken(side, top.ts_ns), self._spread(top.half_spread)
         size, reason = self._edge - taken, "no_depth"
         if limit is not None:
@@ -215,16 +188,36 @@ class DepthBook:
 
     def depth(self, ts_ns: int) -> float:
         """Quote per side within 1 % that is there now, of the thinner side."""
+        self._see(ts_ns)
         taken = max(self.state.taken_bid, self.state.taken_ask)
         return self._near - taken * self._left(ts_ns)
 
     def reach(self, side: int, ts_ns: int) -> float:
         """Per cent from the first quote of a side to the first that our orders have left."""
+        self._see(ts_ns)
         return self._distance(self._taken(side, ts_ns))
 
     def set_reach(self, side: int, reach: float) -> None:
         """Our orders have left everything beyond so many per cent; as of the last of them."""
+        self._see(self.state.ts_ns)
         self._keep(side, self.within(reach))
+
+    def thin(self, scale: float, until_ns: int, half_ns: int) -> None:
+        """From now on ``scale`` of the depth is there; what is missing comes back after
+        ``until_ns``, half of it in each ``half_ns``."""
+        state = self.state
+        state.scale, state.thin_until_ns, state.thin_half_ns = scale, until_ns, half_ns
+
+    def _see(self, ts_ns: int) -> None:
+        """Take the depth as of a time: a function of it and of the state alone."""
+        state, share = self.state, 1.0
+        if state.scale != 1.0:
+            over_ns = ts_ns - state.thin_until_ns
+            if over_ns < 0:
+                share = state.scale
+            elif state.thin_half_ns:
+                share = 1.0 + (state.scale - 1.0) * exp2(-over_ns / state.thin_half_ns)
+        self._near, self._edge = self._full[0] * share, self._full[1] * share
 
     def _spread(self, half_spread: float) -> float:
         return half_spread if half_spread >= 0.0 else self.half_spread_bps * 1e-4

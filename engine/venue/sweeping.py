@@ -19,9 +19,9 @@ from engine.venue.bankruptcy import fillable_price, insurance_delta
 from engine.venue.crowd import Crowd
 from engine.venue.crowd_columns import values
 from engine.venue.crowd_wave import Wave, tell, tell_rows
-from engine.venue.depth import FlatBook
 from engine.venue.desk import Unpaid, Venue
 from engine.venue.exact_columns import I64, floor_products, total_of
+from engine.venue.flat import FlatBook
 from engine.venue.insuring import Insuring
 from engine.venue.standing import Standing
 from engine.venue.stepping import fee_rate

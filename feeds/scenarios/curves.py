@@ -7,10 +7,10 @@ from typing import Any, Final
 import numpy as np
 
 from feeds.chance import normals, raw_words
-from feeds.elementary import exps
-from feeds.scenarios.events import Shape
+from feeds.elementary import exps, logs
+from feeds.scenarios.moves import Shape
 
-__all__ = ["noise", "shaped", "swings"]
+__all__ = ["noise", "pinned", "shaped", "swings"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -50,3 +50,15 @@ def noise(seed: int, stream: int, cells: int, deviation: float) -> F64:
         path[first + 1 : first + 1 + count] = 1.0 + deviation * drawn
     product: F64 = np.multiply.accumulate(path)
     return product
+
+
+def pinned(path: F64, every: int) -> F64:
+    """Shape of ``path``, which begins at 1: bent so that it is 1 at every so manieth place and at
+    its end, its moves but for that as they were."""
+    bent, places = logs(path), np.arange(len(path))
+    pins = np.append(np.arange(0, len(path) - 1, every), len(path) - 1)
+    before = np.minimum(places // every, len(pins) - 2)
+    begin, end = pins[before], pins[before + 1]
+    along = (places - begin) / (end - begin)
+    result: F64 = exps(bent - (bent[begin] + (bent[end] - bent[begin]) * along))
+    return result

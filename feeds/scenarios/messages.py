@@ -2,33 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from engine.commands import MarkScenario
+from engine.commands import (
+    DegradeMarket,
+    FreezeWithdrawals,
+    HaltMarket,
+    MarkScenario,
+    MaskIndex,
+    ResumeMarket,
+    ThinBook,
+)
+from engine.durations import duration_ns
 from engine.events import Message
-from engine.units import NEVER_NS
+from engine.units import MILLISECOND_NS, NEVER_NS
 from feeds.scenarios.events import Scenario
+from feeds.scenarios.mishaps import Halt, Latency, Liquidity, Outage, Rejects, WithdrawalFreeze
 from feeds.scenarios.timeline import Placed, Span
 
 __all__ = ["messages_of"]
 
+_Trouble = Latency | Rejects | Outage
+
 
 def messages_of(
-    events: Sequence[Placed], scenarios: Sequence[Scenario], span: Span
+    events: Sequence[Placed], scenarios: Sequence[Scenario], span: Span, markets: Sequence[str]
 ) -> list[Message]:
     """All messages in order of time; at one instant the mark of an event comes first."""
-    marks: list[Message] = [_mark(each, scenarios[each.scenario], span) for each in events]
-    return sorted(marks, key=lambda message: message.ts_ns)
+    found: list[Message] = [_mark(each, scenarios[each.scenario], span) for each in events]
+    for each in events:
+        own = [name for name in markets if not each.event.symbols or name in each.event.symbols]
+        for symbol in own:
+            found += _orders(
+                each, symbol, f"{_name(each)}:{symbol}", max(each.start_ns, span.first_ns)
+            )
+    for symbol in markets:
+        found += _troubles(events, symbol, span)
+    return sorted(found, key=lambda message: message.ts_ns)
+
+
+def _name(placed: Placed) -> str:
+    return f"scenario:{placed.scenario}:{placed.number}"
 
 
 def _mark(placed: Placed, scenario: Scenario, span: Span) -> MarkScenario:
     event = placed.event
     return MarkScenario(
         ts_ns=max(placed.start_ns, span.first_ns),
-        id=f"scenario:{placed.scenario}:{placed.number}",
+        id=_name(placed),
         scenario=scenario.name,
         name=event.called,
         what=event.kind,
         until_ns=min(max(placed.end_ns, span.first_ns), NEVER_NS - 1),
         words=event.words,
     )
+
+
+def _orders(placed: Placed, symbol: str, name: str, start_ns: int) -> Iterator[Message]:
+    """What is said of one market at an event's begin and end."""
+    event, end_ns = placed.event, placed.end_ns
+    if isinstance(event, Halt):
+        yield HaltMarket(ts_ns=start_ns, id=f"{name}:halt", symbol=symbol, reason="scenario")
+        if end_ns < NEVER_NS:
+            yield ResumeMarket(ts_ns=end_ns, id=f"{name}:resume", symbol=symbol)
+    elif isinstance(event, WithdrawalFreeze):
+        until_ns = min(end_ns, NEVER_NS - 1)
+        yield FreezeWithdrawals(ts_ns=start_ns, id=name, symbol=symbol, until_ns=until_ns)
+    elif isinstance(event, Outage) and event.source:
+        yield MaskIndex(ts_ns=start_ns, id=name, symbol=symbol, source=event.source)
+        if end_ns < NEVER_NS:
+            yield MaskIndex(
+                ts_ns=end_ns, id=f"{name}:end", symbol=symbol, source=event.source, masked=False
+            )
+    elif isinstance(event, Liquidity) and event.depth_scale != 1.0:
+        yield ThinBook(
+            ts_ns=start_ns,
+            id=name,
+            symbol=symbol,
+            scale=event.depth_scale,
+            until_ns=min(end_ns, NEVER_NS - 1),
+            half_life_ms=duration_ns(event.half_life) // MILLISECOND_NS,
+        )
+
+
+def _troubles(events: Sequence[Placed], symbol: str, span: Span) -> Iterator[Message]:
+    """A venue has one state: at each instant at which some trouble begins or ends it is told whole,
+    latencies added up, the largest share that is refused."""
+    own = [each for each in events if _is_trouble(each, symbol)]
+    edges = {max(each.start_ns, span.first_ns) for each in own} | {e.end_ns for e in own}
+    instants = sorted(edge for edge in edges if edge < NEVER_NS)
+    for number, (ts_ns, _) in enumerate(pairwise([*instants, NEVER_NS])):
+        now = [e.event for e in own if max(e.start_ns, span.first_ns) <= ts_ns < e.end_ns]
+        yield DegradeMarket(
+            ts_ns=ts_ns,
+            id=f"scenario:trouble:{symbol}:{number}",
+            symbol=symbol,
+            latency_ms=min(sum(e.latency_ms for e in now if isinstance(e, Latency)), 3_600_000),
+            refuse=max((_refused(event) for event in now), default=0.0),
+            reduce_only=any(isinstance(e, Rejects) and e.reduce_only for e in now),
+        )
+
+
+def _is_trouble(placed: Placed, symbol: str) -> bool:
+    event = placed.event
+    if event.symbols and symbol not in event.symbols:
+        return False
+    return isinstance(event, Latency | Rejects) or (
+        isinstance(event, Outage) and event.target == "venue"
+    )
+
+
+def _refused(event: object) -> float:
+    if isinstance(event, Outage):
+        return 1.0
+    return event.share if isinstance(event, Rejects) else 0.0

@@ -17,8 +17,8 @@ from engine.exact import log2
 from engine.ticks import Kind
 from engine.units import NEVER_NS, SECOND_NS
 from feeds.elementary import exps
-from feeds.scenarios.curves import F64, noise, shaped, swings
-from feeds.scenarios.events import (
+from feeds.scenarios.curves import F64, noise, pinned, shaped, swings
+from feeds.scenarios.moves import (
     BadPrint,
     Basis,
     Chop,
@@ -29,6 +29,7 @@ from feeds.scenarios.events import (
     Trend,
     VolRegime,
 )
+from feeds.scenarios.rows import KINDS
 from feeds.scenarios.timeline import Placed, Span
 
 __all__ = ["MOVED", "PERPETUAL", "Mover", "movers_of"]
@@ -36,8 +37,7 @@ __all__ = ["MOVED", "PERPETUAL", "Mover", "movers_of"]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 Curve = Callable[[I64], F64]
 
-KINDS: Final = {"trade": Kind.TRADE, "bbo": Kind.BBO, "mark": Kind.MARK, "index": Kind.INDEX}
-MOVED: Final = frozenset(KINDS.values())
+MOVED: Final = frozenset({Kind.TRADE, Kind.BBO, Kind.MARK, Kind.INDEX})
 PERPETUAL: Final = frozenset({Kind.TRADE, Kind.BBO, Kind.MARK})
 
 _LN2: Final = 0.6931471805599453
@@ -142,6 +142,8 @@ def _noise(placed: Placed, event: VolRegime, span: Span, seed: int) -> Curve:
     stream = crc32(f"{placed.scenario}/{placed.number}/{event.called}".encode())
     deviation = event.vol * np.sqrt(cell_ns / 1e9 / _YEAR_S)
     path = noise(seed, stream, cells, deviation)
+    if event.pinned:
+        path = pinned(path, max(1, duration_ns(event.pinned) // cell_ns))
 
     def factor(ts_ns: I64) -> F64:
         cell = -((placed.start_ns - ts_ns) // cell_ns)

@@ -10,8 +10,9 @@ import numpy as np
 from engine.ticks import Bbo, Kind, Marks, Step, Table, Trades
 from feeds.elementary import exps, logs
 from feeds.scenarios.curves import F64
-from feeds.scenarios.events import VolRegime
 from feeds.scenarios.movers import MOVED, Mover
+from feeds.scenarios.moves import VolRegime
+from feeds.scenarios.rows import concerned
 from feeds.scenarios.timeline import Placed
 
 __all__ = ["PRICES", "Scaled", "moved"]
@@ -46,16 +47,6 @@ def moved(table: Table, movers: Sequence[Mover], symbols: Sequence[str]) -> Tabl
     if factors is None:
         return table
     return table.replaced(**{name: getattr(table, name) * factors for name in PRICES[table.KIND]})
-
-
-def concerned(table: Table, names: Sequence[str], symbols: Sequence[str]) -> Any:
-    """Which rows of a table are of those symbols: all or none of them, or shape (n,) of flags."""
-    if not names:
-        return True
-    places = [place for place, name in enumerate(symbols) if name in names]
-    if isinstance(table.symbol, int):
-        return table.symbol in places
-    return np.isin(table.symbol, places)
 
 
 class Scaled:

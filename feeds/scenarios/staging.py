@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 from msgspec import Struct
 
 from engine.events import Message
 from engine.ticks import Kind, Step
 from feeds.merge import merge_requests
+from feeds.scenarios.arrivals import Arrivals
 from feeds.scenarios.events import Scenario
+from feeds.scenarios.feed_faults import Faults, closed_up
 from feeds.scenarios.messages import messages_of
 from feeds.scenarios.movers import Mover, movers_of
 from feeds.scenarios.prices import moved, scalers_of
@@ -26,6 +27,7 @@ class Staging(Struct, frozen=True):
         events: in their places.
         messages: what is put among the rows, in order of time.
         symbols, kinds: names of the data's symbols, and what is recorded of each.
+        seeds: of what is drawn, by scenario.
         movers: of prices.
     """
 
@@ -33,6 +35,7 @@ class Staging(Struct, frozen=True):
     messages: tuple[Message, ...]
     symbols: tuple[str, ...]
     kinds: tuple[tuple[Kind, ...], ...]
+    seeds: tuple[int, ...]
     movers: tuple[Mover, ...]
 
     def steps(self, steps: Iterator[Step]) -> Iterator[Step]:
@@ -52,6 +55,10 @@ class Staging(Struct, frozen=True):
     def _stages(self) -> Iterator[Callable[[Iterator[Step]], Iterator[Step]]]:
         if self.moves_prices:
             yield self._moved
+        if faults := Faults(self.events, self.symbols):
+            yield faults.steps
+        if arrivals := Arrivals(self.events, self.symbols, self.seeds):
+            yield arrivals.steps
 
     def _moved(self, steps: Iterator[Step]) -> Iterator[Step]:
         scalers = list(scalers_of(self.events, self.symbols, self.kinds))
@@ -67,7 +74,7 @@ class Staging(Struct, frozen=True):
             )
             step = Step(first=step.first, end=step.end, tables=tables, messages=step.messages)
             if len(tables) < len(each.tables):
-                step = _closed_up(step)
+                step = closed_up(step)
             step = step.shifted(sequence - step.first)
             sequence = step.end
             if len(step):
@@ -80,6 +87,7 @@ def staged(
     symbols: Sequence[str],
     kinds: Sequence[tuple[Kind, ...]],
     seed: int,
+    markets: Sequence[str] | None = None,
 ) -> Staging:
     """Scenarios on a market: a pure function.
 
@@ -87,7 +95,8 @@ def staged(
         scenarios: one laid over the other.
         span: of the data.
         symbols, kinds: of the data, and what is recorded of each.
-        seed: of the noise of scenarios that have none of their own.
+        seed: of what is drawn for scenarios that have none of their own.
+        markets: the symbols that are traded; all without.
 
     Raises:
         ScenarioError: with the place of what is wrong.
@@ -98,26 +107,26 @@ def staged(
             if name not in symbols:
                 said = f'the data hold no symbol "{name}"; known are {", ".join(symbols)}'
                 raise ScenarioError(each.scenario, ("events", each.number, "symbols"), said)
-    seeds = [seed if one.seed is None else one.seed for one in scenarios]
+        if each.event.kind == "funding":
+            _check_funded(each, symbols, kinds)
+    seeds = tuple(seed if one.seed is None else one.seed for one in scenarios)
     return Staging(
         events,
-        tuple(messages_of(events, scenarios, span)),
+        tuple(messages_of(events, scenarios, span, symbols if markets is None else markets)),
         tuple(symbols),
         tuple(kinds),
+        seeds,
         tuple(movers_of(events, span, seeds)),
     )
 
 
-def _closed_up(step: Step) -> Step:
-    """The rows that are left, numbered without holes from where they began."""
-    places = [table.sequence for table in step.tables]
-    places.append(np.array([sequence for sequence, _ in step.messages], np.int64))
-    kept = np.sort(np.concatenate(places))
-    tables = tuple(
-        table.numbered(step.first + np.searchsorted(kept, table.sequence)) for table in step.tables
-    )
-    messages = tuple(
-        (step.first + int(np.searchsorted(kept, sequence)), message)
-        for sequence, message in step.messages
-    )
-    return Step(first=step.first, end=step.first + len(kept), tables=tables, messages=messages)
+def _check_funded(
+    placed: Placed, symbols: Sequence[str], kinds: Sequence[tuple[Kind, ...]]
+) -> None:
+    """Rates can only be others where there are some."""
+    own = placed.event.symbols or symbols
+    for name, known in zip(symbols, kinds, strict=True):
+        if name in own and Kind.FUNDING in known:
+            return
+    said = "the data hold no funding that could be another; set funding.rate_8h of the market"
+    raise ScenarioError(placed.scenario, ("events", placed.number, "rate"), said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Final
@@ -16,6 +17,7 @@ from feeds.scenarios.events import Event, Scenario
 
 __all__ = ["EVENTS_MAX", "Placed", "ScenarioError", "Span", "placed"]
 
+_PARTS: Final = re.compile(r"[0-9.]+[a-z]+")
 EVENTS_MAX: Final = 10_000
 """Of all scenarios of a run together."""
 Where = tuple[str | int, ...]
@@ -176,7 +178,7 @@ class _Timeline:
 
     def _length(self, text: str) -> int:
         text = text.removeprefix("+")
-        return self.span.share_ns(text) if text.endswith("%") else duration_ns(text)
+        return self.span.share_ns(text) if text.endswith("%") else _together_ns(text)
 
     def _move(self, key: tuple[int, int], event: Event) -> float:
         """What a rebound takes back."""
@@ -211,6 +213,11 @@ class _Timeline:
 
     def _error(self, key: tuple[int, int], field: str, sentence: str) -> ScenarioError:
         return ScenarioError(key[0], ("events", key[1], field), sentence)
+
+
+def _together_ns(text: str) -> int:
+    """``"2h4m"`` in ns."""
+    return sum(duration_ns(part) for part in _PARTS.findall(text))
 
 
 def _is_relative(at: str) -> bool:

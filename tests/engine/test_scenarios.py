@@ -18,7 +18,7 @@ from engine.inputs import open_market
 from engine.verify import verify
 from feeds.generators.gbm import Gbm
 from feeds.scenarios import Scenario
-from feeds.scenarios.events import Gap
+from feeds.scenarios.moves import Gap
 
 MARKS = ("events.jsonl", "nav.parquet", "fills.parquet", "user_nav.parquet", "journal.bin")
 SMALL = Gbm(volatility=0.0, days=0.01, step="5s")

@@ -146,6 +146,19 @@ EVERYTHING = (
     {"kind": "basis", "bps": -50, "at": "2h", "duration": "1h"},
     {"kind": "bad_print", "depth_pct": -87, "at": "3h", "duration": "20s"},
     {"kind": "front_run", "push_bps": 20, "at": "2h", "every": "1h"},
+    {"kind": "freeze", "at": "2h10m", "duration": "7m", "prices": ["bbo", "mark"]},
+    {"kind": "outage", "target": "ticks", "at": "2h30m", "duration": "3m"},
+    {"kind": "outage", "target": "index", "at": "20m", "duration": "9m"},
+    {"kind": "delay", "by": "90s", "rows": ["mark"], "at": "10m", "duration": "2h"},
+    {"kind": "late", "by": "45s", "share": 0.2, "at": "15m", "duration": "3h"},
+    {"kind": "duplicate", "share": 0.3, "at": "5m", "duration": "4h"},
+    {"kind": "funding", "rate": 0.01, "at": "1h"},
+    {"kind": "liquidity", "depth_scale": 0.01, "spread_bps": 80, "at": "1h", "duration": "1h"},
+    {"kind": "latency", "latency_ms": 500, "at": "1h", "duration": "1h"},
+    {"kind": "rejects", "share": 0.5, "at": "90m", "duration": "1h"},
+    {"kind": "outage", "at": "100m", "duration": "5m"},
+    {"kind": "halt", "at": "3h30m", "duration": "5m"},
+    {"kind": "withdrawal_freeze", "at": "1h", "duration": "1h"},
 )
 
 

@@ -31,7 +31,8 @@ from engine.market import Market
 from engine.nav import nav_columns
 from engine.policy import SetLeverage
 from engine.venue.contract import Contract
-from engine.venue.depth import DepthBook, FlatBook
+from engine.venue.depth import DepthBook
+from engine.venue.flat import FlatBook
 from engine.venue.taking import Taken, Top
 from strategies import LeverageBand
 from tests.oracle.account import ATOMS, UNIT_STEPS, decimal

@@ -20,6 +20,7 @@ from engine.commands import (
     PauseProduct,
     ResumeMarket,
     ResumeProduct,
+    ThinBook,
 )
 from engine.engine import Engine, EngineSpec
 from engine.events import CreationRequest, RedemptionRequest
@@ -373,6 +374,12 @@ class Grower:
 
     def _degrade(self, symbol: str, named: dict[str, Any]) -> Command:
         pick: Any = self.trouble.choice
+        if self.trouble.random() < 0.25:
+            until_ns = self.ts_ns + pick((0, SECOND_NS, 20 * SECOND_NS))
+            scale, half = pick((1.0, 0.5, 0.01, 3.0)), pick((0, 1, 5_000))
+            return ThinBook(
+                symbol=symbol, scale=scale, until_ns=until_ns, half_life_ms=half, **named
+            )
         return DegradeMarket(
             symbol=symbol,
             latency_ms=pick((0, 0, 1, 1_500)),

@@ -18,6 +18,7 @@ from engine.commands import (
     MarketCommand,
     MarkScenario,
     MaskIndex,
+    ThinBook,
 )
 from engine.events import (
     CommandObeyed,
@@ -268,6 +269,8 @@ class ReferenceEngine:
                     self._stage(market, self.now_ns)
                     if isinstance(command, DegradeMarket):
                         return market.degrade(command)
+                    if isinstance(command, ThinBook):
+                        return market.thin(command)
                     if isinstance(command, FreezeWithdrawals):
                         return market.freeze(command.until_ns)
                     if isinstance(command, MaskIndex):

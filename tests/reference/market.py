@@ -263,6 +263,13 @@ class Market:
         self.degraded, self.degraded_until_ns = wanted, until
         return None
 
+    def thin(self, command: Any) -> str | None:
+        """The operator: so much of a book that is a formula is there."""
+        if self.spec.book.model != "depth":
+            return "no_depth_book"
+        self.book.thin(command.scale, command.until_ns, command.half_life_ms * 10**6)
+        return None
+
     def freeze(self, until_ns: int) -> str | None:
         """The operator: no top-up arrives before."""
         if max(until_ns, self.now_ns) == max(self.frozen_ns, self.now_ns):

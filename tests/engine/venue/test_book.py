@@ -6,7 +6,8 @@ import pytest
 
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec, book_of, meet
-from engine.venue.depth import DepthBook, FlatBook
+from engine.venue.depth import DepthBook
+from engine.venue.flat import FlatBook
 from engine.venue.recorded import RecordedBook
 from engine.venue.taking import AT_MARKET, Taken, TakingTerms, Top
 from tests.builders import a_contract

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from engine.units import SECOND_NS
-from engine.venue.depth import DEPTH_AT_1PCT, DepthBook, FlatBook
+from engine.venue.depth import DEPTH_AT_1PCT, DepthBook
+from engine.venue.flat import FlatBook
 from engine.venue.taking import Top
 
 A = 1_000_000.0
