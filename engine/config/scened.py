@@ -4,6 +4,7 @@ before, and a fund has a size."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -36,16 +37,16 @@ def holders_ask(config: RunConfig, events: Sequence[Placed]) -> Iterator[Message
         pause_ns = (placed.end_ns - placed.start_ns) // event.parts
         for product, bought in _holdings(config, placed).items():
             for part in range(event.parts):
-                said = {
+                said: dict[str, Any] = {
                     "ts_ns": placed.start_ns + (part + 1) * pause_ns,
                     "id": f"{name}:{product}:{part}",
                     "user": name,
                     "product": product,
                 }
                 if isinstance(event, CreationRush):
-                    yield CreationRequest(quote=bought / event.parts, **said)  # type: ignore[arg-type]
+                    yield CreationRequest(quote=bought / event.parts, **said)
                 else:
-                    yield RedemptionRequest(units=bought / event.parts, **said)  # type: ignore[arg-type]
+                    yield RedemptionRequest(units=bought / event.parts, **said)
 
 
 def _name(placed: Placed) -> str:

@@ -1,8 +1,9 @@
 """A book that is a formula: a depth that grows with the distance.
 
 It has a cumulative depth per side of ``D(u) = A * (u / 1 %)^beta`` quote, ``u`` in per cent from
-the best price, ``beta`` one number inside 1 % and another outside; what we took is a negative overlay that recovers by a half-life, and
-nothing is extrapolated beyond the last distance: the rest is unfilled.
+the best price, ``beta`` one number inside 1 % and another outside; what we took is a negative
+overlay that recovers by a half-life, and nothing is extrapolated beyond the last distance: the rest
+is unfilled. The operator may say that for a time only a share of it is there.
 
 Closed form of a sweep of ``Q`` inside 1 %: the last quote lies at ``u = (Q / A)^(1 / beta)``, the
 average at ``u * beta / (beta + 1)``. Depths of 3.5 and 16.53 millions at 0.1 and 1 % make beta
