@@ -45,7 +45,7 @@ from engine.provenance import VERSION, Data, finish_directory, output_directory,
 from engine.replay import replay
 from engine.report import render, verdict_of
 from engine.report.reading import summary_of
-from engine.results import RunResult
+from engine.results import RunResult, compare
 from engine.rundir import RunWriter
 from engine.summary import policy_times, summarise
 from engine.sweep import SweepResult, load_sweep, sweep
@@ -60,6 +60,7 @@ __all__ = [
     "RunResult",
     "SweepResult",
     "Told",
+    "compare",
     "execute",
     "load",
     "load_sweep",
@@ -111,6 +112,12 @@ def run(
 
     Raises:
         LevsimError: bad configuration, policy or data; the message says where and what to do.
+
+    >>> result = run("sample", sets=["products.0.policies.0.high=3.5"], write=False)
+    >>> sorted(result.summary["products"])[:3]
+    ['BTC-FUT10L', 'BTC-LOAN3L', 'BTC-SMART-L']
+    >>> result.summary["products"]["BTC3L"]["rebalances"]
+    2
     """
     files = [load_scenario(each) for each in scenarios]
     own = scenarios_of(config)
@@ -240,6 +247,16 @@ def load(path: str | Path) -> RunResult:
 
     Raises:
         InputError: if it is none.
+
+    >>> where = run("sample", out="runs/first", report=False).path
+    >>> again = load("runs/first")
+    >>> again.nav.column_names[:4]
+    ['ts_ns', 'ts', 'product', 'nav_per_unit']
+    >>> causes = again.causes("BTC3L").to_pylist()
+    >>> product = again.summary["products"]["BTC3L"]
+    >>> change = round((product["equity_end"] - product["equity_start"]) * 1e6)
+    >>> sum(each["atoms"] for each in causes) == change
+    True
     """
     directory = Path(path)
     return RunResult(directory, summary_of(directory))

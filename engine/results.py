@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.errors import InputError
-from engine.report import render, table_of, verdict_of
-from engine.report.reading import readable
+from engine.report import comparison_rows, explain, render, statements_of, table_of, verdict_of
+from engine.report.reading import readable, summary_of
 
-__all__ = ["RunResult"]
+__all__ = ["RunResult", "compare"]
 
 
 class RunResult:
@@ -81,6 +81,33 @@ class RunResult:
         events = [json.loads(line) for line in lines]
         return events if kind is None else [e for e in events if e["event"] == kind]
 
+    def explain(
+        self,
+        product: str | None = None,
+        user: str | None = None,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+    ) -> str:
+        """Why, in words and a table that sums exactly; see ``levsim explain``."""
+        return explain(self._directory(), product, user, from_ns, to_ns)
+
+    def causes(
+        self,
+        product: str | None = None,
+        user: str | None = None,
+        from_ns: int | None = None,
+        to_ns: int | None = None,
+    ) -> pa.Table:
+        """The numbers behind ``explain``: ``product, user, cause, atoms, decimals``. The causes of
+        a product sum to the change of what it was worth; the parts of the price are among them."""
+        found = statements_of(self._directory(), product, user, from_ns, to_ns)
+        rows = [
+            (one["product"], one["user"], cause, atoms, one["decimals"])
+            for one in found
+            for cause, atoms in {**one["split"], **one["causes"]}.items()
+        ]
+        return pa.table([list(column) for column in zip(*rows, strict=True)], schema=_CAUSES)
+
     def report(self) -> Path:
         """Write ``report.html`` into the run directory; its path."""
         return render(self._directory())
@@ -106,6 +133,65 @@ class RunResult:
             for row in rows
         )
         return f"<p><b>{self.verdict}</b></p><table><tr>{heads}</tr>{body}</table>"
+
+
+_CAUSES: Final = pa.schema(
+    [
+        ("product", pa.string()),
+        ("user", pa.string()),
+        ("cause", pa.string()),
+        ("atoms", pa.int64()),
+        ("decimals", pa.int64()),
+    ]
+)
+
+_COMPARED: Final = pa.schema(
+    [
+        ("run", pa.string()),
+        ("product", pa.string()),
+        ("kind", pa.string()),
+        ("leverage", pa.float64()),
+        ("final_value", pa.float64()),
+        ("max_drawdown", pa.float64()),
+        ("liquidated_ns", pa.int64()),
+        ("costs", pa.float64()),
+        ("actions", pa.int64()),
+    ]
+)
+
+
+def compare(*runs: RunResult | str | Path) -> pa.Table:
+    """The products of runs side by side, a row each: ``run, product, kind, leverage, final_value,
+    max_drawdown, liquidated_ns, costs, actions``.
+
+    ``final_value`` is what one quote became, ``costs`` a share of the equity at the start.
+
+    Raises:
+        InputError: if one of them is no run directory.
+
+    >>> from engine.api import run
+    >>> table = compare(run("sample", write=False))
+    >>> table.column_names[:4]
+    ['run', 'product', 'kind', 'leverage']
+    >>> spot = next(row for row in table.to_pylist() if row["kind"] == "spot")
+    >>> spot["product"], round(spot["final_value"], 3), spot["liquidated_ns"]
+    ('BTC-SPOT', 0.931, None)
+    """
+    results = [one if isinstance(one, RunResult) else _loaded(Path(one)) for one in runs]
+    rows = [
+        {
+            **{name: value for name, value in row.items() if name in _COMPARED.names},
+            "run": str(one.path) if one.path else f"run {number}",
+            "liquidated_ns": row["liquidated"]["ts_ns"] if row["liquidated"] else None,
+        }
+        for number, one in enumerate(results, start=1)
+        for row in comparison_rows(one.summary)
+    ]
+    return pa.Table.from_pylist(rows, schema=_COMPARED)
+
+
+def _loaded(path: Path) -> RunResult:
+    return RunResult(path, summary_of(path))
 
 
 def _cell(value: Any) -> str:

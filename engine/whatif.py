@@ -45,8 +45,9 @@ def run_whatif(
         LevsimError: as ``run``; a change that is no setting is found before anything runs.
     """
     together = [*sets, *changes]
-    symbols = open_market(data, config, together, symbol).symbols
-    if not isinstance(config, RunConfig):
+    # A scenario may bring its own market, whose symbols are not known yet.
+    if not isinstance(config, RunConfig) and not how.get("scenarios"):
+        symbols = open_market(data, config, together, symbol).symbols
         load_config(config, together, symbols=symbols, policy=policy)
     same: dict[str, Any] = {"config": config, "policy": policy, "symbol": symbol, **how}
     base = run(data, sets=sets, out=out, report=False, **same)
