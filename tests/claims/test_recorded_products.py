@@ -78,10 +78,9 @@ def test_march_2020_takes_all_of_a_daily_multiple(
     midnight, which a plain scan of the bars finds. Catches a formula whose base is another price,
     and a ruin that is noticed late."""
     bars = minutes(shared_data)
-    ruined = None
-    for number, bar in enumerate(bars):
-        stamp = datetime.fromisoformat(bar["timestamp"].replace("Z", "+00:00"))
-        base = float(bars[0]["open"]) if number == 0 else base
+    ruined, base = None, float(bars[0]["open"])
+    for bar in bars:
+        stamp = datetime.fromisoformat(bar["timestamp"])
         worst = float(bar["low"] if sign > 0 else bar["high"])
         if ruined is None and 1.0 + sign * 3.0 * (worst / base - 1.0) <= 0.0:
             ruined = stamp.timestamp()
