@@ -133,7 +133,7 @@ class FeltMarket(PricedMarket):
                 "model depth"
             )
         self.kind = None
-        self.felt_fills = 0
+        self.felt_fills = self._told_fills = 0
         impact = self.state.impact
         self._book = self._felt_book = FeltBook(book, spec.impact, impact)
         self._felt = Felt(spec.symbol, kind, spec.impact, impact, spec.funding)
@@ -162,12 +162,16 @@ class FeltMarket(PricedMarket):
             self.felt_fills = self.state.impact.fills
             self._felt.feel(self._row_at(self._seen_ns) + 1)
 
+    def beyond_at(self, ts_ns: int) -> int:
+        self._told_fills = self.state.impact.fills
+        return super().beyond_at(ts_ns)
+
     def again(self, ts_ns: int) -> int:
         """The mark of this very instant, made anew after fills; its row if it is at or beyond an
         edge, else -1."""
-        if self.felt_fills == self.state.impact.fills:
+        if self._told_fills == self.state.impact.fills:
             return -1
-        self.felt_fills = self.state.impact.fills
+        self._told_fills = self.felt_fills = self.state.impact.fills
         row = self._row_at(ts_ns)
         if row < 0 or self._made_ns(row) != ts_ns:
             return -1

@@ -22,6 +22,7 @@ from engine.venue.crowd_wave import Wave, tell, tell_rows
 from engine.venue.desk import Unpaid, Venue
 from engine.venue.exact_columns import I64, floor_products, total_of
 from engine.venue.flat import FlatBook
+from engine.venue.impact import FeltBook
 from engine.venue.insuring import Insuring
 from engine.venue.standing import Standing
 from engine.venue.stepping import fee_rate
@@ -173,8 +174,11 @@ class _Sweep:
 
     def _take(self, lots: int, limit: float | None) -> tuple[int, float]:
         """As ``desk.take``: signed lots filled now, and their average price."""
-        side, worth = 1 if lots > 0 else -1, self.contract.quote_notional(lots, self.top.mid)
-        taken = self.venue.floor.book.take_limited(side, abs(lots), worth, limit, self.top)
+        book, side = self.venue.floor.book, 1 if lots > 0 else -1
+        if isinstance(book, FeltBook):
+            self.top = self.venue.floor.top()  # the fill before this one has moved it
+        worth = self.contract.quote_notional(lots, self.top.mid)
+        taken = book.take_limited(side, abs(lots), worth, limit, self.top)
         return side * taken.lots, taken.price
 
     def _one(self, place: int) -> None:

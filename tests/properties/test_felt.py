@@ -17,6 +17,7 @@ from engine.venue.depth import DepthBook
 from engine.venue.impact import FeltBook, ImpactSpec, ImpactState
 from engine.venue.taking import Top
 from tests.builders import Run, a_tape, cut, run
+from tests.properties.agreement import difference, reference
 from tests.properties.felt import band, felt_spec, felt_tape
 
 SEEDS = (1, 2, 3)
@@ -43,6 +44,14 @@ def test_cut_anywhere(seed: int) -> None:
     said.take(engine.finish())
     assert said.lines == whole.lines
     assert engine.digest() == whole.engine.digest()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_the_plain_engine_says_the_same(seed: int) -> None:
+    """Point by point, everybody asked at each and again after each wave, the same is said."""
+    spec, tape = felt_spec(seed), felt_tape(seed)
+    found = difference(run(spec, tape), reference(spec, tape))
+    assert found is None, found
 
 
 def _records(said: Run, *products: str) -> list[dict[str, Any]]:

@@ -138,6 +138,7 @@ class Crowd:
     def ratio(self) -> None:
         """What the next move would liquidate for each quote the book takes."""
         book, mark = self.venue.floor.book, self.venue.floor.mark
+        book = getattr(book, "book", book)
         if not isinstance(book, DepthBook):
             return
         contract, away = self.venue.listing.contract, []

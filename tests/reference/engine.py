@@ -8,6 +8,7 @@ taken after the alarms at ``g``.
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from engine.commands import (
@@ -37,6 +38,7 @@ from engine.outputs import ATTRIBUTION
 from engine.ticks import Kind, Step
 from engine.units import NEVER_NS
 from engine.users import Users
+from tests.reference.felt import FeltMarket, waves
 from tests.reference.judge import LEAP_NS, Judge, Row, rows_of
 from tests.reference.margins import Margins
 from tests.reference.market import Market
@@ -81,7 +83,10 @@ class ReferenceEngine:
         self.users = Users(spec.population, spec.users)
         self.judge = Judge(len(spec.symbols))
         funds: dict[str, int] = {}
-        self.markets = [Market(market, self.log, funds, spec.seed) for market in spec.markets]
+        self.markets = [
+            (FeltMarket if market.impact else Market)(market, self.log, funds, spec.seed)
+            for market in spec.markets
+        ]
         self.products: list[Product] = []
         for number, product in enumerate(spec.products):
             market = self.markets[product.market]
@@ -325,7 +330,7 @@ class ReferenceEngine:
             if priority == MARK:
                 self._stage(market, due - 1)
                 if market.make_point():
-                    self._look(market, due - 1)
+                    waves(market, partial(self._look, market, due - 1))
             elif priority == VENUE:
                 market.go_stale()
             elif priority == FUNDING:

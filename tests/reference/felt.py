@@ -1,0 +1,96 @@
+"""A generated market that feels what is traded in it, point by point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.ticks import Kind
+from engine.units import NEVER_NS
+from engine.venue.depth import DepthBook
+from engine.venue.impact import WAVES_MAX
+from tests.reference.judge import Row
+from tests.reference.market import Market
+
+
+class FeltBook:
+    """A depth book; what its fills move is the market's."""
+
+    half_spread_bps = property(lambda self: self.book.half_spread_bps)
+
+    def __init__(self, book: DepthBook, market: FeltMarket) -> None:
+        self.book, self.market = book, market
+        self.best, self.offer, self.depth = book.best, book.offer, book.depth
+
+    def take_limited(self, side: int, lots: int, notional: float, limit: Any, top: Any) -> Any:
+        before = self.book.reach(side, top.ts_ns)
+        taken = self.book.take_limited(side, lots, notional, limit, top)
+        if taken.lots:
+            moved = max(self.book.reach(side, top.ts_ns) - before, 0.0)
+            rest = moved * (1.0 - self.market.spec.impact.permanent)
+            self.book.set_reach(side, before + rest)
+            self.market.lasting += side * (moved - rest) * 0.01
+            self.market.passing += side * rest * 0.01
+            self.market.fills += 1
+        return taken
+
+
+class FeltMarket(Market):
+    """Its marks are the last price heard times the impact, at the points of a grid."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.lasting = self.passing = self.heard = self.base = 0.0
+        self.heard_ns, self.fills = -1, 0
+        self.base_kind, self.kind = self.kind, None
+        self.book = FeltBook(self.book, self)
+
+    def listen(self, row: Row, now_ns: int) -> None:
+        every = self.spec.impact.every_ns
+        if row.kind is self.base_kind and self.point_ns == NEVER_NS and self.products:
+            self.point_ns = -(-now_ns // every) * every
+        if row.kind is self.base_kind and row.symbol == self.spec.symbol:
+            price = row.price
+            if row.kind is Kind.BBO:
+                price = (row.values["bid"] + row.values["ask"]) * 0.5
+            self.heard, self.heard_ns = price, now_ns
+
+    def _felt(self) -> float:
+        return self.base * max(1.0 + self.lasting + self.passing, 0.01)
+
+    def make_point(self) -> bool:
+        spec, ts_ns = self.spec.impact, self.point_ns
+        self.point_ns += spec.every_ns
+        self.passing *= spec.left
+        if abs(self.passing) < 1e-12:
+            self.passing = 0.0
+        if self.heard_ns <= ts_ns - spec.every_ns:
+            return False
+        self.base = self.heard
+        self.take(self._felt(), ts_ns, ts_ns)
+        return True
+
+    def make_again(self) -> None:
+        """The mark of this instant once more, after fills."""
+        self.mark = self._felt()
+
+    @property
+    def _middle(self) -> float:
+        return max(1.0 + self.lasting, 0.01)
+
+    def top(self) -> Any:
+        found = super().top()
+        if found[1] < 0.0:
+            return self.base * self._middle, -1.0
+        return found[0] * self._middle, found[1]
+
+
+def waves(market: Any, look: Any) -> None:
+    """A point: whom its fills concern is asked again, until nothing was traded."""
+    fills = getattr(market, "fills", 0)
+    look()
+    for _ in range(WAVES_MAX):
+        if not isinstance(market, FeltMarket) or market.fills == fills:
+            return
+        fills = market.fills
+        market.make_again()
+        look()
