@@ -6,13 +6,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from engine.conform_accounts import MICROS, Inputs, Play, a_market, flat, held_at, lots_of, play
+from engine.conform_accounts import (
+    MICROS,
+    START_NS,
+    Inputs,
+    Play,
+    a_market,
+    flat,
+    held_at,
+    lots_of,
+    play,
+    toward,
+)
 from engine.units import decimal
 from engine.venue.accounts import TraderSpec
-from engine.venue.closing import ramped_fee_ppm
 from engine.venue.contract import Contract
 from engine.venue.rules import LiquidationRules, MarginRules, VenueRules
-from engine.venue_events import LiquidationEnded, LiquidationFilled, LossSocialised
+from engine.venue_events import (
+    LiquidationEnded,
+    LiquidationFilled,
+    LiquidationStarted,
+    LossSocialised,
+)
 
 __all__ = ["charged_fee", "health", "ramped_fee", "shortage_size", "socialised"]
 
@@ -27,8 +42,11 @@ _LOT_DECIMALS_MAX: Final = 9
 Values = dict[str, Any]
 
 
-def _short(size: float, price: float, shortage: float, margin: float, rules: Any) -> Play:
-    """Liquidate a long whose margin is short of maintenance by ``shortage``."""
+def _short(
+    size: float, price: float, shortage: float, margin: float, rules: Any, idle_ns: int = 0
+) -> Play:
+    """Liquidate a long whose margin is short of maintenance by ``shortage``, so long after it was
+    opened."""
     market = a_market(
         VenueRules(
             margin=MarginRules(tiers=flat(margin), strict=True),
@@ -43,7 +61,8 @@ def _short(size: float, price: float, shortage: float, margin: float, rules: Any
     worth = Contract(market.contract).exposure_value(lots, price)
     needed = worth * decimal(margin) - decimal(shortage) * _SCALE * MICROS
     trader = held_at("T", round(needed) - worth, (lots,), (price,), (market,))
-    return play((market,), (trader,), ((0, price),))
+    times = (START_NS, START_NS + idle_ns)
+    return play((market,), (trader,), toward(1, price), at_ns=times)
 
 
 def shortage_size(inputs: Inputs) -> Values:
@@ -86,9 +105,22 @@ def charged_fee(inputs: Inputs) -> Values:
 
 
 def ramped_fee(inputs: Inputs) -> Values:
-    """The liquidator's fee after some slots (E3)."""
-    figures = inputs["base_fee_ppm"], inputs["max_fee_ppm"], inputs["slots_elapsed"]
-    return {"fee_ppm": ramped_fee_ppm(*figures)}
+    """The liquidator's fee after some slots (E3), by how much more than the shortage was closed: of
+    each unit closed the fee is lost to the account, ``size (rate - fee) = shortage``."""
+    base, most = (float(inputs[f"{name}_fee_ppm"]) / MICROS for name in ("base", "max"))
+    rate = min(2.0 * max(base, most), 1.0)
+    done = _short(
+        _HELD,
+        1.0,
+        rate,
+        rate,
+        {"liquidator_fee": base, "liquidator_fee_max": most},
+        round(decimal(float(inputs["slots_elapsed"])) * LiquidationRules().slot_ns),
+    )
+    started = done.first(LiquidationStarted, "T")
+    short = started.maintenance_atoms - started.equity_atoms
+    closed = -done.first(LiquidationFilled, "T").lots * _LOT
+    return {"fee_ppm": (rate - short / MICROS / closed) * MICROS}
 
 
 def socialised(inputs: Inputs) -> Values:

@@ -35,13 +35,15 @@ __all__ = ["Margins", "MarginsState"]
 
 class MarginsState(Struct):
     """What the risk desk remembers: who is on the way through liquidation or was called, the other
-    customers' accounts, the funds' peaks by asset, and the markets that have a price."""
+    customers' accounts, the funds' peaks by asset, the markets that have a price, and when owners
+    last acted (``Acting``)."""
 
     stages: dict[str, Stage] = {}
     called: dict[str, tuple[int, int]] = {}
     traders: list[Trader] = []
     funds: dict[str, InsuranceFund] = {}
     launched: list[int] = []
+    acted: dict[str, tuple[int, int, int]] = {}
 
 
 class Margins:
@@ -59,12 +61,13 @@ class Margins:
         contracts = [market.contract for market in markets]
         self.traders = Traders(traders, contracts, ledger)
         self.state = MarginsState(
-            stages={}, called={}, traders=self.traders.accounts, funds={}, launched=[]
+            stages={}, called={}, traders=self.traders.accounts, funds={}, launched=[], acted={}
         )
         self._ledger = ledger
         self._funds: dict[str, Fund] = {}
         venues = [self._venue(market) for market in markets]
         self.desk = Liquidator(venues, self.state.stages, self.state.called)
+        self.desk.acting.known = self.state.acted
         for spec in traders:
             fault = opening_fault(spec, self.desk.listings)
             if fault:
@@ -143,6 +146,9 @@ class Margins:
             market.places.start()
         due = [self.watch.arm(other) for other in self._by_market[number]]
         self.crowds.open(number)
+        crowds = [crowd for crowd in self.crowds.all if crowd.spec.market == number]
+        names = [each.name for each in (*self._by_market[number], *crowds)]
+        self.desk.acting.opened(names, market.tape.ts_ns)
         self.guard(number)
         return any(due) or self.crowds.are_short()
 
@@ -160,6 +166,7 @@ class Margins:
         account = self._of_hedge.get((number, place))
         if account is None:
             return False
+        self.desk.acting.changed(account, self.markets[number].tape.ts_ns)
         due = self.watch.arm(account)
         self.guard(number)
         return due
@@ -205,6 +212,7 @@ class Margins:
         at_once = False
         for account in seen:
             self.watch.arm(account)
+        desk.acting.seized(desk.moved.values())
         for account in desk.moved.values():
             at_once = self.watch.arm(account) or at_once
         at_once = at_once or self.crowds.are_short()
@@ -270,6 +278,7 @@ class Margins:
         """Go on where a snapshot was taken."""
         self.desk.stages.update(state.stages)
         self.desk.called.update(state.called)
+        self.desk.acting.known.update(state.acted)
         self.state.launched = state.launched
         for trader, known in zip(self.traders.accounts, state.traders, strict=True):
             trader.cash, trader.holdings = known.cash, known.holdings

@@ -42,6 +42,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.venue.flat",),
     ("engine.venue.book",),
     ("engine.venue.margined",),
+    ("engine.venue.acting",),
     ("engine.venue.accounts",),
     ("engine.venue.standing",),
     (

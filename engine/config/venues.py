@@ -23,7 +23,7 @@ from engine.config.venue_settings import (
 )
 from engine.errors import ConfigError
 from engine.units import asset_decimals
-from engine.venue.rules import VenueRules
+from engine.venue.rules import LiquidationRules, VenueRules
 from engine.venue.tiers import TierTable, tier_fault
 
 __all__ = ["Preset", "facts_of", "preset", "venue_rules"]
@@ -32,7 +32,7 @@ _FOLDER: Final = Path(__file__).parent / "venues"
 _SIGNED: Final = {"maker", "interest"}
 _SHARES: Final = {
     *("portion", "drawdown", "fee", "backstop_below", "band_down", "market_deviation"),
-    *("taker", "tails", "mark_beyond"),
+    *("taker", "tails", "mark_beyond", "liquidator_fee", "liquidator_fee_max"),
 }
 """Fields of the rules that are shares of a whole, at most 1."""
 
@@ -123,6 +123,7 @@ def venue_rules(venue: VenueConfig, contract: ContractConfig) -> VenueRules:
     for path, value in _floats(msgspec.to_builtins(rules), ()):
         _check(path, value)
     _check_fees(rules)
+    _check_ramp(rules.liquidation)
     try:
         TierTable(rules.margin, asset_decimals(contract.quote or ""))
     except ConfigError as error:
@@ -154,6 +155,16 @@ def _check(path: tuple[str | int, ...], value: float) -> None:
         raise SettingError(path, f"{name} must be >= 0, was {value:g}")
     if abs(value) > 1.0 and (name in _SHARES or name in _SIGNED):
         raise SettingError(path, f"{name} must be a share of at most 1, was {value:g}")
+
+
+def _check_ramp(rules: LiquidationRules) -> None:
+    """A fee that rises does so by the slot, and not below what it begins with."""
+    least, most = rules.liquidator_fee, rules.liquidator_fee_max
+    if most is not None and most < least:
+        what = f"liquidator_fee_max must be at least liquidator_fee, {least:g}, was {most:g}"
+        raise SettingError(("liquidation", "liquidator_fee_max"), what)
+    if rules.slot_ns <= 0:
+        raise SettingError(("liquidation", "slot"), "slot must be longer than nothing")
 
 
 def _check_fees(rules: VenueRules) -> None:

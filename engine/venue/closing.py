@@ -15,7 +15,7 @@ __all__ = [
     "charged_insurance_fee",
     "health",
     "health_lots",
-    "ramped_fee_ppm",
+    "ramped_fee",
     "shortage_lots",
     "shortage_size",
     "tier_step_lots",
@@ -23,6 +23,8 @@ __all__ = [
 
 GRACE_SLOTS: Final = 1_500
 """Slots (of about 0.4 s) after the user's last action in which Drift's fee does not rise."""
+_RISE_SLOTS: Final = 1_000_000
+"""Slots in which it rises by the whole notional."""
 _CHARGED: Final = 0.95
 """Share of the margin freed that Drift's insurance fee may take."""
 
@@ -86,17 +88,17 @@ def charged_insurance_fee(
     return max(min(freed, fee_max), 0.0)
 
 
-def ramped_fee_ppm(base: int, most: int, slots: int) -> int:
-    """Fee of the liquidator in millionths: one more with every slot since the user last acted, once
-    the grace is over, up to ``most``.
+def ramped_fee(base: float, most: float, slots: int) -> float:
+    """Fee of the liquidator, share of notional: a millionth more with every slot since the user
+    last acted, once the grace is over, up to ``most``.
 
-    20,000 after 10 slots; ``20,000 + 2,000 = 22,000`` after 2,000; 50,000, the most, after 100,000.
+    2 % after 10 slots; ``2 % + 0.2 % = 2.2 %`` after 2,000; 5 %, the most, after 100,000.
 
     Source: Drift protocol-v2, get_liquidation_fee.
     """
     if slots < GRACE_SLOTS:
         return base
-    return min(base + slots, most)
+    return min(base + slots / _RISE_SLOTS, most)
 
 
 def health(spot: float, base: float, quote: float, weight: float, price: float = 1.0) -> float:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from engine.ledger import Cause, Ledger
 from engine.outputs import Tape
 from engine.units import SECOND_NS
+from engine.venue.acting import Acting
 from engine.venue.bankruptcy import bankruptcy_quote, fillable_price
 from engine.venue.book import Book
 from engine.venue.insurance import InsuranceFund
@@ -109,6 +110,7 @@ class RiskDesk:
     Attributes:
         called: lots and top-ups for which a margin call stands, by account.
         stages: accounts on their way through liquidation, by name.
+        acting: when the owners last acted, where a rule asks.
         moved: accounts of which anything was moved since somebody emptied it.
     """
 
@@ -121,6 +123,8 @@ class RiskDesk:
         self.listings = [venue.listing for venue in venues]
         self.stages = stages
         self.moved: dict[str, Margined] = {}
+        rules = [venue.listing.rules.liquidation for venue in venues]
+        self.acting = Acting({}, counts=any(r.liquidator_fee_max is not None for r in rules))
 
     def marks(self) -> list[float]:
         """Of every contract, as of now; 0 where it has none yet."""

@@ -182,7 +182,9 @@ class Liquidator(Insuring):
         if rules.backstop_below and stand.margin < rules.backstop_below * stand.maintenance:
             self._backstop(account, market, lots, stand.equity)
             return True
-        step = step_lots(self.listings[market], lots, marks[market], stand, stage.steps)
+        idle_ns = self.acting.idle_ns(account.name, self.venues[market].floor.ts_ns)
+        listing, mark = self.listings[market], marks[market]
+        step = step_lots(listing, lots, mark, stand, steps=stage.steps, idle_ns=idle_ns)
         filled = self._send(account, market, step, marks, stand)
         stage.steps += 1
         if step != -lots:
@@ -214,7 +216,8 @@ class Liquidator(Insuring):
         whole = lots == -lots_in(account, market)
         atoms = self.bankruptcy(account, market, lots, marks, stand)
         bankruptcy = contract.price_of(lots, atoms)
-        most = fee_rate(venue.listing, lots_in(account, market), marks[market], stand)
+        idle_ns = self.acting.idle_ns(account.name, venue.floor.ts_ns)
+        most = fee_rate(venue.listing, lots_in(account, market), marks[market], stand, idle_ns)
         limit = None
         if rules.limit == "bankruptcy":
             limit = bankruptcy

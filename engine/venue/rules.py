@@ -157,6 +157,10 @@ class LiquidationRules(Rules, frozen=True, kw_only=True):
             short (Drift).
         liquidator_fee: share of notional by which whoever takes a position over has it below the
             mark; a step of ``shortage`` counts with it.
+        liquidator_fee_max: what that rises to while the owner does nothing, by a millionth with
+            every slot since his last trade or payment, once 1,500 slots have passed (Drift);
+            ``None``: it does not rise.
+        slot_ns: how long a slot is.
         backstop_below: share of maintenance margin; equity below it goes to the backstop with the
             position, and maintenance is not given back. 0: there is none.
     """
@@ -176,6 +180,8 @@ class LiquidationRules(Rules, frozen=True, kw_only=True):
     fee: float = 0.0
     fee_from_freed: bool = False
     liquidator_fee: float = 0.0
+    liquidator_fee_max: float | None = None
+    slot_ns: int = 400_000_000
     backstop_below: float = 0.0
 
 

@@ -1,21 +1,30 @@
-"""How much of a position the next order of a liquidation closes, and what the fund may charge for
-it."""
+"""How much of a position the next order of a liquidation closes, and what the liquidator and the
+fund may charge for it."""
 
 from __future__ import annotations
 
-from engine.venue.closing import charged_insurance_fee, shortage_lots, shortage_size
+from engine.venue.closing import (
+    charged_insurance_fee,
+    ramped_fee,
+    shortage_lots,
+    shortage_size,
+)
+from engine.venue.rules import LiquidationRules
 from engine.venue.standing import Listing, Standing
 
-__all__ = ["fee_rate", "step_lots"]
+__all__ = ["fee_rate", "liquidator_fee", "step_lots"]
 
 
-def step_lots(listing: Listing, held: int, mark: float, stand: Standing, steps: int) -> int:
+def step_lots(
+    listing: Listing, held: int, mark: float, stand: Standing, *, steps: int, idle_ns: int
+) -> int:
     """Signed lots to trade: at least one, at most all.
 
     Args:
         held: signed lots of the position.
         stand: equity and maintenance of the account.
         steps: orders that were sent before.
+        idle_ns: since the owner last acted himself.
     """
     rules, size = listing.rules.liquidation, abs(held)
     if rules.steps == "tier":
@@ -24,7 +33,7 @@ def step_lots(listing: Listing, held: int, mark: float, stand: Standing, steps: 
     elif rules.steps == "portion":
         size = _portion(listing, held, mark, steps)
     elif rules.steps == "shortage":
-        size = _shortage(listing, held, mark, stand)
+        size = _shortage(listing, held, mark, stand, idle_ns)
     size = min(max(size, 1), abs(held))
     return -size if held > 0 else size
 
@@ -43,7 +52,7 @@ def _portion(listing: Listing, held: int, mark: float, steps: int) -> int:
     return whole if wanted >= quote else int(whole * (wanted / quote))
 
 
-def _shortage(listing: Listing, held: int, mark: float, stand: Standing) -> int:
+def _shortage(listing: Listing, held: int, mark: float, stand: Standing, idle_ns: int) -> int:
     """As many lots as bring equity up to maintenance, within the largest step: closing saves their
     margin and costs the fees."""
     rules = listing.rules.liquidation
@@ -51,8 +60,8 @@ def _shortage(listing: Listing, held: int, mark: float, stand: Standing) -> int:
         _missing(stand),
         float(listing.contract.notional(held, mark)),
         margin_rate=float(listing.table.rate(listing.size(held, mark))),
-        liquidator_fee=rules.liquidator_fee,
-        insurance_fee=fee_rate(listing, held, mark, stand),
+        liquidator_fee=liquidator_fee(rules, idle_ns),
+        insurance_fee=fee_rate(listing, held, mark, stand, idle_ns),
     )
     lots = shortage_lots(held, share * abs(held), 1.0)
     if rules.step_max is None:
@@ -61,8 +70,18 @@ def _shortage(listing: Listing, held: int, mark: float, stand: Standing) -> int:
     return min(lots, int(abs(held) * rules.step_max / quote))
 
 
-def fee_rate(listing: Listing, held: int, mark: float, stand: Standing) -> float:
-    """Share of the notional closed that the fund may charge an account that stands like this."""
+def liquidator_fee(rules: LiquidationRules, idle_ns: int) -> float:
+    """Share of the notional closed that whoever takes it over is promised, from an owner who has
+    done nothing for so long."""
+    if rules.liquidator_fee_max is None:
+        return rules.liquidator_fee
+    slots = idle_ns // rules.slot_ns
+    return ramped_fee(rules.liquidator_fee, rules.liquidator_fee_max, slots)
+
+
+def fee_rate(listing: Listing, held: int, mark: float, stand: Standing, idle_ns: int) -> float:
+    """Share of the notional closed that the fund may charge an account that stands like this, whose
+    owner has done nothing for so long."""
     rules = listing.rules.liquidation
     if not rules.fee_from_freed or not held:
         return rules.fee
@@ -71,7 +90,7 @@ def fee_rate(listing: Listing, held: int, mark: float, stand: Standing) -> float
         float(listing.contract.notional(held, mark)),
         1.0,
         margin_rate=float(listing.table.rate(listing.size(held, mark))),
-        liquidator_fee=rules.liquidator_fee,
+        liquidator_fee=liquidator_fee(rules, idle_ns),
         fee_max=rules.fee,
     )
 

@@ -191,7 +191,9 @@ class _Sweep:
             fund = max(got - least, 0)
             if self.rules.surplus != "fund":
                 stand = Standing(self.equity.item(place), self.needed.item(place))
-                most = fee_rate(self.venue.listing, held, self.venue.floor.mark, stand)
+                floor = self.venue.floor
+                idle_ns = self.desk.acting.idle_ns(self.crowd.name, floor.ts_ns)
+                most = fee_rate(self.venue.listing, held, floor.mark, stand, idle_ns)
                 fund = max(insurance_delta(got, least, most), 0)
             self.waves[1 if held > 0 else -1].to_fund += fund
             self._fill(place, lots, got, least, fund)

@@ -253,3 +253,25 @@ def test_a_cost_without_lots_is_found() -> None:
     said.engine.handlers[0].account.state.cost = 1
     with pytest.raises(InvariantError, match="product:IDLE0: a cost of 1, no lots"):
         said.engine.margins.check()
+
+
+# Who does nothing pays more -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("slots", "fee"),
+    [(1_499, Fraction(2, 1000)), (1_500, Fraction(35, 10_000)), (9_000, Fraction(5, 1000))],
+)
+def test_the_promise_to_liquidators_rises_with_idleness(slots: int, fee: Fraction) -> None:
+    """Long 1,000 from 100 with 10,000: at 90.5 he has 500 and needs 905. To free the 405 that are
+    short, each 90.5 that is closed gives 1 % less what is promised: 0.2 % until 1,500 slots of 0.4
+    s have passed, then a millionth more for each of all slots, 0.5 % at most."""
+    rules = {"steps": "shortage", "surplus": "account", "limit": "none"}
+    rules |= {"liquidator_fee": 0.002, "liquidator_fee_max": 0.005}
+    rows = [mark(0, 100.0), mark(slots * 0.4, 90.5)]
+    said = said_of([a_venue(**rules)], [a_trader("t", 10_000, (0, 1_000, 100.0))], rows)
+    first, *_ = said.named("liquidation_filled")
+    short = Fraction(405) * QUOTE
+    exact = short / (Fraction(181, 2) * (Fraction(1, 100) - fee))
+    assert abs(first.lots + exact) <= 2
+    assert first.step == "partial"

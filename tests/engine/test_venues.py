@@ -307,6 +307,11 @@ def test_a_rule_is_changed_on_the_command_line(tmp_path: Path) -> None:
         ('adl = { ranking = "gates" }', 'ranking is "gates"; did you mean "gate"?'),
         ("liquidation = { cooldown = 30 }", "expected a duration"),
         ("liquidation = { portion = 1.5 }", "portion must be a share of at most 1, was 1.5"),
+        ('liquidation = { slot = "0s" }', "slot must be longer than nothing"),
+        (
+            "liquidation = { liquidator_fee = 0.02, liquidator_fee_max = 0.01 }",
+            "liquidator_fee_max must be at least liquidator_fee, 0.02, was 0.01",
+        ),
         ("liquidation = { step_min = -1.0 }", "step_min must be >= 0, was -1"),
         ("adl = { mark_beyond = nan }", "mark_beyond must be finite, was nan"),
         ("orders = { band_up = inf }", "band_up must be finite, was inf"),

@@ -74,6 +74,22 @@ def _rules(random: Random, *, inverse: bool) -> VenueRules:
     )
 
 
+def _ramped(rules: LiquidationRules, seed: int) -> LiquidationRules:
+    """Every other venue promises liquidators more while a customer does nothing."""
+    random = Random(f"ramp {seed}")
+    if random.random() < 0.5:
+        return rules
+    fee, shortage = random.choice((0.0, 0.002)), random.random() < 0.7
+    return replace(
+        rules,
+        steps="shortage" if shortage else rules.steps,
+        liquidator_fee=fee,
+        liquidator_fee_max=fee + random.choice((0.001, 0.02)),
+        slot_ns=10**6,
+        fee_from_freed=random.random() < 0.5,
+    )
+
+
 def _orders(random: Random) -> OrderRules:
     """Every third venue has no rules for orders; some bind often."""
     pick: Any = random.choice
@@ -133,6 +149,7 @@ def margined_spec(seed: int) -> EngineSpec:
             market,
             venue=replace(
                 rules := _rules(random, inverse=market.contract.kind == "inverse"),
+                liquidation=_ramped(rules.liquidation, seed),
                 margin=replace(
                     rules.margin,
                     fee_at=Random(f"fee {seed} {market.symbol}").choice(("position", "bankruptcy")),

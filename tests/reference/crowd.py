@@ -112,6 +112,7 @@ class Crowd:
         return found
 
     def open(self) -> None:
+        self.opened_ns = self.venue.floor.ts_ns
         spec, contract = self.spec, self.venue.listing.contract
         assert spec.absolute
         columns = (
@@ -240,7 +241,8 @@ class Crowd:
             return
         atoms = contract.before_fee(-held, -position.cash) if self._fees else -position.cash
         limit = self._limit(position, stand, atoms)
-        most = fee_rate(venue.listing, held, venue.floor.mark, stand)
+        idle_ns = venue.floor.ts_ns - self.opened_ns
+        most = fee_rate(venue.listing, held, venue.floor.mark, stand, idle_ns)
         lots, price = self.desk.take(venue, -held, limit)
         if lots:
             cash, least = contract.trade_cash(lots, price), atoms * lots // -held

@@ -94,6 +94,7 @@ class Hedge:
         self.name = f"product:{product.spec.id}"
         self.alone = product.spec.kind == "futures"
         self.touched = False
+        self.seized = 0  # lots that the venue moved
         self.before: float | None = None
 
     @property
@@ -153,6 +154,7 @@ class Hedge:
         nav = held.nav(mark)
         held.cost = cost_after(held.lots, held.cost, lots, cash) if lots else held.cost
         held.lots += lots
+        self.seized += lots
         held.cash += cash
         effect = held.nav(mark) - nav
         held.parts[PARTS[cause]] += effect
@@ -233,6 +235,7 @@ class Margins:
         self.seed = spec.seed
         self.look_ns = NEVER_NS
         self.launched: set[int] = set()
+        self.own: dict[str, tuple[int, int]] = {}  # what each did itself: lots, top-ups
 
     def admit(self, products: list[Product]) -> None:
         """The products' hedges, in the order of their markets."""
@@ -275,8 +278,15 @@ class Margins:
         for crowd in self.crowds:
             if crowd.spec.market == number:
                 crowd.open()
+        for other in self.others:
+            if other.trader.holding(number) is not None:
+                self._acts(other.name, market)
         self._look_if_short(self.others)
         self._look_at_crowds()
+
+    def _acts(self, name: str, market: Market) -> None:
+        """An owner did something himself."""
+        self.desk.acting.known[name] = (market.log.ts_ns, 0, 0)
 
     def account_of(self, product: Product) -> Any:
         """Behind a product; none where the venue asks for no margin."""
@@ -296,7 +306,16 @@ class Margins:
         return min([self.look_ns, *steps])
 
     def changed(self, product: Product) -> None:
-        """A product's account changed by its own doing."""
+        """A product's account changed by its own doing; where it holds other lots than before, but
+        for what the venue took, or has more top-ups, its owner did that."""
+        account = self.account_of(product)
+        if account is not None:
+            hedges = getattr(account, "hedges", [account])
+            lots = sum(n for _, n, _ in account.positions()) - sum(h.seized for h in hedges)
+            own = lots, account.topups
+            if self.own.get(account.name) != own:
+                self.own[account.name] = own
+                self._acts(account.name, product.market)
         self._look_if_short(
             [
                 each

@@ -242,9 +242,8 @@ def e2(i: Inputs) -> Inputs:
 
 
 def e3(i: Inputs) -> Inputs:
-    return {
-        "fee_ppm": closing.ramped_fee_ppm(i["base_fee_ppm"], i["max_fee_ppm"], i["slots_elapsed"])
-    }
+    base, most = i["base_fee_ppm"] / MICROS, i["max_fee_ppm"] / MICROS
+    return {"fee_ppm": closing.ramped_fee(base, most, i["slots_elapsed"]) * MICROS}
 
 
 def e4(i: Inputs) -> Inputs:

@@ -78,11 +78,11 @@ def test_the_insurance_fee_takes_what_is_left_of_the_margin() -> None:
 
 @pytest.mark.parametrize(
     ("slots", "fee"),
-    [(0, 20_000), (1_499, 20_000), (1_500, 21_500), (30_000, 50_000), (29_999, 49_999)],
+    [(0, 0.02), (1_499, 0.02), (1_500, 0.0215), (30_000, 0.05), (29_999, 0.049999)],
 )
-def test_the_fee_ramps_after_the_grace(slots: int, fee: int) -> None:
+def test_the_fee_ramps_after_the_grace(slots: int, fee: float) -> None:
     """Flat for 1,500 slots, then a millionth for every slot that has passed, up to the most."""
-    assert closing.ramped_fee_ppm(20_000, 50_000, slots) == fee
+    assert isclose(closing.ramped_fee(0.02, 0.05, slots), fee, rel_tol=1e-15)
 
 
 @pytest.mark.parametrize(
