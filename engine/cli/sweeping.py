@@ -47,6 +47,15 @@ Workers = Annotated[
     int | None, Parameter(help="Processes here; one a core without.", allow_leading_hyphen=True)
 ]
 
+Screen = Annotated[
+    bool,
+    Parameter(
+        negative=(),
+        help="All paths without frictions, for multiples with a band or restored at reviews; the "
+        "engine judges a sample.",
+    ),
+]
+
 
 def sweep(
     base: Annotated[Path, Parameter(help="TOML; a table [generator] makes the paths.")],
@@ -59,6 +68,7 @@ def sweep(
     cluster: Annotated[
         str | None, Parameter(help="Scheduler of dask.distributed, e.g. tcp://host:8786.")
     ] = None,
+    screen: Screen = False,
     symbol: SymbolName = None,
     out: Annotated[
         Path | None, Parameter(help="Directory; under sweeps/, named for the sweep, without.")
@@ -81,6 +91,7 @@ def sweep(
             symbol=symbol,
             workers=workers,
             cluster=cluster,
+            screen=screen,
             out=out,
             progress=told,
         )

@@ -48,6 +48,7 @@ def page_of(summary: Row, tallies: Tallies) -> str:
         distributions=distributions(curves),
         outcome=_outcome(shown),
         costs=_costs(shown),
+        screening=_screening(summary["screening"][:ROWS_MAX]),
         ranking=_ranking(ranking[:_RANKED]),
         worst=[(*_worst(row), row["command"]) for row in summary["worst"]],
         left_out=len(rows) - len(shown),
@@ -119,6 +120,15 @@ def _costs(rows: Sequence[Row]) -> Table:
             ]
             for row in rows
         ],
+    )
+
+
+def _screening(rows: Sequence[Row]) -> Table:
+    head = ["policy", "paths judged", "mean difference", "95 % of the paths within", "at most"]
+    figures = ("bias", "error", "error_max")
+    return Table(
+        head,
+        [[named(row), f"{row['paths']:,}", *(number(row[n], 6) for n in figures)] for row in rows],
     )
 
 

@@ -95,6 +95,7 @@ class Plan(Struct, frozen=True, dict=True):
         versions: of what makes the numbers.
         inputs: hashes of the recorded files, and of policies.
         generated: whether paths are made by a generator.
+        screened: whether runs are screened without frictions, and not run by the engine.
         owners: by axis the product whose setting it is, ``""`` where it concerns all.
     """
 
@@ -106,6 +107,7 @@ class Plan(Struct, frozen=True, dict=True):
     inputs: dict[str, str] = {}
     generated: bool = False
     owners: tuple[str, ...] = ()
+    screened: bool = False
 
     def __post_init__(self) -> None:
         if self.paths < 1:

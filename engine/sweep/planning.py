@@ -29,6 +29,7 @@ from engine.provenance import VERSION
 from engine.sweep.grid import axes_of, points_of
 from engine.sweep.market import market_of
 from engine.sweep.plan import Plan, Setup
+from engine.sweep.screening import check_screenable
 from feeds.formats.files import sha256
 from strategies.user import policy_file
 
@@ -48,6 +49,7 @@ def planned(
     scenarios: Sequence[str | Path] = (),
     data: Sequence[str | Path] = (),
     symbol: str | None = None,
+    screened: bool = False,
 ) -> Plan:
     """The plan of a sweep.
 
@@ -59,6 +61,7 @@ def planned(
         scenarios: laid over every path, by name or TOML file.
         data: files and folders, where there is no generator.
         symbol: for files that do not name theirs.
+        screened: without frictions, for products that can be.
 
     Raises:
         LevsimError: for anything that a run of one of the points would refuse, before any runs.
@@ -75,6 +78,8 @@ def planned(
         policy = chosen.pop("policy", policies[0] if policies else None)
         own = [*plain, *(f"{key}={value}" for key, value in chosen.items())]
         config = _resolved(base, own, policy, setup, files)
+        if screened:
+            check_screenable(config)
         configs.append(msgspec.msgpack.encode(config))
         inputs |= _files(config)
     first = msgspec.msgpack.decode(configs[0], type=RunConfig)
@@ -87,14 +92,26 @@ def planned(
             )
         inputs |= {each.path: each.sha256 for each in market_of(first, setup, 0).inputs}
         paths = 1
-    versions = {
+    return Plan(
+        axes=tuple(axes),
+        configs=tuple(configs),
+        paths=paths or PATHS,
+        setup=setup,
+        versions=_versions(),
+        inputs=inputs,
+        generated=made,
+        owners=tuple(_owner(axis.key, first) for axis in axes),
+        screened=screened,
+    )
+
+
+def _versions() -> dict[str, str]:
+    return {
         "levsim": VERSION,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "pyarrow": pa.__version__,
     }
-    owners = tuple(_owner(axis.key, first) for axis in axes)
-    return Plan(tuple(axes), tuple(configs), paths or PATHS, setup, versions, inputs, made, owners)
 
 
 def _owner(key: str, config: RunConfig) -> str:

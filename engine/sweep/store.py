@@ -26,7 +26,9 @@ MANIFEST: Final = "sweep.json"
 _CHUNKS: Final = "chunks"
 _LOCK: Final = ".lock"
 _NAME: Final = re.compile(r"chunk-(\d{7})-([0-9a-f]{32})\.arrow")
-_OURS: Final = frozenset({MANIFEST, _CHUNKS, _LOCK, "sweep.parquet", "summary.json", "report.html"})
+_OURS: Final = frozenset(
+    {MANIFEST, _CHUNKS, _LOCK, "sweep.parquet", "summary.json", "report.html", "judged"}
+)
 
 
 class Store:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from engine.errors import ConfigError, InputError
 from engine.sweep.cluster import cluster_executor
 from engine.sweep.driver import Progress, drive
 from engine.sweep.grid import axes_of
+from engine.sweep.judging import JUDGED, judged
 from engine.sweep.page import page_of
 from engine.sweep.plan import Plan
 from engine.sweep.planning import planned
@@ -29,8 +30,10 @@ from engine.sweep.results import (
     gathered,
     worst_rows,
 )
+from engine.sweep.screening import screen as screened_work
 from engine.sweep.store import Store
 from engine.sweep.words import Origin, verdict_of
+from engine.sweep.work import work
 
 __all__ = ["SUMMARY", "SweepResult", "load_sweep", "sweep"]
 
@@ -107,6 +110,7 @@ def sweep(
     workers: int | None = None,
     executor: Executor | None = None,
     cluster: str | None = None,
+    screen: bool = False,
     out: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> SweepResult:
@@ -124,38 +128,69 @@ def sweep(
         workers: local processes; as many as there are cores without.
         executor: any of ``concurrent.futures`` in the place of local processes.
         cluster: address of a dask.distributed scheduler.
+        screen: all paths without frictions, many at once; the engine judges a sample of them.
         out: directory; under ``sweeps/``, named for the sweep, without.
         progress: told how far it is.
 
     Raises:
         LevsimError: bad configuration, data or directory; the message says what to do.
     """
+    sets = _checked(workers, sets)
+    listed = [data] if isinstance(data, str | Path) else list(data)
+    names = tuple(map(str, scenarios))
+
+    def plan_of(count: int | None, *, screened: bool) -> Plan:
+        return planned(
+            base,
+            sets=sets,
+            policies=policies,
+            paths=count,
+            scenarios=names,
+            data=listed,
+            symbol=symbol,
+            screened=screened,
+        )
+
+    plan = plan_of(paths, screened=screen)
+    store = Store(Path(out) if out is not None else Path("sweeps") / plan.id[:12], plan)
+    plain, _ = axes_of(sets, policies)
+    alone = policies[0] if len(policies) == 1 else None
+    origin = Origin(base, tuple(plain), alone, tuple(map(str, listed)), symbol, names)
+    judge = plan_of(min(plan.paths, JUDGED), screened=False) if screen else None
+    with ExitStack() as stack:
+        stack.enter_context(store.opened(_manifest(plan, origin)))
+        chosen = lazily(stack, executor, cluster, workers)
+        _work(plan, store, chosen, progress)
+        errors = []
+        if judge is not None:
+            beside = Store(store.path / "judged", judge)
+            stack.enter_context(beside.opened(_manifest(judge, origin)))
+            _work(judge, beside, chosen, progress)
+            errors = judged(plan, store, judge, beside)
+        return SweepResult(store.path, finished(plan, store, origin, errors))
+
+
+def _checked(workers: int | None, sets: Sequence[str] | dict[str, Sequence[Any]]) -> Sequence[str]:
+    """The settings as texts."""
     if workers is not None and not 1 <= workers <= WORKERS_MAX:
         raise ConfigError(f"--workers must be from 1 to {WORKERS_MAX}, was {workers}")
     if isinstance(sets, dict):
         sets = [f"{key}={','.join(map(_text, values))}" for key, values in sets.items()]
-    listed = [data] if isinstance(data, str | Path) else list(data)
-    plan = planned(
-        base,
-        sets=sets,
-        policies=policies,
-        paths=paths,
-        scenarios=scenarios,
-        data=listed,
-        symbol=symbol,
-    )
-    store = Store(Path(out) if out is not None else Path("sweeps") / plan.id[:12], plan)
-    plain, _ = axes_of(sets, policies)
-    names = tuple(map(str, scenarios))
-    alone = policies[0] if len(policies) == 1 else None
-    origin = Origin(base, tuple(plain), alone, tuple(map(str, listed)), symbol, names)
-    with store.opened(_manifest(plan, base, names)):
-        if len(store.finished) < len(plan.chunks):
-            with ExitStack() as stack:
-                chosen = _executor(stack, executor, cluster, workers)
-                drive(plan, store, chosen, _ahead(chosen), progress)
-        summary = finished(plan, store, origin)
-    return SweepResult(store.path, summary)
+    return sets
+
+
+def _work(
+    plan: Plan,
+    store: Store,
+    executor: Callable[[], Executor],
+    progress: Callable[[Progress], None] | None,
+) -> None:
+    """All chunks that are missing; where none is, nobody is asked to work."""
+    if len(store.finished) < len(plan.chunks):
+        chosen = executor()
+        drive(
+            plan, store, chosen, _ahead(chosen), progress, screened_work if plan.screened else work
+        )
 
 
 def load_sweep(path: str | Path) -> SweepResult:
@@ -174,7 +209,9 @@ def load_sweep(path: str | Path) -> SweepResult:
     raise InputError(f"{directory} is no finished sweep")
 
 
-def finished(plan: Plan, store: Store, origin: Origin) -> dict[str, Any]:
+def finished(
+    plan: Plan, store: Store, origin: Origin, errors: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
     """Write the results of a sweep whose chunks are all there; what ``summary.json`` says."""
     beside = store.path / f".{PARQUET}.tmp"
     found = gathered(plan, store, beside)
@@ -188,6 +225,8 @@ def finished(plan: Plan, store: Store, origin: Origin) -> dict[str, Any]:
         "runs": plan.runs,
         "chunks": len(plan.chunks),
         "generated": plan.generated,
+        "screened": plan.screened,
+        "screening": list(errors),
         "faulty": found.faulty,
         "policies": figures_of(plan, found),
         "ranking": [
@@ -219,28 +258,34 @@ def finished(plan: Plan, store: Store, origin: Origin) -> dict[str, Any]:
     return summary
 
 
-def _manifest(plan: Plan, base: str | Path | None, scenarios: Sequence[str]) -> dict[str, Any]:
+def _manifest(plan: Plan, origin: Origin) -> dict[str, Any]:
     """What the directory says of itself, so that another sweep's is told in words."""
     return {
-        "base": None if base is None else str(base),
+        "base": None if origin.base is None else str(origin.base),
         "paths": plan.paths,
         "axes": {axis.key: list(axis.values) for axis in plan.axes},
-        "scenarios": list(scenarios),
+        "scenarios": list(origin.scenarios),
         "data": list(plan.setup.data),
         "versions": plan.versions,
     }
 
 
-def _executor(
+def lazily(
     stack: ExitStack, executor: Executor | None, cluster: str | None, workers: int | None
-) -> Executor:
-    if executor is not None:
-        return executor
-    if cluster is not None:
-        return stack.enter_context(cluster_executor(cluster))
-    pool = LocalPool(workers or os.cpu_count() or 1)
-    stack.callback(pool.shutdown, cancel_futures=True)
-    return pool
+) -> Callable[[], Executor]:
+    """The executor that was asked for, made when it is needed first and let go with ``stack``."""
+
+    @cache
+    def made() -> Executor:
+        if executor is not None:
+            return executor
+        if cluster is not None:
+            return stack.enter_context(cluster_executor(cluster))
+        pool = LocalPool(workers or os.cpu_count() or 1)
+        stack.callback(pool.shutdown, cancel_futures=True)
+        return pool
+
+    return made
 
 
 def _ahead(executor: Executor) -> int:

@@ -77,7 +77,7 @@ def verdict_of(summary: Mapping[str, Any]) -> str:
             f", {number(behind['behind'], 4)} above {named(behind)} "
             f"({number(behind['low'], 4)} to {number(behind['high'], 4)} on the same paths)"
         )
-    return f"{sentence}. {_ruin(summary)}{_faulty(summary)}"
+    return f"{sentence}. {_ruin(summary)}{_faulty(summary)}{_screened(summary)}"
 
 
 def _ruin(summary: Mapping[str, Any]) -> str:
@@ -93,6 +93,18 @@ def _ruin(summary: Mapping[str, Any]) -> str:
     return (
         f"{most}: {named(worst)}, on {percent(worst['ruin'], 2, signed=False)} of the paths "
         f"({interval})."
+    )
+
+
+def _screened(summary: Mapping[str, Any]) -> str:
+    rows = summary["screening"]
+    if not rows:
+        return ""
+    worst = max(rows, key=lambda row: row["error"])
+    return (
+        f" Screened without frictions: on {plural(worst['paths'], 'path')} that the engine judged, "
+        f"NAV is within {worst['error']:.1g} of it on 95 % ({named(worst)}, the worst of all; at "
+        f"most {worst['error_max']:.1g})."
     )
 
 
