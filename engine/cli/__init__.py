@@ -93,7 +93,8 @@ _GROUPS: Final = {
 
 def _overview() -> str:
     """The help of the whole, made here: the library that parses takes long to import."""
-    commands = "\n".join(f"  {name:14}{does}" for name, (_, does) in _COMMANDS.items())
+    width = max(map(len, _COMMANDS)) + 2
+    commands = "\n".join(f"  {name:{width}}{does}" for name, (_, does) in _COMMANDS.items())
     return (
         f"Usage: levsim COMMAND [ARGUMENTS]\n\n{_HELP}\n\nCommands:\n{commands}\n\n"
         "levsim COMMAND --help shows a command's arguments, levsim --version the version.\n"
