@@ -14,6 +14,7 @@ from engine.market_state import AS_USUAL, Degraded
 from engine.operated import Operated
 from engine.units import MILLISECOND_NS, NEVER_NS
 from engine.venue.depth import DepthBook
+from engine.venue.impact import FeltBook
 
 __all__ = ["Degrading", "refuses_one"]
 
@@ -72,6 +73,7 @@ class Degrading(Operated):
     def thin(self, command: ThinBook) -> str | None:
         """The operator: so much of the book is there; why not, where it is refused."""
         book = self.book
+        book = book.book if isinstance(book, FeltBook) else book
         if not isinstance(book, DepthBook):
             return "no_depth_book"
         book.thin(command.scale, command.until_ns, command.half_life_ms * MILLISECOND_NS)

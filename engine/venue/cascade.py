@@ -27,10 +27,11 @@ DISTANCES: Final = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 
 
 def cascade_ratios(
-    crowds: Sequence[Crowd], book: DepthBook, mark: float
+    crowds: Sequence[Crowd], book: DepthBook, mark: float, ts_ns: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Of each bin, downwards and upwards; of the positions of one market."""
     found = []
+    book.depth(ts_ns)  # a thin book is as thin as it is now
     for side in (1, -1):
         bins = np.zeros(len(DISTANCES) - 1)
         for crowd in crowds:

@@ -58,7 +58,7 @@ class Crowds:
         book = book.book if isinstance(book, FeltBook) else book
         if not crowds or not isinstance(book, DepthBook):
             return
-        down, up = cascade_ratios(crowds, book, floor.mark)
+        down, up = cascade_ratios(crowds, book, floor.mark, floor.ts_ns)
         floor.tape.say(
             CascadeRatio,
             symbol=venue.listing.contract.spec.symbol,

@@ -56,12 +56,16 @@ def felt_spec(seed: int, depth: float = 5e6, **fields: Any) -> EngineSpec:
     )
 
 
-def felt_tape(seed: int, rows: int = 240) -> Step:
-    """Marks at every second, falling in leaps, quiet at times; every fifth a little late."""
-    random, mark, found = Random(seed), 100.0, []
+def felt_tape(seed: int, rows: int = 240, message: Any = None) -> Step:
+    """Marks at every second, falling in leaps, quiet at times; every fifth a little late; a message
+    in the twentieth second."""
+    random, mark = Random(seed), 100.0
+    found: list[Any] = []
     for row in range(rows):
         scale = random.choice((0.0, 0.001, 0.004, 0.02))
         mark *= 1.0 + scale * random.uniform(-1.1, 1.0)
         late = random.choice((0, 0, 0, 0, 400_000_000))
+        if row == 20 and message is not None:
+            found.append(message)
         found.append(a_row(Kind.MARK, T0 + row * SECOND_NS + late, mark))
     return a_tape(found)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from engine.commands import ThinBook
 from engine.engine import Engine
 from engine.sampler import Sampling
 from engine.snapshot import restore, snapshot, state_digest
@@ -16,7 +17,7 @@ from engine.units import SECOND_NS
 from engine.venue.depth import DepthBook
 from engine.venue.impact import FeltBook, ImpactSpec, ImpactState
 from engine.venue.taking import Top
-from tests.builders import Run, a_tape, cut, run
+from tests.builders import T0, Run, a_tape, cut, run
 from tests.properties.agreement import difference, reference
 from tests.properties.felt import band, felt_spec, felt_tape
 
@@ -153,3 +154,16 @@ def test_what_a_fill_moves() -> None:
     impact.settle(spec, 3_600 * SECOND_NS)
     assert impact.passing == 0.0
     assert impact.lasting == pytest.approx(-0.006)
+
+
+def test_a_thin_book_is_felt_more() -> None:
+    """The operator thins the book of a market that feels: the same tape moves it further, and the
+    plain engine says the same."""
+    thin = ThinBook(id="t", ts_ns=T0 + 20 * SECOND_NS, symbol="BTCUSDT", scale=0.3, until_ns=2**62)
+    spec, tape = felt_spec(1, depth=3e7), felt_tape(1, message=thin)
+    said, plain = run(spec, tape), run(spec, felt_tape(1))
+    assert said.named("command_obeyed")
+    lasting = [abs(each.engine.markets[0].state.impact.lasting) for each in (said, plain)]
+    assert lasting[0] > lasting[1]
+    found = difference(said, reference(spec, tape))
+    assert found is None, found

@@ -143,6 +143,7 @@ class Crowd:
         if not isinstance(book, DepthBook):
             return
         contract, away = self.venue.listing.contract, []
+        book.depth(self.venue.floor.ts_ns)
         for side in (1, -1):
             held = [0] * (len(DISTANCES) - 1)
             for p in self.positions:

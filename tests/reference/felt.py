@@ -20,6 +20,7 @@ class FeltBook:
     def __init__(self, book: DepthBook, market: FeltMarket) -> None:
         self.book, self.market = book, market
         self.best, self.offer, self.depth = book.best, book.offer, book.depth
+        self.thin = book.thin
 
     def take_limited(self, side: int, lots: int, notional: float, limit: Any, top: Any) -> Any:
         before = self.book.reach(side, top.ts_ns)
