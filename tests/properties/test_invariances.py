@@ -129,9 +129,7 @@ def test_once_long_is_spot_less_costs(returns: list[float], fee: float, funded: 
         if isinstance(event, OrderFilled):
             coins += cash / event.mid_price
             cash = event.spread_impact_atoms - event.fee_atoms
-        elif isinstance(event, FundingSettled):
-            cash -= event.paid_atoms
-        elif isinstance(event, ManagementFeeCharged):
+        elif isinstance(event, (FundingSettled, ManagementFeeCharged)):
             cash -= event.paid_atoms
     spot = cash + coins * said.engine.markets[0].state.mark
     assert per_unit(said) == pytest.approx(spot / (SEED * 1.25), rel=1e-9)
