@@ -38,6 +38,7 @@ SOURCES: Final = {
     "target": ("t", "target"),
     "trades": ("t", "before", "after", "color", "marker", "size", "what", "reason", "mark", "cost"),
     "underwater": ("t", "product", "underlying"),
+    "marks": ("t", "what"),
 }
 """The data sources and their columns."""
 
@@ -67,6 +68,9 @@ def figures_json() -> dict[str, Any]:
         _leverage(sources, times),
         _underwater(sources["underwater"], times),
     )
+    for plot in (drawn[0], *drawn[2:]):
+        line = {"line_color": light("forced"), "line_alpha": 0.35}
+        plot.vspan("t", source=sources["marks"], level="underlay", **line)
     document = Document()
     for one in drawn:
         document.add_root(one)

@@ -3,7 +3,7 @@
   const run = JSON.parse(document.getElementById("report-data").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const ids = Object.keys(run.pictures.products);
-  const SOURCES = ["value", "leverage", "underwater", "target", "trades", "waterfall"];
+  const SOURCES = ["value", "leverage", "underwater", "target", "trades", "waterfall", "marks"];
   const asked = decodeURIComponent(location.hash.slice(1));
   const LABEL = 64;
   let shown = ids.includes(asked) ? asked : ids[0];

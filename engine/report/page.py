@@ -12,6 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from engine.report import captions
 from engine.report.appearance import COLORS
 from engine.report.comparison import WORDS, comparison_of, head_of
+from engine.report.crisis import crisis_of
 from engine.report.figures import bokeh_script, figures_json
 from engine.report.issuing import ISSUER_HEAD, issuer_rows
 from engine.report.notes import notes_of
@@ -72,6 +73,7 @@ def _page(run: Run) -> str:
         issuer=Table(ISSUER_HEAD, issuer_rows(summary)),
         comparison=Table(head_of(1), comparison_of(run.summary), words=WORDS),
         whatif=_whatif(run),
+        crisis=crisis_of(run),
         assumed=[_assumption(text) for text in summary["assumed"]],
         notes=list(notes_of(run)),
         footer=_footer(run),

@@ -14,13 +14,15 @@ from engine.report.thinning import F64, Curve
 from engine.report.waterfall import bars_of
 from engine.report.words import money, number, percent
 
-__all__ = ["WHAT", "pictures_of", "trades_of"]
+__all__ = ["MARKS_MAX", "WHAT", "pictures_of", "trades_of"]
 
 Object = dict[str, Any]
 
 _TRADES: Final = 900
 """Marked trades of all products together."""
 _MANY: Final = 40
+MARKS_MAX: Final = 60
+"""Events of scenarios that show."""
 _STEPS: Final = 0xFFFFFFFE
 _UNDEFINED: Final = 0xFFFFFFFF
 WHAT: Final = {
@@ -51,6 +53,7 @@ def _of_product(name: str, run: Run) -> Object:
         "underwater": _packed(curves["underwater"]),
         "target": _targets(run, name),
         "trades": _trades(run, name),
+        "marks": _marks(run),
         **_waterfall(run.summary["products"][name]),
     }
 
@@ -163,4 +166,12 @@ def _waterfall(product: Object) -> Object:
         },
         "causes": names[::-1],
         "amounts": [low - 0.04 * width, high],
+    }
+
+
+def _marks(run: Run) -> Object:
+    """Where the scenarios' events begin, for the pictures: ``t`` in ms, and what each is."""
+    return {
+        "t": [mark["ts_ns"] / 1e6 for mark in run.marks[:MARKS_MAX]],
+        "what": [f"{mark['name']}: {mark['detail']}" for mark in run.marks[:MARKS_MAX]],
     }

@@ -51,6 +51,7 @@ class Run(Struct, eq=False):
         provenance: versions, input hashes.
         events: by product, those that show in a picture, in order.
         markets: events of markets, in order (``market_stale``, ``market_resumed``).
+        marks: events of scenarios, in order.
         curves: by product, the pictures' points: ``value``, ``leverage``, ``underwater``.
         scales: by product, quote money in one atom.
         columns: pixel columns of the curves.
@@ -65,6 +66,7 @@ class Run(Struct, eq=False):
     curves: dict[str, dict[str, Curve]]
     scales: dict[str, float]
     columns: int = COLUMNS
+    marks: list[Object] = []
     whatif: Object | None = None
 
     def currency(self, product: str) -> str:
@@ -170,7 +172,7 @@ def _read(run_dir: Path, summary: Object) -> Run:
         config = tomllib.loads((run_dir / "run.toml").read_text(encoding="utf-8"))
     provenance = config.pop("provenance", {})
     events: dict[str, list[Object]] = {name: [] for name in summary["products"]}
-    markets, scales = [], {}
+    markets, marks, scales = [], [], {}
     for event in events_of(run_dir):
         if event["event"] in SHOWN_EVENTS:
             events[event["product"]].append(event)
@@ -179,10 +181,22 @@ def _read(run_dir: Path, summary: Object) -> Run:
             scales[event["product"]] = start / event["equity_atoms"]
         elif event["event"].startswith("market_"):
             markets.append(event)
+        elif event["event"] == "scenario_mark":
+            marks.append(event)
     curves = _curves(run_dir / "nav.parquet", summary)
     changed = run_dir / "whatif.json"
     whatif = json.loads(changed.read_bytes()) if changed.exists() else None
-    return Run(summary, config, provenance, events, markets, curves, scales, whatif=whatif)
+    return Run(
+        summary,
+        config,
+        provenance,
+        events,
+        markets,
+        curves,
+        scales,
+        whatif=whatif,
+        marks=marks,
+    )
 
 
 def quotes_of(run_dir: Path) -> dict[str, str]:

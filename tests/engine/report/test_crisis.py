@@ -1,0 +1,46 @@
+"""The crisis panel tells what a scenario did to each product."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from engine import api
+from engine.config import RunConfig
+from engine.report.crisis import crisis_of
+from engine.report.pictures import pictures_of
+from engine.report.reading import read_run
+from feeds.generators.gbm import Gbm
+from feeds.scenarios import Scenario
+
+CRASH = msgspec.convert(
+    {
+        "name": "crash",
+        "events": [{"kind": "gap", "at": "10m", "depth_pct": -40}],
+        "expect": {"it is there": "products.BTC3L.nav_end > 0.5"},
+    },
+    Scenario,
+)
+BASE = Gbm(volatility=0.2, days=0.02, step="5s")
+
+
+def test_the_panel_agrees_with_the_summary(tmp_path: Path) -> None:
+    """A row a product with its drawdown and who paid, the events with their times, what was
+    expected; the pictures hold a line an event, and a run without scenario has no panel."""
+    done = api.run(config=RunConfig(generator=BASE), scenarios=[CRASH], out=tmp_path / "crash")
+    run = read_run(tmp_path / "crash")
+    crisis = crisis_of(run)
+    assert crisis is not None
+    rows = {row[0]: row for row in crisis["products"].rows}
+    assert list(rows) == list(done.summary["products"])
+    assert rows["BTC3L"][1] == "−100.0 %"
+    assert rows["BTC-SPOT"][-1] == "nobody"
+    (event,) = crisis["events"].rows
+    assert event[2:] == ["gap", "-40 % at once"]
+    assert crisis["expected"] == ["violated: it is there (products.BTC3L.nav_end > 0.5)"]
+    marks = pictures_of(run)["products"]["BTC3L"]["marks"]
+    assert marks["what"] == ["gap: -40 % at once"]
+    assert "Under the scenario crash" in (tmp_path / "crash" / "report.html").read_text()
+    api.run(config=RunConfig(generator=BASE), out=tmp_path / "calm")
+    assert crisis_of(read_run(tmp_path / "calm")) is None
