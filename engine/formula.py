@@ -8,6 +8,9 @@ less what holders are owed is his profit or loss.
 What a *quoted* product promises is told by its policy: ``Quote`` says what a unit is worth, and the
 line on which that follows the mark until the next. What a quote changes the issuer bears, or has.
 
+A hedge of an inverse contract is coins and the contracts that make ``L - 1`` times NAV of face; the
+issuer's profit or loss lies in coins beside it, and moves with them.
+
 A decision takes effect on the promise at once, at the mark of then; the hedge follows, with all its
 latency and costs. Where the hedge lacks margin the issuer pays in what is missing.
 """
@@ -59,22 +62,27 @@ class IssuerBook(Account):
     def backing(self) -> int:
         return _ALL
 
-    def deposit(self, cash: int) -> None:
-        own = cash - max(self.treasury, 0) if cash > 0 else 0
-        super().deposit(cash - max(own, 0))
-        if own > 0:
+    def top_up(self, cash: int, mark: float) -> None:
+        own = max(cash - max(self.treasury, 0), 0)
+        self.deposit(cash - own)
+        if own and self.contract.inverse:  # more coins are another line
+            self._book(Cause.ISSUER, ISSUER, self._issuer_settlement, -own, mark)
+        elif own:
             self.inject(own)
 
     def inject(self, cash: int) -> None:
-        """The issuer pays in; takes out where negative."""
+        """The issuer pays in quote money; takes out where negative."""
         self.ledger.post(Cause.ISSUER, self._issuer, self._quote, cash)
         self.state.attribution[ISSUER] += cash
         self._moved(self.state.since_mark)
 
-    def pay_out_fee(self, fee: int, mark: float) -> None:
-        """The holders' fee leaves the hedge for the issuer's pocket."""
-        self._draw(fee)
-        self._book(Cause.MANAGEMENT_FEE, MANAGEMENT_FEE, self._issuer_settlement, fee, mark)
+    def pay_out_fee(self, fee: int, mark: float) -> int:
+        """The holders' fee, quote atoms, leaves the hedge for the issuer's pocket; the settlement
+        atoms paid."""
+        paid = -self.contract.to_settlement(-fee, mark)
+        self._draw(paid)
+        self._book(Cause.MANAGEMENT_FEE, MANAGEMENT_FEE, self._issuer_settlement, paid, mark)
+        return paid
 
 
 class FormulaAccount(Account):
@@ -163,10 +171,10 @@ class FormulaAccount(Account):
         share, leverage = decimal(rate), self._leverage(mark)
         nav = self.close_segment(mark)
         fee = mul_div(nav, share.numerator, share.denominator, Rounding.UP)
-        self._hedge.pay_out_fee(fee, mark)
+        paid = self._hedge.pay_out_fee(fee, mark)
         self.state.attribution[MANAGEMENT_FEE] -= fee
         self._rest(nav - fee, mark, leverage)
-        return fee
+        return paid
 
     def create(self, quote: int, units: int, mark: float) -> None:
         self._deal(quote, units, mark)

@@ -147,7 +147,7 @@ class Margins:
         due = [self.watch.arm(other) for other in self._by_market[number]]
         self.crowds.open(number)
         crowds = [crowd for crowd in self.crowds.all if crowd.spec.market == number]
-        names = [each.name for each in (*self._by_market[number], *crowds)]
+        names = [each.name for each in self._by_market[number]] + [each.name for each in crowds]
         self.desk.acting.opened(names, market.tape.ts_ns)
         self.guard(number)
         return any(due) or self.crowds.are_short()

@@ -117,7 +117,7 @@ class Treasury:
         self.topup = None
         atoms = min(topup.atoms, account.backing)
         own = max(0, atoms - account.treasury)
-        account.deposit(atoms)
+        account.top_up(atoms, scene.mark)
         account.state.topups += 1
         scene.tape.say(
             TopUpArrived,

@@ -121,6 +121,10 @@ class Wallet:
         """Money goes from the treasury to the venue; back where negative."""
         self.ledger.post(Cause.MARGIN, self._treasury, self._cash, cash)
 
+    def top_up(self, cash: int, _mark: float) -> None:
+        """Money arrives at the venue, from where ``backing`` is."""
+        self.deposit(cash)
+
     def _put_aside(self, cash: int) -> None:
         """Money came in at the venue: what does not belong there goes to the treasury."""
         if self._parted:

@@ -89,11 +89,6 @@ def check_margin(
     place = (*path, "hedge", "margin_share" if share < 1.0 else "haircut")
     (market,) = (each for each in config.markets if each.symbol == product.symbol)
     rules = venue_rules(market.venue, market.contract)
-    if product.terms.nav != "basket" and market.contract.kind == "inverse":
-        raise SettingError(
-            (*path, "terms", "nav"),
-            f"{product.id}: a formula is for linear contracts, {product.symbol} is inverse",
-        )
     if share == 1.0 and not haircut:
         return
     if product.kind != "fund" or not rules.margin.tiers:

@@ -197,3 +197,54 @@ def test_the_issuer_pays_in_what_a_liquidated_hedge_lacks() -> None:
     assert arrived.atoms == arrived.issuer_atoms == book.state.attribution[9]
     assert book.lots == 30_000 * COIN - 1  # sizing truncates
     assert account.nav(67.3) == 19_000 * QUOTE
+
+
+# Settled in coins ---------------------------------------------------------------------------------
+
+
+def in_coins(**fields: Any) -> Any:
+    """A market in which trading costs nothing."""
+    contract = a_contract("BTCUSD", inverse=True, taker_fee=0.0)
+    return a_market(contract=contract, book=BookSpec(model="flat"), **fields)
+
+
+def test_a_hedge_in_coins_follows_the_same_formula() -> None:
+    """10,000 coins and 2,000,000 of face from 100, at no cost: at 105 they are 10,952.38 coins,
+    1,150,000 as the formula has it. 0.1 % of that is 1,150, paid as 10.95238096 coins (rounded up),
+    and holders have 1,148,850 at the leverage they had, ``30,000 * 105 / 1,150,000``."""
+    market = in_coins()
+    rows = [100.0, *[105.0] * 41]
+    said = promised(rows, market, management_fee=0.001, fee_every_ns=40 * SECOND_NS)
+    (opened, *_) = said.named("order_filled")
+    assert abs(opened.lots) * market.contract.contract_size == 2_000_000
+    (fee,) = said.named("management_fee_charged")
+    assert (fee.nav_atoms, fee.paid_atoms) == (1_150_000 * QUOTE, 1_095_238_096)
+    account, book = books(said)
+    assert account.nav(105.0) == 1_148_850 * QUOTE
+    leverage = account.slope * 105.0 / account.nav(105.0)
+    assert leverage == pytest.approx(30_000 * 105 / 1_150_000, rel=1e-12)
+    assert gained(said, 105.0) == pytest.approx(0, abs=3)
+    assert account.state.attribution[5] == -1_150 * QUOTE
+    assert book.state.attribution[5] == pytest.approx(-1_150 * QUOTE, abs=2)
+    assert said.engine.ledger.balance("issuer", "BTC") == 1_095_238_096
+
+
+def test_the_issuer_pays_coins_into_a_hedge_in_coins() -> None:
+    """At once to 67.3 the hedge of 2,000,000 of face has 282.32 coins, 19,000, and holders are
+    promised 19,000 at 106 times. It is liquidated; to buy it back the issuer pays coins in, whose
+    worth at that mark is what his book says of it."""
+    tiers = (Tier(cap=1e9, max_leverage=50.0, rate=0.01),)
+    rules = VenueRules(
+        margin=MarginRules(tiers=tiers),
+        liquidation=LiquidationRules(limit="none", surplus="account"),
+    )
+    calm = LeverageBand(target=3.0, low=1.0, high=500.0)
+    said = promised([100.0, *[67.3] * 3], in_coins(venue=rules), calm, limit=1e3)
+    assert said.named("hedge_liquidated")
+    (arrived,) = said.named("topup_arrived")
+    account, book = books(said)
+    assert arrived.atoms == arrived.issuer_atoms > 0
+    assert book.state.attribution[9] == pytest.approx(arrived.atoms * 67.3 / 100, abs=1)
+    assert said.engine.ledger.balance("issuer", "BTC") == -arrived.atoms
+    assert account.nav(67.3) == 19_000 * QUOTE
+    assert gained(said, 67.3) == pytest.approx(arrived.atoms * 67.3 / 100, abs=5)

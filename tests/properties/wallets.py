@@ -33,8 +33,9 @@ def _walleted(random: Random, product: ProductSpec, *, linear: bool) -> ProductS
         topup_latency_ns=pick([0, SECOND_NS, 7 * SECOND_NS]),
         topup_at=pick([1.5, 2.0, 5.0]),
     )
-    if linear and random.random() < 0.35:
-        fee = {"management_fee": pick([0.0, 0.002])}
+    own = random if linear else Random(f"{product.id} {hedge.margin_share} {hedge.topup_at}")
+    if own.random() < 0.35:
+        fee = {"management_fee": own.choice([0.0, 0.002])}
         return replace(product, hedge=hedge, terms=replace(product.terms, nav="formula", **fee))
     return replace(product, hedge=hedge)
 

@@ -843,7 +843,7 @@ def topped_up(product: Product) -> None:
     """The money is there."""
     held = product.holding.book
     own = max(0, product.topup[0] - held.treasury) if product.formula else 0
-    atoms = held.deposit(product.topup[0])
+    atoms = held.deposit(product.topup[0], product.market.mark)
     product.topup = None
     product.say(
         TopUpArrived,

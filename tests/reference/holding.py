@@ -120,6 +120,12 @@ class Holding:
         self.parts[cause] += value
         self.parts["rounding"] += self.nav(mark) - before - value
 
+    def charge(self, fee: int, mark: float) -> int:
+        """The issuer's fee, quote atoms; what is paid of settlement atoms."""
+        paid = self.coins_up(fee, mark)
+        self.pay("management_fee", paid, mark)
+        return paid
+
     def create(self, quote: int, units: int, mark: float) -> None:
         self.close_segment(mark)
         before = self.nav(mark)
@@ -191,7 +197,7 @@ class Holding:
         """What stands at the venue."""
         return self
 
-    def deposit(self, cash: int) -> int:
+    def deposit(self, cash: int, _mark: float) -> int:
         """A top-up arrives: what it came to."""
         cash = min(cash, self.treasury)
         self.treasury -= cash
@@ -210,13 +216,19 @@ class Holding:
 class Hedge(Holding):
     """Of a formula product: the issuer's, who pays in what the treasury lacks."""
 
-    def deposit(self, cash: int) -> int:
-        own = super().deposit(cash)
-        self.inject(cash - own)
+    def deposit(self, cash: int, mark: float) -> int:
+        own = super().deposit(cash, mark)
+        if self.contract.inverse and cash > own:
+            self.pay("issuer", own - cash, mark)
+        else:
+            self.inject(cash - own)
         return cash
 
     def inject(self, cash: int) -> None:
-        self.cash += cash
+        if self.contract.inverse:
+            self.quote += cash
+        else:
+            self.cash += cash
         self.parts["issuer"] += cash
 
 
@@ -283,9 +295,11 @@ class Formula(Holding):
         self.write(self.nav(mark) + quote, mark, leverage)
 
     def pay(self, cause: str, paid: int, mark: float) -> None:
-        if cause == "management_fee":
-            self._change(cause, -paid, mark)
         self.hedge.pay(cause, paid, mark)
+
+    def charge(self, fee: int, mark: float) -> int:
+        self._change("management_fee", -fee, mark)
+        return self.hedge.charge(fee, mark)
 
     def create(self, quote: int, units: int, mark: float) -> None:
         self._change("flows", quote, mark)

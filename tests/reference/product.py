@@ -517,8 +517,7 @@ class Product:
         nav = self.holding.nav(mark)
         if self.status == "active" and nav > 0 and rates[-1]:
             fee = math.ceil(nav * Fraction(repr(rates[-1])))
-            paid = self.holding.coins_up(fee, mark)
-            self.holding.pay("management_fee", paid, mark)
+            paid = self.holding.charge(fee, mark)
             self.traded = True
             self.say(ManagementFeeCharged, rate=rates[-1], nav_atoms=nav, paid_atoms=paid)
         self._look_last()
