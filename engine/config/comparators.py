@@ -147,6 +147,7 @@ def check_traders(config: RunConfig) -> None:
         SettingError: with the place of the first setting that cannot be.
     """
     symbols = [market.symbol for market in config.markets]
+    held = {product.symbol for product in config.products}
     names: set[str] = set()
     count = 0
     for number, trader in enumerate(config.traders):
@@ -156,6 +157,9 @@ def check_traders(config: RunConfig) -> None:
                 (*path, "symbol"),
                 f'no market of the run is "{trader.symbol}"{nearest(trader.symbol, symbols)}',
             )
+        if trader.symbol not in held:
+            idle = f"{trader.id}: {trader.symbol} has no product; its prices would wake nobody"
+            raise SettingError((*path, "symbol"), idle)
         count += trader.count
         if trader.count < 1 or count > TRADERS_MAX:
             raise SettingError(

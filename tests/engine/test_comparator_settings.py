@@ -180,6 +180,17 @@ def test_traders_that_cannot_be(
     assert what in message
 
 
+def test_traders_where_no_product_is_are_refused(tmp_path: Path) -> None:
+    """Nobody would look at them: said with the line of their symbol."""
+    rows = "wallet = 0.5\nsize = 40\nentry = 20000.0\n"
+    trader = TRADER.replace("BTCUSDT", "BTCUSD_PERP")
+    path = tmp_path / "run.toml"
+    market = '[[markets]]\nsymbol = "BTCUSD_PERP"\n'
+    path.write_text(f"{FUTURES}leverage = 5\n{trader}{rows}{market}")
+    with pytest.raises(ConfigError, match=r"run\.toml:8: t: BTCUSD_PERP has no product; its"):
+        load_config(path, symbols=(*TICKS, *COINS))
+
+
 @pytest.mark.parametrize(
     ("size", "wallet", "line", "what"),
     [
