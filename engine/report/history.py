@@ -15,6 +15,7 @@ from engine.outputs import ATTRIBUTION
 from engine.report.holding import Own, statement_of_holder
 from engine.report.reading import events_of, holdings_of, quotes_of, readable, summary_of
 from engine.report.statement import Deal, Mile, Point, Statement, statement_of
+from engine.report.turns import turns_of
 from engine.report.words import instant
 from engine.units import UNIT_STEPS
 
@@ -44,33 +45,7 @@ class History:
             name: next(e for e in events if e["event"] == "product_launched")
             for name, events in self.events.items()
         }
-        self._turns: dict[str, list[Mile | Deal]] = {name: [] for name in self.events}
-        self._read_turns()
-
-    def _read_turns(self) -> None:
-        table = pq.read_table(self.path / "milestones.parquet", page_checksum_verification=True)
-        before: Mile | None = None
-        for row in table.to_pylist():
-            mile = Mile(
-                sequence=row["sequence"],
-                ordinal=row["ordinal"],
-                ts_ns=row["ts_ns"],
-                mark=row["mark_price"],
-                nav=row["nav_atoms"],
-                units=row["units"],
-                slope=row["slope"],
-                target=row["target"],
-                edge=row["edge"],
-                causes=() if row["price"] is None else tuple(row[name] for name in ATTRIBUTION),
-            )
-            turns = self._turns[row["product"]]
-            if mile.target is not None:
-                turns.append(mile)
-            elif before is None:
-                before = mile
-            else:
-                turns.append(Deal(before=before, after=mile))
-                before = None
+        self._turns = turns_of(run_dir, self.events)
 
     def decimals(self, product: str) -> int:
         """Of the quote asset."""

@@ -11,6 +11,8 @@ from jinja2 import Environment, StrictUndefined
 
 from engine.report import captions
 from engine.report.appearance import COLORS
+from engine.report.card import Card
+from engine.report.cards import PRODUCT_CARDS, cards_of, common_cards
 from engine.report.comparison import WORDS, comparison_of, head_of
 from engine.report.crisis import crisis_of
 from engine.report.figures import bokeh_script, figures_json
@@ -46,14 +48,15 @@ _NO_FILES: Final = ("synthetic", "generated", "requests")
 
 def page_of(run: Run) -> str:
     """The page of a run: the same text for the same run."""
-    page = _page(run)
+    cards = cards_of(run)
+    page = _page(run, cards)
     while len(page.encode()) > SIZE_MAX and run.columns >= 2 * _COLUMNS_MIN:
         run = run.thinner()
-        page = _page(run)
+        page = _page(run, cards)
     return page
 
 
-def _page(run: Run) -> str:
+def _page(run: Run, cards: dict[str, dict[str, Card]]) -> str:
     summary = run.summary
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -68,6 +71,8 @@ def _page(run: Run) -> str:
         time_label=_time_label(summary),
         ticks=f"{summary['ticks']:,}",
         products=[_product(name, run) for name in run.curves],
+        cards={name: _those_of(name, cards) for name in PRODUCT_CARDS},
+        common=common_cards(run),
         uncharted=[name for name in summary["products"] if name not in run.curves],
         overview=overview_of(run),
         issuer=Table(ISSUER_HEAD, issuer_rows(summary)),
@@ -88,6 +93,11 @@ def _page(run: Run) -> str:
             }
         ),
     )
+
+
+def _those_of(card: str, cards: dict[str, dict[str, Card]]) -> dict[str, Card]:
+    """By product: the card of that name, of those who have one."""
+    return {name: own[card] for name, own in cards.items() if card in own}
 
 
 def _part(name: str) -> str:

@@ -9,15 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.errors import InputError
-from engine.first_units import in_first_units
-from engine.report.thinning import F64, Curve, thinned
+from engine.report.moments import Moments
+from engine.report.sampling import CHARTED, COLUMNS, samples_of
+from engine.report.statement import Deal, Mile
+from engine.report.thinning import Curve, thinned
+from engine.report.trading import Trading, trading_of
+from engine.report.turns import turns_of
 
 __all__ = [
     "CHARTED",
@@ -33,11 +36,6 @@ __all__ = [
 Object = dict[str, Any]
 
 _NEEDED: Final = ("digest", "end_ns", "markets", "products", "verdict")
-
-CHARTED: Final = 24
-"""Products with pictures; the others are in the table."""
-COLUMNS: Final = 960
-"""Pixel columns of the curves, as long as the page does not grow too big."""
 
 SHOWN_EVENTS: Final = ("rebalanced", "deleveraged", "product_closed", "policy_faulted")
 
@@ -56,6 +54,9 @@ class Run(Struct, eq=False):
         scales: by product, quote money in one atom.
         columns: pixel columns of the curves.
         whatif: the object of ``whatif.json``, where something was changed.
+        moments: by product, where it stood at even times.
+        turns: by product, what turned its price profit.
+        trading: by fund, what its hedges traded.
     """
 
     summary: Object
@@ -68,6 +69,9 @@ class Run(Struct, eq=False):
     columns: int = COLUMNS
     marks: list[Object] = []
     whatif: Object | None = None
+    moments: dict[str, Moments] = {}
+    turns: dict[str, list[Mile | Deal]] = {}
+    trading: dict[str, Trading] = {}
 
     def currency(self, product: str) -> str:
         """The quote asset of a product; nothing where the configuration does not say."""
@@ -162,7 +166,7 @@ def read_run(run_dir: Path) -> Run:
         InputError: if the directory is none of a run.
     """
     summary = summary_of(run_dir)
-    with readable(run_dir, "events.jsonl", "nav.parquet"):
+    with readable(run_dir, "events.jsonl", "nav.parquet", "fills.parquet", "milestones.parquet"):
         return _read(run_dir, summary)
 
 
@@ -183,7 +187,8 @@ def _read(run_dir: Path, summary: Object) -> Run:
             markets.append(event)
         elif event["event"] == "scenario_mark":
             marks.append(event)
-    curves = _curves(run_dir / "nav.parquet", summary)
+    samples = samples_of(run_dir / "nav.parquet", summary)
+    curves = {name: one.curves() for name, one in samples.items()}
     changed = run_dir / "whatif.json"
     whatif = json.loads(changed.read_bytes()) if changed.exists() else None
     return Run(
@@ -196,6 +201,9 @@ def _read(run_dir: Path, summary: Object) -> Run:
         scales,
         whatif=whatif,
         marks=marks,
+        moments={name: one.taking.moments() for name, one in samples.items()},
+        turns=turns_of(run_dir, summary["products"]),
+        trading=trading_of(run_dir, scales),
     )
 
 
@@ -208,83 +216,3 @@ def quotes_of(run_dir: Path) -> dict[str, str]:
         market["symbol"]: str(market.get("contract", {}).get("quote", ""))
         for market in config.get("markets", ())
     }
-
-
-class _Samples:
-    """The samples of one product as they are read, thinned batch by batch."""
-
-    def __init__(self, product: Object, mark_end: float, end_ns: int) -> None:
-        self.product = product
-        self.start_ns, self.end_ns = product["launched_ns"], end_ns
-        self.first_mark = mark_end / (1.0 + product["underlying_return"])
-        self.peak, self.mark_peak = 0.0, 0.0
-        self.parts: dict[str, list[Curve]] = {"value": [], "leverage": [], "underwater": []}
-
-    def add(self, ts: Any, per_unit: F64, leverage: F64, mark: F64) -> None:
-        per_unit = in_first_units(ts, per_unit, self.product.get("splits", ()))
-        moves = mark / self.first_mark - 1.0
-        peaks = np.maximum.accumulate(np.maximum(per_unit, self.peak))
-        mark_peaks = np.maximum.accumulate(np.maximum(mark, self.mark_peak))
-        self.peak, self.mark_peak = float(peaks[-1]), float(mark_peaks[-1])
-        value = {
-            "got": per_unit - 1.0,
-            "myth": self.product["target"] * moves,
-        }
-        under = {"product": per_unit / peaks - 1.0, "underlying": mark / mark_peaks - 1.0}
-        self._keep("value", ts, value)
-        self._keep("leverage", ts, {"leverage": leverage})
-        self._keep("underwater", ts, under)
-
-    def _keep(self, name: str, ts: Any, series: dict[str, F64]) -> None:
-        self.parts[name].append(self._thin(Curve(ts, series)))
-
-    def _thin(self, curve: Curve) -> Curve:
-        return thinned(curve, self.start_ns, self.end_ns, COLUMNS)
-
-    def curves(self) -> dict[str, Curve]:
-        """The pictures' points; value and leverage end where the summary does."""
-        joined = {n: self._thin(Curve.joined(parts)) for n, parts in self.parts.items() if parts}
-        product = self.product
-        start = {"got": 0.0, "myth": 0.0}
-        end = {"got": product["return"], "myth": product["multiple_return"]}
-        held = product["leverage"]["end"]
-        joined["value"] = joined.get("value", Curve.empty(start)).within(
-            (self.start_ns, start), (self.end_ns, end)
-        )
-        last = None if held is None else (self.end_ns, {"leverage": held})
-        joined["leverage"] = joined.get("leverage", Curve.empty(["leverage"])).within(None, last)
-        joined.setdefault("underwater", Curve.empty(["product", "underlying"]))
-        return joined
-
-
-def _curves(path: Path, summary: Object) -> dict[str, dict[str, Curve]]:
-    names = list(summary["products"])[:CHARTED]
-    if not names:
-        return {}
-    samples = {}
-    for name in names:
-        product = summary["products"][name]
-        mark_end = summary["markets"][product["symbol"]]["mark_end"]
-        samples[name] = _Samples(product, mark_end, summary["end_ns"])
-    wanted = ["ts_ns", "product", "nav_per_unit", "leverage", "mark_price"]
-    file = pq.ParquetFile(path, page_checksum_verification=True)
-    for batch in file.iter_batches(1 << 18, columns=wanted):
-        _take(batch, samples)
-    return {name: one.curves() for name, one in samples.items()}
-
-
-def _take(batch: pa.RecordBatch, samples: dict[str, _Samples]) -> None:
-    product = batch.column("product")
-    if not pa.types.is_dictionary(product.type):
-        product = product.dictionary_encode()
-    ids = product.dictionary.to_pylist()
-    place = product.indices.to_numpy(zero_copy_only=False)
-    columns = [
-        batch.column(name).to_numpy(zero_copy_only=False)
-        for name in ("ts_ns", "nav_per_unit", "leverage", "mark_price")
-    ]
-    for number, name in enumerate(ids):
-        own = np.flatnonzero(place == number)
-        if name in samples and len(own):
-            ts, per_unit, leverage, mark = (column[own] for column in columns)
-            samples[name].add(ts, per_unit, leverage.astype(np.float64), mark)

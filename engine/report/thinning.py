@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-__all__ = ["F64", "Curve", "thinned"]
+__all__ = ["F64", "I64", "Curve", "thinned"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
