@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from engine.account import Account
 from engine.events import (
+    CancellationRequest,
     CreationRequest,
     LevelDealt,
     RedemptionRequest,
+    RequestCancelled,
     RequestQueued,
     UnitsCreated,
     UnitsRedeemed,
@@ -112,6 +114,27 @@ class Dealing(Refusing):
         for request in self.orders:
             self.refuse(scene, request, reason)
         self.orders.clear()
+
+    def cancel(self, scene: Scene, request: CancellationRequest) -> None:
+        """Let what waits under the id that a request names wait no more."""
+        named = [each for each in self.queue if each.request.id == request.request]
+        ordered = [each for each in self.orders if each.id == request.request]
+        found = [*(each.request for each in named), *ordered]
+        if not found or found[0].user != request.user:
+            reason = "not_yours" if found else "not_waiting"
+            self.refuse(scene, request, reason, f"request {request.request}")
+            return
+        if named:
+            self.queue.remove(named[0])
+        else:
+            self.orders.remove(ordered[0])
+        scene.tape.say(
+            RequestCancelled,
+            product=request.product,
+            user=request.user,
+            id=request.request,
+            cancellation=request.id,
+        )
 
     def serve(self, scene: Scene, request: Request, refusal: str | None) -> None:
         """A request has waited long enough: refuse it, or send its hedge."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from msgspec import Struct, structs
 
 from engine.fact import Output
 
 __all__ = [
+    "REFUSALS",
+    "CancellationRefused",
+    "CancellationRequest",
     "CreationRefused",
     "CreationRequest",
     "DealingEvent",
@@ -16,6 +20,7 @@ __all__ = [
     "LevelReached",
     "RedemptionRefused",
     "RedemptionRequest",
+    "RequestCancelled",
     "RequestQueued",
     "UnitsCreated",
     "UnitsRedeemed",
@@ -78,6 +83,12 @@ class RedemptionRequest(
     def level(self) -> float | None:
         """What it waits for, if for anything."""
         return self.at_or_above if self.at_or_below is None else self.at_or_below
+
+
+class CancellationRequest(Request, frozen=True, gc=False, kw_only=True, tag="cancel"):
+    """Take back one's own ``request``, by its id, while it waits for its time or its level."""
+
+    request: str
 
 
 class UnitsCreated(Output, frozen=True, gc=False, kw_only=True, tag="units_created"):
@@ -165,6 +176,16 @@ class RequestQueued(Output, frozen=True, gc=False, kw_only=True, tag="request_qu
     reason: str
 
 
+class RequestCancelled(Output, frozen=True, gc=False, kw_only=True, tag="request_cancelled"):
+    """The request ``id`` waits no more: whoever made it took it back, by the request
+    ``cancellation``. What a day's caps have counted of it stays counted."""
+
+    product: str
+    user: str
+    id: str
+    cancellation: str
+
+
 class CreationRefused(
     Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="creation_refused"
 ):
@@ -197,6 +218,36 @@ class RedemptionRefused(
     detail: str = ""
 
 
+class CancellationRefused(
+    Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="cancellation_refused"
+):
+    """Reasons: ``unknown_product``, ``duplicate``, ``clock_jump``; ``not_waiting`` (there is none
+    of that id, it was dealt, or its hedge is under way), ``not_yours``. ``detail`` names the times,
+    or the request."""
+
+    product: str
+    user: str
+    id: str
+    reason: str
+    detail: str = ""
+
+
+REFUSALS: Final = {
+    CreationRequest: CreationRefused,
+    RedemptionRequest: RedemptionRefused,
+    CancellationRequest: CancellationRefused,
+}
+"""What is said where a request is refused."""
+
 DealingEvent = (
-    UnitsCreated | UnitsRedeemed | UnitsSplit | RequestQueued | CreationRefused | RedemptionRefused
+    UnitsCreated
+    | UnitsRedeemed
+    | UnitsSplit
+    | LevelReached
+    | LevelDealt
+    | RequestQueued
+    | RequestCancelled
+    | CreationRefused
+    | RedemptionRefused
+    | CancellationRefused
 )

@@ -15,6 +15,8 @@ from msgspec import Struct
 
 from engine.commands import Command
 from engine.dealing_events import (
+    CancellationRefused,
+    CancellationRequest,
     CreationRefused,
     CreationRequest,
     DealingEvent,
@@ -22,6 +24,7 @@ from engine.dealing_events import (
     LevelReached,
     RedemptionRefused,
     RedemptionRequest,
+    RequestCancelled,
     RequestQueued,
     UnitsCreated,
     UnitsRedeemed,
@@ -33,6 +36,8 @@ from engine.venue_events import VenueEvent
 __all__ = [
     "EVENT_ENCODER",
     "EVENT_TYPES",
+    "CancellationRefused",
+    "CancellationRequest",
     "CommandObeyed",
     "CommandRefused",
     "CreationRefused",
@@ -68,6 +73,7 @@ __all__ = [
     "Rebalanced",
     "RedemptionRefused",
     "RedemptionRequest",
+    "RequestCancelled",
     "RequestQueued",
     "ScenarioMark",
     "SurplusTaken",
@@ -426,7 +432,7 @@ class ScenarioMark(Output, frozen=True, gc=False, kw_only=True, tag="scenario_ma
     detail: str = ""
 
 
-Dated = CreationRequest | RedemptionRequest | Command
+Dated = CreationRequest | RedemptionRequest | CancellationRequest | Command
 """What somebody sends with a time of its own, by which the engine's clock may go on."""
 Message = Dated | Malformed
 Event = (

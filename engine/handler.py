@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from engine.account import Account
 from engine.commands import GateCreations, PauseProduct, ProductCommand, ResumeProduct, SplitUnits
 from engine.dealing import Dealing
+from engine.events import CancellationRequest
 from engine.handler_state import ACTIVE, CLOSING, PENDING
 from engine.orders import Order, Scene
 from engine.policy import Policy, PolicyAnswerError, SetLeverage, View
@@ -128,8 +129,8 @@ class Handler(Splitting):
         self._pay_fee(scene)
         self._attend_last(scene)
 
-    def request(self, scene: Scene, request: Request) -> None:
-        """A user asks for units or gives some back."""
+    def request(self, scene: Scene, request: Request | CancellationRequest) -> None:
+        """A user asks for units, gives some back, or takes back what he asked."""
         self._take(scene, request)
         self._arm(scene)
 

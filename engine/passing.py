@@ -19,15 +19,15 @@ from engine.commands import (
     MaskIndex,
     ThinBook,
 )
+from engine.dealing_events import REFUSALS
 from engine.events import (
+    CancellationRequest,
     CommandObeyed,
     CommandRefused,
-    CreationRefused,
     CreationRequest,
     Dated,
     InputRejected,
     Malformed,
-    RedemptionRefused,
     RedemptionRequest,
     ScenarioMark,
 )
@@ -44,7 +44,7 @@ __all__ = ["Passing"]
 _HANDLER: Final = 0
 _VENUE, _FILL, _FUNDING = Priority.VENUE, Priority.FILL, Priority.FUNDING
 _LIQUIDATION, _FEE = Priority.LIQUIDATION, Priority.FEE  # looked up once; see ``folding``
-Asked = CreationRequest | RedemptionRequest
+Asked = CreationRequest | RedemptionRequest | CancellationRequest
 
 
 class Passing(Guarding):
@@ -207,9 +207,8 @@ class Passing(Guarding):
         self.state.requests.setdefault(request.id, sequence)
         if place is None or refusal:
             named = untimely is not None and refusal == untimely
-            kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
             self.tape.say(
-                kind,
+                REFUSALS[type(request)],
                 product=request.product,
                 user=request.user,
                 id=request.id,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.account import Account
-from engine.events import CreationRefused, CreationRequest, RedemptionRefused, RedemptionRequest
+from engine.dealing_events import REFUSALS
+from engine.events import CancellationRequest, CreationRequest, RedemptionRequest
 from engine.holders import Holders
 from engine.orders import Scene
 from engine.product import units_for
@@ -36,14 +37,15 @@ class Refusing(Holders):
         self.pledged: dict[int, int] = {}
         self.today = DayBook()
 
-    def refuse(self, scene: Scene, request: Request, reason: str, detail: str = "") -> None:
+    def refuse(
+        self, scene: Scene, request: Request | CancellationRequest, reason: str, detail: str = ""
+    ) -> None:
         """State that a request was refused."""
-        kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
         if reason == "risk_limit":
             most = nav_max(self.account.spec, scene.listing, scene.mark)
             detail = f"a NAV of {most} atoms fits"
         scene.tape.say(
-            kind,
+            REFUSALS[type(request)],
             product=request.product,
             user=request.user,
             id=request.id,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from engine.asking import Asking
-from engine.events import CreationRequest, LevelReached, RedemptionRequest
+from engine.events import CancellationRequest, CreationRequest, LevelReached, RedemptionRequest
 from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING
 from engine.orders import Scene
 from engine.quotas import Waiting
@@ -28,9 +28,13 @@ class Serving(Asking):
 
     __slots__ = ()
 
-    def _take(self, scene: Scene, request: Request) -> None:
+    def _take(self, scene: Scene, request: Request | CancellationRequest) -> None:
         """A request comes: refuse it, let it wait, or deal it."""
         self.keep_high_water(scene)
+        if isinstance(request, CancellationRequest):
+            self.dealing.cancel(scene, request)
+            self.traded = self.state.status != PENDING
+            return
         refusal = self._refusal(scene, request)
         if isinstance(request, RedemptionRequest) and request.level is not None:
             closed = self.state.status == CLOSED

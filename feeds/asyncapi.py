@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.commands import Command
-from engine.events import CreationRequest, Event, Malformed, RedemptionRequest
+from engine.events import Event, Malformed
 from feeds import (
     blocks,
     codec,
@@ -68,8 +68,13 @@ def _channels(topics: Topics) -> Iterator[tuple[str, str, str, tuple[_Message, .
         _Message(codec.END, codec.End),
     )
     yield topics.ticks, "receive", "Market rows; a symbol's partition is crc32(symbol) % n.", ticks
-    asked = (_Message(codec.REQUEST, CreationRequest | RedemptionRequest),)
-    yield topics.requests, "receive", "Creations and redemptions, by the product's shard.", asked
+    asked = (_Message(codec.REQUEST, codec.Asked),)
+    yield (
+        topics.requests,
+        "receive",
+        "Creations, redemptions, and what takes them back, by the product's shard.",
+        asked,
+    )
     told = (_Message(codec.COMMAND, Command),)
     yield topics.admin, "receive", "What the operator says, by shard; heartbeats too.", told
     yield topics.events, "send", "Every event, keyed by shard.", (_Message(records.EVENT, Event),)

@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 
 from engine.commands import Command
 from engine.errors import InputError
-from engine.events import CreationRequest, Malformed, RedemptionRequest
+from engine.events import CancellationRequest, CreationRequest, Malformed, RedemptionRequest
 from engine.ticks import TABLES, Kind, Table, Tick
 from feeds.log import Headers
 
@@ -127,9 +127,10 @@ _VALUES: Final = {
     record: (int(kind), _getter(tuple(TABLES[kind].VALUES))) for record, kind in KIND_OF.items()
 }
 
+Asked = CreationRequest | RedemptionRequest | CancellationRequest
 _json: Final = msgspec.json.Decoder(reduce(operator.or_, _RECORDS))
 _msgpack: Final = msgspec.msgpack.Decoder(reduce(operator.or_, _ROWS))
-_request: Final = msgspec.json.Decoder(CreationRequest | RedemptionRequest)
+_request: Final = msgspec.json.Decoder(Asked)
 _command: Final = msgspec.json.Decoder(Command)
 _malformed: Final = msgspec.json.Decoder(Malformed)
 _end: Final = msgspec.json.Decoder(End)
@@ -155,9 +156,9 @@ def _strictly(decode: Callable[[bytes], Any], value: bytes) -> Any:
         raise BadRecord(str(error) or type(error).__name__) from None
 
 
-def decode_request(value: bytes) -> CreationRequest | RedemptionRequest:
+def decode_request(value: bytes) -> Asked:
     """A request from its JSON object; raises `BadRecord`."""
-    request: CreationRequest | RedemptionRequest = _strictly(_request.decode, value)
+    request: Asked = _strictly(_request.decode, value)
     return request
 
 

@@ -3,7 +3,8 @@
 One object a line: ``{"ts":..., "id":..., "user":..., "product":..., "side": "create", "quote":
     100.0}`` or
 ``"side": "redeem", "units": 5.0``, which may wait for a NAV per unit ``at_or_below`` (a stop-loss)
-or ``at_or_above`` (a take-profit). A command has a ``kind`` instead, and what that needs:
+or ``at_or_above`` (a take-profit); ``"side": "cancel", "request": ID`` takes back what still waits.
+A command has a ``kind`` instead, and what that needs:
 ``{"ts":..., "id":..., "kind": "halt", "symbol": "BTCUSDT", "reason": "..."}``.
 ``ts`` is a whole number of ns since the epoch, or a time such
 as ``2024-08-08T23:56:00Z`` (without a zone it is UTC).
@@ -21,19 +22,19 @@ import msgspec
 
 from engine.commands import Command
 from engine.errors import InputError
-from engine.events import CreationRequest, Message, RedemptionRequest
+from engine.events import CancellationRequest, CreationRequest, Message, RedemptionRequest
 from engine.units import NEVER_NS
 from feeds.formats.files import line_batches
 
 __all__ = ["load_requests", "parse_time"]
 
-_AMOUNTS: Final = {"create": "quote", "redeem": "units"}
+_AMOUNTS: Final = {"create": "quote", "redeem": "units", "cancel": "request"}
 _AMOUNT_MAX: Final = sys.float_info.max
 _NS_MIN: Final = 10**16
 """Below this lie only times of 1970: they were meant in seconds, ms or us."""
 _KINDS: Final = {kind.__struct_config__.tag: kind for kind in get_args(Command)}
 _LEVELS: Final = ("at_or_below", "at_or_above")
-_KEYS: Final = ("ts", "id", "user", "product", "side", "quote", "units", *_LEVELS)
+_KEYS: Final = ("ts", "id", "user", "product", "side", "quote", "units", "request", *_LEVELS)
 
 
 def load_requests(path: str | Path) -> list[Message]:
@@ -65,7 +66,9 @@ def _request(line: bytes) -> Message:
         if key not in _KEYS:
             raise ValueError(f"unknown key {key!r}{_nearest(key, _KEYS)}")
     if "side" not in row or side not in _AMOUNTS:
-        raise ValueError(f"side must be create or redeem, was {side!r}{_nearest(side, _AMOUNTS)}")
+        raise ValueError(
+            f"side must be create, redeem or cancel, was {side!r}{_nearest(side, _AMOUNTS)}"
+        )
     amount = _AMOUNTS[side]
     levels = {key: row.pop(key) for key in _LEVELS if key in row and side == "redeem"}
     wanted = (*_KEYS[:5], amount)
@@ -76,7 +79,10 @@ def _request(line: bytes) -> Message:
         if key not in row:
             raise ValueError(f"{key!r} is missing; a {side} request has {', '.join(wanted)}")
     names = {key: _text(key, row[key]) for key in ("id", "user", "product")}
-    ts_ns, value = parse_time(row["ts"]), _amount(amount, row[amount])
+    ts_ns = parse_time(row["ts"])
+    if side == "cancel":
+        return CancellationRequest(ts_ns=ts_ns, request=_text(amount, row[amount]), **names)
+    value = _amount(amount, row[amount])
     if side == "create":
         return CreationRequest(ts_ns=ts_ns, quote=value, **names)
     fields: dict[str, Any] = {**names, **{key: _amount(key, levels[key]) for key in levels}}

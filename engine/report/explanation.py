@@ -258,9 +258,12 @@ def _did(event: Object, decimals: int) -> str:
             f"{verb} {_units(event['units'])} units, {flow} {money} "
             f"(of it spread, impact and fees {cost}), request {event['id']}"
         )
+    if kind == "request_cancelled":
+        return f"took request {event['id']} back"
     words = {
         "request_queued": "request waits",
         "creation_refused": "creation refused",
+        "cancellation_refused": "cancellation refused",
         "redemption_refused": "redemption refused",
     }
     return f"{words.get(kind, kind)}: {event.get('reason', '')}, request {event.get('id', '')}"

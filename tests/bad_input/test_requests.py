@@ -100,7 +100,7 @@ def test_requests_of_one_instant_are_dealt_in_their_order(run: Callable[..., Any
         ({"ts": "0001-01-01"}, "not between the years 1970 and 2262"),
         ({"ts": -1}, "ts must be ns since the epoch"),
         ({"id": ""}, "id must be a text"),
-        ({"side": "buy"}, "side must be create or redeem"),
+        ({"side": "buy"}, "side must be create, redeem or cancel"),
         ({"qoute": 1}, "did you mean 'quote'"),
     ],
 )

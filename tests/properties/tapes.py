@@ -23,7 +23,7 @@ from engine.commands import (
     ThinBook,
 )
 from engine.engine import Engine, EngineSpec
-from engine.events import CreationRequest, RedemptionRequest
+from engine.events import CancellationRequest, CreationRequest, RedemptionRequest
 from engine.market import MarketSpec
 from engine.sampler import Sampling
 from engine.ticks import NOT_MARKET, Kind, Step
@@ -320,6 +320,14 @@ class Grower:
             self.ts_ns = max(self.ts_ns, ts)
         who = random.choice(("alice", "u1", "u2", "carol", "dave", "nobody"))
         common = {"ts_ns": ts, "id": f"r{self.number}", "user": who, "product": product}
+        waiting = [
+            *(each.request for each in handler.dealing.queue),
+            *handler.dealing.orders,
+        ]
+        if self.requests > 0.1 and waiting and random.random() < 0.15:
+            taken = random.choice(waiting)
+            common["user"] = random.choice((taken.user, taken.user, "nobody"))
+            return CancellationRequest(request=random.choice((taken.id, taken.id, "r0")), **common)
         owners = [n for n, units in enumerate(handler.dealing.units.tolist()) if units > 0]
         if owners and random.random() < 0.5:
             owner = random.choice(owners)

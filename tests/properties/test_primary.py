@@ -79,6 +79,8 @@ def test_everything_happens() -> None:
         *("creation_refused outside_window", "creation_refused user_cap"),
         "creation_refused nav_cap",
         *("units_created", "units_redeemed", "redemption_refused split"),
+        *("request_cancelled", "cancellation_refused not_yours"),
+        "cancellation_refused not_waiting",
         *("request_queued level", "level_reached", "level_dealt"),
         *("units_split announced", "units_split low_nav"),
     )

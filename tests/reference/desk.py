@@ -9,6 +9,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from engine.events import (
+    CancellationRefused,
+    CancellationRequest,
     CreationRefused,
     CreationRequest,
     LevelDealt,
@@ -20,6 +22,7 @@ from engine.events import (
     OrderSent,
     OrderUnfilled,
     RedemptionRefused,
+    RequestCancelled,
     RequestQueued,
     UnitsCreated,
     UnitsRedeemed,
@@ -531,8 +534,29 @@ def _capped(product: Product, request: Any) -> bool:
     return False
 
 
+def refusal_of(request: Any) -> Any:
+    """What is said where it is refused."""
+    if isinstance(request, CancellationRequest):
+        return CancellationRefused
+    return CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
+
+
+def take_back(product: Product, request: Any) -> None:
+    """A user wants what he asked for no more."""
+    waiting = [each for _, each in product.queue] + product.orders
+    theirs = [each for each in waiting if each.id == request.request]
+    mine = [each for each in theirs if each.user == request.user]
+    if not mine:
+        why = "not_yours" if theirs else "not_waiting"
+        refuse(product, request, why, f"request {request.request}")
+        return
+    product.queue = [each for each in product.queue if each[1] is not mine[0]]
+    product.orders = [each for each in product.orders if each is not mine[0]]
+    product.say(RequestCancelled, user=request.user, id=request.request, cancellation=request.id)
+
+
 def refuse(product: Product, request: Any, reason: str, detail: str = "") -> None:
-    kind = CreationRefused if isinstance(request, CreationRequest) else RedemptionRefused
+    kind = refusal_of(request)
     fits = f"a NAV of {largest_nav(product)} atoms fits" if reason == "risk_limit" else detail
     product.say(kind, user=request.user, id=request.id, reason=reason, detail=fits)
 

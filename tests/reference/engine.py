@@ -24,13 +24,9 @@ from engine.commands import (
 from engine.events import (
     CommandObeyed,
     CommandRefused,
-    CreationRefused,
-    CreationRequest,
     InputRejected,
     Malformed,
     Output,
-    RedemptionRefused,
-    RedemptionRequest,
     ScenarioMark,
     encode_event,
 )
@@ -38,6 +34,7 @@ from engine.outputs import ATTRIBUTION
 from engine.ticks import Kind, Step
 from engine.units import NEVER_NS
 from engine.users import Users
+from tests.reference import desk
 from tests.reference.felt import FeltMarket, waves
 from tests.reference.judge import LEAP_NS, Judge, Row, rows_of
 from tests.reference.margins import Margins
@@ -223,15 +220,14 @@ class ReferenceEngine:
         self.log.at(sequence, self.now_ns)
         self.log.say(InputRejected, reason=reason, **fields)
 
-    def _request(self, request: CreationRequest | RedemptionRequest, untimely: str | None) -> None:
+    def _request(self, request: Any, untimely: str | None) -> None:
         known = [p for p in self.products if p.spec.id == request.product]
         repeated = request.id in self.requests
         self.requests.add(request.id)
         if repeated or not known or untimely:
             named = untimely and not repeated
-            creates = isinstance(request, CreationRequest)
             self.log.say(
-                CreationRefused if creates else RedemptionRefused,
+                desk.refusal_of(request),
                 product=request.product,
                 user=request.user,
                 id=request.id,

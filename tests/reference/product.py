@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.commands import GateCreations, PauseProduct, ResumeProduct, SplitUnits
 from engine.events import (
+    CancellationRequest,
     CreationRequest,
     DecisionPostponed,
     DeficitPaid,
@@ -542,6 +543,12 @@ class Product:
     def request(self, request: Any) -> None:
         """A user asks for units or gives some back."""
         self.watch_high_water()
+        if isinstance(request, CancellationRequest):
+            desk.take_back(self, request)
+            self.traded = True
+            self._serve_queue()
+            self.policy_ns = self._next_alarm()
+            return
         refusal = self._refusal(request)
         waits = getattr(request, "level", None) is not None
         if self.plan is not None and self.spec.terms.while_rebalancing == "refuse" and not waits:
