@@ -106,12 +106,7 @@ def _waterfall(source: ColumnDataSource) -> Any:
     plot.ygrid.visible = False
     plot.xgrid.grid_line_color = light("grid")
     plot.xaxis.formatter = in_percent(signed=True)
-<<<<<<< Updated upstream
     plot.xaxis.ticker = plot.xgrid.ticker = BasicTicker(name="amount ticks")
-=======
-    plot.xaxis.ticker = BasicTicker(name="amount ticks")
-    plot.xgrid.ticker = plot.xaxis[0].ticker
->>>>>>> Stashed changes
     plot.yaxis.major_tick_line_color = None
     plot.yaxis.axis_line_color = None
     plot.add_layout(zero("height"))
