@@ -73,6 +73,11 @@ class Account:
         still = -self.lots * self.lot * ATOMS if self.case.inverse else self.cash
         return still + self.settled + self.slope * Fraction(self.mark)
 
+    @property
+    def whole(self) -> int:
+        """Equity in whole quote atoms."""
+        return floor(self.nav)
+
     def exposure(self, lots: int) -> Fraction:
         """Quote delta if the account held other lots, traded at the mark."""
         size = lots * self.lot * ATOMS

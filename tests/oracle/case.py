@@ -18,6 +18,7 @@ class Case:
     seed: int
     holdings: tuple[tuple[str, int], ...] = ()
     inverse: bool = False
+    formula: bool = False  # NAV is a promise, and the account its hedge
     source: str = "mark"  # the rows that value the position: "mark", "mid" (of bbo) or "trade"
     lot_size: float = 0.001  # in base; inverse: in contracts
     face: float = 1.0  # quote a contract; linear: base a contract

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.oracle.case import HOUR, Case, Row
 from tests.oracle.oracle import Oracle, RunawayError
+from tests.oracle.promise import oracle_of
 
 SECOND = 10**9
 MIDNIGHT_NS = 1_700_006_400 * SECOND
@@ -100,7 +101,7 @@ def edges(oracle: Oracle) -> list[Fraction]:
 
 def tell(case: Case, story: list[tuple[Any, tuple[Any, ...]]], start: int) -> list[Row]:
     """The rows of a story, whose prices depend on where the product stands."""
-    oracle, tape, now = Oracle(case), [], start
+    oracle, tape, now = oracle_of(case), [], start
     moves = [(0, ("step", 0)), *story, (1, ("step", 3)), ("due", ("step", 1))]
     for number, (pause, move) in enumerate(moves):
         if isinstance(pause, str):

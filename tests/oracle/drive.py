@@ -37,6 +37,7 @@ from engine.venue.funding import FundingSpec
 from strategies import LeverageBand, MarginFloor, Schedule
 from tests.oracle.case import Case, Row
 from tests.oracle.oracle import Oracle
+from tests.oracle.promise import Promise, oracle_of
 
 NEVER_STALE_NS = 10**18
 TINY = Fraction(1, 10**12)
@@ -72,6 +73,7 @@ def spec_of(case: Case) -> EngineSpec:
         seed_atoms=case.seed,
         holdings=tuple((names.index(user), quote) for user, quote in case.holdings),
         terms=Terms(
+            nav="formula" if case.formula else "basket",
             management_fee=case.management_fee,
             fee_every_ns=case.fee_every,
             while_rebalancing="queue" if case.queue else "refuse",
@@ -163,7 +165,7 @@ def run_engine(case: Case, tape: list[Row]) -> Seen:
 
 def run_oracle(case: Case, tape: list[Row], seen: Seen | None = None) -> Oracle:
     """The oracle over the whole tape; with the prices that the engine's venue confirmed."""
-    oracle = Oracle(case, [fill.price for fill in seen.of(OrderFilled)] if seen else [])
+    oracle = oracle_of(case, [fill.price for fill in seen.of(OrderFilled)] if seen else [])
     for row in tape:
         oracle.feed(row)
     return oracle.end()
@@ -188,8 +190,23 @@ def disagreements(seen: Seen, oracle: Oracle) -> list[str]:
     if oracle.status == "pending" or found:
         return found
     ends = [account.nav(oracle.mark), account.lots, account.units]
-    found += _compare("end", ends, [floor(oracle.nav), oracle.lots, oracle.units.total()])
+    found += _compare("end", ends, [oracle.whole, oracle.lots, oracle.units.total()])
+    if isinstance(oracle, Promise):
+        found += _hedge(account.book, oracle)
     return found + _samples(seen, oracle) + _attribution(account, oracle)
+
+
+def _hedge(book: Any, oracle: Promise) -> list[str]:
+    """The issuer's account: what it is worth, and what it spent on what."""
+    book.close_segment(oracle.mark)
+    parts = dict(zip(ATTRIBUTION, book.state.attribution, strict=True))
+    found = _compare("hedge", [book.nav(oracle.mark)], [floor(oracle.hedge)])
+    for cause in ("fees", "funding", "management_fee", "issuer", "insurance", "flows"):
+        found += _compare(f"hedge's {cause}", [parts[cause]], [int(oracle.spent[cause])])
+    for cause in ("basis", "spread_impact"):
+        if abs(parts[cause] - oracle.spent[cause]) > 2 * len(oracle.fills):
+            found.append(f"hedge's {cause}: {parts[cause]}, oracle {float(oracle.spent[cause])}")
+    return found
 
 
 def _compare(what: str, ours: list[Any], theirs: list[Any]) -> list[str]:

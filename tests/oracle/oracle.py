@@ -141,7 +141,7 @@ class Oracle(Account):
         self.fee_at += self.case.fee_every
         rate = decimal(self.case.management_fee)
         if self.nav > 0 and rate:
-            self.pay("management_fee", ceil(ceil(floor(self.nav) * rate) / self.per_atom))
+            self.pay("management_fee", ceil(ceil(self.whole * rate) / self.per_atom))
 
     # What the policies want -------------------------------------------------------------------
 
@@ -175,12 +175,15 @@ class Oracle(Account):
         if wants:
             self._act(*wants[0])
 
+    def _decided(self, target: float) -> None:
+        """A basket promises nothing."""
+
     def _beyond(self, held: Fraction, edge: float) -> bool:
         self.close_calls += abs(held - Fraction(edge)) < HAIR * (abs(held) + 1) ** 2
         return held >= Fraction(edge)
 
     def _act(self, purpose: str, target: float) -> None:
-        nav, lot = floor(self.nav), self.lot * ATOMS
+        nav, lot = self.whole, self.lot * ATOMS
         if self.case.inverse:  # the coins themselves are one times long
             exact = (Fraction(target) - 1) * nav / lot
             want = floor(exact) if target > 0 else ceil(exact)
@@ -189,6 +192,8 @@ class Oracle(Account):
             want = trunc(exact)
         self.close_calls += exact != round(exact) and abs(exact - round(exact)) < abs(exact) * ULPS
         if want == self.lots:
+            if not self.plan:
+                self._decided(target)
             return
         if self.plan:  # only what reduces further, or reduces where the plan adds, replaces it
             now, adds = abs(self.exposure(self.lots)), self.exposure(self.lots + self.plan.lots)
@@ -197,6 +202,7 @@ class Oracle(Account):
                 return
         purpose = purpose if self.opened or purpose == "deleverage" else "opening"
         self.opened, self.plan = True, None
+        self._decided(target)
         self._send(purpose, want - self.lots, target)
 
     # What the book does -----------------------------------------------------------------------
@@ -236,12 +242,12 @@ class Oracle(Account):
         at = (self.now // every + 1) * every if every and fresh and self.status == "active" else 0
         if self.status in ("pending", "closing") or (self.status, side) == ("closed", "create"):
             reason = "not_launched" if self.status == "pending" else "closed"
-        elif floor(self.nav) <= 0 and self.status != "closed":
+        elif self.whole <= 0 and self.status != "closed":
             reason = "nav_not_positive"
         elif self.plan and not self.case.queue:
             reason = "rebalancing"
         elif side == "create":
-            reason = self._size(quote * total // floor(self.nav))
+            reason = self._size(quote * total // self.whole)
         elif user not in self.units:
             reason = "unknown_user"
         elif steps > self.units[user] - self.pledged[user] or not steps:
@@ -251,13 +257,16 @@ class Oracle(Account):
         elif self.plan or at:
             self.waiting.append((at, row))
         elif side == "create":  # the share of basket and hedge cost that the money pays for
-            mid, half = self.top()
-            basket = abs(self.cash_for(self.lots, mid)) * self.per_atom
-            whole = floor(self.nav) + basket * (half + decimal(self.case.taker_fee))
+            whole = self.whole + self._basket_cost()
             self._send("creation", trunc(self.lots * quote / whole), request=row)
         else:
             self.pledged[user] += steps
             self._send("redemption", -trunc(Fraction(self.lots * steps, total)), request=row)
+
+    def _basket_cost(self) -> Fraction:
+        mid, half = self.top()
+        basket = abs(self.cash_for(self.lots, mid)) * self.per_atom
+        return basket * (half + decimal(self.case.taker_fee))
 
     def _size(self, units: int) -> str:
         large = self.units.total() + units > 2**60  # they are counted in 64 bits
@@ -271,9 +280,9 @@ class Oracle(Account):
         if self.status == "closing" or (self.status, side) == ("closed", "create"):
             self.refused.append((name, "closed"))
             return
-        before, total = floor(self.nav), self.units.total()
+        before, total = self.whole, self.units.total()
         self.trade(order.number, order.purpose, order.lots)
-        cost = before - floor(self.nav)
+        cost = before - self.whole
         if side == "create":
             units = (quote - cost) * total // before
             if reason := self._size(units):  # the hedge is not for the others to pay
@@ -287,4 +296,4 @@ class Oracle(Account):
         self.book("flows", quote / self.per_atom)
         self.units[user] += units
         deal = {"id": name, "ts": self.now, "units": abs(units), "cost": cost, "quote": abs(quote)}
-        self.dealt.append({**deal, "nav": floor(self.nav), "held": self.units[user]})
+        self.dealt.append({**deal, "nav": self.whole, "held": self.units[user]})

@@ -27,6 +27,7 @@ from engine.events import (
     UnitsRedeemed,
 )
 from engine.execution import Desk
+from engine.formula import FormulaAccount, IssuerBook
 from engine.market import Market
 from engine.nav import nav_columns
 from engine.policy import SetLeverage
@@ -42,6 +43,8 @@ from tests.oracle.drive import differences, disagreements, run_engine, run_oracl
 
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "0"))
 """How many random products to try; without it a few, the same ones each time."""
+
+FORMULA: dict[str, Any] = {"formula": True, "inverse": False, "lot_size": 0.001, "face": 1.0}
 
 THOROUGH = settings(
     max_examples=EXAMPLES or 250,
@@ -76,6 +79,32 @@ def test_random_products_do_what_a_stranger_computes() -> None:
     told = ("opening", "rebalance", "deleverage", "close", "creation", "redemption")
     paid = ("funding", "management_fee", "insurance", "reserve", "issuer")
     for what in (*told, *paid, "rebalancing", "closed", "insufficient_units"):
+        assert seen_of[what], (what, seen_of)
+
+
+def test_random_promises_are_what_a_stranger_computes() -> None:
+    """Of formula products: NAV, the promise at each decision, and the issuer's hedge behind it."""
+    seen_of: Counter[str] = Counter()
+
+    @settings(THOROUGH, max_examples=EXAMPLES or 100)
+    @given(case=cases(), story=STORIES, start=st.sampled_from(STARTS))
+    def check(case: Case, story: Any, start: int) -> None:
+        case = Case(**{**vars(case), **FORMULA})
+        tape = tell(case, story, start)
+        seen = run_engine(case, tape)
+        oracle = run_oracle(case, tape, seen)
+        if oracle.close_calls:
+            seen_of["too close to call"] += 1
+            return
+        assert disagreements(seen, oracle) == []
+        seen_of["products"] += 1
+        seen_of.update(fill["purpose"] for fill in oracle.fills)
+        seen_of.update(cause for cause, _, _ in oracle.paid)
+
+    check()
+    assert seen_of["too close to call"] <= seen_of["products"] // 10
+    told = ("opening", "rebalance", "deleverage", "close", "creation", "redemption")
+    for what in (*told, "funding", "management_fee", "issuer"):
         assert seen_of[what], (what, seen_of)
 
 
@@ -342,3 +371,62 @@ def test_a_planted_fault_shows(
     """Each planted fault makes engine and oracle disagree."""
     fault(monkeypatch)
     assert any(differences(case, tape) for case, tape in SHOW)
+
+
+# Faults in a promise -----------------------------------------------------------------------------
+
+PROMISES = [
+    (case := Case(**{**vars(shown), **FORMULA}), _tape(case, seed))
+    for seed, (shown, _) in enumerate(SHOW[:3])
+]
+
+
+def test_promises_without_a_fault_show_nothing() -> None:
+    """The formula products that betray the faults below agree with the oracle as they are."""
+    assert [differences(case, tape) for case, tape in PROMISES] == [[] for _ in PROMISES]
+
+
+def promise_kept(patch: pytest.MonkeyPatch) -> None:
+    """A rebalance leaves the promise on its old line."""
+    promise = FormulaAccount.promise
+
+    def once(self: FormulaAccount, mark: float, leverage: float) -> None:
+        if not self.slope:
+            promise(self, mark, leverage)
+
+    patch.setattr(FormulaAccount, "promise", once)
+
+
+def costs_from_holders(patch: pytest.MonkeyPatch) -> None:
+    """Holders pay the issuer's fee of trading."""
+    execute = FormulaAccount.execute
+
+    def charged(self: FormulaAccount, *args: Any, **how: bool) -> Any:
+        done = execute(self, *args, **how)
+        self._rest(self.nav(args[3]) - done.fee, args[3], self._leverage(args[3]))
+        return done
+
+    patch.setattr(FormulaAccount, "execute", charged)
+
+
+def fee_from_nowhere(patch: pytest.MonkeyPatch) -> None:
+    """The management fee does not leave the hedge."""
+    patch.setattr(IssuerBook, "pay_out_fee", lambda self, fee, mark: fee)
+
+
+def surplus_kept(patch: pytest.MonkeyPatch) -> None:
+    """What a closed hedge has beyond the promise stays with it."""
+    patch.setattr(FormulaAccount, "take_surplus", lambda self: 0)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [promise_kept, costs_from_holders, fee_from_nowhere, surplus_kept],
+    ids=lambda fault: fault.__name__,
+)
+def test_a_fault_in_a_promise_shows(
+    fault: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each makes engine and oracle disagree."""
+    fault(monkeypatch)
+    assert any(differences(case, tape) for case, tape in PROMISES)

@@ -1,0 +1,114 @@
+"""A product whose NAV is a formula, in exact fractions: what holders are promised, and the hedge
+that the issuer has for it.
+
+The account is the hedge: it trades, pays funding and is wound up. Beside it stands the promise: so
+much at a mark, and its leverage times the moves since. Decisions and requests go by the promise.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from math import ceil, floor
+from typing import Any
+
+from tests.oracle.account import ATOMS, decimal
+from tests.oracle.case import Case
+from tests.oracle.oracle import Oracle
+
+HALF = Fraction(1, 2)
+
+
+class Promise(Oracle):
+    """The oracle of a formula product on a linear contract; ``causes`` are the promise's,
+    ``spent`` the hedge's."""
+
+    def __init__(self, case: Case, observed: list[float] | None = None) -> None:
+        self.spent: dict[str, Any] = Counter()
+        self.paper: tuple[int, float, Fraction] = (0, 1.0, Fraction(0))
+        super().__init__(case, observed)
+
+    @property
+    def slope(self) -> Fraction:
+        nav, price, leverage = self.paper
+        return nav * leverage / Fraction(price)
+
+    @property
+    def nav(self) -> Fraction:
+        return self.paper[0] + self.slope * (Fraction(self.mark) - Fraction(self.paper[1]))
+
+    @property
+    def whole(self) -> int:
+        """To the nearest atom; where doubles may round the other way we have no opinion."""
+        rest = (self.nav + HALF) % 1
+        self.close_calls += 0 < min(rest, 1 - rest) < abs(self.nav) * Fraction(1, 10**14)
+        return floor(self.nav + HALF)
+
+    @property
+    def hedge(self) -> Fraction:
+        """Equity of the issuer's account."""
+        return self.cash + self.lots * self.lot * ATOMS * Fraction(self.mark)
+
+    def _write(self, nav: int, leverage: Fraction) -> None:
+        self.slack["price"] += 2
+        self.slack["rounding"] += 1
+        self.paper = nav, self.mark, leverage
+
+    def book(self, cause: str, atoms: Any, roundings: int = 1) -> None:
+        """What befalls the hedge is the issuer's; only flows are the holders' too."""
+        self.spent[cause] += atoms
+        if cause == "flows":
+            self._change(cause, atoms)
+
+    def _change(self, cause: str, atoms: Any) -> None:
+        leverage = self.slope * Fraction(self.mark) / self.nav if self.nav > 0 else Fraction(0)
+        self.causes[cause] += atoms
+        self.slack[cause] += 1
+        self._write(self.whole + int(atoms), leverage)
+
+    def _launch(self) -> None:
+        super()._launch()
+        self.paper = self.equity_start, self.mark, Fraction(0)
+
+    def _charge(self) -> None:
+        self.fee_at += self.case.fee_every
+        rate = decimal(self.case.management_fee)
+        if self.nav > 0 and rate:
+            fee = ceil(self.whole * rate)
+            self._change("management_fee", -fee)
+            self.pay("management_fee", fee)
+
+    def _decided(self, target: float) -> None:
+        self._write(self.whole, Fraction(target))
+
+    def _basket_cost(self) -> Fraction:
+        return Fraction(0)
+
+    def _send(self, purpose: str, lots: int, target: float = 0.0, request: Any = None) -> None:
+        if purpose == "close":  # nobody is owed less than nothing
+            self.causes["issuer"] += max(0, -self.whole)
+            self._write(max(0, self.whole), Fraction(0))
+        super()._send(purpose, lots, target, request)
+
+    def wind_up(self) -> None:
+        """Who pays what the hedge lacks; what it has beyond the promise is the issuer's."""
+        owed = deficit = max(0, self.whole - floor(self.hedge))
+        insured = min(self.case.insurance, max(0, -floor(self.hedge)))
+        for payer, purse in (
+            ("insurance", insured),
+            ("reserve", self.case.reserve),
+            ("issuer", deficit),
+        ):
+            if part := min(owed, purse):
+                owed -= part
+                self.cash += part
+                self.spent["insurance" if payer == "insurance" else "issuer"] += part
+                self.paid.append((payer, self.now, part))
+        surplus = max(0, floor(self.hedge) - self.whole)
+        self.cash -= surplus
+        self.spent["issuer"] -= surplus
+
+
+def oracle_of(case: Case, observed: list[float] | None = None) -> Oracle:
+    """Who recomputes a case."""
+    return Promise(case, observed) if case.formula else Oracle(case, observed)
