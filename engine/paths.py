@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from engine.errors import InputError
 from engine.inputs import open_data, open_market
 from engine.path_runs import PathRuns, PathsSpec, run_paths
 from engine.provenance import Data
+from engine.report import render
 from engine.report.reading import summary_of
 
 __all__ = ["PathsResult", "paths"]
@@ -75,6 +77,13 @@ class PathsResult:
         file = Path(path)
         file.write_text(paths_page(self.told), encoding="utf-8", newline="\n")
         return file
+
+    def keep(self, run_dir: str | Path) -> Path:
+        """Write ``paths.json`` into the directory of the run whose paths these are, and its report
+        again, which shows both pictures; the report's path."""
+        text = json.dumps(self.plain(), separators=(",", ":"))
+        (Path(run_dir) / "paths.json").write_text(f"{text}\n", encoding="utf-8")
+        return render(Path(run_dir))
 
     def __repr__(self) -> str:
         medians = {name: round(float(np.median(navs)), 4) for name, navs in self.runs.order.items()}

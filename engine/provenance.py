@@ -46,6 +46,7 @@ OUTPUTS: Final = (
     "run.toml",
     "summary.json",
     "whatif.json",
+    "paths.json",
     "report.html",
 )
 """What a run directory holds."""

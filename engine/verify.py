@@ -18,9 +18,11 @@ from engine.api import Told, execute, load
 from engine.config import PROVENANCE, load_config
 from engine.errors import InputError, LevsimError
 from engine.inputs import open_data, open_market
+from engine.paths import paths
 from engine.provenance import WHATIF, Data, summary_bytes
 from engine.replay import endings_of
 from engine.report import render
+from engine.report.reading import readable
 from engine.whatif import difference
 from feeds.formats.files import sha256
 from feeds.generators import FORMAT as GENERATED
@@ -30,6 +32,7 @@ __all__ = ["verify"]
 _TIMINGS: Final = ("policy_times", "engine_seconds", "ticks_per_second", "run_seconds")
 _VERSIONS: Final = re.compile(r"^(levsim|python|numpy|pyarrow) = .*\n", re.MULTILINE)
 _CHANGED: Final = "whatif.json"
+_DRAWN: Final = "paths.json"
 _COMPARED: Final = (
     "events.jsonl",
     "nav.parquet",
@@ -96,7 +99,8 @@ def verify(path: str | Path, progress: Told | None = None) -> list[str]:
             symbol=symbol,
             endings=endings,
         )
-        return [*_differences(directory, kept, again, result.summary), *_whatif(directory)]
+        found = _differences(directory, kept, again, result.summary)
+        return [*found, *_whatif(directory), *_paths(directory)]
 
 
 def _whatif(directory: Path) -> list[str]:
@@ -108,6 +112,18 @@ def _whatif(directory: Path) -> list[str]:
     if not found and kept != json.loads(json.dumps(difference(directory, kept["changes"]))):
         found.append(f"{_CHANGED}: differs")
     return found
+
+
+def _paths(directory: Path) -> list[str]:
+    """The paths that were drawn of the run, drawn again."""
+    if not (directory / _DRAWN).exists():
+        return []
+    with readable(directory, _DRAWN):
+        kept = json.loads((directory / _DRAWN).read_bytes())
+        count = len(next(iter(kept["order"].values())))
+        how = {name: kept[name] for name in ("steps", "vols", "days", "end", "seed")}
+        again = paths(directory, paths=count, **how).plain()
+    return [] if kept == json.loads(json.dumps(again)) else [f"{_DRAWN}: differs"]
 
 
 def _opened(directory: Path, provenance: _Provenance) -> Data:
@@ -139,8 +155,9 @@ def _differences(
     if (directory / "report.html").exists() and not found:
         shutil.copy(directory / "summary.json", again / "summary.json")
         shutil.copy(directory / "run.toml", again / "run.toml")
-        if (directory / _CHANGED).exists():
-            shutil.copy(directory / _CHANGED, again / _CHANGED)
+        for name in (_CHANGED, _DRAWN):
+            if (directory / name).exists():
+                shutil.copy(directory / name, again / name)
         render(again)
         if not _same_bytes(directory / "report.html", again / "report.html"):
             found.append("report.html: differs")

@@ -53,6 +53,8 @@ def paths(
             progress=told,
         )
     page = result.report(out)
+    own = len(where) == 1 and (where[0] / "run.toml").is_file() and not (config or sets)
+    kept = f" and, with the same pictures, {result.keep(where[0])}" if own else ""
     if json:
         showing.emit_json({**result.plain(), "report": str(page)})
         return 0
@@ -62,7 +64,7 @@ def paths(
     showing.emit("The same ends, more volatility:")
     volatility = volatility_of(result.told)
     showing.show_rows(volatility.head, volatility.rows)
-    showing.emit(f" wrote {page}")
+    showing.emit(f" wrote {page}{kept}")
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from engine.report.card import Card
 from engine.report.eaten import eaten_card
+from engine.report.fans import path_cards
 from engine.report.hedge_desk import desk_card
 from engine.report.holding_map import holding_card
 from engine.report.met import met_card
@@ -36,5 +37,6 @@ def cards_of(run: Run) -> dict[str, dict[str, Card]]:
 
 def common_cards(run: Run) -> dict[str, Card]:
     """Those of all products."""
-    drawn = (together_card(run), desk_card(run))
+    paths = [] if run.paths is None else path_cards(run.paths)
+    drawn = (together_card(run), *paths, desk_card(run))
     return {one.name: one for one in drawn if one is not None}

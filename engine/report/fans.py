@@ -9,11 +9,12 @@ from typing import Any, Final
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 
+from engine.report.card import Card, said
 from engine.report.numbers import Table
 from engine.report.plot import Series, plot
 from engine.report.words import asset_of, number, percent
 
-__all__ = ["order_of", "paths_page", "volatility_of"]
+__all__ = ["order_of", "path_cards", "paths_page", "volatility_of"]
 
 Object = Mapping[str, Any]
 
@@ -91,6 +92,30 @@ def _volatility_chart(told: Object) -> str:
     label = "median NAV at the end by volatility; the numbers are beneath"
     shown: Sequence[Series] = [*series, *theory]
     return plot(label, shown, "volatility, per cent a year", "median NAV per unit", 0)
+
+
+def path_cards(told: Object) -> list[Card]:
+    """Both pictures as a run's report shows them."""
+    titles = _titles(told)
+    paths = len(next(iter(told["order"].values())))
+    orders = (
+        f"the same {told['steps']:,} returns in {paths:,} shuffled orders, without costs, results "
+        "sorted: a flat line does not mind the order"
+    )
+    ends = (
+        f"median after {number(told['days'], 0)} days that end {percent(told['end'])} from where "
+        "they began; dots: struck at every step; lines beside them: exp(−L (L − 1) σ² T / 2)"
+    )
+    return [
+        Card("order", titles["order"], [said(orders)], _order_chart(told), [order_of(told)]),
+        Card(
+            "volatility",
+            titles["volatility"],
+            [said(ends)],
+            _volatility_chart(told),
+            [volatility_of(told)],
+        ),
+    ]
 
 
 def paths_page(told: Object) -> str:

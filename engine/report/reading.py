@@ -37,6 +37,11 @@ Object = dict[str, Any]
 
 _NEEDED: Final = ("digest", "end_ns", "markets", "products", "verdict")
 
+_PATHS: Final = {
+    *("symbol", "move", "seed", "steps", "days", "end", "vols"),
+    *("as_it_was", "order", "volatility", "theory"),
+}
+
 SHOWN_EVENTS: Final = ("rebalanced", "deleveraged", "product_closed", "policy_faulted")
 
 
@@ -57,6 +62,7 @@ class Run(Struct, eq=False):
         moments: by product, where it stood at even times.
         turns: by product, what turned its price profit.
         trading: by fund, what its hedges traded.
+        paths: the object of ``paths.json``, where paths were drawn of the run.
     """
 
     summary: Object
@@ -72,6 +78,7 @@ class Run(Struct, eq=False):
     moments: dict[str, Moments] = {}
     turns: dict[str, list[Mile | Deal]] = {}
     trading: dict[str, Trading] = {}
+    paths: Object | None = None
 
     def currency(self, product: str) -> str:
         """The quote asset of a product; nothing where the configuration does not say."""
@@ -189,8 +196,12 @@ def _read(run_dir: Path, summary: Object) -> Run:
             marks.append(event)
     samples = samples_of(run_dir / "nav.parquet", summary)
     curves = {name: one.curves() for name, one in samples.items()}
-    changed = run_dir / "whatif.json"
-    whatif = json.loads(changed.read_bytes()) if changed.exists() else None
+    whatif, paths = (
+        json.loads(file.read_bytes()) if file.exists() else None
+        for file in (run_dir / "whatif.json", run_dir / "paths.json")
+    )
+    if paths is not None and not set(paths) >= _PATHS:
+        raise ValueError(f"paths.json lacks {', '.join(sorted(_PATHS - set(paths)))}")
     return Run(
         summary,
         config,
@@ -204,6 +215,7 @@ def _read(run_dir: Path, summary: Object) -> Run:
         moments={name: one.taking.moments() for name, one in samples.items()},
         turns=turns_of(run_dir, summary["products"]),
         trading=trading_of(run_dir, scales),
+        paths=paths,
     )
 
 

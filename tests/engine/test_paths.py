@@ -14,6 +14,8 @@ import pytest
 from engine.api import paths, run
 from engine.cli import main
 from engine.errors import ConfigError, InputError
+from engine.report import render
+from engine.verify import verify
 
 EVERY, SHORT = "3x, every step", "-3x, every step"
 
@@ -82,8 +84,28 @@ def test_a_run_lends_its_data_and_products(
     assert main([*asked, "--out", str(out), "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["order"]) == {EVERY, SHORT, "MINE"}
     assert out.exists()
+    assert_kept(result.path)
     assert main(["paths", "--vols", "a,b"]) == 3
     assert "--vols a,b: write volatilities" in capsys.readouterr().err
+
+
+def assert_kept(directory: Path) -> None:
+    """The run's report shows both pictures with their numbers; ``verify`` draws them again, and
+    finds a number that was changed, and a file that was cut."""
+    report = (directory / "report.html").read_text()
+    told = json.loads((directory / "paths.json").read_text())
+    for card in ("order", "volatility"):
+        assert f'id="card-{card}"' in report
+    assert report.count(f"{told['as_it_was'][EVERY]:.4f}") >= 1
+    assert verify(directory) == []
+    kept = (directory / "paths.json").read_text()
+    told["order"]["MINE"][0] += 1e-9
+    (directory / "paths.json").write_text(json.dumps(told))
+    assert verify(directory) == ["paths.json: differs"]
+    (directory / "paths.json").write_text("{}")
+    with pytest.raises(InputError, match=r"paths\.json lacks"):
+        render(directory)
+    (directory / "paths.json").write_text(kept)
 
 
 def test_what_cannot_be_drawn_is_said() -> None:
