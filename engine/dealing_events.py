@@ -23,6 +23,7 @@ __all__ = [
     "RequestCancelled",
     "RequestQueued",
     "UnitsCreated",
+    "UnitsNotSplit",
     "UnitsRedeemed",
     "UnitsSplit",
 ]
@@ -166,6 +167,21 @@ class UnitsSplit(Output, frozen=True, gc=False, kw_only=True, tag="units_split")
     mark_price: float
 
 
+class UnitsNotSplit(Output, frozen=True, gc=False, kw_only=True, tag="units_not_split"):
+    """What was to split or merge units, ``announced`` or ``low_nav``, could not, and why:
+    ``too_small`` (nobody would have kept one), ``too_large`` (more than can be counted),
+    ``nav_not_positive``. A rule that fails day after day of one reason says so once."""
+
+    product: str
+    reason: str
+    why: str
+    new: int
+    old: int
+    units_total: int
+    nav_atoms: int
+    mark_price: float
+
+
 class RequestQueued(Output, frozen=True, gc=False, kw_only=True, tag="request_queued"):
     """A request waits, as the terms say, for ``reason`` to pass: ``rebalancing``, the next
     ``batch``, the opening of the ``window``, its ``level``."""
@@ -243,6 +259,7 @@ DealingEvent = (
     UnitsCreated
     | UnitsRedeemed
     | UnitsSplit
+    | UnitsNotSplit
     | LevelReached
     | LevelDealt
     | RequestQueued

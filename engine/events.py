@@ -27,6 +27,7 @@ from engine.dealing_events import (
     RequestCancelled,
     RequestQueued,
     UnitsCreated,
+    UnitsNotSplit,
     UnitsRedeemed,
     UnitsSplit,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "ScenarioMark",
     "SurplusTaken",
     "UnitsCreated",
+    "UnitsNotSplit",
     "UnitsRedeemed",
     "UnitsSplit",
     "encode_event",

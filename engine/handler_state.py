@@ -31,7 +31,7 @@ class HandlerState(Struct):
     """What a handler remembers beside its account, its orders and its holders; ``cut_due`` and
     ``safe``: a policy faulted, and the product is to be cut, and is only reduced from then on;
     ``split_ns``: when its terms are looked at next for a split, ``units_scale``: how many units of
-    now one of the start is."""
+    now one of the start is, ``unsplit``: why its rule merged nothing when it last should have."""
 
     policies: list[Any]
     faulted: list[bool]
@@ -55,3 +55,4 @@ class HandlerState(Struct):
     postponed: Postponed | None = None
     split_ns: int = NEVER_NS
     units_scale: float = 1.0
+    unsplit: str = ""

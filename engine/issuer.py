@@ -24,7 +24,7 @@ from engine.rundir import RunWriter
 from engine.turnover import Turnover
 from engine.units import HOUR_NS, asset_decimals
 
-__all__ = ["issuer_book"]
+__all__ = ["MOVE", "SHARE", "issuer_book"]
 
 MOVE: Final = 0.1
 SHARE: Final = 0.1

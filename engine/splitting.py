@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from engine.dealing_events import UnitsSplit
+from engine.dealing_events import UnitsNotSplit, UnitsSplit
 from engine.nav import value_users
 from engine.orders import Scene
 from engine.serving import Serving
@@ -36,12 +36,31 @@ class Splitting(Serving):
         since_ns, state.split_ns = state.split_ns, terms.next_ns(scene.due_ns)
         for at_ns, new, old in terms.dates:
             if since_ns <= at_ns <= scene.due_ns:
-                self._split(scene, new, old, "announced")
+                self._split_or_say(scene, new, old, "announced")
         grid = terms.merge_below and (since_ns - terms.at_ns) % terms.every_ns == 0
         if grid and self.account.units:
             nav = self.account.intercept + self.account.slope * scene.mark
             if nav * self._quote * 10**_DIGITS / self.account.units < terms.merge_below:
-                self._split(scene, 1, terms.merge, "low_nav")
+                self._split_or_say(scene, 1, terms.merge, "low_nav")
+
+    def _split_or_say(self, scene: Scene, new: int, old: int, reason: str) -> None:
+        """Nobody asked, so nobody would be told: say why it cannot be done, of the rule once."""
+        account, state = self.account, self.state
+        why = self._split(scene, new, old, reason) or ""
+        if why and (reason == "announced" or why != state.unsplit):
+            scene.tape.say(
+                UnitsNotSplit,
+                product=self.spec.id,
+                reason=reason,
+                why=why,
+                new=new,
+                old=old,
+                units_total=account.units,
+                nav_atoms=account.nav(scene.mark),
+                mark_price=scene.mark,
+            )
+        if reason == "low_nav":
+            state.unsplit = why
 
     def _split(self, scene: Scene, new: int, old: int, reason: str) -> str | None:
         """Every ``old`` units become ``new``, one of which is 1; why not, where it is refused."""

@@ -10,6 +10,7 @@ from engine.config.packs import NO_PACK, pack
 from engine.config.pricing import pricing_assumptions
 from engine.config.settings import MarketConfig, RunConfig, VenueConfig
 from engine.config.venues import preset
+from engine.issuer import MOVE, SHARE
 from engine.plans import LimitThenMarket
 from engine.product import LoanTerms
 from engine.ticks import Kind
@@ -169,6 +170,12 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
                 f"topups: {product.id} is topped up at {product.hedge.topup_at:g} times "
                 f"maintenance, to {product.hedge.margin_share:g} of its equity"
             )
+    if any(product.kind == "fund" for product in config.products):
+        yield (
+            f"largest_aum: how large a product may be is told for a move of {MOVE:.0%} and "
+            f"{SHARE:.0%} of an hour's volume, both assumed; at half the move it may be twice as "
+            "large"
+        )
     if any(product.latency_ms == 0.0 for product in config.products):
         yield "no_latency: hedge orders reach the book at once"
     if any(isinstance(product.hedge.plan, LimitThenMarket) for product in config.products):

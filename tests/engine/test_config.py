@@ -460,7 +460,13 @@ def test_assumptions_follow_the_settings() -> None:
         None, ["markets.0.funding.rate_8h=0.0001", 'markets.0.book={model="flat"}'], symbols=TICKS
     )
     names = {line.partition(":")[0] for line in assumptions(config, TICKS)}
-    assert {"funding_constant", "unlimited_depth", "no_latency", "gate_bands"} <= names
+    assert {
+        "funding_constant",
+        "unlimited_depth",
+        "no_latency",
+        "gate_bands",
+        "largest_aum",
+    } <= names
     assert "depth" not in names
     assert "funding_zero" not in names
 

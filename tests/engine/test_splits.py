@@ -160,6 +160,21 @@ def test_what_cannot_be_split_is_refused() -> None:
         split(1.0, 2, 3)
 
 
+def test_a_rule_that_can_merge_nothing_says_so_once() -> None:
+    """A million to one of 1,130 units leaves nobody any: told at the first midnight, and not again
+    at the second and third; an announced one is told each time. Catches a rule that fails and
+    nobody knows."""
+    rule = SplitTerms(merge_below=500.0, merge=1_000_000, decimals=0)
+    said = told(hours=80, split=rule)
+    (event,) = said.named("units_not_split")
+    assert (event.reason, event.why, event.new, event.old) == ("low_nav", "too_small", 1, 10**6)
+    assert event.ts_ns == MIDNIGHT + DAY_NS
+    dates = tuple((MIDNIGHT + n * HOUR_NS + 1, 1, 10**6) for n in (2, 3))
+    said = told(split=SplitTerms(dates=dates, decimals=0))
+    assert [e.reason for e in said.named("units_not_split")] == ["announced"] * 2
+    assert not said.named("units_split")
+
+
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [

@@ -86,6 +86,7 @@ class Product:
         self.deals: list[desk.Order] = []
         self.sent = 0
         self.split_ns = NEVER_NS
+        self.unsplit: str | None = None
         self.orders: list[Any] = []  # redemptions that wait for a level of NAV
         self.queue: list[tuple[int, Any]] = []  # from when on each may be dealt
         self.taken: list[tuple[int, bool, str, int]] = []  # day, whether it creates, user, quote

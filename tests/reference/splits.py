@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from engine.events import CreationRequest, UnitsSplit
+from engine.events import CreationRequest, UnitsNotSplit, UnitsSplit
 from engine.units import NEVER_NS
 from tests.reference import desk
 
@@ -34,13 +34,32 @@ def at_its_instant(product: Product) -> None:
     product.split_ns = next_instant(terms, due)
     for at_ns, new, old in terms.dates:
         if since <= at_ns <= due:
-            split(product, new, old, "announced")
+            _tell(product, new, old, "announced", split(product, new, old, "announced"))
     held = product.holding
     if terms.merge_below and not (since - terms.at_ns) % terms.every_ns and held.units:
         intercept, slope = held.line()
         nav = intercept + slope * product.market.mark
         if nav * product.quote * 10**8 / held.units < terms.merge_below:
-            split(product, 1, terms.merge, "low_nav")
+            why = split(product, 1, terms.merge, "low_nav")
+            if why != product.unsplit:
+                _tell(product, 1, terms.merge, "low_nav", why)
+            product.unsplit = why
+
+
+def _tell(product: Product, new: int, old: int, reason: str, why: str | None) -> None:
+    if why is None:
+        return
+    held, mark = product.holding, product.market.mark
+    product.say(
+        UnitsNotSplit,
+        reason=reason,
+        why=why,
+        new=new,
+        old=old,
+        units_total=held.units,
+        nav_atoms=held.nav(mark),
+        mark_price=mark,
+    )
 
 
 def split(product: Product, new: int, old: int, reason: str) -> str | None:
