@@ -183,6 +183,10 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
             "queue_position: of a level that shrinks without a trade, who cancelled is assumed "
             "(book.queue); an order that waits is cancelled at once"
         )
+    yield from _of_fees(config)
+
+
+def _of_fees(config: RunConfig) -> Iterator[str]:
     free = [
         product.id
         for product in config.products
