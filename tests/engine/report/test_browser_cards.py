@@ -160,6 +160,20 @@ def test_drawings_take_the_colours_of_either_scheme(page: Chromium) -> None:
     page.prefer("light")
 
 
+def test_paper_shows_every_picture_and_no_buttons(page: Chromium) -> None:
+    """Printed, the pictures of the product that was chosen stand there; tabs and closed numbers do
+    not."""
+    page.call("Emulation.setEmulatedMedia", media="print")
+    shown = page.run(
+        f"""{list(CARDS)!r}.map((name) => [...document.querySelectorAll(
+            `#card-${{name}} svg.chart`)].filter((one) => one.checkVisibility()).length)"""
+    )
+    assert shown == [1] * len(CARDS)
+    hidden = "[...document.querySelectorAll('.tabs, details')].filter((e) => e.checkVisibility())"
+    assert page.run(f"{hidden}.length") == 0
+    page.call("Emulation.setEmulatedMedia", media="")
+
+
 def _contrast(one: str, other: str) -> float:
     """As WCAG defines it, of two ``rgb(...)``."""
     lights = sorted(_light(each) for each in (one, other))
