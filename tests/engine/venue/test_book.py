@@ -25,7 +25,7 @@ def test_a_configuration_names_its_book() -> None:
     contract = a_contract()
     flat = book_of(BookSpec(model="flat", half_spread_bps=2.0), contract, SECOND_NS)
     assert isinstance(flat, FlatBook)
-    assert flat.take(1, 1.0, 100.0, -1.0, 0) == (1.0, 100.02)
+    assert flat.take_limited(1, 1, 1.0, None, Top(100.0, -1.0, 0)) == Taken(1, 100.02)
     spec = BookSpec(
         model="depth", depth_at_1pct=A, half_life_s=1.0, beta_near=1.0, beta_far=2.0,
         half_spread_bps=1.0,
