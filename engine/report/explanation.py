@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,7 +76,7 @@ def explain(
         parts.append("\n".join(lines))
         if user is not None:
             parts.append("\n".join(alternatives_of(history, one)))
-    parts.append(_assumed(summary))
+    parts.append(_assumed(summary, product))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -139,7 +139,7 @@ def explain_of(
         lines = [*_whole_head(one, summary), "", *lines_of(one, _MICROS), "", *_because(one)]
         lines += ["", *did] if did else []
         parts.append("\n".join([*lines, *_doubt(name, summary)]))
-    parts.append(_assumed(summary))
+    parts.append(_assumed(summary, product))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -273,8 +273,15 @@ def _units(steps: int) -> str:
     return number(steps / UNIT_STEPS, 8).rstrip("0").rstrip(".")
 
 
-def _assumed(summary: Object) -> str:
-    names: Sequence[str] = summary.get("assumed", [])
+def _assumed(summary: Object, product: str | None) -> str:
+    """What the run leans on; of one product, without what is said of the others alone."""
+    others = [name for name in summary["products"] if product not in (None, name)]
+    foreign = tuple(f"{name}{end}" for name in others for end in (":", " "))
+    names = [
+        name
+        for name in summary.get("assumed", [])
+        if not name.partition(": ")[2].startswith(foreign)
+    ]
     if not names:
         return ""
     return "\n".join(["It leans on these assumptions:", *(f"  {name}" for name in names)])

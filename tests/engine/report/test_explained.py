@@ -48,3 +48,20 @@ def test_march_2020(shared_data: Path, tmp_path: Path) -> None:
     result = run(data, out=tmp_path / "march", report=False)
     golden = GOLDEN / "explain-march-2020.txt"
     assert text_of(result, "BTC3L", ends=MARCH) == golden.read_text(encoding="utf-8")
+
+
+def test_one_product_leans_on_its_own_assumptions(sample_run: RunResult) -> None:
+    """Of one product the text leaves out what is assumed of another alone, and nothing else.
+    Catches a holder of a token who reads of somebody's loan."""
+    assert sample_run.path is not None
+    whole = sample_run.summary["assumed"]
+    loan = [name for name in whole if name.startswith("loan_terms: BTC-LOAN3L ")]
+    assert len(loan) == 1
+    told = explain(sample_run.path, "BTC3L").split("It leans on these assumptions:")[1]
+    assert "BTC-LOAN3L" not in told
+    kept = [name for name in whole if f"  {name}" in told]
+    assert set(whole) - set(kept) == {
+        name for name in whole if name.partition(": ")[2].startswith(("BTC-", "BTC3S"))
+    }
+    assert "depth: BTCUSDT: " in told
+    assert loan[0] in explain(sample_run.path)
