@@ -237,6 +237,7 @@ def _reviewed(policy: Policy, step_s: float) -> Policy:
     review_s = getattr(policy, "review_s", step_s)
     if review_s >= step_s:
         return policy
+    # What has a grid of reviews is a struct.
     reviewed: Policy = structs.replace(policy, review_s=step_s)  # type: ignore[type-var]
     return reviewed
 

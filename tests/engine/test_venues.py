@@ -457,8 +457,13 @@ def test_without_a_last_cap_any_size_fits_a_leverage_that_is_allowed(tmp_path: P
 
 
 def test_tiers_in_coin_are_left_to_the_orders(tmp_path: Path) -> None:
-    """What a coin is worth the configuration does not know."""
-    loaded(tmp_path, 'preset = "bitmex"', "products.0.seed_capital=1e9", symbols=COIN)
+    """What a coin is worth the configuration does not know: it takes what it would refuse at a
+    venue whose tiers are in quote. Catches a cap in coin that is read as one in quote."""
+    seed = "products.0.seed_capital=1e9"
+    config = loaded(tmp_path, 'preset = "bitmex"', seed, symbols=COIN)
+    assert config.products[0].seed_capital == 1e9
+    with pytest.raises(ConfigError, match="fit"):
+        loaded(tmp_path, 'preset = "binance"', seed)
 
 
 def test_files_of_presets_are_in_the_package() -> None:

@@ -123,7 +123,8 @@ def test_mixed_forms_keep_order() -> None:
     sent: list[Outgoing] = []
     for step, form in zip(steps, FORMS[::-1], strict=True):
         sent += tick_messages(step, SYMBOLS, Topics(), form)
-    decoded, _ = built(sent)
+    decoded, letters = built(sent)
+    assert letters == []
     for number, step in enumerate(steps):
         same(decoded.between(number * 20, number * 20 + 20), step)
 
