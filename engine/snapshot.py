@@ -40,7 +40,7 @@ from engine.venue.crowd import CrowdState
 
 __all__ = ["SCHEMA", "restore", "snapshot", "state_digest"]
 
-SCHEMA: Final = "levsim-snapshot/5"
+SCHEMA: Final = "levsim-snapshot/6"
 
 
 class HandlerSnapshot(Struct):

@@ -36,7 +36,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.venue.index",),
     ("engine.venue.mark", "engine.venue.premium", "engine.venue.funding_rate"),
     ("engine.venue.funding",),
-    ("engine.venue.taking", "engine.venue.last_rows"),
+    ("engine.venue.taking", "engine.venue.last_rows", "engine.venue.survival"),
     ("engine.venue.depth", "engine.venue.recorded", "engine.venue.queue"),
     ("engine.venue.impact",),
     ("engine.venue.flat",),

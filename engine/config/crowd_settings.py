@@ -39,7 +39,13 @@ class CrowdConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class ImpactConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How trades move a generated market with ``feedback``: ``permanent_share`` of a move stays,
-    the rest decays by the book's half-life; marks are made ``every`` so long."""
+    the rest decays by the book's half-life; marks are made ``every`` so long: the ``median`` of
+    index and funding, index and basis, and book, or the ``book`` alone. Depth collapses with the
+    moves of five minutes, in deviations of ``calm_move`` (0: never), and half of that is gone after
+    ``recovery``."""
 
     permanent_share: float = 0.6
     every: Duration = "1s"
+    mark: Literal["median", "book"] = "median"
+    calm_move: float = 0.0015
+    recovery: Duration = "3m"

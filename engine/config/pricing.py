@@ -8,17 +8,19 @@ from math import inf
 from typing import Final
 
 from engine.config.complaints import SettingError, nearest
+from engine.config.crowd_settings import ImpactConfig
 from engine.config.settings import MarketConfig, RunConfig
 from engine.durations import duration_ns
 from engine.points import PricingSpec
 from engine.ticks import Kind
-from engine.units import MINUTE_NS
+from engine.units import MINUTE_NS, SECOND_NS
 from engine.venue.book import BookSpec
 from engine.venue.depth import DepthBook
 from engine.venue.funding_rate import MarginRates
 from engine.venue.impact import ImpactSpec
 from engine.venue.price_rules import IndexSource
 from engine.venue.rules import VenueRules
+from engine.venue.survival import SurvivalSpec
 from engine.venue.taking import Top
 from feeds.recording import SymbolInfo
 
@@ -106,7 +108,24 @@ def impact_of(market: MarketConfig) -> ImpactSpec | None:
     if makes_prices(market):
         said = f"{market.symbol}: with feedback neither mark nor funding is the venue's own"
         raise SettingError(("feedback",), said)
-    return ImpactSpec(permanent=share, every_ns=every_ns, half_life_s=market.book.half_life_s)
+    return ImpactSpec(
+        permanent=share,
+        every_ns=every_ns,
+        half_life_s=market.book.half_life_s,
+        mark=market.impact.mark,
+        survival=_survival_of(market.impact),
+    )
+
+
+def _survival_of(impact: ImpactConfig) -> SurvivalSpec | None:
+    calm, back_ns = impact.calm_move, duration_ns(impact.recovery)
+    if not 0.0 <= calm < 1.0:
+        said = f"calm_move must be from 0 (depth never collapses) up to 1, was {calm!r}"
+        raise SettingError(("impact", "calm_move"), said)
+    if back_ns <= 0:
+        said = f"recovery must be > 0, was {impact.recovery!r}"
+        raise SettingError(("impact", "recovery"), said)
+    return SurvivalSpec(deviation=calm, half_life_s=back_ns / SECOND_NS) if calm else None
 
 
 def check_generated(config: RunConfig, *, synthetic: bool) -> None:
@@ -153,6 +172,13 @@ def pricing_assumptions(market: MarketConfig) -> Iterator[str]:
             f"feedback: {symbol}: {share:g} of how far a trade reaches into the book stays in the "
             f"price (0.5 to 0.7 elsewhere), the rest is halved in {market.book.half_life_s:g} s"
         )
+        if market.impact.calm_move:
+            yield (
+                f"depth_survival: {symbol}: the deviation of a calm five minutes is taken as "
+                f"{market.impact.calm_move:.3%}; depth collapses with larger moves as measured "
+                "2023-2026, the spread widens as its inverse, and half of the collapse is gone "
+                f"after {market.impact.recovery} (2 to 5 minutes elsewhere)"
+            )
     index = ", ".join(source.symbol for source in market.index) or "recorded index rows"
     if market.mark == "venue":
         yield (

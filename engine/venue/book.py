@@ -63,10 +63,11 @@ class BookSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Book(Protocol):
-    """One symbol's book, as far as our own orders see it. ``half_spread_bps``: of the model, where
-    no best bid and ask are recorded."""
+    """One symbol's book, as far as our own orders see it."""
 
-    half_spread_bps: float
+    @property
+    def half_spread_bps(self) -> float:
+        """Of the model, where no best bid and ask are recorded."""
 
     def best(self, side: int, top: Top) -> float | None:
         """The price of the first lot that an order of that side (+1 buys) would take; ``None``

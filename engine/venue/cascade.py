@@ -31,8 +31,8 @@ def cascade_ratios(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Of each bin, downwards and upwards; of the positions of one market."""
     found = []
-    book.depth(ts_ns)  # a thin book is as thin as it is now
     for side in (1, -1):
+        book.reach(-side, ts_ns)  # what is left of that side is as thin as it is now
         bins = np.zeros(len(DISTANCES) - 1)
         for crowd in crowds:
             rows = crowd.holders(side)

@@ -70,6 +70,9 @@ class DepthBook:
         depth_at_1pct: quote per side within 1 % of it.
         half_life_s: time in which half of what we took is back.
         beta_near, beta_far: exponents inside 1 % and outside.
+
+    Attributes:
+        alive: shares of the bids and of the asks that are left after a move; see ``survival``.
     """
 
     __slots__ = (
@@ -79,6 +82,7 @@ class DepthBook:
         "_full",
         "_half_life_ns",
         "_near",
+        "alive",
         "half_spread_bps",
         "state",
     )
@@ -92,7 +96,7 @@ class DepthBook:
         beta_far: float = BETA_FAR,
     ) -> None:
         self.half_spread_bps = half_spread_bps
-        self.state = DepthState()
+        self.state, self.alive = DepthState(), (1.0, 1.0)
         self._near = depth_at_1pct
         self._full = (depth_at_1pct, depth_at_1pct * power(_EDGE_PCT, beta_far))
         self._half_life_ns = half_life_s * 1e9
@@ -115,7 +119,7 @@ class DepthBook:
         Returns:
             Share of the order that was filled, in [0, 1], and its average price.
         """
-        self._see(ts_ns)
+        self._see(side, ts_ns)
         self._recover(ts_ns)
         state = self.state
         taken = state.taken_ask if side > 0 else state.taken_bid
@@ -129,7 +133,7 @@ class DepthBook:
     def best(self, side: int, top: Top) -> float | None:
         """The price of the first quote that an order of that side would take; ``None`` where our
         own orders have left nothing."""
-        self._see(top.ts_ns)
+        self._see(side, top.ts_ns)
         taken = self._taken(side, top.ts_ns)
         if taken >= self._edge:
             return None
@@ -146,7 +150,7 @@ class DepthBook:
             limit: worst price; ``None`` at market.
             top: the market around the book.
         """
-        self._see(top.ts_ns)
+        self._see(side, top.ts_ns)
         taken, spread = self._taken(side, top.ts_ns), self._spread(top.half_spread)
         size, reason = self._edge - taken, "no_depth"
         if limit is not None:
@@ -189,19 +193,38 @@ class DepthBook:
 
     def depth(self, ts_ns: int) -> float:
         """Quote per side within 1 % that is there now, of the thinner side."""
-        self._see(ts_ns)
-        taken = max(self.state.taken_bid, self.state.taken_ask)
-        return self._near - taken * self._left(ts_ns)
+        state, left = self.state, self._left(ts_ns)
+        if self.alive[0] == self.alive[1]:
+            self._see(1, ts_ns)
+            return self._near - max(state.taken_bid, state.taken_ask) * left
+        self._see(-1, ts_ns)
+        bids = self._near - state.taken_bid * left
+        self._see(1, ts_ns)
+        return min(bids, self._near - state.taken_ask * left)
 
     def reach(self, side: int, ts_ns: int) -> float:
         """Per cent from the first quote of a side to the first that our orders have left."""
-        self._see(ts_ns)
+        self._see(side, ts_ns)
         return self._distance(self._taken(side, ts_ns))
 
     def set_reach(self, side: int, reach: float) -> None:
         """Our orders have left everything beyond so many per cent; as of the last of them."""
-        self._see(self.state.ts_ns)
+        self._see(side, self.state.ts_ns)
         self._keep(side, self.within(reach))
+
+    def survive(self, bids: float, asks: float, ts_ns: int) -> None:
+        """From now on such shares of the two sides are there; what our orders took of them shrinks
+        and grows with them, so that the first price that is left stays where it is."""
+        self._recover(ts_ns)
+        state, (before_bids, before_asks) = self.state, self.alive
+        state.taken_bid *= bids / before_bids
+        state.taken_ask *= asks / before_asks
+        self.alive = bids, asks
+
+    @property
+    def widened(self) -> float:
+        """By how much the spread is wider than on a whole book."""
+        return 1.0 / min(self.alive)
 
     def thin(self, scale: float, until_ns: int, half_ns: int) -> None:
         """From now on ``scale`` of the depth is there; what is missing comes back after
@@ -209,8 +232,8 @@ class DepthBook:
         state = self.state
         state.scale, state.thin_until_ns, state.thin_half_ns = scale, until_ns, half_ns
 
-    def _see(self, ts_ns: int) -> None:
-        """Take the depth as of a time: a function of it and of the state alone."""
+    def _see(self, side: int, ts_ns: int) -> None:
+        """Take the depth that an order of that side meets: a function of time and state alone."""
         state, share = self.state, 1.0
         if state.scale != 1.0:
             over_ns = ts_ns - state.thin_until_ns
@@ -218,10 +241,11 @@ class DepthBook:
                 share = state.scale
             elif state.thin_half_ns:
                 share = 1.0 + (state.scale - 1.0) * exp2(-over_ns / state.thin_half_ns)
+        share *= self.alive[side > 0]
         self._near, self._edge = self._full[0] * share, self._full[1] * share
 
     def _spread(self, half_spread: float) -> float:
-        return half_spread if half_spread >= 0.0 else self.half_spread_bps * 1e-4
+        return half_spread if half_spread >= 0.0 else self.half_spread_bps * 1e-4 * self.widened
 
     def _taken(self, side: int, ts_ns: int) -> float:
         state = self.state

@@ -2,21 +2,26 @@
 
 A fill of ``Q`` that reaches ``u`` into the book moves the price by ``u``: a share of it for good,
 the rest decays by a half-life. The permanent part moves the middle that orders meet and the index;
-the rest is the book's own overlay, and moves the mark. Both change at fills and at the points of a
-declared grid, never because somebody looked.
+the rest is the book's own overlay, and moves the book's own middle. Both change at fills and at the
+points of a declared grid, never because somebody looked.
+
+The mark is the median of three legs: the index with the funding still to come, the index with the
+average distance of the book from it, and the book. Where nobody traded all three say the index, but
+for the funding.
 
 Source: reference venue notes 4.6, equations 4 and 6; the permanent share (0.5 to 0.7) is assumed.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, field
 
 from engine.exact import exp2
 from engine.venue.depth import DepthBook
+from engine.venue.survival import SurvivalSpec, SurvivalState
 from engine.venue.taking import Taken, Top
 
 __all__ = ["WAVES_MAX", "FeltBook", "ImpactSpec", "ImpactState"]
@@ -26,6 +31,7 @@ F64 = np.ndarray[Any, np.dtype[np.float64]]
 WAVES_MAX: Final = 64
 """Marks made anew at one instant, each after what the one before liquidated; what is short then
 waits for the next point of the grid."""
+_LOG2_E: Final = 1.4426950408889634
 _GONE: Final = 1e-12
 """So small a share of the price is none."""
 _FLOOR: Final = 0.01
@@ -37,16 +43,27 @@ class ImpactSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     permanent: share of a move that stays.
     every_ns: distance of the points at which marks are made, and the rest decays.
     half_life_s: of the rest.
+    mark: the median of the three legs, or the book's own middle.
+    basis_s: time constant of the average distance of the book from the index.
+    survival: how the depth collapses with moves; ``None``: it does not.
     """
 
     permanent: float = 0.6
     every_ns: int = 1_000_000_000
     half_life_s: float = 180.0
+    mark: Literal["median", "book"] = "median"
+    basis_s: float = 150.0
+    survival: SurvivalSpec | None = SurvivalSpec()
 
     @property
     def left(self) -> float:
         """Share of the rest that is left from one point to the next."""
         return exp2(-self.every_ns / (self.half_life_s * 1e9))
+
+    @property
+    def kept(self) -> float:
+        """Weight of the average before in that of a point: ``exp(-every / basis)``."""
+        return exp2(-self.every_ns / (self.basis_s * 1e9) * _LOG2_E)
 
 
 class ImpactState(Struct):
@@ -55,18 +72,22 @@ class ImpactState(Struct):
     Attributes:
         lasting: for good.
         passing: decaying, as of the point ``at_ns`` or the last fill after it.
+        basis: average distance of the book from the index, as measured up to ``at_ns``.
         fills: how many moved it.
         base: what the input said at the last point.
         heard, heard_ns: what it said last.
+        survival: of the depth.
     """
 
     lasting: float = 0.0
     passing: float = 0.0
+    basis: float = 0.0
     at_ns: int = 0
     fills: int = 0
     base: float = 0.0
     heard: float = 0.0
     heard_ns: int = -1
+    survival: SurvivalState = field(default_factory=SurvivalState)
 
     def felt(self, passing: Any) -> Any:
         """By which a price is multiplied."""
@@ -79,22 +100,55 @@ class ImpactState(Struct):
 
     def settle(self, spec: ImpactSpec, ts_ns: int) -> None:
         """As of the last point up to a time."""
-        if not self.passing:
+        if self.is_still:
             self.at_ns = ts_ns // spec.every_ns * spec.every_ns
             return
         steps = (ts_ns - self.at_ns) // spec.every_ns
         if steps > 0:
-            self.passing = self.ahead(spec, steps).item(-1)
+            passing, basis = self.ahead(spec, steps)
+            self.passing, self.basis = passing.item(-1), basis.item(-1)
             self.at_ns += steps * spec.every_ns
 
-    def ahead(self, spec: ImpactSpec, count: int) -> F64:
-        """``passing`` at the next ``count`` points, one step after the other."""
-        if not self.passing:
-            return np.zeros(count)
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing that decays is left."""
+        return not self.passing and not self.basis
+
+    def ahead(self, spec: ImpactSpec, count: int) -> tuple[F64, F64]:
+        """``passing`` and ``basis`` at the next ``count`` points, one step after the other."""
         factors = np.full(count + 1, spec.left)
         factors[0] = self.passing
-        coming: F64 = np.multiply.accumulate(factors)[1:]
-        return np.where(np.abs(coming) < _GONE, 0.0, coming)
+        coming = np.multiply.accumulate(factors)[1:]
+        coming = np.where(np.abs(coming) < _GONE, 0.0, coming)
+        middle, kept = self.middle, spec.kept
+        away = self.felt(coming) / middle - 1.0
+        measured, basis, taken = [], self.basis, 1.0 - kept
+        for distance in away.tolist():
+            basis = kept * basis + taken * distance
+            if -_GONE < basis < _GONE:
+                basis = 0.0
+                if not distance:
+                    break
+            measured.append(basis)
+        found = np.zeros(count)
+        found[: len(measured)] = measured
+        return coming, found
+
+    def marks(self, spec: ImpactSpec, bases: F64, carry: F64, passing: F64, basis: F64) -> F64:
+        """What the legs make of what the input says at points.
+
+        Args:
+            carry: what the funding still to come is worth, a share of the index.
+            passing, basis: at each point.
+        """
+        book: F64 = bases * self.felt(passing)
+        if spec.mark == "book":
+            return book
+        index = bases * self.middle
+        funded, distant = index * (1.0 + carry), index * (1.0 + basis)
+        low, high = np.minimum(funded, distant), np.maximum(funded, distant)
+        median: F64 = np.maximum(low, np.minimum(high, book))
+        return median
 
 
 class FeltBook:
@@ -120,11 +174,7 @@ class FeltBook:
 
     @property
     def half_spread_bps(self) -> float:
-        return self.book.half_spread_bps
-
-    @half_spread_bps.setter
-    def half_spread_bps(self, value: float) -> None:
-        self.book.half_spread_bps = value
+        return self.book.half_spread_bps * self.book.widened
 
     def best(self, side: int, top: Top) -> float | None:
         return self.book.best(side, top)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from engine.commands import ThinBook
+from engine.commands import MaskIndex, ThinBook
 from engine.engine import Engine
 from engine.sampler import Sampling
 from engine.snapshot import restore, snapshot, state_digest
 from engine.ticks import Step
 from engine.units import SECOND_NS
 from engine.venue.depth import DepthBook
+from engine.venue.funding import FundingSpec
 from engine.venue.impact import FeltBook, ImpactSpec, ImpactState
 from engine.venue.taking import Top
 from tests.builders import T0, Run, a_tape, cut, run
@@ -167,3 +170,71 @@ def test_a_thin_book_is_felt_more() -> None:
     assert lasting[0] > lasting[1]
     found = difference(said, reference(spec, tape))
     assert found is None, found
+
+
+def test_legs_and_survival_wherever_cut() -> None:
+    """With funding to come, an index out of order for a while and a book that has collapsed, the
+    plain engine says the same, and so does a run that is cut and restored everywhere."""
+    mask = MaskIndex(id="m", ts_ns=T0 + 20 * SECOND_NS, symbol="BTCUSDT", for_ms=40_000)
+    spec, tape = felt_spec(3), felt_tape(3, message=mask)
+    (market,) = spec.markets
+    market = replace(market, funding=FundingSpec(recorded=False, rate_8h=0.003))
+    spec = replace(spec, markets=(market,))
+    whole = run(spec, tape, check=True)
+    assert whole.named("command_obeyed")
+    assert whole.engine.markets[0].state.impact.survival.bid < 0.0
+    found = difference(whole, reference(spec, tape))
+    assert found is None, found
+    engine = Engine(spec)
+    said = Run(engine)
+    for step in cut(tape, range(0, tape.end, 3)):
+        said.take(engine.process(step))
+        engine = restore(spec, snapshot(engine))
+    said.take(engine.finish())
+    assert said.lines == whole.lines
+    assert engine.digest() == whole.engine.digest()
+
+
+def _marks(spec: ImpactSpec, carry: float, passing: float, basis: float) -> float:
+    at = [np.array([each]) for each in (100.0, carry, passing, basis)]
+    return float(ImpactState(lasting=-0.01).marks(spec, *at)[0])
+
+
+def test_the_mark_is_the_median_of_three() -> None:
+    """The book far below its index moves the mark no further than the nearer of the other two legs,
+    on either side; a mark of the book alone goes with it."""
+    legs, alone = ImpactSpec(), ImpactSpec(mark="book")
+    assert _marks(legs, 0.001, -0.05, -0.02) == pytest.approx(99.0 * 0.98)
+    assert _marks(legs, -0.03, -0.05, -0.02) == pytest.approx(99.0 * 0.97)
+    assert _marks(legs, 0.001, -0.05, -0.06) == pytest.approx(94.0)
+    assert _marks(legs, 0.001, 0.0, 0.0) == 99.0
+    assert _marks(alone, 0.001, -0.05, -0.02) == pytest.approx(94.0)
+
+
+def test_the_basis_is_an_average_of_150_seconds() -> None:
+    """A book that stays away from its index by a share has a basis of 1 - exp(-t / 150 s) of it;
+    it is gone with the book's own distance."""
+    spec = ImpactSpec(half_life_s=1e9)
+    impact = ImpactState(passing=-0.01)
+    impact.settle(spec, 150 * SECOND_NS)
+    assert impact.basis == pytest.approx(-0.01 * (1.0 - math.exp(-1.0)), rel=1e-4)
+    fast = ImpactSpec(half_life_s=1.0)
+    impact.settle(fast, 7_200 * SECOND_NS)
+    assert impact.is_still
+
+
+def test_a_fall_takes_the_depth_with_it() -> None:
+    """A fall of many deviations within five minutes leaves a share of the book, wider quotes and a
+    larger move for the same order; ten half-lives later the book is whole again but for a
+    thousandth of the collapse."""
+    fall = [100.0] * 400 + [100.0 - 0.1 * n for n in range(60)] + [94.0] * 20
+    spec = replace(felt_spec(1, depth=1e12), crowds=())
+    state = run(spec, a_tape(fall)).engine.markets[0].state.impact.survival
+    assert state.bid < -0.5
+    assert state.ask < -0.5
+    engine = run(spec, a_tape(fall + [94.0] * 2_100)).engine
+    late = engine.markets[0].state.impact.survival
+    assert -0.01 < late.bid < 0.0
+    calm = replace(spec.markets[0].impact, survival=None)
+    still = replace(spec, markets=(replace(spec.markets[0], impact=calm),))
+    assert run(still, a_tape(fall)).engine.markets[0].state.impact.survival.prices == []

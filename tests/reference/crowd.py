@@ -143,8 +143,8 @@ class Crowd:
         if not isinstance(book, DepthBook):
             return
         contract, away = self.venue.listing.contract, []
-        book.depth(self.venue.floor.ts_ns)
         for side in (1, -1):
+            book.reach(-side, self.venue.floor.ts_ns)
             held = [0] * (len(DISTANCES) - 1)
             for p in self.positions:
                 if p.lots * side > 0:

@@ -363,6 +363,7 @@ class ReferenceEngine:
     def _stage(self, market: Market, due_ns: int) -> None:
         market.now_ns = self.now_ns
         market.due_ns = max(due_ns, self.rung_ns)
+        market.survive(self.now_ns)
 
     # Samples --------------------------------------------------------------------------------------
 

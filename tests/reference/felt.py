@@ -7,7 +7,9 @@ from typing import Any
 from engine.ticks import Kind
 from engine.units import NEVER_NS
 from engine.venue.depth import DepthBook
+from engine.venue.funding import next_scheduled
 from engine.venue.impact import WAVES_MAX
+from engine.venue.survival import Survival, SurvivalState
 from tests.reference.judge import Row
 from tests.reference.market import Market
 
@@ -15,7 +17,7 @@ from tests.reference.market import Market
 class FeltBook:
     """A depth book; what its fills move is the market's."""
 
-    half_spread_bps = property(lambda self: self.book.half_spread_bps)
+    half_spread_bps = property(lambda self: self.book.half_spread_bps * self.book.widened)
 
     def __init__(self, book: DepthBook, market: FeltMarket) -> None:
         self.book, self.market = book, market
@@ -36,17 +38,26 @@ class FeltBook:
 
 
 class FeltMarket(Market):
-    """Its marks are the last price heard times the impact, at the points of a grid."""
+    """Its marks are the medians of three legs at the points of a grid, its depth survives or not at
+    those of another."""
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
         self.lasting = self.passing = self.heard = self.base = 0.0
+        self.basis = self.carry = 0.0
         self.heard_ns, self.fills = -1, 0
+        self.masked_ns, self.made_ns, self.told = 0, 0, (0.0, -1)
         self.base_kind, self.kind = self.kind, None
         self.book = FeltBook(self.book, self)
+        self.survival = None
+        if self.spec.impact.survival is not None:
+            state = SurvivalState()
+            self.survival = Survival(self.spec.impact.survival, state, self.seed, self.spec.symbol)
 
     def listen(self, row: Row, now_ns: int) -> None:
         every = self.spec.impact.every_ns
+        if row.kind is Kind.FUNDING and row.symbol == self.spec.symbol:
+            self.told = (row.values["rate"], row.values["next_ns"])
         if row.kind is self.base_kind and self.point_ns == NEVER_NS and self.products:
             self.point_ns = -(-now_ns // every) * every
         if row.kind is self.base_kind and row.symbol == self.spec.symbol:
@@ -56,7 +67,41 @@ class FeltMarket(Market):
             self.heard, self.heard_ns = price, now_ns
 
     def _felt(self) -> float:
-        return self.base * max(1.0 + self.lasting + self.passing, 0.01)
+        """The median of the index with its funding, the index with its basis, and the book."""
+        book = self.base * max(1.0 + self.lasting + self.passing, 0.01)
+        if self.spec.impact.mark == "book" or self.made_ns < self.masked_ns:
+            return book
+        index = self.base * self._middle
+        return sorted((index * (1.0 + self.carry), index * (1.0 + self.basis), book))[1]
+
+    def _carried(self, ts_ns: int) -> float:
+        (rate, next_ns), funding = self.told, self.spec.funding
+        if not funding.recorded:
+            next_ns, rate = next_scheduled(funding, ts_ns)
+        if not ts_ns <= next_ns < NEVER_NS:
+            return 0.0
+        return rate * ((next_ns - ts_ns) / self.spec.venue.funding.interval_ns)
+
+    def survive(self, now_ns: int) -> None:
+        """The points of the depth's grid before a time; the mark has not changed since each."""
+        while self.survival and self.survival.state.next_ns < now_ns:
+            ts_ns = self.survival.state.next_ns
+            self.survival.pass_points([self.mark])
+            self.book.book.survive(*self.survival.shares, ts_ns)
+
+    def mask(self, command: Any, symbols: tuple[str, ...]) -> str | None:
+        until = self.now_ns + command.for_ms * 10**6 if command.for_ms else NEVER_NS
+        until *= command.masked
+        if command.source and command.source not in symbols:
+            return "unknown_source"
+        if not self.products:
+            return "no_index"
+        if command.source and symbols.index(command.source) != self.spec.symbol:
+            return "unknown_source"
+        if max(until, self.now_ns) == max(self.masked_ns, self.now_ns):
+            return "masked" if until else "not_masked"
+        self.masked_ns = until
+        return None
 
     def make_point(self) -> bool:
         spec, ts_ns = self.spec.impact, self.point_ns
@@ -64,9 +109,16 @@ class FeltMarket(Market):
         self.passing *= spec.left
         if abs(self.passing) < 1e-12:
             self.passing = 0.0
+        away = max(1.0 + self.lasting + self.passing, 0.01) / self._middle - 1.0
+        self.basis = spec.kept * self.basis + (1.0 - spec.kept) * away
+        if abs(self.basis) < 1e-12:
+            self.basis = 0.0
+        self.survive(ts_ns)
         if self.heard_ns <= ts_ns - spec.every_ns:
             return False
-        self.base = self.heard
+        self.base, self.carry, self.made_ns = self.heard, self._carried(ts_ns), ts_ns
+        if self.survival and self.survival.state.next_ns == NEVER_NS:
+            self.survival.begin(ts_ns)
         self.take(self._felt(), ts_ns, ts_ns)
         return True
 
@@ -82,7 +134,7 @@ class FeltMarket(Market):
         found = super().top()
         if found[1] < 0.0:
             return self.base * self._middle, -1.0
-        return found[0] * self._middle, found[1]
+        return found[0] * self._middle, found[1] * self.book.book.widened
 
 
 def waves(market: Any, look: Any) -> None:

@@ -140,6 +140,9 @@ class Market:
         self.take(points.mark.price, ts_ns, ts_ns)
         return True
 
+    def survive(self, now_ns: int) -> None:
+        """Time passed: what is left of the book's depth, where that is felt."""
+
     def match(self, row: Row) -> list[tuple[Product, Any, int]]:
         """The row goes by our orders in their queues, the oldest first; whom it fills with how
         much. What a trade at their price gave the first is not there for the next."""

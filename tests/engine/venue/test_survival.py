@@ -1,0 +1,112 @@
+"""What a move leaves of a book: the published collapse by size, its way back, its spread."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist, median, quantiles
+
+import pytest
+
+from engine.depth_facts import COLLAPSES
+from engine.units import SECOND_NS
+from engine.venue.depth import DepthBook
+from engine.venue.survival import (
+    LEAST,
+    Survival,
+    SurvivalSpec,
+    SurvivalState,
+    spread_of,
+    standard_normal,
+)
+from engine.venue.taking import Top
+
+MIDDLES = {4.0: 4.7, 6.0: 6.7, 8.0: 9.3, 12.0: 14.5, 20.0: 33.0}
+"""A typical size of each class: moves of more deviations are rarer within it, too. The last has no
+end; there the measured median says how far its moves go."""
+
+
+def _after(size: float, seed: int) -> tuple[float, float]:
+    """Shares of bids and asks after a fall of so many deviations from one point to the next."""
+    spec = SurvivalSpec()
+    book = Survival(spec, SurvivalState(), seed, 0)
+    book.begin(0)
+    book.pass_points([100.0] * 30)
+    book.pass_points([100.0 * (1.0 - size * spec.deviation)])
+    return book.shares
+
+
+@pytest.mark.parametrize(("least", "middle", "decile"), COLLAPSES)
+def test_depth_collapses_as_measured(least: float, middle: float, decile: float) -> None:
+    """Over many seeds the median collapse of each class of moves is within 15 % of that of the
+    bars, and the ninth decile within a third; a side is never deeper than on a calm day."""
+    collapses = [1.0 / _after(MIDDLES[least], seed)[0] for seed in range(800)]
+    assert median(collapses) == pytest.approx(middle, rel=0.15)
+    assert quantiles(collapses, n=10)[-1] == pytest.approx(decile, rel=0.34)
+    assert min(collapses) >= 1.0
+    assert max(collapses) <= 1.0 / LEAST * (1 + 1e-9)
+
+
+def test_the_sides_draw_apart() -> None:
+    """Bids and asks of one move are not the same share, unless both are whole."""
+    both = [_after(20.0, seed) for seed in range(40)]
+    assert sum(bids != asks for bids, asks in both) > 30
+
+
+def test_a_calm_book_is_whole() -> None:
+    """Moves below four deviations take nothing."""
+    assert _after(3.9, 1) == (1.0, 1.0)
+    assert spread_of(3.9) == 0.0
+
+
+def test_half_of_a_collapse_is_gone_after_a_half_life() -> None:
+    """Once the move is older than five minutes the logarithm is halved in each half-life, and at
+    last the book is exactly whole."""
+    spec = SurvivalSpec(half_life_s=100.0)
+    book = Survival(spec, SurvivalState(), 7, 0)
+    book.begin(0)
+    book.pass_points([100.0] * 30 + [96.0] * 31)
+    before = book.state.bid
+    assert before < 0.0
+    book.pass_points([96.0] * 10)
+    assert book.state.bid == pytest.approx(before / 2.0)
+    book.pass_points([96.0] * 400)
+    assert book.shares == (1.0, 1.0)
+
+
+def test_a_smaller_move_brings_nobody_back() -> None:
+    """A price that has come back most of its way leaves the book as thin as its fall made it, but
+    for the time that passed."""
+    book = Survival(SurvivalSpec(), SurvivalState(), 7, 0)
+    book.begin(0)
+    book.pass_points([100.0] * 30 + [95.0])
+    fallen = book.state.bid
+    book.pass_points([99.2])
+    assert fallen < book.state.bid < 0.9 * fallen
+
+
+def test_the_normal_is_normal() -> None:
+    """Of 64 uniform bits, by the distribution itself."""
+    for share in (0.001, 0.1, 0.5, 0.9, 0.999):
+        wanted = NormalDist().inv_cdf(share)
+        assert standard_normal(int(share * 2**64)) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_book_that_is_left_to_a_share() -> None:
+    """A share of the bids costs a seller what so much more would have, at a spread as much wider;
+    the price that our own orders have left stays where it was."""
+    top = Top(100.0, -1.0, 0)
+    whole = DepthBook(half_spread_bps=1.0, depth_at_1pct=1e6, beta_near=1.0)
+    thin = DepthBook(half_spread_bps=1.0, depth_at_1pct=1e6, beta_near=1.0)
+    for book in (whole, thin):
+        book.take_limited(-1, 100, 1e5, None, top)
+    left = thin.reach(-1, 0)
+    thin.survive(0.25, 0.5, 0)
+    assert thin.reach(-1, 0) == pytest.approx(left)
+    assert thin.widened == 4.0
+    cost = [(1.0 - book.offer(-1, 100, 1e4, None, top).price / 100.0) for book in (whole, thin)]
+    # From 0.1 % on, 0.5 % a million on average: four times as far, behind a spread four times wide.
+    assert cost[0] == pytest.approx(0.0001 + 0.001 + 0.00005, rel=1e-6)
+    assert cost[1] == pytest.approx(0.0004 + 0.001 + 0.0002, rel=1e-6)
+    assert thin.depth(0) == pytest.approx(0.25e6 - 0.25e5)
+    thin.survive(1.0, 1.0, SECOND_NS)
+    assert math.isclose(thin.widened, 1.0)
