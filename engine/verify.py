@@ -14,7 +14,6 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from engine.api import Told, execute, load
 from engine.config import PROVENANCE, load_config
 from engine.errors import InputError, LevsimError
 from engine.inputs import open_data, open_market
@@ -23,6 +22,7 @@ from engine.provenance import WHATIF, Data, summary_bytes
 from engine.replay import endings_of
 from engine.report import render
 from engine.report.reading import readable
+from engine.running import Told, execute, load
 from engine.whatif import difference
 from feeds.formats.files import sha256
 from feeds.generators import FORMAT as GENERATED

@@ -4,24 +4,73 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from engine.api import RunResult, load, run
+import pyarrow as pa
+
 from engine.config import RunConfig, load_config
 from engine.inputs import open_market
 from engine.provenance import WHATIF
 from engine.report import same_ticks
 from engine.report.reading import quotes_of
-from engine.report.whatif import difference_of
+from engine.report.whatif import difference_of, lines_of_difference
+from engine.results import RunResult
+from engine.running import load, run
 from engine.units import asset_decimals
 
-__all__ = ["difference", "run_whatif"]
+__all__ = ["WhatIf", "difference", "whatif"]
+
+_DIFFERENCE: Final = pa.schema(
+    [
+        ("product", pa.string()),
+        ("cause", pa.string()),
+        ("before", pa.int64()),
+        ("after", pa.int64()),
+        ("difference", pa.int64()),
+        ("decimals", pa.int64()),
+    ]
+)
 
 
-def run_whatif(
-    data: Sequence[str | Path] | str | Path,
-    changes: Sequence[str],
+class WhatIf:
+    """A run as configured, the same ticks with something changed, and what that did.
+
+    Attributes:
+        base, other: the two runs; ``other`` lies in the folder ``whatif`` of the first.
+        told: the object of ``whatif.json``, as ``engine/report/whatif.py`` has it.
+    """
+
+    def __init__(self, base: RunResult, other: RunResult, told: dict[str, Any]) -> None:
+        self.base = base
+        self.other = other
+        self.told = told
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """``product, cause, before, after, difference, decimals`` in atoms: the differences of a
+        product's causes sum to that of what it was worth at the end."""
+        rows = [
+            (product, cause, before, after, after - before, one["decimals"])
+            for product, one in self.told["products"].items()
+            for cause, (before, after) in one["causes"].items()
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        return pa.table(columns or [[] for _ in _DIFFERENCE], schema=_DIFFERENCE)
+
+    @property
+    def text(self) -> str:
+        """The difference in words, with a table a product that changed."""
+        return "\n".join(lines_of_difference(self.told))
+
+    def __repr__(self) -> str:
+        return f"<WhatIf {', '.join(self.told['changes'])}: {self.other.verdict}>"
+
+
+def whatif(
+    data: Sequence[str | Path] | str | Path = (),
+    changes: Sequence[str] = (),
     *,
     config: str | Path | RunConfig | None = None,
     sets: Sequence[str] = (),
@@ -30,19 +79,22 @@ def run_whatif(
     out: str | Path | None = None,
     report: bool = True,
     **how: Any,
-) -> tuple[RunResult, RunResult, dict[str, Any]]:
+) -> WhatIf:
     """``run`` as configured and with ``changes``, on the same ticks.
 
     Args:
         changes: ``KEY=VALUE``, all of them in the one other run.
-        how: further arguments of ``run``.
-
-    Returns:
-        The run, the other one (in the folder ``whatif`` of its directory), and the difference by
-        cause as ``engine/report/whatif.py`` has it.
+        how: further arguments of ``run``; the others are as there.
 
     Raises:
         LevsimError: as ``run``; a change that is no setting is found before anything runs.
+
+    >>> found = whatif("sample", ["products.BTC3L.policies.0.high=3.3"], report=False)
+    >>> rows = [row for row in found.table.to_pylist() if row["product"] == "BTC3L"]
+    >>> gained = sum(row["difference"] for row in rows)
+    >>> ends = [one.summary["products"]["BTC3L"]["equity_end"] for one in (found.base, found.other)]
+    >>> gained == round(1e6 * ends[1]) - round(1e6 * ends[0])
+    True
     """
     together = [*sets, *changes]
     # A scenario may bring its own market, whose symbols are not known yet.
@@ -57,7 +109,7 @@ def run_whatif(
     (base.path / "whatif.json").write_text(f"{json.dumps(found, indent=1)}\n", encoding="utf-8")
     if report:
         base.report()
-    return base, other, found
+    return WhatIf(base, other, found)
 
 
 def difference(run_dir: Path, changes: Sequence[str]) -> dict[str, Any]:

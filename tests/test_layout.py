@@ -125,8 +125,9 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.path_prices",),
     ("engine.path_runs",),
     ("engine.paths",),
-    ("engine.api",),
+    ("engine.running", "engine.streaming"),
     ("engine.whatif",),
+    ("engine.api",),
     ("engine.conform_book", "engine.conform_products", "engine.conform_accounts"),
     (
         *("engine.conform_margin", "engine.conform_dydx", "engine.conform_closing"),

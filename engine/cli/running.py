@@ -144,10 +144,8 @@ def _ran(
     with progress(what, quiet=quiet) as told:
         if not changes:
             return api.run(data, progress=told, **given), None
-        from engine.whatif import run_whatif
-
-        result, _, found = run_whatif(data, changes, progress=told, **given)
-        return result, found
+        found = api.whatif(data, changes, progress=told, **given)
+        return found.base, found.told
 
 
 def _show(result: RunResult, found: dict[str, Any] | None, *, json: bool, quiet: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.sweep.driver import Progress
-from engine.sweep.sweeping import SweepResult, load_sweep, sweep
+from engine.sweep.finished import SweepResult, load_sweep
+from engine.sweep.sweeping import sweep
 
 __all__ = ["Progress", "SweepResult", "load_sweep", "sweep"]

@@ -7,17 +7,16 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from engine.errors import ConfigError, InputError
+from engine.errors import ConfigError
 from engine.sweep.cluster import cluster_executor
 from engine.sweep.driver import Progress, drive
+from engine.sweep.finished import REPORT, SUMMARY, SweepResult
 from engine.sweep.grid import axes_of
 from engine.sweep.judging import JUDGED, judged
 from engine.sweep.page import page_of
@@ -35,67 +34,13 @@ from engine.sweep.store import Store
 from engine.sweep.words import Origin, verdict_of
 from engine.sweep.work import work
 
-__all__ = ["SUMMARY", "SweepResult", "load_sweep", "sweep"]
+__all__ = ["sweep"]
 
-SUMMARY: Final = "summary.json"
-REPORT: Final = "report.html"
 WORKERS_MAX: Final = 256
 _AHEAD: Final = 2
 """Parts for each worker: one that it is at, and one that waits for it."""
 _AHEAD_UNKNOWN: Final = 64
 """Where the executor does not say how many workers it has."""
-
-
-class SweepResult:
-    """A finished sweep.
-
-    Attributes:
-        path: its directory.
-        summary: the object of ``summary.json``.
-    """
-
-    def __init__(self, path: Path, summary: dict[str, Any]) -> None:
-        self.path = path
-        self.summary = summary
-
-    @property
-    def verdict(self) -> str:
-        """The sweep in one sentence."""
-        return verdict_of(self.summary)
-
-    @property
-    def exit_code(self) -> int:
-        """1 where a run has no result, or a policy faulted; else 0."""
-        faults = any(row["policy_faults"] for row in self.summary["policies"])
-        return int(bool(self.summary["faulty"]) or faults)
-
-    @cached_property
-    def table(self) -> pa.Table:
-        """A row a run and product."""
-        return pq.read_table(self.path / PARQUET, page_checksum_verification=True)
-
-    @cached_property
-    def policies(self) -> pa.Table:
-        """A row a point and product: figures over all paths."""
-        return pa.Table.from_pylist(self.summary["policies"])
-
-    @cached_property
-    def ranking(self) -> pa.Table:
-        """The policies against the best, path by path."""
-        return pa.Table.from_pylist(self.summary["ranking"])
-
-    @cached_property
-    def worst(self) -> pa.Table:
-        """The worst runs, each with the command that runs it again."""
-        return pa.Table.from_pylist(self.summary["worst"])
-
-    @property
-    def report(self) -> Path:
-        """The page."""
-        return self.path / REPORT
-
-    def __repr__(self) -> str:
-        return f"<SweepResult {self.path}: {self.verdict}>"
 
 
 def sweep(
@@ -134,6 +79,13 @@ def sweep(
 
     Raises:
         LevsimError: bad configuration, data or directory; the message says what to do.
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> bands = {"products.BTC3L.policies.0.high": [3.3, 3.6]}
+    >>> with ThreadPoolExecutor(1) as executor:
+    ...     result = sweep(None, bands, executor=executor)
+    >>> [row["runs"] for row in result.policies.to_pylist() if row["product"] == "BTC3L"]
+    [1, 1]
     """
     sets = _checked(workers, sets)
     listed = [data] if isinstance(data, str | Path) else list(data)
@@ -191,22 +143,6 @@ def _work(
         drive(
             plan, store, chosen, _ahead(chosen), progress, screened_work if plan.screened else work
         )
-
-
-def load_sweep(path: str | Path) -> SweepResult:
-    """A finished sweep from its directory.
-
-    Raises:
-        InputError: if it is none, or not finished.
-    """
-    directory = Path(path)
-    try:
-        summary = json.loads((directory / SUMMARY).read_text("utf-8"))
-        if "ranking" in summary:
-            return SweepResult(directory, summary)
-    except (OSError, ValueError):
-        pass
-    raise InputError(f"{directory} is no finished sweep")
 
 
 def finished(

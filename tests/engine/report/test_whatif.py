@@ -13,7 +13,7 @@ from engine.api import load
 from engine.errors import ConfigError
 from engine.report.whatif import changed_of, lines_of_difference, rows_of, sentence_of
 from engine.verify import verify
-from engine.whatif import run_whatif
+from engine.whatif import whatif
 
 CONFIG = """
 [[markets]]
@@ -37,7 +37,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("whatif")
     config = folder / "c.toml"
     config.write_text(CONFIG)
-    return run_whatif((), [CHANGE], config=config, out=folder / "run")
+    found = whatif((), [CHANGE], config=config, out=folder / "run")
+    return found.base, found.other, found.told
 
 
 def test_a_difference_sums_by_cause(both: Any) -> None:
@@ -69,11 +70,11 @@ def test_the_other_run_is_a_run_of_its_own(both: Any) -> None:
     assert load(other.path).summary["digest"] == found["digests"][1] != found["digests"][0]
     assert "high = 3.3" in (other.path / "run.toml").read_text()
     assert verify(base.path) == []
-    whatif = base.path / "whatif.json"
-    kept = whatif.read_bytes()
-    whatif.write_bytes(json.dumps({**json.loads(kept), "verdict": "all is well"}).encode())
+    file = base.path / "whatif.json"
+    kept = file.read_bytes()
+    file.write_bytes(json.dumps({**json.loads(kept), "verdict": "all is well"}).encode())
     assert verify(base.path) == ["report.html: differs", "whatif.json: differs"]
-    whatif.write_bytes(kept)
+    file.write_bytes(kept)
 
 
 def test_the_report_shows_the_difference(both: Any) -> None:
@@ -90,5 +91,5 @@ def test_the_report_shows_the_difference(both: Any) -> None:
 def test_a_change_that_is_no_setting_runs_nothing(tmp_path: Path) -> None:
     """It is found before the first run. Catches a directory with half of the answer."""
     with pytest.raises(ConfigError, match="lw"):
-        run_whatif((), ["products.0.policies.0.lw=2.0"], out=tmp_path / "run")
+        whatif((), ["products.0.policies.0.lw=2.0"], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
