@@ -14,12 +14,19 @@ from engine.risk_limits import nav_max, too_large
 from engine.treasury import Treasury
 from engine.units import MILLISECOND_NS, NEVER_NS
 
-__all__ = ["TRIES_MAX", "Booking"]
+__all__ = ["PAUSES_MAX", "TRIES_MAX", "Booking"]
 
 TRIES_MAX: Final = 1_000
-"""After so many attempts a plan ends with what it has, and its decision is taken anew, with the
+"""After so many pauses a plan ends with what it has, and its decision is taken anew, with the
 lots of then; at the default pause that is a quarter of an hour. A close has no such end: contracts
 that are held are somebody's risk until they are gone, and its next attempt is an alarm."""
+
+PAUSES_MAX: Final = 64
+"""How many pauses an order waits at most between two refusals: 1, 2, 4, ... 64. What is wrong with
+an order seldom rights itself within a second; a venue in trouble, or a thin book, may."""
+
+MOVE: Final = 0.005
+"""A mark so far from that of the refusal ends the wait: margin and tiers stand on it."""
 
 
 class Booking:
@@ -79,6 +86,7 @@ class Booking:
         maker: bool = False,
     ) -> None:
         account, tape, mark = self.account, scene.tape, scene.mark
+        order.pauses = 1
         self.state.note_trade(scene.ts_ns, account.lots)
         done = account.execute(lots, price, mid, mark, maker=maker)
         order.cost_atoms += done.fee - done.spread_impact
@@ -145,11 +153,18 @@ class Booking:
         scene.tape.say(OrderHeld, product=self.product, order=order.number, lots=order.left)
 
     def retry(self, scene: Scene, order: Order, reason: str) -> None:
-        """What was not filled is sent again after a pause, as long as that makes sense."""
-        order.tries += 1
+        """What was not filled is sent again after a pause, as long as that makes sense; what is
+        refused again and again, after a longer one each time."""
+        refused, course, pauses = reason in REFUSALS, order.course, 1
+        if not refused:
+            order.pauses = 1
+        elif reason not in TROUBLE and course is None:
+            pauses = order.pauses
+            order.pauses = min(2 * pauses, PAUSES_MAX)
+            order.between = (scene.mark * (1.0 - MOVE), scene.mark * (1.0 + MOVE))
+        order.tries += pauses
         deal = order.request is not None
         given_up = deal or (order.tries >= TRIES_MAX and order.purpose != "close")
-        course = order.course
         # The rest of an order that was filled is no order by itself.
         rest = reason == "too_small" and order.left != order.lots
         # The hedge of a promise is tried again as it is: the promise was made.
@@ -160,8 +175,7 @@ class Booking:
             order.arrives_ns, order.missed = NEVER_NS, "" if rest or formula else reason
         elif course is None or order.arrives_ns <= scene.ts_ns:
             pause = max(self.account.spec.hedge.retry_ns, MILLISECOND_NS)
-            order.arrives_ns = scene.ts_ns + pause
-        refused = reason in REFUSALS
+            order.arrives_ns = scene.ts_ns + pauses * pause
         if refused and reason not in TROUBLE:
             order.kind, order.limit = "market", None
         said: dict[str, int | None] = {}
@@ -209,6 +223,17 @@ class Booking:
         else:
             order.lots += wanted - order.left
             order.left = wanted
+
+    def hurry(self, ts_ns: int, mark: float | None = None) -> bool:
+        """What the venue refused is tried again now, unless the mark, where that is why, is nearly
+        that of the refusal; whether there is any."""
+        plan = self.state.plan
+        if plan is None or plan.pauses == 1:
+            return False
+        if mark is not None and plan.between[0] < mark < plan.between[1]:
+            return False
+        plan.pauses, plan.arrives_ns = 1, ts_ns
+        return True
 
     def release(self, ts_ns: int) -> None:
         """The market is fresh again: orders that waited meet the book now."""

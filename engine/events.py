@@ -199,7 +199,8 @@ class OrderRejected(
     kill), by its order rules ``too_small``, ``too_large``, ``price_step``, ``price_band``,
     ``not_a_price``, by its risk limits ``no_margin``, ``risk_limit`` (its tiers allow a NAV of
     ``nav_max_atoms``), or because it is in trouble ``refused``, ``reduce_only``. Its plan sends the
-    same lots again at ``retry_ns``, at market but in trouble; 0: it gave up."""
+    same lots again at ``retry_ns``, or as soon as the mark has moved or margin has arrived, at
+    market but in trouble; 0: it gave up."""
 
     product: str
     order: int

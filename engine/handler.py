@@ -83,6 +83,10 @@ class Handler(Splitting):
             return True, None
         if self.state.paused:
             return False, None
+        plan = self.desk.state.plan
+        if plan is not None and self.desk.hurry(scene.ts_ns, scene.mark) and not self.nets:
+            self.keep_high_water(scene)
+            self._arrive(scene, plan)
         view = self._view(scene)
         decision, changed = self._ask(scene, view)
         if decision is None:
@@ -246,7 +250,8 @@ class Handler(Splitting):
         self.next = Next(low, high, scene.due_ns, self.desk.next_arrival_ns(), fee)
 
     def _watches(self, scene: Scene, view: View | None) -> tuple[float, float, int]:
-        state, planned = self.state, self.desk.state.plan is not None
+        state, plan = self.state, self.desk.state.plan
+        planned = plan is not None
         low, high = self._ruin(scene.mark)
         if low > high or state.paused:
             return low, high, NEVER_NS
@@ -274,6 +279,8 @@ class Handler(Splitting):
                 high = watch.high
             if watch.alarm_ns < alarm:
                 alarm = watch.alarm_ns
+        if plan is not None and plan.pauses > 1:
+            low, high = max(low, plan.between[0]), min(high, plan.between[1])
         if state.cut_due:
             low, high = _AT_ONCE
         return low, high, alarm

@@ -204,6 +204,7 @@ class Hedging(Postponing):
         """What is due arrives: a top-up, then orders, in the order in which they were sent."""
         if self.desk.treasury.arrives_ns <= scene.ts_ns:
             self.desk.treasury.arrive(scene)
+            self.desk.hurry(scene.ts_ns)
             self.traded = True
         state = self.desk.state
         orders = [*state.deals, *([state.plan] if state.plan else [])]

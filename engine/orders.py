@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Protocol
 
 from msgspec import Struct
@@ -121,6 +122,9 @@ class Order(Struct):
         how: the plan that its decision named.
         missed: why it was given up before it was filled; empty where it was not.
         limited: a tier refused it: it is sized anew when it is tried again.
+        tries: pauses that it waited for so far.
+        pauses: so many it waits when it is refused next; more than one: it was refused.
+        between: at and beyond these marks it waits no more.
     """
 
     number: int
@@ -147,6 +151,8 @@ class Order(Struct):
     how: Plan | None = None
     missed: str = ""
     limited: bool = False
+    pauses: int = 1
+    between: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def terms(self) -> TakingTerms:

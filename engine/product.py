@@ -92,7 +92,8 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 class HedgeTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the hedge reaches the venue: ``latency_ns`` from decision to book, ``retry_ns`` before an
-    unfilled rest is sent again, ``reserve_atoms`` set aside by the issuer against a negative NAV,
+    unfilled rest is sent again (twice as long after each refusal, see ``engine.booking``),
+    ``reserve_atoms`` set aside by the issuer against a negative NAV,
     ``when_stale`` for orders that meet a market without fresh prices, ``plan`` for openings and
     rebalances whose decision names none.
 

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from tests.reference.product import Product
 
 TRIES_MAX = 1_000
+PAUSES_MAX = 64
+MOVE = 0.005
 PIECES_MAX = 100
 MILLISECOND_NS = 10**6
 DAY_NS = 86_400 * 10**9
@@ -74,6 +76,8 @@ class Order:
     seen: list[float] = field(default_factory=list)
     missed: str = ""
     limited: bool = False
+    refused: int = 0
+    refused_at: float = 0.0
 
 
 def send(product: Product, purpose: str, lots: int, **decision: Any) -> Order:
@@ -405,6 +409,7 @@ def _fill(
     product: Product, order: Order, lots: int, price: float, mid: float, *, maker: bool = False
 ) -> None:
     mark = product.market.mark
+    order.refused = 0
     note_trade(product)
     hedge, impact, fee = product.holding.book.execute(lots, price, mid, mark, maker)
     order.cost += fee - impact
@@ -425,9 +430,21 @@ def _fill(
 
 
 def _try_again(product: Product, order: Order, reason: str) -> None:
-    """What was not filled is sent again after a pause. A request's hedge has one attempt; a closing
-    never gives up."""
-    order.tries += 1
+    """What was not filled is sent again after a pause, what is refused n times in a row after
+    2 ** (n - 1) of them and no more than 64. A request's hedge has one attempt; a closing never
+    gives up."""
+    refused = reason not in (
+        *("no_depth", "limit", "no_image", "crossed", "silent", "stale", "halted"),
+        *("market_deviation", "pieces"),
+    )
+    pauses = 1
+    if refused and reason not in ("refused", "reduce_only") and not takes_turns(order):
+        order.refused += 1
+        order.refused_at = product.market.mark
+        pauses = min(2 ** min(order.refused - 1, 99), PAUSES_MAX)
+    elif not refused:
+        order.refused = 0
+    order.tries += pauses
     over = order.request is not None or (order.tries >= TRIES_MAX and order.purpose != "close")
     rest = reason == "too_small" and order.left != order.lots
     if reason == "too_small" and not order.owed and (rest or not product.formula):
@@ -438,13 +455,9 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
     if over:
         order.arrives_ns = NEVER_NS
     elif not takes_turns(order) or product.market.stale:
-        order.arrives_ns = product.market.now_ns + pause
+        order.arrives_ns = product.market.now_ns + pauses * pause
     if reason == "risk_limit":
         order.limited = not product.formula and not takes_turns(order)
-    refused = reason not in (
-        *("no_depth", "limit", "no_image", "crossed", "silent", "stale", "halted"),
-        *("market_deviation", "pieces"),
-    )
     if refused and reason not in ("refused", "reduce_only"):
         order.limit = None
     product.say(
@@ -457,6 +470,17 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
     )
     if over:
         order.left = 0
+
+
+def hurry(product: Product) -> bool:
+    """The mark has moved since an order was refused: whether it is tried again at once."""
+    plan, mark = product.plan, product.market.mark
+    if plan is None or not plan.refused:
+        return False
+    if plan.refused_at * (1.0 - MOVE) < mark < plan.refused_at * (1.0 + MOVE):
+        return False
+    plan.refused, plan.arrives_ns = 0, product.market.now_ns
+    return True
 
 
 def ask(product: Product, request: Any, refusal: str | None) -> None:
@@ -869,6 +893,8 @@ def topped_up(product: Product) -> None:
     own = max(0, product.topup[0] - held.treasury) if product.formula else 0
     atoms = held.deposit(product.topup[0], product.market.mark)
     product.topup = None
+    if product.plan is not None and product.plan.refused:
+        product.plan.refused, product.plan.arrives_ns = 0, product.market.now_ns
     product.say(
         TopUpArrived,
         atoms=atoms,

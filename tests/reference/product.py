@@ -162,6 +162,10 @@ class Product:
             return
         if self.paused:
             return
+        self.watch_high_water()
+        if desk.hurry(self) and self.spec.hedge.account == "segregated":
+            assert self.plan is not None
+            self._arrive(self.plan)
         view = self.view()
         waits = self.plan is not None or view.market.stale or self.market.stale == "halted"
         if self.rehedge and not waits:
