@@ -86,7 +86,6 @@ class Booking:
         maker: bool = False,
     ) -> None:
         account, tape, mark = self.account, scene.tape, scene.mark
-        order.pauses = 1
         self.state.note_trade(scene.ts_ns, account.lots)
         done = account.execute(lots, price, mid, mark, maker=maker)
         order.cost_atoms += done.fee - done.spread_impact

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from engine.booking import PAUSES_MAX, TRIES_MAX
-from engine.commands import FreezeWithdrawals
+from engine.commands import FreezeWithdrawals, HaltMarket, ResumeMarket
 from engine.engine import Engine, EngineSpec
 from engine.snapshot import restore, snapshot
 from engine.ticks import Kind, Step
@@ -99,6 +99,19 @@ def test_a_wait_that_grew_survives_a_snapshot() -> None:
     said.take(said.engine.finish())
     assert said.lines == whole.lines
     assert refused(said) == [1, 2, 4, 8, 16, 32]
+
+
+def test_what_is_no_refusal_begins_with_one_pause_anew() -> None:
+    """Refused after 1, 2 and 4 s; halted from the seventh to the middle of the tenth, where orders
+    are tried every second; then refused after 1, 2, 4 s again. Catches a wait of 16."""
+    halt = HaltMarket(ts_ns=T0 + 7 * SECOND_NS, id="h", symbol="BTCUSDT")
+    resume = ResumeMarket(ts_ns=T0 + 9 * SECOND_NS + 1, id="r", symbol="BTCUSDT")
+    at = [a_row(Kind.MARK, T0 + n * SECOND_NS, 119.0 if n else 100.0) for n in (0, 1, 7, 9, 10, 20)]
+    tape = a_tape([*at[:3], halt, at[3], resume, *at[4:]])
+    said = agree(a_limited(when_stale="refuse"), tape)
+    assert refused(said) == [1, 2, 4, 10, 11, 13, 17]
+    halted = [(each.ts_ns - T0) // SECOND_NS for each in said.named("order_unfilled")]
+    assert halted == [8, 9]
 
 
 @pytest.mark.parametrize("account", ["segregated", "omnibus"])

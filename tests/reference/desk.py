@@ -409,7 +409,6 @@ def _fill(
     product: Product, order: Order, lots: int, price: float, mid: float, *, maker: bool = False
 ) -> None:
     mark = product.market.mark
-    order.refused = 0
     note_trade(product)
     hedge, impact, fee = product.holding.book.execute(lots, price, mid, mark, maker)
     order.cost += fee - impact
