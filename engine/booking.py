@@ -9,7 +9,7 @@ from engine.account import Account
 from engine.admission import REFUSALS, TROUBLE
 from engine.events import OrderCancelled, OrderFilled, OrderHeld, OrderRejected, OrderUnfilled
 from engine.orders import DeskState, Order, Scene
-from engine.plans import NOW, Now
+from engine.plans import NOW
 from engine.risk_limits import nav_max, too_large
 from engine.treasury import Treasury
 from engine.units import MILLISECOND_NS, NEVER_NS
@@ -44,7 +44,7 @@ class Booking:
         self.symbol = account.contract.spec.symbol
         hedge = account.spec.hedge
         self.latency_ns = hedge.latency_ns
-        self.own_plan = NOW if isinstance(hedge.plan, Now) else hedge.plan
+        self.own_plan = NOW if hedge.plan == NOW else hedge.plan
         self.treasury = Treasury(account.book)
         self.state = DeskState(deals=[])
 
@@ -163,7 +163,7 @@ class Booking:
             order.between = (scene.mark * (1.0 - MOVE), scene.mark * (1.0 + MOVE))
         order.tries += pauses
         deal = order.request is not None
-        given_up = deal or (order.tries >= TRIES_MAX and order.purpose != "close")
+        given_up = deal or order.once or (order.tries >= TRIES_MAX and order.purpose != "close")
         # The rest of an order that was filled is no order by itself.
         rest = reason == "too_small" and order.left != order.lots
         # The hedge of a promise is tried again as it is: the promise was made.
@@ -171,7 +171,8 @@ class Booking:
         if reason == "too_small" and (rest or not formula) and not (course and course.owed_lots):
             given_up = True
         if given_up:
-            order.arrives_ns, order.missed = NEVER_NS, "" if rest or formula else reason
+            left_be = rest or formula or order.once
+            order.arrives_ns, order.missed = NEVER_NS, "" if left_be else reason
         elif course is None or order.arrives_ns <= scene.ts_ns:
             pause = max(self.account.spec.hedge.retry_ns, MILLISECOND_NS)
             order.arrives_ns = scene.ts_ns + pauses * pause
@@ -193,6 +194,7 @@ class Booking:
             **said,
         )
         if given_up:
+            order.lots -= order.left if order.once else 0
             order.left = 0
 
     def _say_cancelled(self, scene: Scene, order: Order, reason: str) -> None:

@@ -203,7 +203,7 @@ class Dealing(Refusing):
         fee = self._fee(scene, dealt)
         paid = dealt - fee
         units = units_for(paid - cost, account.units, nav) if nav > 0 else 0
-        refusal = self._size(units)
+        refusal = self._size(scene, units)
         if refusal:
             # The hedge is done: its cost is the requester's, as far as his money goes.
             units, paid, fee = 0, min(max(cost, 0), dealt), 0

@@ -97,6 +97,14 @@ class Desk(Booking):
             self._limit(scene, order, plan)
         elif not isinstance(plan, Now):
             begin(scene, self.account, order, plan)
+        elif plan.slippage_bps and not self.account.formula:
+            side = 1 if order.lots > 0 else -1
+            price = scene.top().mid * (1.0 + side * plan.slippage_bps * 1e-4)
+            order.kind, order.limit = (
+                "limit",
+                limit_price(scene, self.account.contract, price, side),
+            )
+            order.once = True
 
     def arrive(self, scene: Scene, order: Order) -> int:
         """Let an order meet the book now; the lots that were filled. What is left has a new

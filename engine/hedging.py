@@ -63,8 +63,7 @@ class Hedging(Postponing):
         state.launched_ns = scene.ts_ns
         state.high_water = 1.0
         state.fee_ns = self.spec.terms.next_fee_ns(scene.ts_ns)
-        if self.spec.terms.split is not None:
-            state.split_ns = self.spec.terms.split.next_ns(scene.ts_ns)
+        state.split_ns = self.spec.terms.next_split_ns(scene.ts_ns)
         if self.spec.kind != "fund":
             self.account.state.target = self.account.state.first_target = self._opening_target
         if self.spec.kind == "margin_loan":
@@ -245,6 +244,8 @@ class Hedging(Postponing):
             self.missed(scene, plan)
         elif plan.lots:
             self._done(scene, plan)
+        elif plan.purpose == "opening":
+            self.state.opened = False
 
     def _done(self, scene: Scene, plan: Order) -> None:
         state, account, tape, mark = self.state, self.account, scene.tape, scene.mark

@@ -51,9 +51,9 @@ class Offering(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whether anybody must remember what was taken today."""
         return bool(self.user_day_max or self.day_max)
 
-    def day(self, ts_ns: int) -> int:
-        """The number of the product's day."""
-        return (ts_ns - self.day_at_ns) // DAY_NS
+    def day_ns(self, ts_ns: int) -> int:
+        """When the product's day began."""
+        return ts_ns - (ts_ns - self.day_at_ns) % DAY_NS
 
     def taken_ns(self, ts_ns: int) -> int:
         """When a request is taken: now, or at the next opening."""

@@ -125,6 +125,7 @@ class Order(Struct):
         tries: pauses that it waited for so far.
         pauses: so many it waits when it is refused next; more than one: it was refused.
         between: at and beyond these marks it waits no more.
+        once: what is not filled at the first attempt is given up.
     """
 
     number: int
@@ -153,6 +154,7 @@ class Order(Struct):
     limited: bool = False
     pauses: int = 1
     between: tuple[float, float] = (-math.inf, math.inf)
+    once: bool = False
 
     @property
     def terms(self) -> TakingTerms:

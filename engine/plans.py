@@ -29,8 +29,29 @@ _CHUNKS_MAX: Final = 10_000
 _OFFSET_BPS_MAX: Final = 5_000.0
 
 
-class Now(Struct, frozen=True, forbid_unknown_fields=True, tag="now", tag_field="type"):
-    """One order at market, after the latency."""
+class Now(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    tag="now",
+    tag_field="type",
+):
+    """One order at market, after the latency.
+
+    With ``slippage_bps`` it trades no farther than that from the mid of when it was sent, once:
+    what is not there at such a price is given up, and left to the next decision. From a mid of
+    1,000 a purchase capped at 100 bps goes up to 1,010. A promise (``nav = "formula"``) was made
+    whatever its hedge costs, and is hedged without a cap.
+    """
+
+    slippage_bps: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.slippage_bps <= _OFFSET_BPS_MAX:
+            said = f"slippage_bps must be from 0 to {_OFFSET_BPS_MAX:g}, was {self.slippage_bps}"
+            raise ValueError(f"now: {said}")
 
 
 class Twap(

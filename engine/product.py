@@ -47,6 +47,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         while_rebalancing: what happens to requests while a rebalance is under way.
         offering: at which times, and how much, is created and redeemed.
         split: when units are merged or split.
+        offerings, splits: ``(from when, what)`` of later rules, in order of time.
     """
 
     pack: str = "none"
@@ -62,6 +63,8 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
     offering: Offering = ANYTIME
     split: SplitTerms | None = None
+    offerings: tuple[tuple[int, Offering], ...] = ()
+    splits: tuple[tuple[int, SplitTerms | None], ...] = ()
 
     @property
     def promised(self) -> bool:
@@ -74,6 +77,31 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for from_ns, create, redeem in self.dealing_fees:
             fees = (create, redeem) if from_ns <= ts_ns else fees
         return fees
+
+    def offering_at(self, ts_ns: int) -> Offering:
+        """Windows, batches and caps in force at an instant."""
+        found = self.offering
+        for from_ns, later in self.offerings:
+            found = later if from_ns <= ts_ns else found
+        return found
+
+    def split_at(self, ts_ns: int) -> SplitTerms | None:
+        """Rules of splits in force at an instant."""
+        found = self.split
+        for from_ns, later in self.splits:
+            found = later if from_ns <= ts_ns else found
+        return found
+
+    def next_split_ns(self, ts_ns: int) -> int:
+        """The first instant after ``ts_ns`` at which the rules of then may split or merge."""
+        since_ns, rules = 0, self.split
+        for until_ns, later in (*self.splits, (NEVER_NS, None)):
+            if rules is not None and until_ns > ts_ns:
+                found = rules.next_ns(max(ts_ns, since_ns - 1))
+                if found < until_ns:
+                    return found
+            since_ns, rules = until_ns, later
+        return NEVER_NS
 
     def fee_rate(self, ts_ns: int) -> float:
         """The management fee in force at an instant."""

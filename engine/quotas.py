@@ -19,18 +19,18 @@ class Waiting(Struct, frozen=True):
 
 
 class DayBook(Struct):
-    """What was taken on one day of a product, quote atoms by user."""
+    """What was taken on the day of a product that began at ``day_ns``, quote atoms by user."""
 
-    day: int = -1
+    day_ns: int = -1
     created: dict[str, int] = {}
     redeemed: dict[str, int] = {}
     created_total: int = 0
     redeemed_total: int = 0
 
-    def turn(self, day: int) -> None:
+    def turn(self, day_ns: int) -> None:
         """Another day: nothing was taken yet."""
-        if day != self.day:
-            self.day = day
+        if day_ns != self.day_ns:
+            self.day_ns = day_ns
             self.created, self.redeemed = {}, {}
             self.created_total = self.redeemed_total = 0
 

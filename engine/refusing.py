@@ -55,7 +55,7 @@ class Refusing(Holders):
 
     def _capped(self, scene: Scene, request: Request) -> bool:
         """Refuse a request that is beyond a cap of its day; what is taken counts."""
-        offering, today = self.account.spec.terms.offering, self.today
+        offering, today = self.account.spec.terms.offering_at(scene.ts_ns), self.today
         if not (offering.request_max or offering.caps_days):
             return False
         creates = isinstance(request, CreationRequest)
@@ -63,7 +63,7 @@ class Refusing(Holders):
             quote = self.quote_atoms(request)
         else:
             quote = self._worth(scene, steps_of(request))
-        today.turn(offering.day(scene.ts_ns))
+        today.turn(offering.day_ns(scene.ts_ns))
         refused = today.refusal(offering, request.user, quote, creates=creates)
         if refused is not None:
             self.refuse(scene, request, refused[0], f"{refused[1]} quote atoms are left")
@@ -83,12 +83,13 @@ class Refusing(Holders):
             most = nav_max(self.account.spec, scene.listing, scene.mark)
             if most is not None and nav + quote > most:
                 return "risk_limit"
-            offering = self.account.spec.terms.offering
+            offering = self.account.spec.terms.offering_at(scene.ts_ns)
             if offering.nav_max and nav + quote > offering.nav_max:
                 return "nav_cap"
             if quote < self.account.spec.terms.least_quote:
                 return "too_small"
-            return self._size(units_for(quote - self._fee(scene, quote), self.account.units, nav))
+            units = units_for(quote - self._fee(scene, quote), self.account.units, nav)
+            return self._size(scene, units)
         user = self.users.index(request.user)
         if user is None:
             return "unknown_user"
@@ -102,12 +103,13 @@ class Refusing(Holders):
     def _worth(self, scene: Scene, units: int) -> int:
         return units * self.account.nav(scene.mark) // max(self.account.units, 1)
 
-    def _size(self, units: int) -> str | None:
+    def _size(self, scene: Scene, units: int) -> str | None:
         """Why so many units cannot be issued; near a NAV of zero a little money would buy more than
         can be counted."""
         if units <= 0:
             return "too_small"
-        total, most = self.account.units + units, self.account.spec.terms.offering.units_max
+        total = self.account.units + units
+        most = self.account.spec.terms.offering_at(scene.ts_ns).units_max
         if most and total > most:
             return "units_cap"
         return "too_large" if total > UNITS_MAX else None

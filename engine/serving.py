@@ -43,7 +43,7 @@ class Serving(Asking):
             return
         refusal = refusal or self._rebalancing()
         wait, due_ns = self._wait(scene.ts_ns)
-        if wait == "window" and self.spec.terms.offering.outside == "refuse":
+        if wait == "window" and self.spec.terms.offering_at(scene.ts_ns).outside == "refuse":
             refusal = refusal or "outside_window"
         self.dealing.ask(scene, request, refusal, wait, due_ns)
         self.traded = self.state.status != PENDING
@@ -73,7 +73,8 @@ class Serving(Asking):
 
     def _wait(self, ts_ns: int) -> tuple[str | None, int]:
         """Why a request that comes now is not dealt at once, and until when at least it waits."""
-        offering, rebalances = self.spec.terms.offering, self.desk.state.plan is not None
+        offering = self.spec.terms.offering_at(ts_ns)
+        rebalances = self.desk.state.plan is not None
         if self.state.status != ACTIVE:
             return "rebalancing" if rebalances else None, 0
         taken_ns = offering.taken_ns(ts_ns)

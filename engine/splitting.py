@@ -30,10 +30,10 @@ class Splitting(Serving):
 
     def _split_due(self, scene: Scene) -> None:
         """An instant of the terms has come: what was announced, then the rule."""
-        state, terms = self.state, self.spec.terms.split
+        state, terms = self.state, self.spec.terms.split_at(self.state.split_ns)
         if terms is None or state.split_ns > scene.due_ns:
             return
-        since_ns, state.split_ns = state.split_ns, terms.next_ns(scene.due_ns)
+        since_ns, state.split_ns = state.split_ns, self.spec.terms.next_split_ns(scene.due_ns)
         for at_ns, new, old in terms.dates:
             if since_ns <= at_ns <= scene.due_ns:
                 self._split_or_say(scene, new, old, "announced")
@@ -65,7 +65,7 @@ class Splitting(Serving):
     def _split(self, scene: Scene, new: int, old: int, reason: str) -> str | None:
         """Every ``old`` units become ``new``, one of which is 1; why not, where it is refused."""
         account, mark, total = self.account, scene.mark, self.account.units
-        nav, terms = account.nav(mark), self.spec.terms.split
+        nav, terms = account.nav(mark), self.spec.terms.split_at(scene.ts_ns)
         if nav <= 0 or total <= 0:
             return "nav_not_positive"
         if total * new // old > UNITS_MAX:

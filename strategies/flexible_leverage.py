@@ -7,6 +7,7 @@ from typing import ClassVar, Final, Literal
 
 from msgspec import Struct
 
+from engine.plans import Now, Plan
 from engine.policy import Decision, Deleverage, SetLeverage, View, leverage_watch
 from engine.units import SECOND_NS
 from engine.watch import ALWAYS, Watch
@@ -20,15 +21,22 @@ _HAIR: Final = 1e-9
 _CHUNKS_MAX: Final = 8.0
 """Above it no margin is left for going slowly: the cut is whole."""
 
+_REST: Final = 1_000
+"""A trade that was capped is done where less than such a part of the collateral is missing."""
+
+_SETTLED_NS: Final = SECOND_NS
+"""So long after it was sent a capped trade is looked at."""
+
 Action = Literal["none", "rebalance", "iterate", "ripcord"]
 
 
 class FlexibleLeverageState(Struct, frozen=True):
     """When it last traded, 0 before the first look, and the leverage to which chunks are still
-    under way; 0 where none are."""
+    under way; 0 where none are. ``looked``: after a capped trade, how far it came."""
 
     last_ns: int = 0
     twap: float = 0.0
+    looked: bool = False
 
 
 class FlexibleLeverage(
@@ -46,6 +54,10 @@ class FlexibleLeverage(
       2.2375x; from 2.43x to 2.3x.
     - What is more than ``max_trade`` goes in chunks, one every ``cooldown_s``. Chunks end without a
       trade when the price has carried leverage past where they led, towards ``target``.
+    - A trade goes no farther than ``slippage`` from the mid of when it is sent (of the ripcord,
+      ``ripcord_slippage``), as far as the book has it there. What is missing is tried again after a
+      cooldown, until less than a thousandth of the collateral is. From 1,000, capped at 1 %, it
+      buys up to 1,010.
     - At or above ``ripcord``, every ``ripcord_cooldown_s``: a chunk of up to ``ripcord_max_trade``
       towards ``high``; whatever was under way is given up. Nothing is traded sooner than that
       after a trade.
@@ -57,11 +69,14 @@ class FlexibleLeverage(
         target, low, high, ripcord: leverage, ``1 < low <= target <= high <= ripcord``.
         recentring: share of the way, above 0 and at most 1.
         max_trade, ripcord_max_trade: base in a chunk; 0 is no limit.
+        slippage, ripcord_slippage: shares of the price; 0 is no cap.
         collateral_factor, unutilised: a lender's: what he lends of the collateral's value, and what
             of that is left aside. 0 is no lender, as with perpetual contracts.
 
-    The cap on slippage, the keeper's reward and the cap of supply are not part of it. It does badly
-    where the market falls faster than its chunks sell, and between intervals, in which it lets
+    Its contracts give a trade up whole where the average price is beyond the cap; a book is taken
+    as far as it goes. The cap of supply is a product's (``terms.offering.units_max``), the keeper's
+    reward nobody's here. It does badly where the market falls faster than its chunks sell, in a
+    book so thin that its caps keep it from selling at all, and between intervals, in which it lets
     leverage drift.
 
     Source: ``products.md`` 1.6, 3.4 and 4.1.
@@ -81,6 +96,8 @@ class FlexibleLeverage(
     ripcord: float = 2.6
     ripcord_max_trade: float = 0.0
     ripcord_cooldown_s: float = 60.0
+    slippage: float = 0.0
+    ripcord_slippage: float = 0.0
     collateral_factor: float = 0.0
     unutilised: float = 0.0
 
@@ -100,12 +117,18 @@ class FlexibleLeverage(
         if not (0.0 <= self.collateral_factor <= 1.0 and 0.0 <= self.unutilised < 1.0):
             raise ValueError("flexible_leverage wants shares as collateral_factor and unutilised")
 
+        if not (0.0 <= self.slippage <= 0.5 and 0.0 <= self.ripcord_slippage <= 0.5):
+            raise ValueError("flexible_leverage wants slippage and ripcord_slippage up to 0.5")
+
     def initial_state(self) -> FlexibleLeverageState:
         return FlexibleLeverageState()
 
     def watch(self, view: View, state: FlexibleLeverageState) -> Watch:
         if not state.last_ns:
             return ALWAYS
+        if self._asks_what_came(state):
+            settled_ns = state.last_ns + _SETTLED_NS
+            return Watch(alarm_ns=settled_ns) if view.due_ns < settled_ns else ALWAYS
         rested_ns = state.last_ns + _ns(self.ripcord_cooldown_s)
         wait_s = self.cooldown_s if state.twap else self.interval_s
         alarm_ns, low, high = state.last_ns + _ns(wait_s), *self._band()
@@ -122,7 +145,12 @@ class FlexibleLeverage(
         self, view: View, state: FlexibleLeverageState
     ) -> tuple[Decision | None, FlexibleLeverageState]:
         if not state.last_ns:
+            if view.position.target:  # others had it until now: their rules were not these
+                return None, FlexibleLeverageState(view.due_ns)
             return self._towards(view, fixed(self.target), self.max_trade, "engage")
+        if self._asks_what_came(state) and view.due_ns >= state.last_ns + _SETTLED_NS:
+            left = 0.0 if self._is_there(view, state) else state.twap
+            state = FlexibleLeverageState(state.last_ns, left, looked=True)
         action = self._due(view, state)
         if action == "none":
             return None, state
@@ -152,6 +180,16 @@ class FlexibleLeverage(
         low, high = self._band()
         return "none" if low < held < high and since < _ns(self.interval_s) else "rebalance"
 
+    def _asks_what_came(self, state: FlexibleLeverageState) -> bool:
+        """Whether a trade was capped, and nobody has looked yet how far it came."""
+        return bool(state.twap and self.slippage) and not state.looked
+
+    def _is_there(self, view: View, state: FlexibleLeverageState) -> bool:
+        if view.position.leverage <= 0.0:
+            return False
+        held = _seen(view)
+        return held.total(fixed(state.twap)) < held.collateral // _REST
+
     def _band(self) -> tuple[float, float]:
         return self.low * (1.0 - _HAIR), self.high * (1.0 + _HAIR)
 
@@ -164,7 +202,8 @@ class FlexibleLeverage(
         factor, unutilised = fixed(self.collateral_factor), fixed(self.unutilised)
         chunk = held.chunk(goal, fixed(most) if most else None, factor, unutilised)
         whole = chunk == total
-        kept = FlexibleLeverageState(view.due_ns, 0.0 if whole else goal / ONE)
+        sure = whole and not self.slippage  # with a cap nobody knows before it is filled
+        kept = FlexibleLeverageState(view.due_ns, 0.0 if sure else goal / ONE)
         if not chunk:
             return None, kept
         before = held.leverage / ONE
@@ -175,8 +214,12 @@ class FlexibleLeverage(
         why = f"{what}: {before:.4f} to {goal / ONE:.4f}"
         why += "" if whole else f", {chunk / total:.1%} of it now"
         if what == "ripcord":
-            return Deleverage(after, why), kept
-        return SetLeverage(after, why), kept
+            return Deleverage(after, why, _capped(self.ripcord_slippage)), kept
+        return SetLeverage(after, why, _capped(self.slippage)), kept
+
+
+def _capped(slippage: float) -> Plan | None:
+    return Now(slippage_bps=slippage * 1e4) if slippage else None
 
 
 def _ns(seconds: float) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cli.running import Json
 
 if TYPE_CHECKING:
-    from engine.config.packs import Pack
+    from engine.config.packs import Pack, Rules
 
 __all__ = ["list_packs", "show_pack"]
 
@@ -69,15 +69,10 @@ def _lines(name: str, known: Pack) -> Iterator[str]:
 
     yield f"{name}: {known.title}"
     yield f"nav: {known.nav}; the management fee every {known.fee_every} at {known.fee_at} UTC"
-    if known.offering is not None:
-        settings = msgspec.to_builtins(known.offering)
-        told = ", ".join(f"{key} = {value}" for key, value in settings.items() if value is not None)
-        yield f"created and redeemed: {told}"
-    if known.split is not None:
-        rule = known.split
-        yield f"merged {rule.merge} to 1 at {rule.at} UTC where NAV is below {rule.merge_below:g}"
+    yield from _dealt(known)
     for rules in known.rules:
         yield f"from {rules.since:%Y-%m-%d %H:%M} UTC:"
+        yield from (f"    {line}" for line in _dealt(rules))
         for fee in ("management_fee", "create_fee", "redeem_fee"):
             yield f"    {fee} = {getattr(rules, fee):g}"
         if rules.rebalance_at_start:
@@ -91,3 +86,20 @@ def _lines(name: str, known: Pack) -> Iterator[str]:
     yield from (f"    {source}" for source in known.sources)
     yield "assumed:"
     yield from (f"    {key}: {sentence}" for key, sentence in known.assumed.items())
+
+
+def _dealt(rules: Pack | Rules) -> Iterator[str]:
+    """How units are created, redeemed and merged, where that is said."""
+    import msgspec
+
+    if rules.offering is not None:
+        settings = msgspec.to_builtins(rules.offering)
+        told = ", ".join(f"{key} = {value}" for key, value in settings.items() if value is not None)
+        yield f"created and redeemed: {told}"
+    if rules.split is not None:
+        rule = rules.split
+        if rule.merge_below:
+            below = f"where NAV is below {rule.merge_below:g}"
+            yield f"merged {rule.merge} to 1 at {rule.at} UTC {below}"
+        for each in rule.announced:
+            yield f"{each.old} units became {each.new} on {each.at}"

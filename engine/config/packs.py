@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -17,11 +17,14 @@ from msgspec import Struct
 import strategies
 from engine.config.complaints import SettingError, nearest
 from engine.config.offering_settings import OfferingConfig, SplitConfig
+from engine.config.offerings import offering_of, split_of
 from engine.config.settings import PolicyConfig, ProductConfig, TermsConfig
 from engine.durations import Duration, duration_ns
 from engine.errors import ConfigError
+from engine.offering import ANYTIME, Offering
 from engine.policy import Policy
 from engine.product import Terms
+from engine.splits import SplitTerms
 from engine.units import DAY_NS, MINUTE_NS, NEVER_NS, SECOND_NS
 from strategies import BuiltIn
 from strategies.in_force import InForce, StartOver
@@ -39,6 +42,7 @@ __all__ = [
 ]
 
 NO_PACK: Final = "none"
+T = TypeVar("T")
 _FOLDER: Final = Path(strategies.__file__).parent / "packs"
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
@@ -47,7 +51,7 @@ class Rules(
     Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"since": "from"}
 ):
     """What held from ``from`` on; ``rebalance_at_start``: a leverage that was traded to then,
-    whatever it was before."""
+    whatever it was before. ``offering`` and ``split``: where they were others than the pack's."""
 
     since: datetime
     policies: tuple[BuiltIn, ...]
@@ -55,6 +59,8 @@ class Rules(
     create_fee: float = 0.0
     redeem_fee: float = 0.0
     rebalance_at_start: float = 0.0
+    offering: OfferingConfig | None = None
+    split: SplitConfig | None = None
 
     @property
     def from_ns(self) -> int:
@@ -173,9 +179,11 @@ def pack_policies(product: ProductConfig) -> tuple[Policy, ...]:
     return tuple(found)
 
 
-def pack_terms(product: ProductConfig) -> Terms:
-    """The pack's terms, and what the product says beside it."""
+def pack_terms(product: ProductConfig, atoms: int = 1) -> Terms:
+    """The pack's terms, and what the product says beside it; ``atoms`` a quote."""
     known, held = pack(product.terms.pack), _rules(product)
+    offerings = [_offering(product, rules, atoms) for rules in held]
+    splits = [_split(product, rules) for rules in held]
     hours, minutes = map(int, known.fee_at.split(":"))
     return Terms(
         pack=product.terms.pack,
@@ -188,7 +196,28 @@ def pack_terms(product: ProductConfig) -> Terms:
         redeem_fee=held[0].redeem_fee,
         dealing_fees=tuple((each.from_ns, each.create_fee, each.redeem_fee) for each in held[1:]),
         while_rebalancing=product.terms.while_rebalancing,
+        offering=offerings[0],
+        split=splits[0],
+        offerings=_later(held, offerings),
+        splits=_later(held, splits),
     )
+
+
+def _offering(product: ProductConfig, rules: Rules, atoms: int) -> Offering:
+    """As the product says it, else these rules, else the whole pack."""
+    chosen = product.terms.offering or rules.offering or pack(product.terms.pack).offering
+    return ANYTIME if chosen is None else offering_of((), chosen, atoms)
+
+
+def _split(product: ProductConfig, rules: Rules) -> SplitTerms | None:
+    chosen = product.terms.split or rules.split or pack(product.terms.pack).split
+    return None if chosen is None else split_of((), chosen)
+
+
+def _later(held: tuple[Rules, ...], found: list[T]) -> tuple[tuple[int, T], ...]:
+    """What changed, and when."""
+    changed = zip(held[1:], found, found[1:], strict=False)
+    return tuple((rules.from_ns, now) for rules, before, now in changed if now != before)
 
 
 def _rules(product: ProductConfig) -> tuple[Rules, ...]:

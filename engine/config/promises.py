@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from engine.config.complaints import SettingError
 from engine.config.offerings import offering_of, split_of
-from engine.config.packs import NO_PACK, pack, pack_policies, pack_terms
+from engine.config.packs import NO_PACK, pack_policies, pack_terms
 from engine.config.settings import ProductConfig, UserPolicyConfig
 from engine.durations import duration_ns
 from engine.errors import PolicyError
@@ -27,17 +27,8 @@ def terms_of(product: ProductConfig, quote: str) -> Terms:
     """A product's terms, its own or its pack's, in quote atoms of that asset."""
     terms, scale = product.terms, 10 ** asset_decimals(quote)
     least_quote = round(terms.least_quote * scale)
-    chosen = terms.offering
-    if chosen is None and terms.pack != NO_PACK:
-        chosen = pack(terms.pack).offering
-    offering = ANYTIME if chosen is None else offering_of((), chosen, scale)
-    rule = terms.split
-    if rule is None and terms.pack != NO_PACK:
-        rule = pack(terms.pack).split
-    split = None if rule is None else split_of((), rule)
     if terms.pack != NO_PACK:
-        dealt = {"least_quote": least_quote, "offering": offering, "split": split}
-        return replace(pack_terms(product), **dealt)
+        return replace(pack_terms(product, scale), least_quote=least_quote)
     return Terms(
         nav=terms.nav,
         management_fee=terms.management_fee,
@@ -46,8 +37,8 @@ def terms_of(product: ProductConfig, quote: str) -> Terms:
         redeem_fee=terms.redeem_fee,
         least_quote=least_quote,
         while_rebalancing=terms.while_rebalancing,
-        offering=offering,
-        split=split,
+        offering=ANYTIME if terms.offering is None else offering_of((), terms.offering, scale),
+        split=None if terms.split is None else split_of((), terms.split),
     )
 
 

@@ -163,7 +163,7 @@ def test_settings_become_terms() -> None:
     offering = offering_of((), config, USDT)
     assert offering.user_day_max == 30_000 * USDT
     assert offering.dealt_ns(MIDNIGHT + SECOND_NS) == MIDNIGHT + 8 * HOUR_NS
-    assert offering.day(MIDNIGHT + 16 * HOUR_NS) == offering.day(MIDNIGHT) + 1
+    assert offering.day_ns(MIDNIGHT + 16 * HOUR_NS) == offering.day_ns(MIDNIGHT) + DAY_NS
 
 
 @pytest.mark.parametrize(
@@ -179,3 +179,18 @@ def test_settings_become_terms() -> None:
 def test_a_wrong_setting_is_named(config: OfferingConfig, sentence: str) -> None:
     with pytest.raises(SettingError, match=sentence.replace("+", r"\+")):
         offering_of((), config, USDT)
+
+
+def test_later_rules_have_their_own_windows_batches_and_caps() -> None:
+    """Batches of 8 hours until 12:00 and a cap of 150 a day, from then on dealt as they come under
+    a cap of 1,200 units, and a new day: what came before waits for its batch. Catches rules of the
+    launch that hold for ever, and an early request that is dealt by later ones."""
+    noon = MIDNIGHT + 12 * HOUR_NS
+    said = asked(
+        creation(9.0, "a"), creation(11.0, "b", 60.0), creation(12.0, "c"),
+        creation(17.0, "d", 120.0),
+        offering=Offering(batch_ns=8 * HOUR_NS, day_max=150 * USDT),
+        offerings=((noon, Offering(units_max=1_200 * 10**8)),),
+    )  # fmt: skip
+    assert times(said) == {"a": 16.0, "c": 12.0}
+    assert [each[:2] for each in refused(said)] == [("b", "day_cap"), ("d", "units_cap")]

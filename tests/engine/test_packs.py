@@ -8,15 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from engine.config import pack, pack_names
+from engine.config.offering_settings import OfferingConfig
 from engine.config.packs import pack_policies, pack_terms
 from engine.config.settings import ProductConfig, TermsConfig
 from engine.errors import ConfigError
 from engine.ticks import Kind
 from engine.units import DAY_NS, HOUR_NS, SECOND_NS
-from strategies import LeverageBand, Schedule
+from strategies import FlexibleLeverage, LeverageBand, Schedule
 from strategies.in_force import InForce, StartOver
 from tests.builders import a_market, a_product, a_row, a_spec, a_tape
 from tests.engine.test_cli import Typed
@@ -87,6 +89,34 @@ def test_fees_follow_the_rules_in_force() -> None:
     assert gate.next_fee_ns(noon) == noon + 4 * HOUR_NS
     assert gate.next_fee_ns(noon + 4 * HOUR_NS) == noon + 28 * HOUR_NS
     assert [gate.fee_rate(noon), gate.fee_rate(noon + 600 * DAY_NS)] == [0.003, 0.001]
+
+
+def test_caps_of_a_pack_have_their_dates() -> None:
+    """ETH2x-FLI: 600,000 tokens and trades of 400 and 1,200 ETH, from 9 June 2021 on 800,000 and
+    600 and 1,600, and so on; KuCoin's caps and thresholds are of all times. Catches caps of today
+    in a replay of May 2021."""
+    terms = pack_terms(of_pack("fli-eth"), 10**6)
+    tokens = [
+        o.units_max / 10**8 / 119.71 for o in (terms.offering, *(o for _, o in terms.offerings))
+    ]
+    assert tokens == pytest.approx([600e3, 800e3, 1.2e6, 2e6, 2.5e6])
+    june = int(datetime(2021, 6, 9, tzinfo=UTC).timestamp()) * SECOND_NS
+    assert terms.offering_at(june - 1).units_max == terms.offering.units_max
+    assert terms.offering_at(june).units_max == terms.offerings[0][1].units_max
+    caps = [
+        (rules.policies[0].max_trade, rules.policies[0].ripcord_max_trade)
+        for rules in pack("fli-eth").rules
+        if isinstance(rules.policies[0], FlexibleLeverage)
+    ]
+    assert caps == [(400, 1200), (600, 1600), (2000, 3000), (2000, 3000), (3000, 4000)]
+    day = pack_terms(of_pack("fli-eth", "2021-07-02"), 10**6)
+    assert (day.offering, day.offerings) == (terms.offerings[1][1], ())
+    assert pack_terms(of_pack("kucoin-3l"), 10**6).offerings == ()
+    own = msgspec.structs.replace(
+        of_pack("fli-eth"),
+        terms=TermsConfig(pack="fli-eth", offering=OfferingConfig(units_max=1.0)),
+    )
+    assert pack_terms(own, 10**6).offering_at(june).units_max == 10**8
 
 
 def test_rules_change_in_the_middle_of_a_run() -> None:

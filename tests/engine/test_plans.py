@@ -53,6 +53,7 @@ def said(
     plan: Plan = NOW,
     trades: tuple[tuple[float, float], ...] = (),
     notional_min: float = 0.0,
+    book: BookSpec | None = None,
     **product: Any,
 ) -> Run:
     """Marks by second and trades of ``(second, coins)`` on a flat book."""
@@ -62,7 +63,7 @@ def said(
     tape = a_tape(a_row(kind, T0 + round(at * SECOND_NS), *v) for at, kind, v in rows)
     market = a_market(
         contract=a_contract(lot_size=0.1, taker_fee=0.0),
-        book=BookSpec(model="flat"),
+        book=book or BookSpec(model="flat"),
         venue=VenueRules(orders=OrderRules(notional_min=notional_min)),
         stale_after_ns=3_600 * SECOND_NS,
     )
@@ -103,6 +104,26 @@ def test_a_part_is_worth_no_more_than_its_largest() -> None:
     plan = Twap(chunks=2, largest=125.0, every_s=10.0)
     run = said({0: 100.0, 100: 100.0}, (0, SetLeverage(3.0, "open")), plan=plan)
     assert [lots for _, lots, _ in fills(run)] == [12, 12, 6]
+
+
+def test_a_capped_order_takes_what_lies_within_its_cap_once() -> None:
+    """30 lots where 70 lie within 1 % of 100 and the price jumps 0.2 % while they are on
+    their way: at a cap of 10 bps nothing is bought, of 40 bps a part, of 100 bps all; a decision
+    that follows buys the rest, and nothing tries again by itself. Catches a cap that is measured
+    where the order arrives, a rest that is sent again, and one that is bought beyond the cap."""
+    found = {}
+    for cap in (10.0, 40.0, 100.0):
+        steps = [(0, SetLeverage(3.0, "open", Now(slippage_bps=cap))), (60, SetLeverage(3.0, "on"))]
+        run = said(
+            {0: 100.0, 1: 100.2, 90: 100.2}, *steps,
+            latency_ns=2 * SECOND_NS, book=BookSpec(model="depth", depth_at_1pct=700.0),
+        )  # fmt: skip
+        first = [(lots, price) for at, lots, price in fills(run) if at < 60]
+        assert all(price <= 100.0 * (1 + cap * 1e-4) for _, price in first)
+        assert {at for at, _, _ in fills(run)} <= {2, 62}
+        assert sum(lots for _, lots, _ in fills(run)) == 29
+        found[cap] = sum(lots for lots, _ in first)
+    assert found[10.0] == 0 < found[40.0] < found[100.0] == 30
 
 
 def test_the_price_does_a_part_of_the_work() -> None:
@@ -215,6 +236,7 @@ def test_own_plans_are_for_openings_and_rebalances_alone() -> None:
 @pytest.mark.parametrize(
     ("plan", "wrong"),
     [
+        (Now, {"slippage_bps": -1.0}),
         (Twap, {"chunks": 0}),
         (Twap, {"every_s": 0.0}),
         (Twap, {"largest": -1.0}),

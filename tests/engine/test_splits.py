@@ -203,3 +203,15 @@ def test_a_merge_is_no_profit() -> None:
     assert figures["return"] == pytest.approx(-0.5, rel=1e-3)
     assert figures["max_drawdown"] == pytest.approx(-0.5, rel=1e-3)
     assert figures["splits"] == [[MIDNIGHT + 330 * MINUTE_NS, 1, 10]]
+
+
+def test_later_rules_merge_at_their_own_threshold_and_time() -> None:
+    """Nothing is merged at the first midnight; from the next noon on ten units below 200 become
+    one, looked at at 18:00, and the next day's rule is off again, its announced split not. Catches
+    rules that hold before their time or after it, and an instant that falls between two."""
+    rule = SplitTerms(merge_below=200.0, merge=10, at_ns=18 * HOUR_NS)
+    off = SplitTerms(dates=((MIDNIGHT + 50 * HOUR_NS, 2, 1), (MIDNIGHT + 40 * HOUR_NS, 3, 1)))
+    splits = ((MIDNIGHT + 36 * HOUR_NS, rule), (MIDNIGHT + 48 * HOUR_NS, off))
+    said = told(hours=80, splits=splits)
+    told_at = [((e.ts_ns - MIDNIGHT) / HOUR_NS, e.new, e.old) for e in said.named("units_split")]
+    assert told_at == [(42.0, 1, 10), (50.0, 2, 1)]

@@ -15,6 +15,9 @@ from tests.properties.tapes import a_random_spec
 
 __all__ = ["a_primary_spec"]
 
+LATER_NS = T0 + 55 * SECOND_NS
+"""When other rules begin to hold."""
+
 
 def a_primary_spec(random: Random) -> EngineSpec:
     """One market and three to seven products; now and then one without any such terms."""
@@ -25,6 +28,8 @@ def a_primary_spec(random: Random) -> EngineSpec:
             product.terms,
             offering=_an_offering(random),
             split=random.choice((None, _a_split(random))),
+            offerings=random.choice(((), ((LATER_NS, _an_offering(random)),))),
+            splits=random.choice(((), ((LATER_NS, random.choice((None, _a_split(random)))),))),
             nav="basket" if inverse else random.choice(("basket", "basket", "formula")),
         )
         products.append(replace(product, terms=terms))

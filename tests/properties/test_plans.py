@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from engine.engine import Engine, EngineSpec
-from engine.plans import LimitThenMarket, Participate, Restrike, Twap
+from engine.plans import LimitThenMarket, Now, Participate, Restrike, Twap
 from engine.snapshot import restore, snapshot
 from engine.ticks import Step
 from engine.venue.rules import OrderRules, VenueRules
@@ -25,6 +25,7 @@ from tests.properties.tapes import a_random_spec, a_random_tape
 SEEDS = range(10)
 ROWS = 300
 PLANS: tuple[Any, ...] = (
+    Now(slippage_bps=2.0),
     Twap(chunks=3, every_s=2.0),
     Twap(chunks=7, largest=4e4, every_s=0.5),
     Participate(share=0.5, every_s=1.0, timeout_s=20.0),

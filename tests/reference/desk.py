@@ -27,7 +27,7 @@ from engine.events import (
     UnitsCreated,
     UnitsRedeemed,
 )
-from engine.plans import NOW, LimitThenMarket, Participate, Restrike, Twap
+from engine.plans import NOW, LimitThenMarket, Now, Participate, Restrike, Twap
 from engine.units import NEVER_NS, Rounding, asset_decimals
 from engine.venue.order_rules import OrderBounds
 from engine.venue.queue import Resting
@@ -111,6 +111,10 @@ def plan_of(product: Product, purpose: str, named: Any) -> Any:
 def _begin(product: Product, order: Order) -> None:
     """Where a plan puts its order, and when it is first due."""
     plan, market, lots = order.plan, product.market, abs(order.lots)
+    if is_capped(product, order):
+        side = 1 if order.lots > 0 else -1
+        price = market.top()[0] * (1 + side * plan.slippage_bps * 1e-4)
+        order.limit = _stepped(product, price, side)
     if isinstance(plan, LimitThenMarket):
         side = 1 if order.lots > 0 else -1
         price = market.top()[0] * (1 - side * plan.offset_bps * 1e-4)
@@ -132,6 +136,11 @@ def _begin(product: Product, order: Order) -> None:
 
 def _ns(seconds: float) -> int:
     return round(seconds * 10**9)
+
+
+def is_capped(product: Product, order: Order) -> bool:
+    """Whether it trades up to some price, once."""
+    return isinstance(order.plan, Now) and order.plan.slippage_bps > 0 and not product.formula
 
 
 def takes_turns(order: Order) -> bool:
@@ -278,11 +287,12 @@ def _walk(product: Product, order: Order, lots: int) -> tuple[int, str]:
 
 def _take(product: Product, order: Order, side: int, lots: int, size: float, top: Top) -> Taken:
     book, plan, limit = product.market.book, order.plan, order.limit
-    if limit is not None and plan.post_only:
+    waits = isinstance(plan, LimitThenMarket)
+    if limit is not None and waits and plan.post_only:
         best = book.best(side, top)
         crosses = best is not None and (best <= limit if side > 0 else best >= limit)
         return Taken(0, reason="would_cross" if crosses else "limit")
-    if limit is not None and plan.time_in_force == "fok":
+    if limit is not None and waits and plan.time_in_force == "fok":
         offer = book.offer(side, lots, size, limit, top)
         if offer.lots < lots:
             known = offer.reason in ("limit", "no_depth")
@@ -450,6 +460,8 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
         over = True
     if over and not rest and not product.formula:
         order.missed = reason
+    if is_capped(product, order):
+        over, order.missed = True, ""
     pause = max(product.spec.hedge.retry_ns, MILLISECOND_NS)
     if over:
         order.arrives_ns = NEVER_NS
@@ -468,6 +480,7 @@ def _try_again(product: Product, order: Order, reason: str) -> None:
         **({"nav_max_atoms": largest_nav(product, order.target)} if reason == "risk_limit" else {}),
     )
     if over:
+        order.lots -= order.left if is_capped(product, order) else 0
         order.left = 0
 
 
@@ -493,7 +506,7 @@ def ask(product: Product, request: Any, refusal: str | None) -> None:
             product.orders.append(request)
             product.say(RequestQueued, user=request.user, id=request.id, reason="level")
         return
-    terms, now = product.spec.terms.offering, product.market.now_ns
+    terms, now = offering_of(product), product.market.now_ns
     taken, dealt = times_of(terms, now) if product.status == "active" else (now, now)
     if taken > now and terms.outside == "refuse":
         refusal = refusal or "outside_window"
@@ -519,6 +532,13 @@ def serve(product: Product, request: Any, refusal: str | None) -> None:
         _send_hedge(product, request)
 
 
+def offering_of(product: Product) -> Any:
+    """On what terms it is dealt now: the last rules that began."""
+    terms, now = product.spec.terms, product.market.now_ns
+    begun = [later for from_ns, later in terms.offerings if from_ns <= now]
+    return [terms.offering, *begun][-1]
+
+
 def times_of(terms: Any, now: int) -> tuple[int, int]:
     """When a request that comes now is taken, and when it is dealt: day by day, instant by
     instant."""
@@ -537,8 +557,9 @@ def times_of(terms: Any, now: int) -> tuple[int, int]:
 
 def _capped(product: Product, request: Any) -> bool:
     """Whether a request is beyond what may be taken on one day; else it counts."""
-    terms, creates = product.spec.terms.offering, isinstance(request, CreationRequest)
+    terms, creates = offering_of(product), isinstance(request, CreationRequest)
     day = math.floor(Fraction(product.market.now_ns - terms.day_at_ns, DAY_NS))
+    day = day * DAY_NS + terms.day_at_ns
     nav = product.holding.nav(product.market.mark)
     worth = steps_of(request) * nav // product.holding.units if not creates else 0
     quote = quote_of(product, request) if creates else worth
@@ -600,7 +621,7 @@ def _refusal(product: Product, request: Any) -> str | None:
         quote, nav = quote_of(product, request), held.nav(product.market.mark)
         if nav + quote > largest_nav(product):
             return "risk_limit"
-        if 0 < product.spec.terms.offering.nav_max < nav + quote:
+        if 0 < offering_of(product).nav_max < nav + quote:
             return "nav_cap"
         if quote < product.spec.terms.least_quote:
             return "too_small"
@@ -621,7 +642,7 @@ def _refusal(product: Product, request: Any) -> str | None:
 def _size(product: Product, units: int) -> str | None:
     if units <= 0:
         return "too_small"
-    if 0 < product.spec.terms.offering.units_max < product.holding.units + units:
+    if 0 < offering_of(product).units_max < product.holding.units + units:
         return "units_cap"
     return "too_large" if product.holding.units + units > UNITS_MAX else None
 

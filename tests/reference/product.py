@@ -141,7 +141,7 @@ class Product:
             every, since_ns = spec.terms.fee_every_ns, spec.terms.fee_at_ns
             self.fee_ns = since_ns + math.floor((self.market.now_ns - since_ns) / Fraction(every))
             self.fee_ns = since_ns + (self.fee_ns - since_ns + 1) * every
-        self.split_ns = splits.next_instant(spec.terms.split, self.market.now_ns)
+        self.split_ns = splits.next_instant(self, self.market.now_ns)
         if spec.kind != "fund":
             self.target = spec.opening_target(inverse=self.contract.inverse)
         if spec.kind == "margin_loan":
@@ -398,6 +398,8 @@ class Product:
             self._postpone(kind(plan.target, plan.reason, plan.how), plan.missed, plan.lots)
         elif plan.lots:
             self._done(plan)
+        elif plan.purpose == "opening":
+            self.opened = False
 
     def _done(self, plan: desk.Order) -> None:
         mark, held = self.market.mark, self.holding

@@ -16,22 +16,31 @@ if TYPE_CHECKING:
 UNITS_MAX = 2**60
 
 
-def next_instant(terms: Any, after_ns: int) -> int:
-    """When there may next be something to do."""
-    if terms is None:
-        return NEVER_NS
-    times = [at_ns for at_ns, _, _ in terms.dates if at_ns > after_ns]
-    if terms.merge_below:
-        grid = math.floor(Fraction(after_ns - terms.at_ns, terms.every_ns)) + 1
-        times.append(terms.at_ns + grid * terms.every_ns)
-    return min(times, default=NEVER_NS)
+def rules_of(product: Product, at_ns: int) -> Any:
+    """The rules that hold at an instant: the last ones that began."""
+    terms = product.spec.terms
+    return [terms.split, *(later for from_ns, later in terms.splits if from_ns <= at_ns)][-1]
+
+
+def next_instant(product: Product, after_ns: int) -> int:
+    """When there may next be something to do, by the rules that hold then."""
+    found, spec = [], product.spec.terms
+    for from_ns, terms in ((0, spec.split), *spec.splits):
+        since_ns = max(after_ns, from_ns - 1)
+        times = [] if terms is None else [at_ns for at_ns, _, _ in terms.dates if at_ns > since_ns]
+        if terms is not None and terms.merge_below:
+            grid = math.floor(Fraction(since_ns - terms.at_ns, terms.every_ns)) + 1
+            times.append(terms.at_ns + grid * terms.every_ns)
+        found += [at_ns for at_ns in times if rules_of(product, at_ns) is terms]
+    return min(found, default=NEVER_NS)
 
 
 def at_its_instant(product: Product) -> None:
     """What was announced for now, and the rule where it is its time."""
-    terms, since, due = product.spec.terms.split, product.split_ns, product.market.due_ns
+    since, due = product.split_ns, product.market.due_ns
+    terms = rules_of(product, since)
     assert terms is not None
-    product.split_ns = next_instant(terms, due)
+    product.split_ns = next_instant(product, due)
     for at_ns, new, old in terms.dates:
         if since <= at_ns <= due:
             _tell(product, new, old, "announced", split(product, new, old, "announced"))
@@ -64,7 +73,8 @@ def _tell(product: Product, new: int, old: int, reason: str, why: str | None) ->
 
 def split(product: Product, new: int, old: int, reason: str) -> str | None:
     """Each holder keeps whole units of the product's decimals, the rest of his is paid out."""
-    held, mark, terms = product.holding, product.market.mark, product.spec.terms.split
+    held, mark = product.holding, product.market.mark
+    terms = rules_of(product, product.market.now_ns)
     nav, total = held.nav(mark), held.units
     if nav <= 0 or total <= 0:
         return "nav_not_positive"

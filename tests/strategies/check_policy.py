@@ -123,6 +123,8 @@ EXAMPLES: Final[dict[str, tuple[Policy, ...]]] = {
             ripcord_cooldown_s=1.0,
             max_trade=0.3,
             ripcord_max_trade=0.05,
+            slippage=0.01,
+            ripcord_slippage=0.05,
             collateral_factor=0.8,
             unutilised=0.01,
         ),

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from engine.plans import Now
 from engine.policy import Deleverage, SetLeverage, View
 from engine.units import SECOND_NS
+from engine.watch import Watch
 from strategies import FlexibleLeverage
 from strategies.collateral import ONE, Collateral, recentred
 from strategies.flexible_leverage import FlexibleLeverageState
@@ -119,6 +121,41 @@ def test_the_ripcord_ends_everything_else() -> None:
     assert policy.watch(two_coins(price - 1e-6), state).alarm_ns == MINUTE + 60 * SECOND_NS
 
 
+def test_a_capped_trade_is_tried_until_it_is_done() -> None:
+    """Rebalanced from 2.4286x to 2.3x at most 1 % below mid: what is missing then is tried again
+    after the cooldown, towards the same 2.3x; where nothing is, the next interval counts from the
+    trade. The ripcord has a cap of its own. Catches a cap of one on the other, a refused trade that
+    waits for a day, and one that is never done."""
+    policy = FlexibleLeverage(slippage=0.01, ripcord_slippage=0.05)
+    decision, state = policy.decide(two_coins(850.0), RESTED)
+    assert isinstance(decision, SetLeverage)
+    assert decision.plan == Now(slippage_bps=100.0)
+    assert state == FlexibleLeverageState(MINUTE, 2.3)
+    _, state = policy.decide(two_coins(850.0, MINUTE + SECOND_NS), state)
+    assert state == FlexibleLeverageState(MINUTE, 2.3, looked=True)
+    missed = two_coins(850.0, MINUTE + 3_000 * SECOND_NS)
+    assert policy.decide(two_coins(850.0, missed.due_ns - 1), state) == (None, state)
+    decision, again = policy.decide(missed, state)
+    assert isinstance(decision, SetLeverage)
+    assert (decision.target, again) == (2.3, FlexibleLeverageState(missed.due_ns, 2.3))
+    state = FlexibleLeverageState(MINUTE, 2.3)
+    filled = a_view(2.2999, price=850.0, nav=700.0, due_ns=MINUTE)
+    assert policy.watch(filled, state) == Watch(alarm_ns=MINUTE + SECOND_NS)
+    assert policy.decide(filled, state) == (None, state)
+    settled = a_view(2.2999, price=850.0, nav=700.0, due_ns=MINUTE + SECOND_NS)
+    assert policy.decide(settled, state) == (None, FlexibleLeverageState(MINUTE, looked=True))
+    cut, _ = policy.decide(two_coins(812.0, EPOCH), RESTED)
+    assert isinstance(cut, Deleverage)
+    assert cut.plan == Now(slippage_bps=500.0)
+
+
+def test_other_rules_begin_without_a_trade() -> None:
+    """Where the product is held already, as when its issuer changes a cap, the first look only
+    starts the clock. Catches a rebalance at each change of a parameter."""
+    decision, state = PLAIN.decide(two_coins(1010.0), PLAIN.initial_state())
+    assert (decision, state) == (None, FlexibleLeverageState(MINUTE))
+
+
 def test_the_speed_of_a_chunk() -> None:
     """A chunk ``q`` of the collateral takes ``l q / C`` off leverage. Catches a share of the
     trade's own size."""
@@ -166,6 +203,8 @@ def test_it_watches_its_range_and_its_times() -> None:
         {"cooldown_s": 10.0},
         {"max_trade": -1.0},
         {"collateral_factor": 1.5},
+        {"slippage": 0.6},
+        {"ripcord_slippage": -0.01},
     ],
 )
 def test_settings_that_contradict_one_another_are_refused(wrong: dict[str, Any]) -> None:
