@@ -51,14 +51,7 @@ class Clock(Struct):
         Args:
             engine_ns: engine time before the step, which live ticks may have moved.
         """
-        if engine_ns > self.time_ns:
-            self.time_ns = engine_ns
-        if len(step.tables) == 1 and not step.messages and not self.suspects:
-            last = highest(step.tables[0].ts_ns)
-            if self.time_ns and last - self.time_ns <= LEAP_NS:
-                if last > self.time_ns:
-                    self.time_ns = last
-                return _NONE
+        self.catch_up(engine_ns)
         last = max((highest(table.ts_ns) for table in step.tables), default=self.time_ns)
         asked = [
             (sequence, message.ts_ns)
@@ -71,9 +64,16 @@ class Clock(Struct):
             return _NONE
         return self._judged(step, asked)
 
-    def catch_up(self, engine_ns: int) -> None:
-        """Engine time moved by ticks that passed quietly: they were believed."""
-        self.time_ns = max(self.time_ns, engine_ns)
+    def catch_up(self, ts_ns: int) -> None:
+        """Rows up to that time were believed."""
+        if ts_ns > self.time_ns:
+            self.time_ns = ts_ns
+
+    def leaps(self, ts_ns: int, engine_ns: int) -> bool:
+        """Whether times up to ``ts_ns`` want a closer look: what has leapt, or waits to be
+        confirmed, or sets the clock."""
+        known_ns = self.time_ns if self.time_ns > engine_ns else engine_ns
+        return not known_ns or ts_ns - known_ns > LEAP_NS or self.suspects > 0
 
     def _judged(self, step: Step, asked: list[tuple[int, int]]) -> dict[int, str]:
         tables = step.tables

@@ -72,19 +72,18 @@ class Engine(Walker):
             InvariantError: if the step does not follow the last one.
             OutOfRangeError: where a product leaves 64 bits; the engine cannot go on.
         """
-        self.settle()
+        if self._live.waiting:
+            self.settle()
         state = self.state
         if step.first != state.sequence:
             raise InvariantError(f"step begins at {step.first}, expected {state.sequence}")
         self._quiet_ns = self._calm_ns = -1
-        refused = self.intake.clock.refused(step, state.time_ns)
-        alone = len(step.tables) == 1 and not step.messages and not refused
-        column = self.intake.whole(step.tables[0], state.time_ns) if alone else None
+        alone = len(step.tables) == 1 and not step.messages
+        column = self.intake.calm(step.tables[0], state.time_ns) if alone else None
         if column is None:
+            refused = self.intake.clock.refused(step, state.time_ns)
             self._general(self.intake.accept(step, state.time_ns, refused))
-        elif column.run.item(-1) - state.time_ns <= LEAP_NS and self._quiet.passes(column):
-            state.time_ns = column.run.item(-1)
-        else:
+        elif not self._quiet.passes(column):
             self._general(Rows.of(step, state.time_ns, column))
         state.ticks += len(step) - len(step.messages)
         state.sequence = step.end
@@ -176,16 +175,16 @@ class Engine(Walker):
         self._calm_ns = min(self._quiet_ns, self.sampler.wakes_ns)
 
     def _outputs(self) -> Outputs:
-        events, lines = self.tape.take()
+        events, lines, milestones = self.tape.take()
         nav, users = self.sampler.take()
-        self.events_chain.lines(lines)
+        if lines:
+            self.events_chain.lines(lines)
         for market in self.markets:
             if market.lines.has_records:
                 chain = self.line_chains[market.spec.symbol]
                 chain.records(market.lines.records(), LINE_BYTES)
         for block in nav:
             self.nav_chains[block.market].samples(block.ts_ns, block.mark, block.sequence)
-        milestones, self.tape.milestones = self.tape.milestones, []
         return Outputs(events, lines, nav, users, milestones)
 
     def digest(self) -> str:

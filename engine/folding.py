@@ -212,9 +212,12 @@ class Folding:
 
     def _changed_ns(self, column: Column, last: int) -> int:
         """When the price at row ``last`` was first seen in an unbroken repetition."""
+        prices = column.prices
+        assert prices is not None
+        if column.alone and last > 0 and prices.item(last) != prices.item(last - 1):
+            return column.table.ts_ns.item(last)
         row, is_first = column.repeated_from(self.spec.symbol, last)
-        assert column.prices is not None
-        if is_first and self.state.mark == column.prices.item(last):
+        if is_first and self.state.mark == prices.item(last):
             return self.state.changed_ns
         return column.table.ts_ns.item(row)
 

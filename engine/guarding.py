@@ -8,6 +8,7 @@ from typing import Final
 from engine.agenda import Priority
 from engine.parts import Parts
 from engine.priced_market import PricedMarket
+from engine.rows import Column
 from engine.venue.margined import Margined
 
 __all__ = ["MARGINS", "Guarding"]
@@ -63,16 +64,23 @@ class Guarding(Parts):
         self.agenda.set((_VENUE, number, _HANDLER), next_ns)
         return True
 
-    def _pass_checks(self, before_ns: int) -> int:
+    def pass_checks(self, before_ns: int, column: Column | None = None) -> int:
         """When the next alarm rings, but for checks earlier than ``before_ns`` that find their
-        market fresh: whatever happens first, all that they change is when the next one is."""
+        market fresh: whatever happens first, all that they change is when the next one is.
+
+        Args:
+            column: where markets were not opened, all rows of the step.
+        """
         agenda = self.agenda
         while (due := agenda.next_ns()) < before_ns:
             priority, number, _ = agenda.next_key()
             if priority != _VENUE:
                 break
             market = self.markets[number]
-            next_ns = market.check_through(due, before_ns)
+            source = market.source
+            if column is not None and column.holds(market.kind, market.spec.symbol):
+                source = column
+            next_ns = market.check_through(due, before_ns, source)
             if next_ns <= due:
                 break
             agenda.set((_VENUE, number, _HANDLER), next_ns)

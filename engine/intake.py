@@ -70,6 +70,18 @@ class Intake:
         self.clock = Clock()
         self.lanes = [[Lane() for _ in range(symbols)] for _ in Kind]
 
+    def calm(self, table: Table, time_ns: int) -> Column | None:
+        """A step's only table, if nothing in it is suspicious and its times want no closer look;
+        ``None`` leaves it untouched for ``accept``."""
+        # Of one symbol only a table whose times ascend is taken whole.
+        last_ns = table.ts_ns.item(-1) if isinstance(table.symbol, int) else highest(table.ts_ns)
+        if self.clock.leaps(last_ns, time_ns):
+            return None
+        column = self.whole(table, time_ns)
+        if column is not None:
+            self.clock.catch_up(last_ns if last_ns > time_ns else time_ns)
+        return column
+
     def accept(self, step: Step, time_ns: int, refused: dict[int, str]) -> Rows:
         """The step's good rows, and a barrier for each that was refused.
 

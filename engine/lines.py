@@ -22,6 +22,11 @@ __all__ = ["LINE_BYTES", "Lines"]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
+Plans = tuple[int, ...]
+PlanChanges = tuple[tuple[int, int, int], ...]
+Taken = tuple[tuple[int, ...], F64, I64, LineChanges | None, Plans, PlanChanges]
+"""``NavBlock`` from ``products`` to ``plan_changes``."""
+
 _PARTS: Final = 1 + len(ATTRIBUTION)
 _RECORD: Final = struct.Struct(f"<i3d{_PARTS}q")
 _COLUMNS: Final = np.dtype([("product", "<i4"), ("line", "<f8", (3,)), ("parts", "<i8", (_PARTS,))])
@@ -106,11 +111,8 @@ class Lines:
         else:
             self._plans = self._planned
 
-    def take_plans(self, samples: int) -> tuple[tuple[int, ...], tuple[tuple[int, int, int], ...]]:
-        """``NavBlock.plans`` and ``plan_changes`` of a block of so many samples."""
+    def _take_plans(self, samples: int) -> tuple[Plans, PlanChanges]:
         plans, later = self._plans, self._plans_later
-        if not later:
-            return plans, ()
         self._plans_later = [
             (at - samples, place, lots) for at, place, lots in later if at > samples
         ]
@@ -121,20 +123,25 @@ class Lines:
         self._plans = tuple(now)
         return plans, tuple(change for change in later if change[0] < samples)
 
-    def take(self, samples: int) -> tuple[tuple[int, ...], F64, I64, LineChanges | None]:
+    def take(self, samples: int) -> Taken:
         """What a block of so many samples needs; the next one begins where its changes lead."""
-        self.settle()
+        if self._now:
+            self.settle()
         self._shared = True
-        taken = self.products, self.line, self.parts
-        if not self._later:
-            return *taken, None
-        changes, self._later = self._later, []
-        for sample, place, record in changes:
-            if sample > samples:
-                self._later.append((sample - samples, place, record))
-            else:
-                self._now[place] = record
-        return *taken, _within([change for change in changes if change[0] < samples])
+        line, parts, within = self.line, self.parts, None
+        if self._later:
+            changes, self._later = self._later, []
+            for sample, place, record in changes:
+                if sample > samples:
+                    self._later.append((sample - samples, place, record))
+                else:
+                    self._now[place] = record
+            within = _within([change for change in changes if change[0] < samples])
+        plan_changes: PlanChanges = ()
+        plans = self._plans
+        if self._plans_later:
+            plans, plan_changes = self._take_plans(samples)
+        return self.products, line, parts, within, plans, plan_changes
 
     def records(self) -> bytes:
         """The changes since the last call in canonical form, for the digest."""

@@ -167,10 +167,9 @@ class Market(Degrading):
             row = column.last_above(self.spec.symbol, stop)
         return self._check_at(column, row, ts_ns)
 
-    def check_through(self, due_ns: int, before_ns: int) -> int:
+    def check_through(self, due_ns: int, before_ns: int, column: Column | None) -> int:
         """``check_by`` from check to check as long as they find the market fresh and lie before
         ``before_ns``: the first one that does not, or ``due_ns`` where it is that one."""
-        column = self.source
         if column is None or column.prices is None or column.rows_of(self.spec.symbol) is not None:
             return self.check_by(due_ns, column)
         search, times, price = column.run.searchsorted, column.table.ts_ns.item, column.prices.item

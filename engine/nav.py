@@ -63,12 +63,27 @@ _COLUMNS: Final[dict[str, str]] = {
 }
 
 
-def product_navs(block: NavBlock) -> F64:
-    """Shape (samples, products): NAVs of a block, quote atoms."""
-    line, _parts, version = _versions(block)
+def product_navs(blocks: list[NavBlock]) -> list[F64]:
+    """Shape (samples, products) each: NAVs of blocks in order, quote atoms; those that follow one
+    another on the same lines are valued at once."""
+    runs: list[list[NavBlock]] = []
+    line: F64 | None = None
+    for block in blocks:
+        if block.line is line and block.changes is None:
+            runs[-1].append(block)
+        else:
+            runs.append([block])
+            line = block.line if block.changes is None else None
+    return [_navs(run) for run in runs]
+
+
+def _navs(run: list[NavBlock]) -> F64:
+    """Blocks on the same lines; one whose lines change stands alone."""
+    line, _parts, version = _versions(run[0])
+    marks = np.concatenate([block.mark for block in run])[:, None]
     if version is None:
-        return line[:, 0] + line[:, 1] * block.mark[:, None]
-    return line[:, 0].take(version) + line[:, 1].take(version) * block.mark[:, None]
+        return line[:, 0] + line[:, 1] * marks
+    return line[:, 0].take(version) + line[:, 1].take(version) * marks
 
 
 def _versions(block: NavBlock) -> tuple[F64, I64, I64 | None]:

@@ -48,7 +48,7 @@ ATTRIBUTION: Final = (
 first."""
 
 
-class LineChanges(Struct, frozen=True, eq=False):
+class LineChanges(Struct, frozen=True, eq=False, gc=False):
     """From each ``sample`` on the product at ``place`` of a block is on another line: shape (k,),
     in order; ``line`` and ``parts`` as in ``NavBlock``."""
 
@@ -70,7 +70,7 @@ class Queued(Protocol):
         instants and the marks of then; nan for who is in no queue."""
 
 
-class NavBlock(Struct, frozen=True, eq=False):
+class NavBlock(Struct, frozen=True, eq=False, gc=False):
     """Samples of one market's products: every line at every sample time.
 
     Attributes:
@@ -122,7 +122,7 @@ class NavBlock(Struct, frozen=True, eq=False):
         return rank * self.stride + self.offset + np.where(sequence == sequence[:1], self.base, 0)
 
 
-class UserNavBlock(Struct, frozen=True, eq=False):
+class UserNavBlock(Struct, frozen=True, eq=False, gc=False):
     """Holders of one product at one instant, valued exactly: ``nav_atoms = floor(units * nav /
     units_total)``.
 
@@ -171,7 +171,7 @@ class Milestone(Struct, frozen=True, gc=False, kw_only=True):
     causes: tuple[int, ...] | None = None
 
 
-class Outputs(Struct, eq=False):
+class Outputs(Struct, eq=False, gc=False):
     """Everything one call said, in order. ``lines[i]`` is the canonical form of ``events[i]``."""
 
     events: list[Output]
@@ -221,11 +221,11 @@ class Tape:
         self.ordinal += 1
         self.events.append(event)
 
-    def take(self) -> tuple[list[Output], list[bytes]]:
-        """What was said since the last call, and its canonical form."""
-        events = self.events
-        if not events:
-            return [], []
-        self.events = []
+    def take(self) -> tuple[list[Output], list[bytes], list[Milestone]]:
+        """What was said since the last call, its canonical form, and the milestones."""
+        events, milestones = self.events, self.milestones
+        if not events and not milestones:
+            return [], [], []
+        self.events, self.milestones = [], []
         # A line end within a string is escaped, so lines part at events.
-        return events, EVENT_ENCODER.encode_lines(events).split(b"\n")[:-1]
+        return events, EVENT_ENCODER.encode_lines(events).split(b"\n")[:-1], milestones

@@ -164,12 +164,12 @@ class PricedMarket(Market):
             return ts_ns  # the marks up to then are not made yet: nobody knows
         return super().check_by(ts_ns, column)
 
-    def check_through(self, due_ns: int, before_ns: int) -> int:
+    def check_through(self, due_ns: int, before_ns: int, column: Column | None) -> int:
         if self.makes_marks:
             if due_ns > self._made_to_ns:
                 return due_ns
             before_ns = min(before_ns, self._made_to_ns + 1)
-        return super().check_through(due_ns, before_ns)
+        return super().check_through(due_ns, before_ns, column)
 
     def marks_at(self, sequences: I64, times: I64) -> Any:
         source = self.source

@@ -7,17 +7,11 @@ that is all. Every other block goes the general way, which gives the same.
 
 from __future__ import annotations
 
-from typing import Final
-
-from engine.agenda import Priority
-from engine.market import Market
-from engine.parts import Parts
+from engine.clock import LEAP_NS
+from engine.guarding import Guarding
 from engine.rows import Column
 
 __all__ = ["Quiet"]
-
-_HANDLER: Final = 0
-_VENUE: Final = Priority.VENUE  # looked up once; see ``folding``
 
 
 class Quiet:
@@ -25,20 +19,20 @@ class Quiet:
 
     __slots__ = ("_parts", "_signalled")
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Guarding) -> None:
         self._parts = parts
         self._signalled = [market for market in parts.markets if market.uses_signals]
 
     def passes(self, column: Column) -> bool:
         """Take a column that is all of its step; ``False`` leaves it for the general way."""
-        parts, symbol = self._parts, column.symbol
+        parts, symbol, state = self._parts, column.symbol, self._parts.state
         if column.prices is None or not isinstance(symbol, int) or parts.priced:
             return False
         low, high = parts.router.edges(column.kind, symbol)
         if not low < column.low or not column.high < high:
             return False
         last_ns, sampler = column.run.item(-1), parts.sampler
-        if sampler.state.next_users_ns < last_ns:
+        if sampler.state.next_users_ns < last_ns or last_ns - state.time_ns > LEAP_NS:
             return False
         for other in self._signalled:
             if other.state.grid_ns < last_ns or not other.launched:
@@ -50,25 +44,11 @@ class Quiet:
         tracked = market if market is not None and market.kind is column.kind else None
         if tracked is not None and tracked.keeps_previous:
             return False
-        if parts.agenda.next_ns() < last_ns and not self._finds_fresh(tracked, column, last_ns):
+        if parts.agenda.next_ns() < last_ns and parts.pass_checks(last_ns, column) < last_ns:
             return False
         if sampler.wakes_ns < last_ns:
             sampler.pass_column(tracked, column, last_ns)
         if market is not None:
             market.pass_column(column)
-        return True
-
-    def _finds_fresh(self, tracked: Market | None, column: Column, last_ns: int) -> bool:
-        """Whether all that rings before ``last_ns`` are checks of markets that are fresh; those are
-        set anew."""
-        parts, agenda = self._parts, self._parts.agenda
-        while (due := agenda.next_ns()) < last_ns:
-            priority, number, _ = agenda.next_key()
-            if priority != _VENUE:
-                return False
-            market = parts.markets[number]
-            next_ns = market.check_by(due, column if market is tracked else None)
-            if next_ns <= due:
-                return False
-            agenda.set((_VENUE, number, _HANDLER), next_ns)
+        state.time_ns = last_ns
         return True

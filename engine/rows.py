@@ -95,6 +95,10 @@ class Column:
         """Whether no input lies between its rows."""
         return self.end - self.first == len(self.sequence)
 
+    def holds(self, kind: Kind | None, symbol: int) -> bool:
+        """Whether all its rows are of that kind and symbol."""
+        return self.kind is kind and self.symbol == symbol
+
     def row_at(self, sequence: int) -> int:
         """Index of the first row at or after ``sequence``."""
         first, end, count = self.first, self.end, len(self.sequence)
@@ -156,10 +160,10 @@ class Column:
         while stop > 0:
             start = max(0, stop - chunk)
             part = slice(start, stop) if rows is None else rows[start:stop]
-            other = np.flatnonzero(prices[part] != price)
-            if len(other):
-                changed = start + other.item(-1) + 1
-                return (changed if rows is None else rows.item(changed)), False
+            other = (prices[part] != price)[::-1]
+            back = int(other.argmax())
+            if other[back]:
+                return (stop - back if rows is None else rows.item(stop - back)), False
             stop = start
             chunk += chunk
         return (0 if rows is None else rows.item(0)), True

@@ -25,6 +25,7 @@ I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 __all__ = ["Sampler", "SamplerState", "Sampling"]
 
+_NO_MARKS: Final[dict[int, F64]] = {}
 _BLOCK_TIMES: Final = 65_536
 """Sample times valued at once; a gap of a year at one second is taken in parts."""
 
@@ -169,20 +170,20 @@ class Sampler:
             self.pass_instant(before_ns, column.first, self.marks())
             return
         state, every, prices = self.state, self.spec.nav_every_ns, column.prices
-        while state.next_ns < before_ns:
-            first_ns = state.next_ns
+        run, sampled = column.run, self._launched()
+        while (first_ns := state.next_ns) < before_ns:
             count = min(-(-(before_ns - first_ns) // every), _BLOCK_TIMES)
             state.next_ns = first_ns + count * every
             times = np.arange(first_ns, state.next_ns, every)
             # The last row at or before each time; the first row where there is none yet.
-            rows = column.run[1:].searchsorted(times, "right")
+            rows = run[1:].searchsorted(times, "right")
             passed = column.sequence[1:].take(rows)
             early = 0
-            if first_ns < column.run.item(0):
-                early = int(times.searchsorted(column.run.item(0)))
+            if first_ns < run.item(0):
+                early = int(times.searchsorted(run.item(0)))
                 passed[:early] = column.first
             marks = []
-            for market in self._launched():
+            for market in sampled:
                 if market is tracked and prices is not None:
                     mark = prices.take(rows)
                     if early:
@@ -231,12 +232,10 @@ class Sampler:
         first, last = passed.item(0), passed.item(-1)
         base = state.ordinal if first == state.sequence else 0
         for market, mark in zip(self._sampled, marks, strict=True):
-            symbol, known = market.spec.symbol, market.lines.take(count)
-            plans = market.lines.take_plans(count)
             queues = market.places.take(count) if market.places is not None else ()
-            needed = self._marks_of(queues, marks) if queues else {}
-            place = symbol, passed, base, stride, offset, times, mark
-            self.blocks.append(NavBlock(*place, *known, *plans, queues, needed))
+            needed = self._marks_of(queues, marks) if queues else _NO_MARKS
+            place = market.spec.symbol, passed, base, stride, offset, times, mark
+            self.blocks.append(NavBlock(*place, *market.lines.take(count), queues, needed))
             offset += len(market.handlers)
         alone = count == 1 or passed.item(-2) < last
         same = 1 if alone else count - int(passed.searchsorted(last))

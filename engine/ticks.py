@@ -212,7 +212,7 @@ TABLES: Final[tuple[type[Table], ...]] = (Trades, Bbo, Marks, Index, Funding, Le
 """Table classes, indexed by ``Kind``."""
 
 
-class Step(Struct, frozen=True, kw_only=True, eq=False):
+class Step(Struct, frozen=True, kw_only=True, eq=False, gc=False):
     """Consecutive rows of the input.
 
     Attributes:

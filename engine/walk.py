@@ -41,7 +41,7 @@ class Walker(Passing):
         while True:
             due = agenda.next_ns()
             if due != looked_up:
-                due = looked_up = self._pass_checks(rows.time_ns)
+                due = looked_up = self.pass_checks(rows.time_ns)
                 limit_of_due = rows.first_after(due) if due < rows.time_ns else rows.end
             limit = limit_of_due
             barrier = passed < len(barriers) and barriers[passed][0] < limit

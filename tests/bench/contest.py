@@ -78,7 +78,7 @@ class Ours:
         self.finish = self.engine.finish
 
     def rows(self, outputs: list[Outputs]) -> list[Any]:
-        return [product_navs(block) for output in outputs for block in output.nav]
+        return product_navs([block for output in outputs for block in output.nav])
 
     def count(self, outputs: list[Outputs]) -> int:
         return sum(len(output.events) for output in outputs)

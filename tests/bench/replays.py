@@ -18,7 +18,6 @@ from engine.config.settings import BookConfig
 from engine.engine import Engine, EngineSpec
 from engine.market import MarketSpec
 from engine.nav import product_navs
-from engine.outputs import Outputs
 from engine.product import ProductSpec
 from engine.rundir import RunWriter
 from engine.ticks import Kind, Marks, Step
@@ -63,7 +62,7 @@ def drive(spec: EngineSpec, steps: Iterable[Step], writer: RunWriter | None = No
         at = time.process_time()
         outputs = engine.finish() if step is None else engine.process(step)
         between = time.process_time()
-        _rows(outputs)
+        product_navs(outputs.nav)
         done.navs += time.process_time() - between
         done.engine += between - at
         if writer is not None:
@@ -81,11 +80,6 @@ def drive(spec: EngineSpec, steps: Iterable[Step], writer: RunWriter | None = No
 def _and_none(steps: Iterable[Step]) -> Iterator[Step | None]:
     yield from steps
     yield None
-
-
-def _rows(outputs: Outputs) -> None:
-    for block in outputs.nav:
-        product_navs(block)
 
 
 def _figure(runs: list[Drive]) -> tuple[float, str]:

@@ -241,7 +241,7 @@ def test_long_traders_pay_short_ones_at_a_positive_rate() -> None:
         said.engine.ledger.check()
         margins.check()
         before = now
-    (first, second), _ = said.engine.tape.take()
+    (first, second), _, _ = said.engine.tape.take()
     assert (first.accounts, first.paid_atoms, first.mark_price) == (2, 600 * QUOTE, 100.0)
     assert second.paid_atoms == -600 * QUOTE
 

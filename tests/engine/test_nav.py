@@ -163,10 +163,7 @@ def test_a_product_that_traded_is_on_its_new_line_from_then_on() -> None:
     assert rows["units"][::2].tolist() == [100 * UNIT_STEPS, 40 * UNIT_STEPS, 40 * UNIT_STEPS]
     assert rows["price"][::2].tolist() == [0.0, 60e6, 0.0]
     assert rows["nav_atoms"][1::2].tolist() == [50e6] * 3
-    assert product_navs(block).ravel().tolist() == rows["nav_atoms"].tolist()
-    assert (
-        product_navs(a_block()).ravel().tolist() == nav_columns([a_block()])["nav_atoms"].tolist()
-    )
+    assert product_navs([block])[0].ravel().tolist() == rows["nav_atoms"].tolist()
 
 
 def test_of_two_changes_before_a_sample_the_later_holds() -> None:
@@ -187,7 +184,20 @@ def test_each_product_changes_on_its_own() -> None:
             (2, 0, (3e6, 0.0, 100.0), parts(3)),
         )
     )
-    assert product_navs(block).tolist() == [[100e6, 50e6], [1e6, 50e6], [3e6, 2e6]]
+    assert product_navs([block])[0].tolist() == [[100e6, 50e6], [1e6, 50e6], [3e6, 2e6]]
+
+
+def test_blocks_are_valued_at_once_only_where_they_share_their_lines() -> None:
+    """Two blocks on one line, one that changes within, one back on the first line: every NAV is the
+    one of its row. Catches a block valued on its neighbour's line."""
+    plain = a_block()
+    changed = replace(plain, changes=changes((1, 0, (1e6, 0.0, 100.0), parts(1))))
+    other = replace(plain, line=plain.line * 2.0)
+    blocks = [plain, plain, changed, plain, other, other, plain]
+    navs = product_navs(blocks)
+    assert [len(part) for part in navs] == [6, 3, 3, 6, 3]
+    found = np.concatenate(navs).ravel()
+    assert found.tolist() == nav_columns(blocks)["nav_atoms"].tolist()
 
 
 def test_ordinals_count_the_lines_of_one_input() -> None:

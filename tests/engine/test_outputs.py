@@ -20,7 +20,7 @@ def test_ordinals_count_within_an_input() -> None:
     tape.say(InputRejected, reason="jump")
     tape.at(7, 102)
     tape.say(InputRejected, reason="late")
-    events, _ = tape.take()
+    events, _, _ = tape.take()
     places = [(e.sequence, e.ordinal, e.ts_ns) for e in events]
     assert places == [(4, 0, 100), (4, 1, 101), (7, 0, 102)]
 
@@ -32,7 +32,7 @@ def test_taking_leaves_an_empty_tape_that_counts_on() -> None:
     tape.at(4, 100)
     tape.say(InputRejected, reason="late")
     assert len(tape.take()[0]) == 1
-    assert tape.take() == ([], [])
+    assert tape.take() == ([], [], [])
     tape.at(4, 100)
     tape.say(InputRejected, reason="late")
     assert tape.take()[0][0].ordinal == 1
@@ -44,7 +44,7 @@ def test_lines_are_the_canonical_bytes_of_the_events() -> None:
     tape = Tape()
     tape.at(1, 2)
     tape.say(MarketResumed, symbol="BTCUSDT", price=100.5, stale_ns=3)
-    events, lines = tape.take()
+    events, lines, _ = tape.take()
     assert lines == [encode_event(events[0])]
     assert lines[0] == (
         b'{"event":"market_resumed","sequence":1,"ordinal":0,"ts_ns":2,'
