@@ -81,9 +81,11 @@ def _navs(run: list[NavBlock]) -> F64:
     """Blocks on the same lines; one whose lines change stands alone."""
     line, _parts, version = _versions(run[0])
     marks = np.concatenate([block.mark for block in run])[:, None]
-    if version is None:
-        return line[:, 0] + line[:, 1] * marks
-    return line[:, 0].take(version) + line[:, 1].take(version) * marks
+    intercept, slope = line[:, 0], line[:, 1]
+    if version is not None:
+        intercept, slope = intercept.take(version), slope.take(version)
+    navs: F64 = intercept + slope * marks
+    return navs
 
 
 def _versions(block: NavBlock) -> tuple[F64, I64, I64 | None]:
