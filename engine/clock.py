@@ -27,7 +27,9 @@ from engine.soundness import CONFIRMATIONS, highest
 from engine.ticks import Step
 from engine.units import DAY_NS, NEVER_NS
 
-__all__ = ["EPOCH_END_NS", "LEAP_NS", "LEAP_NS_MAX", "Clock"]
+__all__ = ["EPOCH_END_NS", "LEAP_NS", "LEAP_NS_MAX", "Clock", "silences"]
+
+I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 LEAP_NS: Final = 3 * DAY_NS
 """How far ahead a single row is believed."""
@@ -69,11 +71,13 @@ class Clock(Struct):
         if ts_ns > self.time_ns:
             self.time_ns = ts_ns
 
-    def leaps(self, ts_ns: int, engine_ns: int) -> bool:
-        """Whether times up to ``ts_ns`` want a closer look: what has leapt, or waits to be
-        confirmed, or sets the clock."""
+    def leaps(self, first_ns: int, last_ns: int, engine_ns: int) -> bool:
+        """Whether rows from a first one on, up to a latest time, want a closer look: one may have
+        leapt, or waits to be confirmed."""
         known_ns = self.time_ns if self.time_ns > engine_ns else engine_ns
-        return not known_ns or ts_ns - known_ns > LEAP_NS or self.suspects > 0
+        if not known_ns:
+            known_ns = first_ns if first_ns >= EPOCH_END_NS else -LEAP_NS
+        return last_ns - known_ns > LEAP_NS or self.suspects > 0
 
     def _judged(self, step: Step, asked: list[tuple[int, int]]) -> dict[int, str]:
         tables = step.tables
@@ -121,3 +125,29 @@ class Clock(Struct):
         self.suspects = 0
         self.time_ns = max(self.time_ns, ts_ns)
         return True
+
+
+def silences(
+    floor_ns: int, runs: list[tuple[I64, I64]], moments: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """``(from, to)``: where no input came for longer than a leap, from the leap behind its last row
+    on.
+
+    Args:
+        floor_ns: engine time before the first input.
+        runs: sequences of rows, and engine time there; it rises with the sequence over all of them.
+        moments: ``(sequence, time)`` of messages; one dated earlier than what came before it moved
+            nothing, and parts no silence.
+    """
+    if runs and not moments:
+        opened_ns = min(run.item(0) for _, run in runs)
+        if max(run.item(-1) for _, run in runs) - opened_ns <= LEAP_NS:
+            waited = opened_ns - floor_ns > LEAP_NS
+            return [(floor_ns + LEAP_NS, opened_ns)] if waited else []
+    asked = np.array(moments, np.int64).reshape(-1, 2)
+    sequence = np.concatenate([*(places for places, _ in runs), asked[:, 0]])
+    times = np.concatenate([*(run for _, run in runs), asked[:, 1]])
+    times = times[sequence.argsort(kind="stable")]
+    times = np.maximum.accumulate(np.append(floor_ns, times))
+    long = np.flatnonzero(np.diff(times) > LEAP_NS)
+    return [(times.item(place) + LEAP_NS, times.item(place + 1)) for place in long.tolist()]

@@ -74,8 +74,9 @@ class Intake:
         """A step's only table, if nothing in it is suspicious and its times want no closer look;
         ``None`` leaves it untouched for ``accept``."""
         # Of one symbol only a table whose times ascend is taken whole.
-        last_ns = table.ts_ns.item(-1) if isinstance(table.symbol, int) else highest(table.ts_ns)
-        if self.clock.leaps(last_ns, time_ns):
+        ts = table.ts_ns
+        last_ns = ts.item(-1) if isinstance(table.symbol, int) else highest(ts)
+        if self.clock.leaps(ts.item(0), last_ns, time_ns):
             return None
         column = self.whole(table, time_ns)
         if column is not None:

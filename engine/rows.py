@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from msgspec import Struct
 
-from engine.clock import LEAP_NS
+from engine.clock import LEAP_NS, silences
 from engine.events import Dated
 from engine.groups import Groups
 from engine.ticks import Kind, Step, Table
@@ -246,20 +246,8 @@ class Rows:
             self.time_ns = max(self.time_ns, column.run.item(-1))
         last = max(self.time_ns, *(ts_ns for _, ts_ns in moved)) if moved else self.time_ns
         if last - self.floor_ns > LEAP_NS:
-            self._find_silences()
-
-    def _find_silences(self) -> None:
-        """Where no input came for longer than a leap of the clock."""
-        # The clock rises with the sequence; a request dated earlier than what came before it moved
-        # nothing, and must part no silence.
-        runs = [(column.sequence, column.run) for column in self.columns]
-        asked = np.array(self.moments, np.int64).reshape(-1, 2)
-        sequence = np.concatenate([*(s for s, _ in runs), asked[:, 0]])
-        times = np.concatenate([*(run for _, run in runs), asked[:, 1]])
-        times = times[sequence.argsort(kind="stable")]
-        times = np.maximum.accumulate(np.append(self.floor_ns, times))
-        for place in np.flatnonzero(np.diff(times) > LEAP_NS).tolist():
-            self.silences.append((int(times[place]) + LEAP_NS, int(times[place + 1])))
+            runs = [(column.sequence, column.run) for column in columns]
+            self.silences = silences(self.floor_ns, runs, moved)
 
     def first_after(self, ts_ns: int) -> int:
         """Sequence of the first tick later than ``ts_ns``; ``end`` if there is none."""

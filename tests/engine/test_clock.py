@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
-from engine.clock import EPOCH_END_NS, LEAP_NS, LEAP_NS_MAX
+from engine.clock import EPOCH_END_NS, LEAP_NS, LEAP_NS_MAX, silences
 from engine.engine import Engine, EngineSpec
 from engine.events import CreationRequest
 from engine.sampler import Sampling
 from engine.signals import SignalSpec
 from engine.snapshot import restore, snapshot, state_digest
-from engine.ticks import Kind
+from engine.ticks import Kind, Marks, Step
 from engine.units import DAY_NS, SECOND_NS
 from strategies import LeverageBand, Schedule
 from tests.builders import T0, Run, a_market, a_product, a_row, a_spec, a_tape, cut, run
@@ -156,3 +158,39 @@ def test_a_leap_in_doubt_is_part_of_the_snapshot() -> None:
     said.take(said.engine.finish())
     assert said.lines == whole.lines
     assert state_digest(said.engine) == state_digest(whole.engine)
+
+
+def test_silences_lie_between_inputs_further_apart_than_a_leap() -> None:
+    """Before the first row, between rows of two kinds, at a message alone; none where a step is
+    long but never silent. Catches a short look that takes the step's length for a silence."""
+    day = np.array([0, 1, 2, 10, 11]) * DAY_NS + T0
+    places = np.array([0, 1, 2, 4, 5])
+    gap = (T0 + 5 * DAY_NS, T0 + 10 * DAY_NS)
+    assert silences(T0, [(places, day)], []) == [gap]
+    assert silences(T0, [(places[:2], day[:2]), (places[2:], day[2:])], []) == [gap]
+    assert silences(T0, [(places, day)], [(3, T0 + 6 * DAY_NS)]) == [
+        (T0 + 5 * DAY_NS, T0 + 6 * DAY_NS),
+        (T0 + 9 * DAY_NS, T0 + 10 * DAY_NS),
+    ]
+    assert silences(T0 - 9 * DAY_NS, [(places[:3], day[:3])], []) == [(T0 - 6 * DAY_NS, T0)]
+    assert silences(T0 - 2 * DAY_NS, [(places[:3], day[:3])], []) == []
+    assert silences(T0, [], [(7, T0 + 4 * DAY_NS)]) == [(T0 + LEAP_NS, T0 + 4 * DAY_NS)]
+
+
+def test_a_first_step_of_many_rows_is_judged_in_little_memory() -> None:
+    """Less than four bytes a row beside the rows themselves. Catches a clock that sorts a whole
+    step to see where it began."""
+    rows = 100_000
+    marks = Marks(
+        sequence=np.arange(rows),
+        symbol=0,
+        ts_ns=T0 + np.arange(rows) * 1_000_000,
+        price=np.full(rows, 100.0),
+    )
+    engine = Engine(silent()[0])
+    tracemalloc.start()
+    engine.process(Step(first=0, end=rows, tables=(marks,)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert engine.sequence == rows
+    assert peak < 4 * rows
