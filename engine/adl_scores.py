@@ -27,7 +27,7 @@ from engine.venue.contract import Contract, ContractSpec
 from engine.venue.crowd import Crowd
 from engine.venue.crowd_columns import standings, values
 from engine.venue.crowd_opening import open_crowd
-from engine.venue.places import Held, candidates
+from engine.venue.held import Held, candidates
 from engine.venue.ranking import order, scores
 from engine.venue.rules import Ranking
 from engine.venue.sharing import capped, integer_shares

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from engine.units import NEVER_NS
+from engine.venue.crowd import Crowd
 from engine.venue.desk import RiskDesk
 from engine.venue.margined import Margined
 from engine.venue.places import QUEUED, Places
@@ -52,20 +53,29 @@ class MarginWatch:
         """Who may hold something in a market, in declared order."""
         return self._of[market]
 
-    def queue(self, market: int, hedges: Sequence[Margined | None]) -> Places | None:
+    def queue(
+        self, market: int, hedges: Sequence[Margined | None], crowds: Sequence[Crowd]
+    ) -> Places | None:
         """Keep the queue of a market, where there is one.
 
         Args:
             hedges: the margin account of each of its products, in declared order.
+            crowds: its populations.
         """
         listing, of = self.desk.listings[market], self._of[market]
         if not any(hedges) or listing.rules.adl.ranking not in QUEUED:
             return None
         row = {account.name: number for number, account in enumerate(of)}
         seats = [row[hedge.name] if hedge is not None else -1 for hedge in hedges]
-        places = Places(self.desk.listings, market, of, seats)
+        places = Places(self.desk.listings, market, of, seats, crowds)
         self.places[market] = places
         return places
+
+    def follow_crowds(self) -> None:
+        """Rows of populations may stand otherwise from now on."""
+        for places in self.places:
+            if places is not None and places.crowded:
+                places.follow_crowds(self.sample())
 
     def _seat(self, account: Margined) -> None:
         desk = self.desk

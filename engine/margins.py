@@ -19,7 +19,7 @@ from engine.omnibus import OmnibusAccount
 from engine.units import NEVER_NS, total
 from engine.venue.accounts import Trader, TraderAccount, Traders, TraderSpec
 from engine.venue.contract import Contract
-from engine.venue.crowd import CrowdSpec, Pool
+from engine.venue.crowd import CrowdSpec, CrowdState, Pool
 from engine.venue.crowds import Crowds
 from engine.venue.deleveraging import Deleverager
 from engine.venue.desk import Fund, Stage, Venue
@@ -101,12 +101,10 @@ class Margins:
         self._queue()
 
     def _queue(self) -> None:
-        """Each hedge's place in its market's queue is followed; among a million rows it is not told
-        with every sample."""
+        """Each hedge's place in its market's queue is followed."""
         for number, market in enumerate(self.markets):
             own = [self._of_hedge.get((number, place)) for place in range(len(market.handlers))]
-            if all(each.spec.market != number for each in self.crowds.all):
-                market.places = self.watch.queue(number, own)
+            market.places = self.watch.queue(number, own, self.crowds.of(number))
 
     def _accounts(self) -> dict[tuple[int, int], HedgeAccount | OmnibusAccount]:
         """The margin account behind each product: its own, or that of all omnibus products of its
@@ -146,7 +144,8 @@ class Margins:
             market.places.start()
         due = [self.watch.arm(other) for other in self._by_market[number]]
         self.crowds.open(number)
-        crowds = [crowd for crowd in self.crowds.all if crowd.spec.market == number]
+        self.watch.follow_crowds()
+        crowds = self.crowds.of(number)
         names = [each.name for each in self._by_market[number]] + [each.name for each in crowds]
         self.desk.acting.opened(names, market.tape.ts_ns)
         self.guard(number)
@@ -209,6 +208,7 @@ class Margins:
         unpaid += swept + desk.review([pool for pool in pools if pool not in filled])
         self.deleverager.settle(unpaid, sequence)
         self.crowds.tell_ratios()
+        self.watch.follow_crowds()
         at_once = False
         for account in seen:
             self.watch.arm(account)
@@ -243,6 +243,7 @@ class Margins:
                 size = contract.notional(held.lots, index or market.mark)
                 paid.append((other.trader, funding_payment(size, side, rate)))
         funded = self.crowds.fund(number, rate, index)
+        self.watch.follow_crowds()
         if not paid and not funded:
             return False
         if paid:
@@ -288,6 +289,11 @@ class Margins:
             self.watch.arm(account)
         for number in range(len(self.markets)):
             self.guard(number)
+
+    def resume_crowds(self, states: Sequence[CrowdState]) -> None:
+        """Populations go on where a snapshot was taken."""
+        self.crowds.resume(states)
+        self.watch.follow_crowds()
 
     def next_look_ns(self) -> int:
         """When the next step of a liquidation is due."""

@@ -174,7 +174,7 @@ def restore(spec: EngineSpec, data: bytes) -> Engine:
     for market, one in zip(engine.markets, kept.markets, strict=True):
         _restore_market(market, one)
     if engine.margins is not None and kept.margins is not None:
-        engine.margins.crowds.resume(kept.crowds)
+        engine.margins.resume_crowds(kept.crowds)
         engine.margins.resume(kept.margins)
     for market in engine.markets:
         engine.router.arm(market)

@@ -51,7 +51,10 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ),
     ("engine.venue.inverse_margin",),
     ("engine.venue.insurance", "engine.venue.ranking", "engine.venue.sharing", "engine.venue.adl"),
-    ("engine.venue.crowd_columns", "engine.venue.crowd_watch"),
+    (
+        *("engine.venue.crowd_columns", "engine.venue.crowd_watch"),
+        *("engine.venue.crowd_versions", "engine.venue.held"),
+    ),
     ("engine.venue.crowd",),
     ("engine.venue.crowd_opening", "engine.venue.cascade"),
     ("engine.venue.desk", "engine.venue.stepping", "engine.venue.places"),

@@ -14,9 +14,9 @@ from msgspec import Struct
 from engine.errors import InvariantError
 from engine.venue.crowd import Crowd
 from engine.venue.exact_columns import I64
+from engine.venue.held import Held, candidates
 from engine.venue.insuring import Insuring
 from engine.venue.margined import Margined
-from engine.venue.places import Held, candidates
 from engine.venue.ranking import order
 
 __all__ = ["Holder", "Queue", "holders", "queue_of"]
@@ -88,15 +88,9 @@ def queue_of(
 def _held(market: int, opposite: list[Holder], crowds: Sequence[tuple[Crowd, I64]]) -> Held:
     """Accounts first, then the rows of crowds."""
     own = Held.of([account for account, _, _ in opposite], market)
-    if not crowds:
-        return own
-    columns = {
-        name: np.concatenate(
-            [getattr(own, name), *(getattr(crowd, name)[rows] for crowd, rows in crowds)]
-        )
-        for name in ("lots", "cash", "cost", "leverage")
-    }
-    held = Held(columns["leverage"])
-    held.lots, held.cash, held.cost = (columns[name] for name in ("lots", "cash", "cost"))
-    held.others = own.others
-    return held
+    return own.beside(
+        [
+            {n: getattr(c, n)[rows] for n in ("lots", "cash", "cost", "leverage")}
+            for c, rows in crowds
+        ]
+    )

@@ -8,7 +8,6 @@ margin accounts like any other.
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -19,6 +18,7 @@ from engine.ledger import Cause, Ledger
 from engine.units import Rounding, mul_div
 from engine.venue.accounts import Holding, Trader, cost_after
 from engine.venue.crowd_columns import edges_of, standings
+from engine.venue.crowd_versions import Versions
 from engine.venue.crowd_watch import Side
 from engine.venue.exact_columns import F64, I64, total_of
 from engine.venue.standing import Listing
@@ -117,6 +117,7 @@ class Crowd:
         told_ns: when its cascade ratio was told last.
         longs, shorts: the same in the order in which prices reach them.
         pools: by side.
+        versions: how the columns were.
     """
 
     def __init__(self, spec: CrowdSpec, listing: Listing, ledger: Ledger) -> None:
@@ -128,7 +129,7 @@ class Crowd:
         self.swept_ns = -1
         self._ledger = ledger
         self._own: dict[str, int] = {}
-        self._hashes: list[bytes] | None = None
+        self.versions = Versions(lambda: {name: getattr(self, name) for name in _COLUMNS})
         nobody = np.zeros(0, np.int64)
         self._keep(nobody, nobody.copy(), nobody.copy(), np.zeros(0))
 
@@ -139,7 +140,7 @@ class Crowd:
         self.lots, self.cash, self.cost, self.leverage = lots, cash, cost, leverage
         self.edges: F64 = edges_of(self.listing, lots, cash, cost) if len(lots) else leverage
         self.longs, self.shorts = Side(1, lots, self.edges), Side(-1, lots, self.edges)
-        self._hashes = None
+        self.versions.renew()
 
     def open(self, lots: I64, wallets: I64, leverage: F64, entries: F64) -> None:
         """Everybody pays in and opens his position, bought from or sold to the book."""
@@ -171,7 +172,7 @@ class Crowd:
         self.lots[rows] = 0
         self.cost[rows] = 0
         self.cash[rows] = cash
-        self._hashes = None
+        self.versions.note(rows)
 
     def least(self, held: int, cash: int) -> int:
         """What closing all of a position must bring so that nothing is left, and nothing owed."""
@@ -198,7 +199,7 @@ class Crowd:
         self.edges[alive] = edges_of(self.listing, *own)
         for side in (self.longs, self.shorts):
             side.moved(alive)
-        self._hashes = None
+        self.versions.note(rows)
 
     def share_loss(self, loss: int, open_lots: int, left: int) -> int:
         """Each position pays its part of a loss that all share, rounded up, as long as any of it is
@@ -218,7 +219,7 @@ class Crowd:
         self.edges[:] = edges_of(self.listing, self.lots, self.cash, self.cost)
         self.longs.sort()
         self.shorts.sort()
-        self._hashes = None
+        self.versions.renew()
 
     # Watching ---------------------------------------------------------------------------------
 
@@ -271,13 +272,10 @@ class Crowd:
 
     def state(self, *, whole: bool) -> CrowdState:
         """Its columns, or their hashes where these will do."""
-        columns = [getattr(self, name) for name in _COLUMNS]
         if whole:
-            kept = [column.tobytes() for column in columns]
+            kept = [getattr(self, name).tobytes() for name in _COLUMNS]
         else:
-            if self._hashes is None:
-                self._hashes = [sha256(column).digest() for column in columns]
-            kept = self._hashes
+            kept = self.versions.hashes()
         pools = [pool.trader for pool in self.pools.values()]
         return CrowdState(self.opened, kept, pools, self.told_ns)
 

@@ -37,7 +37,7 @@ class Crowds:
     def open(self, number: int) -> None:
         """A market has its first price: its crowds open their positions."""
         venue = self._desk.venues[number]
-        for crowd in self._of(number):
+        for crowd in self.of(number):
             open_crowd(crowd, venue.floor.mark)
             longs, shorts = (total_of(crowd.lots[crowd.holders(side)]) for side in (1, -1))
             venue.floor.tape.say(
@@ -53,7 +53,7 @@ class Crowds:
 
     def _tell_ratio(self, number: int) -> None:
         """How much the next move would liquidate, where the book is a model of its depth."""
-        venue, crowds = self._desk.venues[number], self._of(number)
+        venue, crowds = self._desk.venues[number], self.of(number)
         book, floor = venue.floor.book, venue.floor
         book = book.book if isinstance(book, FeltBook) else book
         if not crowds or not isinstance(book, DepthBook):
@@ -70,12 +70,13 @@ class Crowds:
         for crowd in crowds:
             crowd.told_ns = floor.ts_ns
 
-    def _of(self, number: int) -> list[Crowd]:
+    def of(self, number: int) -> list[Crowd]:
+        """Those of a market."""
         return [crowd for crowd in self.all if crowd.spec.market == number]
 
     def within(self, number: int, low: float, high: float) -> tuple[float, float]:
         """Between which marks, within these, no row of a crowd is short either."""
-        for crowd in self._of(number):
+        for crowd in self.of(number):
             least, most = crowd.bounds()
             low, high = max(low, least), min(high, most)
         return low, high
@@ -92,7 +93,7 @@ class Crowds:
         """Once a minute, where anybody was liquidated."""
         for number, venue in enumerate(self._desk.venues):
             ts_ns = venue.floor.ts_ns
-            swept = [crowd for crowd in self._of(number) if crowd.swept_ns == ts_ns]
+            swept = [crowd for crowd in self.of(number) if crowd.swept_ns == ts_ns]
             if any(ts_ns // MINUTE_NS > crowd.told_ns // MINUTE_NS for crowd in swept):
                 self._tell_ratio(number)
 
@@ -107,7 +108,7 @@ class Crowds:
     def fund(self, number: int, rate: float, index: float | None) -> bool:
         """Funding at its instant; whether anybody paid or received."""
         venue, share, funded = self._desk.venues[number], decimal(rate), False
-        for crowd in self._of(number):
+        for crowd in self.of(number):
             rows = np.flatnonzero(crowd.lots)
             if not len(rows):
                 continue

@@ -19,9 +19,9 @@ from engine.venue.adl import WALK_MAX, Taken, adl_price, overlaps, taken_from, w
 from engine.venue.adl_queue import Queue, holders, queue_of
 from engine.venue.crowd import Crowd
 from engine.venue.desk import RETRY_NS, Stage, Unpaid, lots_in
+from engine.venue.held import Held, candidates
 from engine.venue.insuring import Insuring
 from engine.venue.margined import Margined
-from engine.venue.places import Held, candidates
 from engine.venue.ranking import quantile, scores
 from engine.venue.sharing import integer_shares, socialised_rate
 from engine.venue.standing import equity_of, standing_of

@@ -430,13 +430,11 @@ class ReferenceEngine:
 
     def _quantile(self, product: Product) -> float:
         """Of its margin account among those who hold the same side, as the venue would rank them
-        now; nan without one, where the venue has no order, and among a population."""
+        now; nan without one, and where the venue has no order."""
         number = self.markets.index(product.market)
         found = self.margins.account_of(product)
         ranking = product.market.spec.venue.adl.ranking
         if found is None or ranking in ("dydx", "drift", "pro_rata", "risk_aware"):
-            return math.nan
-        if any(crowd.market == number for crowd in self.spec.crowds):
             return math.nan
         lots = sum(n for market, n, _ in found.positions() if market == number)
         key = tuple(market.mark for market in self.markets), self.margins.standing()
@@ -444,8 +442,7 @@ class ReferenceEngine:
             self._ranked, self._queues = key, {}
         side = (number, lots > 0)
         if side not in self._queues:
-            scored = self.margins.deleverager.scores(number, 1 if lots > 0 else -1)
-            self._queues[side] = sorted(scored, key=lambda name: -scored[name])
+            self._queues[side] = self.margins.queue(number, 1 if lots > 0 else -1)
         queue = self._queues[side]
         if not lots or found.name not in queue:
             return math.nan

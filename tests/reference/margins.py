@@ -12,11 +12,14 @@ from engine.events import OrderFilled
 from engine.ledger import Cause, Ledger
 from engine.units import MINUTE_NS, NEVER_NS
 from engine.venue.accounts import TraderAccount, Traders, cost_after
+from engine.venue.adl_queue import holders
 from engine.venue.deleveraging import Deleverager
 from engine.venue.desk import Venue
 from engine.venue.funding import funding_payment
+from engine.venue.held import Held, candidates
 from engine.venue.insurance import fund_of
 from engine.venue.liquidation import Liquidator
+from engine.venue.ranking import scores
 from engine.venue.standing import Listing, standing_of
 from engine.venue.taking import Top
 from engine.venue_events import HedgeAutoDeleveraged, HedgeLiquidated, TradersFunded
@@ -295,9 +298,26 @@ class Margins:
                 return account
         return None
 
+    def queue(self, number: int, side: int) -> list[str]:
+        """Who holds a side (+1 long), accounts first, then a population's rows; the first is closed
+        first."""
+        desk = self.desk
+        found: list[Any] = [
+            each for each, _, _ in holders(desk, self.deleverager.accounts, number, side)
+        ]
+        crowds = [crowd for crowd in self.crowds if crowd.spec.market == number]
+        found += [each for crowd in crowds for each in crowd.positions if each.lots * side > 0]
+        ranked = candidates(
+            desk.listings, number, Held.of(found, number), dict(enumerate(desk.marks()))
+        )
+        scored = scores(desk.listings[number].rules.adl.ranking, ranked).tolist()
+        places = sorted(range(len(found)), key=lambda place: -scored[place])
+        return [found[place].name for place in places]
+
     def standing(self) -> tuple[Any, ...]:
         """What everybody has, and who is in liquidation."""
-        accounts = [(each.cash, tuple(each.positions())) for each in self.everybody]
+        rows = [each for crowd in self.crowds for each in crowd.positions]
+        accounts = [(each.cash, tuple(each.positions())) for each in [*self.everybody, *rows]]
         return tuple(accounts), tuple(self.desk.stages)
 
     def next_ns(self) -> int:
