@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from engine.inputs import open_data, open_market
 from engine.paths import PathsResult, paths
+from engine.report.notebook import shown
 from engine.results import RunResult, compare
 from engine.running import Told, load, run
 from engine.streaming import Part, stream
@@ -31,6 +32,7 @@ __all__ = [
     "open_market",
     "paths",
     "run",
+    "shown",
     "stream",
     "sweep",
     "whatif",

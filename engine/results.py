@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 
 from engine.errors import InputError
 from engine.report import comparison_rows, explain, render, statements_of, table_of, verdict_of
+from engine.report.notebook import Picture, curves_picture, grid_of_run, waterfall_picture
 from engine.report.reading import readable, summary_of
+from engine.report.words import listed
 
 __all__ = ["RunResult", "compare"]
 
@@ -125,14 +127,29 @@ class RunResult:
     def __repr__(self) -> str:
         return f"<RunResult {self.path or 'in memory'}: {self.verdict}>"
 
+    def waterfall(self, product: str) -> Picture:
+        """What moved a product's equity, step by step, as a notebook draws it."""
+        return waterfall_picture(product, self._product(product))
+
+    def chart(self, *products: str, column: str = "nav_per_unit") -> Picture:
+        """A column of ``nav`` over time, a line a product, as a notebook draws it."""
+        names = products or tuple(self.summary["products"])
+        for name in names:
+            self._product(name)
+        if column not in self.nav.column_names:
+            raise InputError(f"nav has no column {column}; it has {listed(self.nav.column_names)}")
+        chosen = self.nav.filter(pc.is_in(self.nav["product"], pa.array(names)))
+        return curves_picture(chosen, column)
+
+    def _product(self, name: str) -> dict[str, Any]:
+        known: dict[str, Any] = self.summary["products"]
+        if name not in known:
+            raise InputError(f"the run has no product {name}; it has {listed(list(known))}")
+        product: dict[str, Any] = known[name]
+        return product
+
     def _repr_html_(self) -> str:
-        rows = self.table
-        heads = "".join(f"<th>{name}</th>" for name in (rows[0] if rows else {}))
-        body = "".join(
-            "<tr>" + "".join(f"<td>{_cell(value)}</td>" for value in row.values()) + "</tr>"
-            for row in rows
-        )
-        return f"<p><b>{self.verdict}</b></p><table><tr>{heads}</tr>{body}</table>"
+        return grid_of_run(self.verdict, self.table)._repr_html_()
 
 
 _CAUSES: Final = pa.schema(
@@ -192,7 +209,3 @@ def compare(*runs: RunResult | str | Path) -> pa.Table:
 
 def _loaded(path: Path) -> RunResult:
     return RunResult(path, summary_of(path))
-
-
-def _cell(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -189,7 +189,7 @@ RAISED: dict[str, tuple[int, str]] = {
 """``"path"`` or ``"path:function"`` -> (limit, reason)."""
 
 TOP = {
-    *("engine", "feeds", "strategies", "tests", "docker", ".ci", ".git"),
+    *("engine", "feeds", "strategies", "tests", "docs", "docker", ".ci", ".git"),
     *("README.md", "CHANGELOG.md", "LICENSE", ".gitignore"),
     *("pyproject.toml", "constraints.txt", "run.py"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.table import Table
 from engine.cli.progress import rate
 from engine.report.comparison import WORDS, comparison_of, head_of
 from engine.report.issuing import ISSUER_HEAD, issuer_rows
+from engine.report.table import columns_of
 from engine.report.words import number, percent
 
 __all__ = ["emit", "emit_json", "note", "run_screen", "show_rows"]
@@ -76,37 +77,9 @@ def run_screen(verdict: str, rows: Sequence[Mapping[str, Any]], summary: Mapping
     console.print()
 
 
-Column = tuple[str, Callable[[Mapping[str, Any]], str]]
-
-
-def _columns(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """Shares of the equity at the start, in per cent; a column of nothing is left out."""
-    columns: list[Column] = [
-        ("\n", lambda row: str(row["product"])),
-        ("multiple x price\n(the myth)", lambda row: f"{row['promise']} {percent(row['myth'])}"),
-        ("you\ngot", lambda row: percent(row["got"])),
-        ("\ndirection", lambda row: _part(row, "direction")),
-        ("compounding\n/ vol decay", lambda row: _part(row, "compounding")),
-        ("leverage\nchange", lambda row: _part(row, "leverage_change")),
-        ("timing\nand gaps", lambda row: _part(row, "timing", "gap")),
-        ("\nfunding", lambda row: _part(row, "funding")),
-        ("\nfees", lambda row: _part(row, "fees", "management_fee")),
-        ("impact\nand other", lambda row: _part(row, "spread_impact", "other")),
-    ]
-    if any(row["flows"] for row in rows):
-        columns.append(("in and\nout", lambda row: _part(row, "flows")))
-    columns += [
-        ("worst\ndrawdown", lambda row: percent(row["max_drawdown"])),
-        ("re-\nbalances", lambda row: f"{row['rebalances']:,}"),
-    ]
-    if any(row["deleveragings"] for row in rows):
-        columns.append(("forced\ncuts", lambda row: f"{row['deleveragings']:,}"))
-    return columns
-
-
 def _tables(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[Table]:
     """Figures of all products, as the terminal has room for them."""
-    columns = _columns(rows)
+    columns = columns_of(rows)
     heads = [head for head, _ in columns]
     yield from _fitting(heads, [[show(row) for _, show in columns] for row in rows], width)
 
@@ -135,10 +108,6 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) 
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     return table
-
-
-def _part(row: Mapping[str, Any], *parts: str) -> str:
-    return number(100.0 * sum(row[part] for part in parts), signed=True)
 
 
 def _remarks(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

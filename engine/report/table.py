@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from engine.price_split import whole_parts
-from engine.report.words import asset_of, multiple
+from engine.report.words import asset_of, multiple, number, percent
 
-__all__ = ["CAUSES", "SPLIT", "exact_parts", "split_of", "table_of"]
+__all__ = ["CAUSES", "SPLIT", "Column", "columns_of", "exact_parts", "split_of", "table_of"]
 
 SPLIT: Final = {
     "direction": "direction",
@@ -81,6 +82,40 @@ def _row(name: str, product: dict[str, Any]) -> dict[str, Any]:
         "leverage_mean": product["leverage"]["mean"],
         "status": product["status"],
     }
+
+
+Column = tuple[str, Callable[[Mapping[str, Any]], str]]
+"""The head, in lines, and what stands beneath it."""
+
+
+def columns_of(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """The table as it is read: shares of the equity at the start, in per cent; a column of nothing
+    is left out."""
+    columns: list[Column] = [
+        ("\n", lambda row: str(row["product"])),
+        ("multiple x price\n(the myth)", lambda row: f"{row['promise']} {percent(row['myth'])}"),
+        ("you\ngot", lambda row: percent(row["got"])),
+        ("\ndirection", lambda row: _part(row, "direction")),
+        ("compounding\n/ vol decay", lambda row: _part(row, "compounding")),
+        ("leverage\nchange", lambda row: _part(row, "leverage_change")),
+        ("timing\nand gaps", lambda row: _part(row, "timing", "gap")),
+        ("\nfunding", lambda row: _part(row, "funding")),
+        ("\nfees", lambda row: _part(row, "fees", "management_fee")),
+        ("impact\nand other", lambda row: _part(row, "spread_impact", "other")),
+    ]
+    if any(row["flows"] for row in rows):
+        columns.append(("in and\nout", lambda row: _part(row, "flows")))
+    columns += [
+        ("worst\ndrawdown", lambda row: percent(row["max_drawdown"])),
+        ("re-\nbalances", lambda row: f"{row['rebalances']:,}"),
+    ]
+    if any(row["deleveragings"] for row in rows):
+        columns.append(("forced\ncuts", lambda row: f"{row['deleveragings']:,}"))
+    return columns
+
+
+def _part(row: Mapping[str, Any], *parts: str) -> str:
+    return number(100.0 * sum(row[part] for part in parts), signed=True)
 
 
 def exact_parts(parts: dict[str, float], total: float, step: float) -> dict[str, int]:
