@@ -107,14 +107,16 @@ def _versions(block: NavBlock) -> tuple[F64, I64, I64 | None]:
 def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
     """All blocks at once: a step of many markets has many blocks of few samples."""
     samples = np.array([len(block.ts_ns) for block in blocks])
-    counts = np.array([len(block.products) for block in blocks]).repeat(samples)
-    line, parts, version = _all_versions(blocks, samples)
+    widths = np.array([len(block.products) for block in blocks])
+    counts, block_rows = widths.repeat(samples), widths * samples
     ts_ns = np.concatenate([block.ts_ns for block in blocks]).repeat(counts)
     marks = np.concatenate([block.mark for block in blocks]).repeat(counts)
     sequence = np.concatenate([block.sequence for block in blocks])
     first = (counts.cumsum() - counts).repeat(counts)
     place = np.arange(len(first)) - first
-    products = [np.tile(np.array(block.products, np.int32), len(block.ts_ns)) for block in blocks]
+    line, parts, version = _all_versions(blocks, block_rows, place)
+    products = np.array([product for block in blocks for product in block.products], np.int32)
+    listed = (widths.cumsum() - widths).repeat(block_rows) + place
     intercept, slope, since = (line[:, column].take(version) for column in range(3))
     exposure = slope * marks
     nav = intercept + exposure
@@ -124,7 +126,7 @@ def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
         leverage = np.where(nav > 0.0, exposure / nav, np.nan)
     rows: dict[str, np.ndarray[Any, Any]] = {
         "ts_ns": ts_ns,
-        "product": np.concatenate(products),
+        "product": products.take(listed),
         "sequence": sequence.repeat(counts),
         "ordinal": _ordinals(blocks, samples, sequence).repeat(counts) + place,
         "nav_atoms": nav,
@@ -180,21 +182,21 @@ def _plan_lots(blocks: list[NavBlock], rows: int) -> I64:
     return found
 
 
-def _all_versions(blocks: list[NavBlock], samples: I64) -> tuple[F64, I64, I64]:
-    """All lines and parts of all blocks, and which of them holds in each row."""
-    lines: list[Any] = []
-    parts: list[Any] = []
-    version: list[Any] = []
-    known = 0
-    for block, rows in zip(blocks, samples.tolist(), strict=True):
-        line, part, own = _versions(block)
-        count = len(block.products)
-        plain = np.tile(np.arange(known, known + count), rows)
-        version.append(plain if own is None else own.ravel() + known)
-        lines.append(line)
-        parts.append(part)
-        known += len(line)
-    return np.concatenate(lines), np.concatenate(parts), np.concatenate(version)
+def _all_versions(blocks: list[NavBlock], rows: I64, place: I64) -> tuple[F64, I64, I64]:
+    """All lines and parts of all blocks, and which of them holds in each row.
+
+    Args:
+        rows: of each block.
+        place: of each row's product in its block.
+    """
+    lines, parts, versions = zip(*map(_versions, blocks), strict=True)
+    lengths = np.array([len(line) for line in lines])
+    begins, ends = lengths.cumsum() - lengths, rows.cumsum()
+    version = begins.repeat(rows) + place
+    for own, begin, end in zip(versions, begins.tolist(), ends.tolist(), strict=True):
+        if own is not None:
+            version[end - own.size : end] = own.ravel() + begin
+    return np.concatenate(lines), np.concatenate(parts), version
 
 
 def _ordinals(blocks: list[NavBlock], samples: I64, sequence: I64) -> I64:
