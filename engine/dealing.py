@@ -165,18 +165,6 @@ class Dealing(Refusing):
         if order.held or order.arrives_ns > scene.ts_ns:
             self.desk.state.deals.append(order)
 
-    def _basket_cost(self, scene: Scene) -> int:
-        """Quote atoms that trading the whole present basket would cost in spread and fee (not
-        impact). A creation buys the share of basket and cost that it pays for, so that lots per
-        unit stay what they were."""
-        contract = self.account.contract
-        top = scene.top()
-        half_spread = top.half_spread
-        if half_spread < 0.0:
-            half_spread = scene.book.half_spread_bps * 1e-4
-        cash = abs(contract.trade_cash(self.account.lots, top.mid))
-        return contract.to_quote(contract.taker_fee(cash) + int(cash * half_spread), scene.mark)
-
     def arrive(self, scene: Scene, order: Order) -> None:
         """Let the hedge of a request meet the book, then deal at what it left."""
         account, request = self.account, order.request
@@ -229,6 +217,7 @@ class Dealing(Refusing):
             user_units=int(self.units[user]),
             fee_atoms=fee,
         )
+        self.recount(scene)
 
     def _redeem(
         self,
@@ -276,6 +265,7 @@ class Dealing(Refusing):
                 price_per_unit=quote * UNIT_STEPS / units / atoms,
                 units=units,
             )
+        self.recount(scene)
 
     def _dealt(self, order: Order, filled: int, asked: int) -> int:
         """How much of a request is dealt: as much as was hedged, of a formula product all of it."""

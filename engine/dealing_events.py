@@ -22,6 +22,7 @@ __all__ = [
     "RedemptionRequest",
     "RequestCancelled",
     "RequestQueued",
+    "SecondaryPriced",
     "UnitsCreated",
     "UnitsNotSplit",
     "UnitsRedeemed",
@@ -202,6 +203,21 @@ class RequestCancelled(Output, frozen=True, gc=False, kw_only=True, tag="request
     cancellation: str
 
 
+class SecondaryPriced(Output, frozen=True, gc=False, kw_only=True, tag="secondary_priced"):
+    """A side of the primary market was shut or opened, or somebody who was turned away there traded
+    units instead: for ``flow_atoms`` of quote, bought positive. ``creations`` and ``redemptions``
+    are ``open`` or say why not; ``premium`` is a share of NAV, and fades from here on."""
+
+    product: str
+    flow_atoms: int
+    premium: float
+    creations: str
+    redemptions: str
+    nav_per_unit: float
+    price_per_unit: float
+    mark_price: float
+
+
 class CreationRefused(
     Output, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag="creation_refused"
 ):
@@ -264,6 +280,7 @@ DealingEvent = (
     | LevelDealt
     | RequestQueued
     | RequestCancelled
+    | SecondaryPriced
     | CreationRefused
     | RedemptionRefused
     | CancellationRefused

@@ -22,13 +22,12 @@ from engine.orders import Order, Scene
 from engine.policy import Policy, PolicyAnswerError, SetLeverage, View
 from engine.product import bankruptcy_price
 from engine.refusing import Request
-from engine.splitting import Splitting
+from engine.shutting import Shutting
 from engine.units import NEVER_NS
 from engine.venue.funding import FundingDue
 from engine.watch import ALWAYS, NEVER, drawn_in
 
 __all__ = ["Handler", "Next"]
-
 
 GATED: Final = ("not_gated", "gated")
 _AT_ONCE: Final = (ALWAYS.low, ALWAYS.high)
@@ -45,7 +44,7 @@ class Next(Struct, frozen=True, gc=False):
     fee_ns: int
 
 
-class Handler(Splitting):
+class Handler(Shutting):
     """Looks after one product."""
 
     __slots__ = ("next",)
@@ -166,7 +165,7 @@ class Handler(Splitting):
         if isinstance(command, ResumeProduct):
             return self._unpause(scene)
         if isinstance(command, GateCreations):
-            return self._gate(command.closed)
+            return self._gate(scene, command.closed)
         if isinstance(command, SplitUnits):
             refusal = self._unable(None)
             refusal = refusal or self._split(scene, command.new, command.old, "operator")
@@ -190,11 +189,12 @@ class Handler(Splitting):
         self.attend(scene)
         return None
 
-    def _gate(self, closed: bool) -> str | None:
+    def _gate(self, scene: Scene, closed: bool) -> str | None:
         gated = self.state.gated
         if refusal := self._unable(None if closed != gated else GATED[gated]):
             return refusal
         self.state.gated = closed
+        self.reprice(scene)
         return None
 
     def _force(self, scene: Scene, target: float) -> str | None:
@@ -239,6 +239,8 @@ class Handler(Splitting):
         else:
             low, high = _AT_ONCE if state.status == PENDING else _NEVER
             alarm = fee = NEVER_NS
+        if self.spec.terms.secondary is not None:
+            alarm = min(alarm, self.reprice(scene))
         self.edges = (low, high)
         self.next = Next(low, high, alarm, self.desk.next_arrival_ns(), fee)
 

@@ -14,7 +14,7 @@ from engine.degrading import Degrading
 from engine.events import MarketResumed
 from engine.handler import Handler
 from engine.lines import Lines
-from engine.market_state import AS_USUAL, MarketSpec, MarketState
+from engine.market_state import AS_USUAL, MarketSpec, MarketState, Staleness
 from engine.outputs import Tape
 from engine.policy import MarketView
 from engine.rows import Column
@@ -208,6 +208,11 @@ class Market(Degrading):
             return self.state.seen_ns, self.state.changed_ns
         return column.table.ts_ns.item(row), self._changed_ns(column, row)
 
+    def _go_stale(self, reason: Staleness, since_ns: int) -> None:
+        super()._go_stale(reason, since_ns)
+        for handler in self.handlers:
+            handler.reprice(self)
+
     def resume(self) -> None:
         """A fresh price after staleness."""
         state = self.state
@@ -221,6 +226,7 @@ class Market(Degrading):
         )
         for handler in self.handlers:
             handler.desk.release(self.ts_ns)
+            handler.reprice(self)
 
     def bounds(self) -> tuple[float, float]:
         """Between which marks nobody here has anything to say."""

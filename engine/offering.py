@@ -11,7 +11,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from engine.units import DAY_NS
+from engine.units import DAY_NS, NEVER_NS
 
 __all__ = ["ANYTIME", "Offering"]
 
@@ -61,6 +61,13 @@ class Offering(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         opens, closes = self.opens_ns, self.closes_ns
         inside = opens <= since < closes if opens < closes else not closes <= since < opens
         return ts_ns if inside else ts_ns + (opens - since) % DAY_NS
+
+    def next_edge_ns(self, ts_ns: int) -> int:
+        """When the window opens or closes next, or the day of a cap turns, after ``ts_ns``."""
+        edges = [self.opens_ns, self.closes_ns] if self.opens_ns != self.closes_ns else []
+        since = ts_ns - self.day_ns(ts_ns)
+        waits = [(edge - since - 1) % DAY_NS + 1 for edge in (*edges, *([0] * bool(self.day_max)))]
+        return ts_ns + min(waits) if waits else NEVER_NS
 
     def dealt_ns(self, ts_ns: int) -> int:
         """When what is taken then is dealt: then, or at the next instant of the grid after it."""

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from engine.offering import ANYTIME, Offering
 from engine.plans import NOW, Plan
+from engine.secondary import SecondaryTerms
 from engine.splits import SplitTerms
 from engine.units import DAY_NS, NEVER_NS
 
@@ -47,6 +48,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         while_rebalancing: what happens to requests while a rebalance is under way.
         offering: at which times, and how much, is created and redeemed.
         split: when units are merged or split.
+        secondary: how its units trade beside; nobody asks where that is not said.
         offerings, splits: ``(from when, what)`` of later rules, in order of time.
     """
 
@@ -65,6 +67,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     split: SplitTerms | None = None
     offerings: tuple[tuple[int, Offering], ...] = ()
     splits: tuple[tuple[int, SplitTerms | None], ...] = ()
+    secondary: SecondaryTerms | None = None
 
     @property
     def promised(self) -> bool:
@@ -84,6 +87,12 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for from_ns, later in self.offerings:
             found = later if from_ns <= ts_ns else found
         return found
+
+    def next_offering_ns(self, ts_ns: int) -> int:
+        """The first instant after ``ts_ns`` at which a window opens or closes, a day of caps turns,
+        or other rules begin."""
+        first = self.offering_at(ts_ns).next_edge_ns(ts_ns)
+        return min(first, min((at for at, _ in self.offerings if at > ts_ns), default=NEVER_NS))
 
     def split_at(self, ts_ns: int) -> SplitTerms | None:
         """Rules of splits in force at an instant."""

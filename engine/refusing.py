@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from engine.account import Account
 from engine.dealing_events import REFUSALS
 from engine.events import CancellationRequest, CreationRequest, RedemptionRequest
-from engine.holders import Holders
 from engine.orders import Scene
 from engine.product import units_for
-from engine.quotas import DayBook
 from engine.risk_limits import nav_max
+from engine.second_market import SecondMarket
 from engine.units import UNIT_STEPS, UNITS_MAX, Rounding, asset_decimals, decimal, mul_div
 
 if TYPE_CHECKING:
@@ -21,21 +20,27 @@ __all__ = ["Refusing", "Request", "steps_of"]
 
 Request = CreationRequest | RedemptionRequest
 
+TURNED_AWAY: Final = frozenset(
+    (
+        *("gated", "paused", "halted", "stale", "rebalancing", "outside_window"),
+        *("request_cap", "user_cap", "day_cap", "nav_cap", "units_cap", "risk_limit"),
+    )
+)
+"""Reasons for which somebody who wants units, or wants to be rid of them, must trade them."""
 
-class Refusing(Holders):
+
+class Refusing(SecondMarket):
     """One product's requests, looked at.
 
     Attributes:
         pledged: units that redemptions under way will take, by user.
-        today: how much was taken, where terms cap days.
     """
 
-    __slots__ = ("pledged", "today")
+    __slots__ = ("pledged",)
 
     def __init__(self, account: Account, users: Users) -> None:
         super().__init__(account, users)
         self.pledged: dict[int, int] = {}
-        self.today = DayBook()
 
     def refuse(
         self, scene: Scene, request: Request | CancellationRequest, reason: str, detail: str = ""
@@ -52,6 +57,15 @@ class Refusing(Holders):
             reason=reason,
             detail=detail,
         )
+        if reason in TURNED_AWAY and not isinstance(request, CancellationRequest):
+            self.recount(scene, self._flow(scene, request))
+
+    def _flow(self, scene: Scene, request: Request) -> int:
+        """What somebody who was turned away trades instead, quote atoms, bought positive."""
+        if isinstance(request, CreationRequest):
+            return self.quote_atoms(request)
+        user = self.users.index(request.user)
+        return 0 if user is None else -self._worth(scene, min(steps_of(request), self._held(user)))
 
     def _capped(self, scene: Scene, request: Request) -> bool:
         """Refuse a request that is beyond a cap of its day; what is taken counts."""

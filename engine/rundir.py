@@ -9,7 +9,15 @@ import numpy as np
 import pyarrow as pa
 
 from engine.engine import Engine
-from engine.events import Deleveraged, OrderFilled, OrderSent, Output, Rebalanced, UnitsSplit
+from engine.events import (
+    Deleveraged,
+    OrderFilled,
+    OrderSent,
+    Output,
+    Rebalanced,
+    SecondaryPriced,
+    UnitsSplit,
+)
 from engine.fates import FATEFUL, Fates
 from engine.feeding import FEEDING, Feeding
 from engine.fills import MOVING, Fills
@@ -18,6 +26,7 @@ from engine.milestones import write_milestones
 from engine.nav import nav_columns, worth_of
 from engine.outputs import ATTRIBUTION, Milestone, NavBlock, Outputs, UserNavBlock
 from engine.parquet import TIME, timestamps, writer
+from engine.premiums import Premiums
 from engine.units import UNIT_STEPS, asset_decimals
 from engine.venue_events import OrdersCrossed
 
@@ -83,6 +92,8 @@ class RunWriter:
         self.splits: dict[str, list[tuple[int, int, int]]] = {}
         self.fates = Fates({p.id: p.kind for p in engine.spec.products})
         self.feeding = Feeding()
+        traded = {p.id: p.terms.secondary for p in engine.spec.products}
+        self.premiums = Premiums({name: own for name, own in traded.items() if own is not None})
         self._ids = [p.id for p in engine.spec.products]
         self._places = {name: place for place, name in enumerate(self._ids)}
         self._quote = [self._scale(n) for n in range(len(self._ids))]
@@ -148,6 +159,8 @@ class RunWriter:
             self.orders[event.product] = self.orders.get(event.product, 0) + 1
         if isinstance(event, OrderFilled):
             self.filled.add(event.product)
+        if isinstance(event, SecondaryPriced):
+            self.premiums.note(event)
         if isinstance(event, OrdersCrossed):
             self.crossed.setdefault(event.symbol, []).append((event.lots, event.mid_price))
         if isinstance(event, UnitsSplit):
@@ -186,10 +199,19 @@ class RunWriter:
                     **{name: money[name] for name in ATTRIBUTION},
                     "adl_quantile": pa.array(rows["adl_quantile"], from_pandas=True),
                     "plan_lots": rows["plan_lots"],
+                    "premium": pa.array(self._premium(rows["ts_ns"], product), from_pandas=True),
                 },
                 schema=_NAV_SCHEMA,
             )
         )
+
+    def _premium(self, ts_ns: Any, product: Any) -> Any:
+        """What units traded at beyond NAV, a share of it, row by row."""
+        found = np.full(len(ts_ns), np.nan)
+        for number in np.unique(product).tolist():
+            own = product == number
+            found[own] = self.premiums.at(self._ids[number], ts_ns[own])
+        return found
 
     def _take_users(self, block: UserNavBlock) -> None:
         holders = np.flatnonzero(block.units) if block.users is None else block.users
@@ -261,6 +283,7 @@ _NAV_SCHEMA: Final = pa.schema(
         *((name, pa.float64()) for name in ATTRIBUTION),
         ("adl_quantile", pa.float64()),
         ("plan_lots", pa.int64()),
+        ("premium", pa.float64()),
     ]
 )
 _USER_SCHEMA: Final = pa.schema(

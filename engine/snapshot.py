@@ -33,6 +33,7 @@ from engine.points import PricingState
 from engine.priced_market import PricedMarket
 from engine.quotas import DayBook, Waiting
 from engine.sampler import SamplerState
+from engine.secondary import SecondaryState
 from engine.signals import SignalState
 from engine.treasury import TopUp
 from engine.venue.book import BookState
@@ -40,7 +41,7 @@ from engine.venue.crowd import CrowdState
 
 __all__ = ["SCHEMA", "restore", "snapshot", "state_digest"]
 
-SCHEMA: Final = "levsim-snapshot/6"
+SCHEMA: Final = "levsim-snapshot/7"
 
 
 class HandlerSnapshot(Struct):
@@ -53,6 +54,7 @@ class HandlerSnapshot(Struct):
     units: bytes
     queue: list[Waiting]
     today: DayBook
+    secondary: SecondaryState
     orders: list[RedemptionRequest]
     pledged: list[tuple[int, int]]
     next: Next
@@ -206,6 +208,7 @@ def _handler(handler: Handler, units: Callable[[Dealing], bytes]) -> HandlerSnap
         units(dealing),
         dealing.queue,
         dealing.today,
+        dealing.secondary,
         dealing.orders,
         sorted(dealing.pledged.items()),
         handler.next,
@@ -249,5 +252,6 @@ def _restore_handler(handler: Handler, kept: HandlerSnapshot) -> None:
     dealing.units = np.frombuffer(kept.units, np.int64).copy()
     dealing.queue = kept.queue
     dealing.today = kept.today
+    dealing.secondary = kept.secondary
     dealing.orders = kept.orders
     dealing.pledged = dict(kept.pledged)

@@ -103,6 +103,7 @@ class Splitting(Serving):
             nav_atoms=account.nav(mark),
             mark_price=mark,
         )
+        self.dealing.recount(scene)
         return None
 
     def _cancel_requests(self, scene: Scene, reason: str) -> None:

@@ -136,7 +136,7 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
         "attribution": {k: v * scale for k, v in parts.items()},
         "price_split": {k: v * scale for k, v in price_split(account, mark).items()},
         "costs": costs_of(parts) * scale,
-        **_fate(writer, handler.spec.id),
+        **_fate(writer, handler.spec.id, per_unit, scale),
         "roundings": account.state.roundings,
         "policy_faults": sum(state.faulted),
         "no_position": _no_position(market, handler, writer),
@@ -149,16 +149,18 @@ def costs_of(parts: Mapping[str, int]) -> int:
     return -sum(parts[cause] for cause in COSTS) - min(parts["insurance"], 0)
 
 
-def _fate(writer: RunWriter, name: str) -> dict[str, Any]:
+def _fate(writer: RunWriter, name: str, per_unit: float, scale: float) -> dict[str, Any]:
     """When and at which mark the liquidation began that ended a product, or the forced sale; and
-    what its owner had to do; when his units were counted anew."""
+    what its owner had to do; when his units were counted anew, and what they traded at."""
     fates, liquidated = writer.fates, None
     if name in fates.liquidated:
         ts_ns, mark = fates.liquidated[name]
         ts = np.datetime_as_string(np.datetime64(ts_ns, "ns"), unit="ms")
         liquidated = {"ts_ns": ts_ns, "ts": f"{ts}Z", "mark_price": mark}
     splits = [list(each) for each in writer.splits.get(name, ())]
-    return {"liquidated": liquidated, "actions": fates.actions(name), "splits": splits}
+    traded = writer.premiums.summary(name, writer.engine.time_ns, per_unit, scale)
+    told = {"liquidated": liquidated, "actions": fates.actions(name), "splits": splits}
+    return {**told, "secondary": traded}
 
 
 def _no_position(market: Market, handler: Handler, writer: RunWriter) -> str | None:

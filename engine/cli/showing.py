@@ -15,6 +15,7 @@ from engine.cli.progress import rate
 from engine.report.comparison import WORDS, comparison_of, head_of
 from engine.report.issuing import ISSUER_HEAD, issuer_rows
 from engine.report.table import columns_of
+from engine.report.trading_at import TRADED_HEAD, traded_rows
 from engine.report.words import number, percent
 
 __all__ = ["emit", "emit_json", "note", "run_screen", "show_rows"]
@@ -70,6 +71,10 @@ def run_screen(verdict: str, rows: Sequence[Mapping[str, Any]], summary: Mapping
     issuer = issuer_rows(summary)
     if issuer:
         for table in _fitting(ISSUER_HEAD, issuer, console.width):
+            console.print(table)
+        console.print()
+    if traded := traded_rows(summary):
+        for table in _fitting(TRADED_HEAD, traded, console.width):
             console.print(table)
         console.print()
     for line in (*_remarks(rows), _counters(summary), *_assumed(summary)):

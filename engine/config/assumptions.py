@@ -8,7 +8,7 @@ from typing import Final
 from engine.config.lineup import LONG_BAND, SHORT_BAND, completed
 from engine.config.packs import NO_PACK, pack
 from engine.config.pricing import pricing_assumptions
-from engine.config.settings import MarketConfig, RunConfig, VenueConfig
+from engine.config.settings import MarketConfig, ProductConfig, RunConfig, VenueConfig
 from engine.config.venues import preset
 from engine.issuer import MOVE, SHARE
 from engine.plans import LimitThenMarket
@@ -152,6 +152,7 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
             )
         for policy in product.policies:
             yield from _of_policy(product.id, policy)
+        yield from _of_trading(product)
         info = known.get(product.symbol)
         on_spot = product.kind in ("spot", "margin_loan")
         if on_spot and info is not None and info.contract != "spot":
@@ -184,6 +185,16 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
             "(book.queue); an order that waits is cancelled at once"
         )
     yield from _of_fees(config)
+
+
+def _of_trading(product: ProductConfig) -> Iterator[str]:
+    traded = product.terms.secondary
+    if traded is not None:
+        yield (
+            f"secondary_market: {product.id}'s units trade at NAV and a premium: "
+            f"{traded.depth_at_1pct:,.0f} quote of those who were turned away move it by 1 %, and "
+            f"half of it is gone after {traded.half_life}, both assumed; issuers publish neither"
+        )
 
 
 def _of_fees(config: RunConfig) -> Iterator[str]:

@@ -16,7 +16,7 @@ from engine.config.complaints import SettingError, check_range, nearest, require
 from engine.config.crowds import check_crowds
 from engine.config.lineup import mark_sources
 from engine.config.margins import check_fits, check_margin, check_rules
-from engine.config.offerings import offering_of, split_of
+from engine.config.offerings import offering_of, secondary_of, split_of
 from engine.config.packs import check_pack, policies_told
 from engine.config.rates import funding_instants
 from engine.config.settings import (
@@ -179,6 +179,11 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
         offering_of((*path, "terms", "offering"), product.terms.offering, 1)
     if product.terms.split is not None:
         split_of((*path, "terms", "split"), product.terms.split)
+    if product.terms.secondary is not None:
+        secondary_of((*path, "terms", "secondary"), product.terms.secondary, 1)
+        if product.kind != "fund" or product.terms.nav == "quoted":
+            said = f"{product.id}: units of a fund are traded, and no claims that are quoted"
+            raise SettingError((*path, "terms", "secondary"), said)
     check_pack(path, product)
     check_range(path, product, ("safe_leverage",), 0.0, product.limit)
     check_comparator(path, product)

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from engine.durations import Duration
 
-__all__ = ["AnnouncedConfig", "OfferingConfig", "SplitConfig"]
+__all__ = ["AnnouncedConfig", "OfferingConfig", "SecondaryConfig", "SplitConfig"]
 
 
 class OfferingConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,3 +54,16 @@ class SplitConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     at: str = "00:00"
     announced: tuple[AnnouncedConfig, ...] = ()
     decimals: int = 8
+
+
+class SecondaryConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a product's units are traded beside its primary market.
+
+    Who is turned away from it moves their premium over NAV by 1 % for each ``depth_at_1pct`` of
+    quote; half of a premium is gone after ``half_life``. Open creations and redemptions hold it
+    within their costs. No order farther from NAV than the share ``limit`` is taken.
+    """
+
+    depth_at_1pct: float
+    half_life: Duration = "1d"
+    limit: float = 0.9

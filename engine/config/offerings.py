@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from typing import Final
 
 from engine.config.complaints import SettingError
-from engine.config.offering_settings import OfferingConfig, SplitConfig
+from engine.config.offering_settings import OfferingConfig, SecondaryConfig, SplitConfig
 from engine.durations import duration_ns
 from engine.offering import Offering
+from engine.secondary import SecondaryTerms
 from engine.splits import SplitTerms
 from engine.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, UNIT_STEPS
 
-__all__ = ["offering_of", "split_of"]
+__all__ = ["offering_of", "secondary_of", "split_of"]
 
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _OFFSET: Final = re.compile(r"([+-])([01][0-9]):([0-5][0-9])")
@@ -83,6 +84,28 @@ def split_of(path: tuple[str | int, ...], config: SplitConfig) -> SplitTerms:
         dates=tuple(sorted(dates)),
         decimals=config.decimals,
     )
+
+
+def secondary_of(
+    path: tuple[str | int, ...], config: SecondaryConfig, atoms: int
+) -> SecondaryTerms:
+    """What the heart needs of how units trade; ``atoms`` a quote.
+
+    Raises:
+        SettingError: with the place of what cannot be.
+    """
+    depth = config.depth_at_1pct * atoms
+    if not 1.0 <= depth < 2.0**62:
+        said = f"depth_at_1pct must be an amount > 0, was {config.depth_at_1pct:g}"
+        raise SettingError((*path, "depth_at_1pct"), said)
+    if not 0.0 < config.limit < 1.0:
+        said = f"limit must be a share between 0 and 1, was {config.limit:g}"
+        raise SettingError((*path, "limit"), said)
+    half_life_ns = duration_ns(config.half_life)
+    if half_life_ns < SECOND_NS:
+        said = f"half_life must be at least 1s, was {config.half_life!r}"
+        raise SettingError((*path, "half_life"), said)
+    return SecondaryTerms(depth_atoms=int(depth), half_life_ns=half_life_ns, limit=config.limit)
 
 
 def _instant_ns(path: tuple[str | int, ...], text: str) -> int:

@@ -7,14 +7,15 @@ from typing import cast
 from msgspec.structs import replace
 
 from engine.config.complaints import SettingError
-from engine.config.offerings import offering_of, split_of
+from engine.config.offerings import offering_of, secondary_of, split_of
 from engine.config.packs import NO_PACK, pack_policies, pack_terms
-from engine.config.settings import ProductConfig, UserPolicyConfig
+from engine.config.settings import ProductConfig, TermsConfig, UserPolicyConfig
 from engine.durations import duration_ns
 from engine.errors import PolicyError
 from engine.offering import ANYTIME
 from engine.policy import Policy
 from engine.product import LoanTerms, Terms
+from engine.secondary import SecondaryTerms
 from engine.units import SECOND_NS, asset_decimals
 from strategies import MarginFloor, MarginLevel
 from strategies.isolated import Isolation, isolated_policy
@@ -28,7 +29,9 @@ def terms_of(product: ProductConfig, quote: str) -> Terms:
     terms, scale = product.terms, 10 ** asset_decimals(quote)
     least_quote = round(terms.least_quote * scale)
     if terms.pack != NO_PACK:
-        return replace(pack_terms(product, scale), least_quote=least_quote)
+        return replace(
+            pack_terms(product, scale), least_quote=least_quote, secondary=_secondary(terms, scale)
+        )
     return Terms(
         nav=terms.nav,
         management_fee=terms.management_fee,
@@ -39,7 +42,12 @@ def terms_of(product: ProductConfig, quote: str) -> Terms:
         while_rebalancing=terms.while_rebalancing,
         offering=ANYTIME if terms.offering is None else offering_of((), terms.offering, scale),
         split=None if terms.split is None else split_of((), terms.split),
+        secondary=_secondary(terms, scale),
     )
+
+
+def _secondary(terms: TermsConfig, scale: int) -> SecondaryTerms | None:
+    return None if terms.secondary is None else secondary_of((), terms.secondary, scale)
 
 
 def policies_of(place: tuple[str | int, ...], product: ProductConfig) -> tuple[Policy, ...]:

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from engine.config.crowd_settings import CrowdConfig, ImpactConfig
-from engine.config.offering_settings import OfferingConfig, SplitConfig
+from engine.config.offering_settings import OfferingConfig, SecondaryConfig, SplitConfig
 from engine.config.policy_settings import PolicyConfig, UserPolicyConfig
 from engine.config.venue_settings import VenueConfig
 from engine.durations import DURATION_PATTERN, Duration, duration_ns, duration_text
@@ -138,7 +138,8 @@ class MarketConfig(_Setting, frozen=True, kw_only=True):
 class TermsConfig(_Setting, frozen=True, kw_only=True):
     """What holders were promised; ``management_fee``: share of NAV per ``fee_every``;
     ``create_fee``, ``redeem_fee``: share of the money of a request, at least ``least_quote``, in
-    the windows and under the caps of ``offering``; ``split``: when units are merged or split.
+    the windows and under the caps of ``offering``; ``split``: when units are merged or split;
+    ``secondary``: how they are traded beside, of which nothing is said without it.
 
     ``nav = "formula"``: NAV is the last rebalance's times ``1 + L (P / P_prev - 1)`` at the mark,
     and all costs of the hedge are the issuer's; ``"quoted"``: what its one policy quotes, of a
@@ -158,6 +159,7 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
     while_rebalancing: Literal["refuse", "queue"] = "refuse"
     offering: OfferingConfig | None = None
     split: SplitConfig | None = None
+    secondary: SecondaryConfig | None = None
 
 
 class HedgeConfig(_Setting, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from engine.errors import InputError
 from engine.report.actions import MOST, last_actions
 from engine.report.amounts import MEANINGS, amount, biggest_causes, lines_of, words_of
 from engine.report.statement import Statement, summary_statement
+from engine.report.trading_at import traded_words
 from engine.report.verdict import promise, undecided, verdict_of
 from engine.report.words import (
     asset_of,
@@ -73,7 +74,8 @@ def explain(
         did = last_actions(events) if most is None else last_actions(events, most)
         lines += ["", *did] if did else []
         lines += _doubt(one.product, summary)
-        parts.append("\n".join(lines))
+        traded = traded_words(summary["products"][one.product]) if whole else ""
+        parts.append("\n".join([*lines, *(["", traded] if traded else [])]))
         if user is not None:
             parts.append("\n".join(alternatives_of(history, one)))
     parts.append(_assumed(summary, product))

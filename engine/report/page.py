@@ -21,6 +21,7 @@ from engine.report.notes import notes_of
 from engine.report.numbers import Table, numbers_of, overview_of
 from engine.report.pictures import pictures_of
 from engine.report.reading import Run
+from engine.report.trading_at import TRADED_HEAD, traded_rows
 from engine.report.verdict import promise, undecided, verdict_of
 from engine.report.whatif import changed_of, chart_of, sentence_of, table_of_change
 from engine.report.words import (
@@ -76,6 +77,7 @@ def _page(run: Run, cards: dict[str, dict[str, Card]]) -> str:
         uncharted=[name for name in summary["products"] if name not in run.curves],
         overview=overview_of(run),
         issuer=Table(ISSUER_HEAD, issuer_rows(summary)),
+        traded=Table(TRADED_HEAD, traded_rows(summary)),
         comparison=Table(head_of(1), comparison_of(run.summary), words=WORDS),
         whatif=_whatif(run),
         crisis=crisis_of(run),

@@ -13,11 +13,14 @@ from engine import api
 from engine.cli import main
 from engine.config import RunConfig, standard_lineup
 from engine.config.expecting import judged
+from engine.config.offering_settings import OfferingConfig, SecondaryConfig
 from engine.config.scenarios import load_scenario, scenario_names
+from engine.config.settings import TermsConfig
 from engine.inputs import open_market
 from engine.verify import verify
 from feeds.generators.gbm import Gbm
 from feeds.scenarios import Scenario
+from feeds.scenarios.mishaps import CreationRush
 from feeds.scenarios.moves import Gap
 
 MARKS = ("events.jsonl", "nav.parquet", "fills.parquet", "user_nav.parquet", "journal.bin")
@@ -182,3 +185,26 @@ def test_names_are_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert said in capsys.readouterr().err
     assert main(["scenario", "schema"]) == 0
     assert json.loads(capsys.readouterr().out)["$defs"]["Shock"]["properties"]["depth_pct"]
+
+
+def test_a_rush_into_a_fund_that_is_full_lifts_what_its_units_trade_at() -> None:
+    """Ten parts of 0.6 million each for a fund of one million that may have two: the first is
+    created, and then they buy from one another, 1 % dearer for every 100,000; `[expect]` sees it.
+    Catches a rush that ends where creations do, and a figure that no expectation finds."""
+    lineup = alone("BTC3L")
+    offering = OfferingConfig(units_max=2e6)
+    terms = TermsConfig(offering=offering, secondary=SecondaryConfig(depth_at_1pct=100_000.0))
+    (product,) = lineup.products
+    config = replace(lineup, products=(replace(product, terms=terms),))
+    rush = Scenario(
+        name="rush",
+        base=SMALL,
+        events=(CreationRush(at="2m", share_pct=600.0, over="8m", parts=10),),
+        expect={"dear": "products.BTC3L.secondary.premium_max > 0.4"},
+    )
+    result = api.run(config=config, scenarios=[rush], write=False)
+    assert not result.violated
+    found = result.summary["products"]["BTC3L"]["secondary"]
+    assert found["bought"] == pytest.approx(5.4e6)
+    assert found["premium_max"] == pytest.approx(0.54, rel=0.01)
+    assert any(line.startswith("secondary_market: BTC3L") for line in result.summary["assumed"])

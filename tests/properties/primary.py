@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from engine.engine import EngineSpec
 from engine.offering import ANYTIME, Offering
+from engine.secondary import SecondaryTerms
 from engine.splits import SplitTerms
 from engine.units import DAY_NS, SECOND_NS
 from tests.builders import T0
@@ -28,12 +29,24 @@ def a_primary_spec(random: Random) -> EngineSpec:
             product.terms,
             offering=_an_offering(random),
             split=random.choice((None, _a_split(random))),
+            secondary=random.choice((None, _a_secondary(random))),
+            create_fee=0.001,
+            redeem_fee=random.choice((0.0, 0.002)),
             offerings=random.choice(((), ((LATER_NS, _an_offering(random)),))),
             splits=random.choice(((), ((LATER_NS, random.choice((None, _a_split(random)))),))),
             nav="basket" if inverse else random.choice(("basket", "basket", "formula")),
         )
         products.append(replace(product, terms=terms))
     return replace(spec, products=tuple(products))
+
+
+def _a_secondary(random: Random) -> SecondaryTerms:
+    """Thin or deep, half of a premium gone within the tape or not."""
+    return SecondaryTerms(
+        depth_atoms=random.choice((10**8, 10**10)),
+        half_life_ns=random.choice((20, 3_600)) * SECOND_NS,
+        limit=random.choice((0.9, 0.3)),
+    )
 
 
 def _a_split(random: Random) -> SplitTerms:

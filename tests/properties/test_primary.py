@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from engine.engine import Engine, EngineSpec
+from engine.events import SecondaryPriced
 from engine.snapshot import restore, snapshot
 from engine.ticks import Step
 from tests.builders import Run, cut, run
@@ -27,7 +28,7 @@ def told(seed: int) -> tuple[EngineSpec, Step, Run]:
     """A random run with many requests, by the heart in one block."""
     random = Random(seed)
     spec = a_primary_spec(random)
-    tape = a_random_tape(random, spec, ROWS, requests=0.3)
+    tape = a_random_tape(random, spec, ROWS, requests=0.3, commands=0.03)
     return spec, tape, run(spec, tape)
 
 
@@ -74,6 +75,11 @@ def test_everything_happens() -> None:
             tag = event.__struct_config__.tag
             counts[tag] += 1
             counts[f"{tag} {getattr(event, 'reason', '')}"] += 1
+            if isinstance(event, SecondaryPriced):
+                counts[f"creations {event.creations}"] += 1
+                counts[f"redemptions {event.redemptions}"] += 1
+                counts["premium"] += event.premium > 0.01
+                counts["discount"] += event.premium < -0.01
     wanted = (
         *("request_queued batch", "request_queued window", "request_queued rebalancing"),
         *("creation_refused outside_window", "creation_refused user_cap"),
@@ -83,5 +89,9 @@ def test_everything_happens() -> None:
         "cancellation_refused not_waiting",
         *("request_queued level", "level_reached", "level_dealt"),
         *("units_split announced", "units_split low_nav"),
+        *("premium", "discount", "creations open", "creations gated", "creations paused"),
+        *("creations halted", "creations rebalancing", "creations outside_window"),
+        *("creations units_cap", "creations nav_cap", "creations day_cap", "creations closed"),
+        *("redemptions outside_window", "redemptions stale"),
     )
     assert not [what for what in wanted if not counts[what]], counts

@@ -34,6 +34,7 @@ from engine.venue.queue import Resting
 from engine.venue.standing import Listing
 from engine.venue.taking import Taken, Top
 from engine.venue_events import TopUpArrived, TopUpFrozen, TopUpOrdered
+from tests.reference import traded
 
 if TYPE_CHECKING:
     from tests.reference.product import Product
@@ -532,9 +533,9 @@ def serve(product: Product, request: Any, refusal: str | None) -> None:
         _send_hedge(product, request)
 
 
-def offering_of(product: Product) -> Any:
-    """On what terms it is dealt now: the last rules that began."""
-    terms, now = product.spec.terms, product.market.now_ns
+def offering_of(product: Product, at_ns: int | None = None) -> Any:
+    """On what terms it is dealt now, or at an instant: the last rules that began."""
+    terms, now = product.spec.terms, product.market.now_ns if at_ns is None else at_ns
     begun = [later for from_ns, later in terms.offerings if from_ns <= now]
     return [terms.offering, *begun][-1]
 
@@ -574,7 +575,8 @@ def _capped(product: Product, request: Any) -> bool:
         if most and used + quote > most:
             refuse(product, request, reason, f"{most - used} quote atoms are left")
             return True
-    product.taken.append((day, creates, request.user, quote))
+    if terms.user_day_max or terms.day_max:
+        product.taken.append((day, creates, request.user, quote))
     return False
 
 
@@ -603,6 +605,8 @@ def refuse(product: Product, request: Any, reason: str, detail: str = "") -> Non
     kind = refusal_of(request)
     fits = f"a NAV of {largest_nav(product)} atoms fits" if reason == "risk_limit" else detail
     product.say(kind, user=request.user, id=request.id, reason=reason, detail=fits)
+    if not isinstance(request, CancellationRequest):
+        traded.turn_away(product, request, reason)
 
 
 def quote_of(product: Product, request: Any) -> int:
@@ -653,7 +657,7 @@ def _send_hedge(product: Product, request: Any) -> None:
     if isinstance(request, CreationRequest):
         quote = quote_of(product, request)
         quote -= _fee_of(product, quote, 0)
-        cost = 0 if product.formula else _basket_cost(product)
+        cost = 0 if product.formula else basket_cost(product)
         lots = _towards_zero(held.book.lots * quote, nav + cost)
         order = send(product, "creation", lots, request=request)
     else:
@@ -667,7 +671,7 @@ def _send_hedge(product: Product, request: Any) -> None:
         product.deals.append(order)
 
 
-def _basket_cost(product: Product) -> int:
+def basket_cost(product: Product) -> int:
     """What trading the whole present basket would cost in spread and fee, quote atoms."""
     market, contract = product.market, product.contract
     mid, half_spread = market.top()
@@ -726,14 +730,21 @@ def _create(product: Product, request: Any, nav: int, cost: int, share: Fraction
         user_units=product.owned[user],
         fee_atoms=fee,
     )
+    traded.dealt(product)
 
 
 def _fee_of(product: Product, quote: int, which: int) -> int:
     """The issuer's part of a creation (0) or a redemption (1)."""
+    return math.ceil(quote * Fraction(repr(fee_rate(product, which))))
+
+
+def fee_rate(product: Product, which: int) -> float:
+    """What the issuer keeps of a creation (0) or a redemption (1), as a share."""
     terms = product.spec.terms
     rates = [(terms.create_fee, terms.redeem_fee)]
     rates += [each[1:] for each in terms.dealing_fees if each[0] <= product.market.now_ns]
-    return math.ceil(quote * Fraction(repr(rates[-1][which])))
+    rate: float = rates[-1][which]
+    return rate
 
 
 def _redeem(product: Product, request: Any, nav: int, cost: int, share: Fraction) -> None:
@@ -772,6 +783,7 @@ def _redeem(product: Product, request: Any, nav: int, cost: int, share: Fraction
             / 10 ** asset_decimals(product.contract.quote_asset),
             units=units,
         )
+    traded.dealt(product)
 
 
 def _towards_zero(over: int, under: int) -> int:

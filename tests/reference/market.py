@@ -18,7 +18,7 @@ from engine.venue.book import book_of
 from engine.venue.contract import Contract
 from engine.venue.funding import next_instant
 from engine.venue.queue import pass_level, pass_quote, pass_trade
-from tests.reference import desk
+from tests.reference import desk, traded
 from tests.reference.book import PlainBook
 
 if TYPE_CHECKING:
@@ -241,6 +241,8 @@ class Market:
         self.stale, self.stale_since = reason, since_ns
         symbol = self.spec.contract.symbol
         self.log.say(MarketStale, symbol=symbol, reason=reason, since_ns=since_ns)
+        for product in self.products:
+            traded.look(product)
 
     def halt(self) -> str | None:
         """The operator stops the market; why not, where it is refused."""
@@ -322,6 +324,7 @@ class Market:
         )
         for product in self.products:
             product.release(self.now_ns)
+            traded.look(product)
 
     # Clocks ---------------------------------------------------------------------------------------
 

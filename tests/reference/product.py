@@ -37,7 +37,7 @@ from engine.policy import (
     Warn,
 )
 from engine.units import NEVER_NS, asset_decimals
-from tests.reference import desk, splits
+from tests.reference import desk, splits, traded
 from tests.reference.holding import Formula, Holding
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class Product:
         self.sent = 0
         self.split_ns = NEVER_NS
         self.unsplit: str | None = None
+        self.premium = traded.Premium()
         self.orders: list[Any] = []  # redemptions that wait for a level of NAV
         self.queue: list[tuple[int, Any]] = []  # from when on each may be dealt
         self.taken: list[tuple[int, bool, str, int]] = []  # day, whether it creates, user, quote
@@ -117,6 +118,7 @@ class Product:
             splits.at_its_instant(self)
         self._serve_queue()
         self.policy_ns = self._next_alarm()
+        traded.look(self)
 
     def survive(self) -> None:
         """The venue took lots or money: a close that it cancelled goes on with what is left."""
@@ -555,6 +557,7 @@ class Product:
             self.traded = True
             self._serve_queue()
             self.policy_ns = self._next_alarm()
+            traded.look(self)
             return
         refusal = self._refusal(request)
         waits = getattr(request, "level", None) is not None
@@ -564,6 +567,7 @@ class Product:
         self.traded = True
         self._serve_queue()
         self.policy_ns = self._next_alarm()
+        traded.look(self)
 
     def obey(self, command: Any) -> str | None:
         """What the operator says; why not, where it is refused."""
@@ -590,6 +594,7 @@ class Product:
             refusal = self._force(command.target)
         if not refusal:
             self.policy_ns = self._next_alarm()
+        traded.look(self)
         return refusal
 
     def _force(self, target: float) -> str | None:
@@ -668,6 +673,8 @@ class Product:
             return NEVER_NS
         first = self.queue[0][0] if self.queue else 0
         alarm = min(first if first > self.market.due_ns else NEVER_NS, self.split_ns)
+        if self.spec.terms.secondary is not None:
+            alarm = min(alarm, traded.next_edge(self))
         intercept, slope = self.holding.line()
         ruined = intercept + slope * self.market.mark <= 0.0 and not self.quoted
         if ruined or self.paused:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.events import CreationRequest, UnitsNotSplit, UnitsSplit
 from engine.units import NEVER_NS
-from tests.reference import desk
+from tests.reference import desk, traded
 
 if TYPE_CHECKING:
     from tests.reference.product import Product
@@ -119,4 +119,5 @@ def split(product: Product, new: int, old: int, reason: str) -> str | None:
         nav_atoms=held.nav(mark),
         mark_price=mark,
     )
+    traded.dealt(product)
     return None
