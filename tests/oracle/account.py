@@ -83,6 +83,16 @@ class Account:
         size = lots * self.lot * ATOMS
         return self.nav + size if self.case.inverse else size * Fraction(self.mark)
 
+    def exposure_lots(self) -> int:
+        """The exposure in whole lots: what an order may close and not flip."""
+        unit = self.lot * ATOMS * (1 if self.case.inverse else Fraction(self.mark))
+        return trunc(self.exposure(self.lots) / unit)
+
+    def _reverses(self, plan: int, lots: int) -> bool:
+        """Whether other lots reduce where a plan adds."""
+        now, adds = abs(self.exposure(self.lots)), abs(self.exposure(self.lots + plan))
+        return adds > now > abs(self.exposure(self.lots + lots))
+
     def book(self, cause: str, atoms: Any, roundings: int = 1) -> None:
         """Attribute settlement atoms; each rounding is worth one of them, and one of quote."""
         self.causes[cause] += atoms * self.per_atom
@@ -120,8 +130,7 @@ class Account:
     def trade(self, order: int, purpose: str, lots: int) -> None:
         """A market order meets the book, as much of it as does not flip the product's sign."""
         free = purpose in ("opening", "creation", "close")
-        unit = self.lot * ATOMS * (1 if self.case.inverse else Fraction(self.mark))
-        held = trunc(self.exposure(self.lots) / unit)
+        held = self.exposure_lots()
         if held * (held + lots) < 0 and not free:
             lots = -held
         if not lots:

@@ -202,9 +202,10 @@ def _hedge(book: Any, oracle: Promise) -> list[str]:
     parts = dict(zip(ATTRIBUTION, book.state.attribution, strict=True))
     found = _compare("hedge", [book.nav(oracle.mark)], [floor(oracle.hedge)])
     for cause in ("fees", "funding", "management_fee", "issuer", "insurance", "flows"):
-        found += _compare(f"hedge's {cause}", [parts[cause]], [int(oracle.spent[cause])])
+        if abs(parts[cause] - oracle.spent[cause]) > oracle.off[cause]:
+            found.append(f"hedge's {cause}: {parts[cause]}, oracle {float(oracle.spent[cause])}")
     for cause in ("basis", "spread_impact"):
-        if abs(parts[cause] - oracle.spent[cause]) > 2 * len(oracle.fills):
+        if abs(parts[cause] - oracle.spent[cause]) > 2 * len(oracle.fills) + oracle.off[cause]:
             found.append(f"hedge's {cause}: {parts[cause]}, oracle {float(oracle.spent[cause])}")
     return found
 

@@ -196,8 +196,7 @@ class Oracle(Account):
                 self._decided(target)
             return
         if self.plan:  # only what reduces further, or reduces where the plan adds, replaces it
-            now, adds = abs(self.exposure(self.lots)), self.exposure(self.lots + self.plan.lots)
-            reverses = abs(adds) > now > abs(self.exposure(want))
+            reverses = self._reverses(self.plan.lots, want - self.lots)
             if abs(target) >= abs(self.plan.target) and not reverses:
                 return
         purpose = purpose if self.opened or purpose == "deleverage" else "opening"

@@ -3,13 +3,14 @@ that the issuer has for it.
 
 The account is the hedge: it trades, pays funding and is wound up. Beside it stands the promise: so
 much at a mark, and its leverage times the moves since. Decisions and requests go by the promise.
+On an inverse contract the promise is quote money still, and the hedge is coins.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, trunc
 from typing import Any
 
 from tests.oracle.account import ATOMS, decimal
@@ -20,11 +21,12 @@ HALF = Fraction(1, 2)
 
 
 class Promise(Oracle):
-    """The oracle of a formula product on a linear contract; ``causes`` are the promise's,
-    ``spent`` the hedge's."""
+    """The oracle of a formula product; ``causes`` are the promise's, ``spent`` the hedge's, quote,
+    each within ``off`` where coins are rounded."""
 
     def __init__(self, case: Case, observed: list[float] | None = None) -> None:
         self.spent: dict[str, Any] = Counter()
+        self.off: dict[str, Any] = Counter()
         self.paper: tuple[int, float, Fraction] = (0, 1.0, Fraction(0))
         super().__init__(case, observed)
 
@@ -47,7 +49,19 @@ class Promise(Oracle):
     @property
     def hedge(self) -> Fraction:
         """Equity of the issuer's account."""
-        return self.cash + self.lots * self.lot * ATOMS * Fraction(self.mark)
+        size = self.lots * self.lot * ATOMS
+        if self.case.inverse:
+            return self.settled + self.cash * self.per_atom - size
+        return self.cash + size * Fraction(self.mark)
+
+    def exposure_lots(self) -> int:
+        """On an inverse contract the hedge's coins are no measure: the promise's exposure is."""
+        if not self.case.inverse:
+            return self.lots
+        return trunc(self.slope * Fraction(self.mark) / (self.lot * ATOMS))
+
+    def _reverses(self, plan: int, lots: int) -> bool:
+        return plan * self.slope > 0 > lots * self.slope
 
     def _write(self, nav: int, leverage: Fraction) -> None:
         self.slack["price"] += 2
@@ -56,9 +70,11 @@ class Promise(Oracle):
 
     def book(self, cause: str, atoms: Any, roundings: int = 1) -> None:
         """What befalls the hedge is the issuer's; only flows are the holders' too."""
-        self.spent[cause] += atoms
+        quote = atoms * self.per_atom
+        self.spent[cause] += quote
+        self.off[cause] += roundings * (1 + self.per_atom) if self.case.inverse else 0
         if cause == "flows":
-            self._change(cause, atoms)
+            self._change(cause, quote)
 
     def _change(self, cause: str, atoms: Any) -> None:
         leverage = self.slope * Fraction(self.mark) / self.nav if self.nav > 0 else Fraction(0)
@@ -76,7 +92,7 @@ class Promise(Oracle):
         if self.nav > 0 and rate:
             fee = ceil(self.whole * rate)
             self._change("management_fee", -fee)
-            self.pay("management_fee", fee)
+            self.pay("management_fee", ceil(fee / self.per_atom))
 
     def _decided(self, target: float) -> None:
         self._write(self.whole, Fraction(target))
@@ -91,7 +107,10 @@ class Promise(Oracle):
         super()._send(purpose, lots, target, request)
 
     def wind_up(self) -> None:
-        """Who pays what the hedge lacks; what it has beyond the promise is the issuer's."""
+        """Who pays what the hedge lacks; what it has beyond the promise is the issuer's. Coins are
+        sold at the mark before."""
+        if self.case.inverse:
+            self.settled, self.cash, self.sold = floor(self.cash * self.per_atom), 0, True
         owed = deficit = max(0, self.whole - floor(self.hedge))
         insured = min(self.case.insurance, max(0, -floor(self.hedge)))
         for payer, purse in (
@@ -101,12 +120,19 @@ class Promise(Oracle):
         ):
             if part := min(owed, purse):
                 owed -= part
-                self.cash += part
+                self._put(part)
                 self.spent["insurance" if payer == "insurance" else "issuer"] += part
                 self.paid.append((payer, self.now, part))
         surplus = max(0, floor(self.hedge) - self.whole)
-        self.cash -= surplus
+        self._put(-surplus)
         self.spent["issuer"] -= surplus
+
+    def _put(self, quote: int) -> None:
+        """Quote money comes into the hedge after its last fill."""
+        if self.case.inverse:
+            self.settled += quote
+        else:
+            self.cash += quote
 
 
 def oracle_of(case: Case, observed: list[float] | None = None) -> Oracle:

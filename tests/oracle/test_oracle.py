@@ -44,7 +44,8 @@ from tests.oracle.drive import differences, disagreements, run_engine, run_oracl
 EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "0"))
 """How many random products to try; without it a few, the same ones each time."""
 
-FORMULA: dict[str, Any] = {"formula": True, "inverse": False, "lot_size": 0.001, "face": 1.0}
+LINEAR: dict[str, Any] = {"formula": True, "inverse": False, "lot_size": 0.001, "face": 1.0}
+COINS: dict[str, Any] = {"formula": True, "inverse": True, "lot_size": 1.0, "face": 100.0}
 
 THOROUGH = settings(
     max_examples=EXAMPLES or 250,
@@ -86,10 +87,10 @@ def test_random_promises_are_what_a_stranger_computes() -> None:
     """Of formula products: NAV, the promise at each decision, and the issuer's hedge behind it."""
     seen_of: Counter[str] = Counter()
 
-    @settings(THOROUGH, max_examples=EXAMPLES or 100)
+    @settings(THOROUGH, max_examples=EXAMPLES or 160)
     @given(case=cases(), story=STORIES, start=st.sampled_from(STARTS))
     def check(case: Case, story: Any, start: int) -> None:
-        case = Case(**{**vars(case), **FORMULA})
+        case = Case(**{**vars(case), "formula": True})
         tape = tell(case, story, start)
         seen = run_engine(case, tape)
         oracle = run_oracle(case, tape, seen)
@@ -100,9 +101,11 @@ def test_random_promises_are_what_a_stranger_computes() -> None:
         seen_of["products"] += 1
         seen_of.update(fill["purpose"] for fill in oracle.fills)
         seen_of.update(cause for cause, _, _ in oracle.paid)
+        seen_of["inverse"] += case.inverse
 
     check()
     assert seen_of["too close to call"] <= seen_of["products"] // 10
+    assert 30 < seen_of["inverse"] < seen_of["products"] - 30
     told = ("opening", "rebalance", "deleverage", "close", "creation", "redemption")
     for what in (*told, "funding", "management_fee", "issuer"):
         assert seen_of[what], (what, seen_of)
@@ -375,15 +378,19 @@ def test_a_planted_fault_shows(
 
 # Faults in a promise -----------------------------------------------------------------------------
 
-PROMISES = [
-    (case := Case(**{**vars(shown), **FORMULA}), _tape(case, seed))
-    for seed, (shown, _) in enumerate(SHOW[:3])
-]
+PROMISES = {
+    name: [
+        (case := Case(**{**vars(shown), **settled}), _tape(case, seed))
+        for seed, (shown, _) in enumerate(SHOW[:3])
+    ]
+    for name, settled in (("quote", LINEAR), ("coins", COINS))
+}
 
 
 def test_promises_without_a_fault_show_nothing() -> None:
     """The formula products that betray the faults below agree with the oracle as they are."""
-    assert [differences(case, tape) for case, tape in PROMISES] == [[] for _ in PROMISES]
+    for shown in PROMISES.values():
+        assert [differences(case, tape) for case, tape in shown] == [[] for _ in shown]
 
 
 def promise_kept(patch: pytest.MonkeyPatch) -> None:
@@ -419,14 +426,15 @@ def surplus_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FormulaAccount, "take_surplus", lambda self: 0)
 
 
+@pytest.mark.parametrize("settled", PROMISES)
 @pytest.mark.parametrize(
     "fault",
     [promise_kept, costs_from_holders, fee_from_nowhere, surplus_kept],
     ids=lambda fault: fault.__name__,
 )
 def test_a_fault_in_a_promise_shows(
-    fault: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
+    fault: Callable[[pytest.MonkeyPatch], None], settled: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each makes engine and oracle disagree."""
+    """Each makes engine and oracle disagree, whatever the hedge is settled in."""
     fault(monkeypatch)
-    assert any(differences(case, tape) for case, tape in PROMISES)
+    assert any(differences(case, tape) for case, tape in PROMISES[settled])
