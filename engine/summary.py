@@ -88,7 +88,15 @@ def _market(market: Market) -> dict[str, Any]:
         "mark_end": market.state.mark,
         "stale": market.state.stale or None,
         **({"moved_for_good": market.state.impact.lasting} if market.spec.impact else {}),
+        **({"depth_left": _depth_left(market)} if market.spec.impact else {}),
     }
+
+
+def _depth_left(market: Market) -> list[list[float]]:
+    """``[ts_ns, share of the bids, share of the asks]``: the smallest of each minute in which not
+    the whole book was there."""
+    told = market.state.impact.survival.minutes
+    return [[ts_ns, 2.0**bid, 2.0**ask] for ts_ns, bid, ask in told]
 
 
 def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -> dict[str, Any]:

@@ -76,15 +76,8 @@ class DepthBook:
     """
 
     __slots__ = (
-        "_beta_far",
-        "_beta_near",
-        "_edge",
-        "_full",
-        "_half_life_ns",
-        "_near",
-        "alive",
-        "half_spread_bps",
-        "state",
+        *("_beta_far", "_beta_near", "_edge", "_full", "_half_life_ns", "_near"),
+        *("alive", "half_spread_bps", "state"),
     )
 
     def __init__(
@@ -220,6 +213,11 @@ class DepthBook:
         state.taken_bid *= bids / before_bids
         state.taken_ask *= asks / before_asks
         self.alive = bids, asks
+
+    def refilled(self, side: int) -> float:
+        """Of how far an order of that side reaches, how far it would into the whole book."""
+        share = self.alive[side > 0]
+        return 1.0 if share == 1.0 else power(share, 1.0 / self._beta_near)
 
     @property
     def widened(self) -> float:

@@ -1,6 +1,7 @@
 """Feedback: what trades at our book do to the price of a generated market.
 
-A fill of ``Q`` that reaches ``u`` into the book moves the price by ``u``: a share of it for good,
+A fill of ``Q`` that reaches ``u`` into the book moves the price by ``u``: for good a share of how
+far it would have reached into a whole book, for what was withdrawn comes back while it is eaten;
 the rest decays by a half-life. The permanent part moves the middle that orders meet and the index;
 the rest is the book's own overlay, and moves the book's own middle. Both change at fills and at the
 points of a declared grid, never because somebody looked.
@@ -9,7 +10,9 @@ The mark is the median of three legs: the index with the funding still to come, 
 average distance of the book from it, and the book. Where nobody traded all three say the index, but
 for the funding.
 
-Source: reference venue notes 4.6, equations 4 and 6; the permanent share (0.5 to 0.7) is assumed.
+Source: reference venue notes 4.6, equations 4 and 6; 4.3, that the book before an event covers what
+is sold on the way to its bottom (1.47 times in the median of 169), so that thin depth is for fills
+and the whole curve for the path. The permanent share (0.5 to 0.7) is assumed.
 """
 
 from __future__ import annotations
@@ -188,18 +191,19 @@ class FeltBook:
     def take_limited(
         self, side: int, lots: int, notional: float, limit: float | None, top: Top
     ) -> Taken:
-        """As the model fills it. Of how far the price was moved a share is now the price's own, and
-        the overlay keeps the rest."""
+        """As the model fills it. Of how far a whole book would have been moved a share is now the
+        price's own, and the overlay keeps the rest of how far this one was."""
         before = self.book.reach(side, top.ts_ns)
         taken = self.book.take_limited(side, lots, notional, limit, top)
         if not taken.lots:
             return taken
         moved = max(self.book.reach(side, top.ts_ns) - before, 0.0)
-        rest = moved * (1.0 - self.spec.permanent)
+        lasting = moved * self.spec.permanent * self.book.refilled(side)
+        rest = moved - lasting
         self.book.set_reach(side, before + rest)
         impact = self.impact
         impact.settle(self.spec, top.ts_ns)
-        impact.lasting += side * (moved - rest) * 0.01
+        impact.lasting += side * lasting * 0.01
         impact.passing += side * rest * 0.01
         impact.fills += 1
         return taken

@@ -13,13 +13,14 @@ are fitted to 1.79 million five-minute bars; nobody measured less than 1 / 561. 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
 
 from engine.exact import exp2, log2, normal_cdf
 from engine.philox import word
-from engine.units import NEVER_NS, SECOND_NS
+from engine.units import MINUTE_NS, NEVER_NS, SECOND_NS
 
 __all__ = ["LEAST", "Survival", "SurvivalSpec", "SurvivalState", "spread_of", "standard_normal"]
 
@@ -29,6 +30,8 @@ SPREADS: Final = ((20.0, 1.35), (12.0, 0.94), (8.0, 0.85), (6.0, 0.6), (CALM, 0.
 """Of the logarithm, from so many deviations on; the largest first."""
 LEAST: Final = 1.0 / 561.0
 """Of the depth: the smallest share that was measured (SOL, 2025-10-10)."""
+MINUTES_MAX: Final = 2_880
+"""That are remembered for who looks at a crisis afterwards: two days."""
 _LOG2_E: Final = 1.4426950408889634
 _WHOLE: Final = -1e-9
 """A logarithm that near to zero is zero."""
@@ -58,6 +61,8 @@ class SurvivalState(Struct):
     prices: marks of the last points, oldest first.
     bid, ask: binary logarithm of the share of each side that is left.
     since_ns: when ``|z|`` rose above 4; -1 where it is below.
+    minutes: the smallest ``bid`` and ``ask`` of each minute in which something was missing, with
+        its beginning; of the first ``MINUTES_MAX``.
     """
 
     next_ns: int = NEVER_NS
@@ -65,6 +70,7 @@ class SurvivalState(Struct):
     bid: float = 0.0
     ask: float = 0.0
     since_ns: int = -1
+    minutes: list[tuple[int, float, float]] = []
 
 
 class Survival:
@@ -108,11 +114,22 @@ class Survival:
         size = abs(mark / oldest - 1.0) / spec.deviation
         if size <= CALM:
             state.since_ns = -1
-            return
-        if state.since_ns < 0:
-            state.since_ns = ts_ns
-        state.bid = min(state.bid, self._collapsed(size, 0))
-        state.ask = min(state.ask, self._collapsed(size, 1))
+        else:
+            if state.since_ns < 0:
+                state.since_ns = ts_ns
+            state.bid = min(state.bid, self._collapsed(size, 0))
+            state.ask = min(state.ask, self._collapsed(size, 1))
+        if state.bid or state.ask:
+            self._note(ts_ns // MINUTE_NS * MINUTE_NS)
+
+    def _note(self, minute_ns: int) -> None:
+        state = self.state
+        bid, ask = state.bid, state.ask
+        if state.minutes and state.minutes[-1][0] == minute_ns:
+            _, least_bid, least_ask = state.minutes.pop()
+            bid, ask = min(bid, least_bid), min(ask, least_ask)
+        if len(state.minutes) < MINUTES_MAX:
+            state.minutes.append((minute_ns, bid, ask))
 
     def _collapsed(self, size: float, side: int) -> float:
         path = _STREAM | self._place << 1 | side
@@ -132,6 +149,7 @@ def spread_of(size: float) -> float:
     return next((sigma for least, sigma in SPREADS if size >= least), 0.0)
 
 
+@lru_cache(maxsize=1024)
 def standard_normal(drawn: int) -> float:
     """A normal number of 64 uniform bits: where its distribution reaches their share."""
     share, low, high = (drawn + 0.5) / 2**64, -8.0, 8.0

@@ -159,6 +159,21 @@ def test_what_a_fill_moves() -> None:
     assert impact.lasting == pytest.approx(-0.006)
 
 
+def test_what_was_withdrawn_comes_back_while_it_is_eaten() -> None:
+    """A quarter of a book lets the same sale reach four times as far, and move its own middle so;
+    for good it moves the price no further than on the whole book."""
+    impacts = []
+    for share in (1.0, 0.25):
+        impact = ImpactState()
+        book = DepthBook(depth_at_1pct=1e7, beta_near=1.0)
+        book.survive(share, share, 0)
+        FeltBook(book, ImpactSpec(), impact).take_limited(-1, 100, 2e6, None, Top(100.0, 0.0, 0))
+        impacts.append(impact)
+    assert impacts[0].lasting == pytest.approx(-0.0012)
+    assert impacts[1].lasting == pytest.approx(-0.0012)
+    assert impacts[1].passing == pytest.approx(-(0.008 - 0.0012))
+
+
 def test_a_thin_book_is_felt_more() -> None:
     """The operator thins the book of a market that feels: the same tape moves it further, and the
     plain engine says the same."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from engine.exact import power
 from engine.ticks import Kind
 from engine.units import NEVER_NS
 from engine.venue.depth import DepthBook
@@ -29,9 +30,11 @@ class FeltBook:
         taken = self.book.take_limited(side, lots, notional, limit, top)
         if taken.lots:
             moved = max(self.book.reach(side, top.ts_ns) - before, 0.0)
-            rest = moved * (1.0 - self.market.spec.impact.permanent)
+            whole = power(self.book.alive[side > 0], 1.0 / self.market.spec.book.beta_near)
+            lasting = moved * self.market.spec.impact.permanent * whole
+            rest = moved - lasting
             self.book.set_reach(side, before + rest)
-            self.market.lasting += side * (moved - rest) * 0.01
+            self.market.lasting += side * lasting * 0.01
             self.market.passing += side * rest * 0.01
             self.market.fills += 1
         return taken
