@@ -145,6 +145,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "engine.adl_waves",
         "engine.adl_scores",
         "engine.breaking",
+        "engine.crash_facts",
         "engine.depth_facts",
     ),
     ("engine.cli.",),

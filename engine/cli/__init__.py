@@ -54,6 +54,7 @@ _COMMANDS: Final = {
     "venue show": ("venues:show_venue", "All rules of a preset, its sources and assumptions."),
     "venue adl-waves": ("waves:adl_waves", "The ADL waves of 10 October 2025, by our rules."),
     "venue adl-scores": ("waves:adl_scores", "Every ADL rule on one drawn population, scored."),
+    "venue crash-facts": ("crashing:crash_facts", "The calibrated crash beside measurements."),
     "scenario calibrate": ("calibrating:calibrate", "Fit a generated market to a recording."),
     "data inspect": ("data:inspect", "What files hold and where they are poor."),
     "data import": ("data:import_data", "Write files as one Parquet recording."),

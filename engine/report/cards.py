@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from engine.report.card import Card
+from engine.report.cascade import cascade_card
+from engine.report.crash import crash_card
 from engine.report.eaten import eaten_card
 from engine.report.fans import path_cards
 from engine.report.hedge_desk import desk_card
@@ -38,5 +40,5 @@ def cards_of(run: Run) -> dict[str, dict[str, Card]]:
 def common_cards(run: Run) -> dict[str, Card]:
     """Those of all products."""
     paths = [] if run.paths is None else path_cards(run.paths)
-    drawn = (together_card(run), *paths, desk_card(run))
+    drawn = (together_card(run), *paths, crash_card(run), cascade_card(run), desk_card(run))
     return {one.name: one for one in drawn if one is not None}

@@ -21,6 +21,7 @@ from engine.report.statement import Deal, Mile
 from engine.report.thinning import Curve, thinned
 from engine.report.trading import Trading, trading_of
 from engine.report.turns import turns_of
+from engine.report.waves import WAVE_EVENTS, Waves, assets_of, waves_of
 
 __all__ = [
     "CHARTED",
@@ -63,6 +64,7 @@ class Run(Struct, eq=False):
         turns: by product, what turned its price profit.
         trading: by fund, what its hedges traded.
         paths: the object of ``paths.json``, where paths were drawn of the run.
+        waves: by market, what was liquidated of its populations.
     """
 
     summary: Object
@@ -79,6 +81,7 @@ class Run(Struct, eq=False):
     turns: dict[str, list[Mile | Deal]] = {}
     trading: dict[str, Trading] = {}
     paths: Object | None = None
+    waves: dict[str, Waves] = {}
 
     def currency(self, product: str) -> str:
         """The quote asset of a product; nothing where the configuration does not say."""
@@ -184,6 +187,7 @@ def _read(run_dir: Path, summary: Object) -> Run:
     provenance = config.pop("provenance", {})
     events: dict[str, list[Object]] = {name: [] for name in summary["products"]}
     markets, marks, scales = [], [], {}
+    settles, waves = assets_of(config), {}
     for event in events_of(run_dir):
         if event["event"] in SHOWN_EVENTS:
             events[event["product"]].append(event)
@@ -194,6 +198,11 @@ def _read(run_dir: Path, summary: Object) -> Run:
             markets.append(event)
         elif event["event"] == "scenario_mark":
             marks.append(event)
+        elif event["event"] in WAVE_EVENTS:
+            symbol = event["symbol"]
+            if symbol not in waves:
+                waves[symbol] = waves_of(settles.get(symbol, "USDT"))
+            waves[symbol].note(event)
     samples = samples_of(run_dir / "nav.parquet", summary)
     curves = {name: one.curves() for name, one in samples.items()}
     whatif, paths = (
@@ -216,6 +225,7 @@ def _read(run_dir: Path, summary: Object) -> Run:
         turns=turns_of(run_dir, summary["products"]),
         trading=trading_of(run_dir, scales),
         paths=paths,
+        waves=waves,
     )
 
 
