@@ -9,7 +9,7 @@ the product's NAV.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import repeat
+from itertools import groupby, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -64,27 +64,34 @@ _COLUMNS: Final[dict[str, str]] = {
 
 
 def product_navs(blocks: list[NavBlock]) -> list[F64]:
-    """Shape (samples, products) each: NAVs of blocks in order, quote atoms; those that follow one
-    another on the same lines are valued at once."""
-    runs: list[list[NavBlock]] = []
-    line: F64 | None = None
-    for block in blocks:
-        if block.line is line and block.changes is None:
-            runs[-1].append(block)
+    """Shape (rows, products) each: NAVs of the samples of blocks in order, quote atoms; blocks of
+    as many products that follow one another are valued at once."""
+    found: list[F64] = []
+    for (_, unchanged), run in groupby(blocks, _width):
+        if unchanged:
+            found.append(_navs(list(run)))
         else:
-            runs.append([block])
-            line = block.line if block.changes is None else None
-    return [_navs(run) for run in runs]
+            found += map(_changing_navs, run)
+    return found
 
 
-def _navs(run: list[NavBlock]) -> F64:
-    """Blocks on the same lines; one whose lines change stands alone."""
-    line, _parts, version = _versions(run[0])
-    marks = np.concatenate([block.mark for block in run])[:, None]
-    intercept, slope = line[:, 0], line[:, 1]
-    if version is not None:
-        intercept, slope = intercept.take(version), slope.take(version)
+def _width(block: NavBlock) -> tuple[int, bool]:
+    return len(block.products), block.changes is None
+
+
+def _navs(blocks: list[NavBlock]) -> F64:
+    samples = [len(block.mark) for block in blocks]
+    lines = np.concatenate([block.line for block in blocks]).reshape(len(blocks), -1, 3)
+    marks = np.concatenate([block.mark for block in blocks])[:, None]
+    intercept, slope = (lines[:, :, column].repeat(samples, axis=0) for column in range(2))
     navs: F64 = intercept + slope * marks
+    return navs
+
+
+def _changing_navs(block: NavBlock) -> F64:
+    line, _parts, version = _versions(block)
+    assert version is not None
+    navs: F64 = line[:, 0].take(version) + line[:, 1].take(version) * block.mark[:, None]
     return navs
 
 

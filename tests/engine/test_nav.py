@@ -187,15 +187,15 @@ def test_each_product_changes_on_its_own() -> None:
     assert product_navs([block])[0].tolist() == [[100e6, 50e6], [1e6, 50e6], [3e6, 2e6]]
 
 
-def test_blocks_are_valued_at_once_only_where_they_share_their_lines() -> None:
-    """Two blocks on one line, one that changes within, one back on the first line: every NAV is the
-    one of its row. Catches a block valued on its neighbour's line."""
+def test_blocks_valued_at_once_keep_their_own_lines() -> None:
+    """Two blocks on one line, one that changes within, one back on the first line, two on another:
+    every NAV is the one of its row. Catches a block valued on its neighbour's line."""
     plain = a_block()
     changed = replace(plain, changes=changes((1, 0, (1e6, 0.0, 100.0), parts(1))))
     other = replace(plain, line=plain.line * 2.0)
     blocks = [plain, plain, changed, plain, other, other, plain]
     navs = product_navs(blocks)
-    assert [len(part) for part in navs] == [6, 3, 3, 6, 3]
+    assert [len(part) for part in navs] == [6, 3, 12]
     found = np.concatenate(navs).ravel()
     assert found.tolist() == nav_columns(blocks)["nav_atoms"].tolist()
 
