@@ -42,6 +42,7 @@ __all__ = [
     INTEREST,
     ISSUER,
     INSURANCE,
+    COLLATERAL,
     ROUNDING,
     FLOWS,
 ) = range(len(ATTRIBUTION))
@@ -51,8 +52,10 @@ _SEIZED: Final = {
     Cause.INSURANCE: INSURANCE,
     Cause.ADL: ADL,
     Cause.SOCIALISED: ADL,
+    Cause.REVALUATION: COLLATERAL,
+    Cause.DEFAULT: COLLATERAL,
 }
-"""Under which cause a holder finds what the venue did."""
+"""Under which cause a holder finds what the venue did, or what became of the money there."""
 
 
 class Account(Wallet):
@@ -320,6 +323,11 @@ class Account(Wallet):
         change = self._moved(mark) - before
         state.attribution[_SEIZED[cause]] += change
         return change
+
+    def collateral(self, mark: float) -> int:
+        """What lies at the venue, open profit apart; all of it where what the position cost is not
+        kept."""
+        return self.at_venue + self.state.cost if self.margined else self.margin(mark)
 
     def cross(self, lots: int, cash: int, mark: float) -> None:
         """Trade ``lots`` for ``cash`` with another product of the same omnibus account."""

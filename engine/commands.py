@@ -7,12 +7,15 @@ means at once). Its id names it: a second one of the same id is refused.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, structs
 
 __all__ = [
+    "AutoDeleverage",
     "Command",
+    "CustodyCommand",
+    "DefaultVenue",
     "DegradeMarket",
     "ForceTarget",
     "FreezeWithdrawals",
@@ -21,7 +24,9 @@ __all__ = [
     "MarkScenario",
     "MarketCommand",
     "MaskIndex",
+    "OpenPopulation",
     "PauseProduct",
+    "PriceCollateral",
     "ProductCommand",
     "ResumeMarket",
     "ResumeProduct",
@@ -174,6 +179,81 @@ class ThinBook(Instruction, frozen=True, gc=False, kw_only=True, tag="thin"):
         return f"depth x {self.scale!r} until {self.until_ns}"
 
 
+class OpenPopulation(Instruction, frozen=True, gc=False, kw_only=True, tag="populate"):
+    """A background population that waited to be called opens its positions, at the market's price
+    of now; at its first price where it has none yet."""
+
+    symbol: str
+    population: str
+
+    @property
+    def detail(self) -> str:
+        return self.population
+
+
+class PriceCollateral(Instruction, frozen=True, gc=False, kw_only=True, tag="collateral"):
+    """What products keep at a market's venue as margin, open profit apart, is an asset of its own,
+    or ``share`` of it is: from now on that is worth ``price`` quote, where it was worth that of the
+    command before, or 1. Money that comes in later buys the asset at its price of then."""
+
+    symbol: str
+    price: Annotated[float, Meta(ge=1e-9, le=1e3)]
+    share: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
+
+    def __post_init__(self) -> None:
+        structs.force_setattr(self, "price", float(self.price))
+        structs.force_setattr(self, "share", float(self.share))
+        if not 1e-9 <= self.price <= 1e3:
+            raise ValueError(f"price must be in [1e-9, 1000], was {self.price}")
+        if not 0.0 <= self.share <= 1.0:
+            raise ValueError(f"share must be in [0, 1], was {self.share}")
+
+    @property
+    def detail(self) -> str:
+        return f"{self.price!r} quote, {self.share!r} of the margin"
+
+
+class DefaultVenue(Instruction, frozen=True, gc=False, kw_only=True, tag="default"):
+    """A market's venue fails for good: what is on its way to it is cancelled, positions end at the
+    last mark, ``recovery`` of the balances is paid back, products close with what they have. The
+    market stays halted."""
+
+    symbol: str
+    recovery: Annotated[float, Meta(ge=0.0, le=1.0)] = 0.0
+
+    def __post_init__(self) -> None:
+        structs.force_setattr(self, "recovery", float(self.recovery))
+        if not 0.0 <= self.recovery <= 1.0:
+            raise ValueError(f"recovery must be in [0, 1], was {self.recovery}")
+
+    @property
+    def detail(self) -> str:
+        return f"{self.recovery!r} of the balances is paid back"
+
+
+class AutoDeleverage(Instruction, frozen=True, gc=False, kw_only=True, tag="deleverage"):
+    """The venue closes ``share`` of each fund's hedge in a market, of longs, shorts or both, at
+    ``price_bps`` above its mark, against customers who are bankrupt."""
+
+    symbol: str
+    share: Annotated[float, Meta(ge=0.0, le=1.0)]
+    side: Literal["long", "short", "both"] = "both"
+    price_bps: Annotated[float, Meta(ge=-9_000.0, le=90_000.0)] = 0.0
+
+    def __post_init__(self) -> None:
+        structs.force_setattr(self, "share", float(self.share))
+        structs.force_setattr(self, "price_bps", float(self.price_bps))
+        if not 0.0 <= self.share <= 1.0:
+            raise ValueError(f"share must be in [0, 1], was {self.share}")
+        if not -9_000.0 <= self.price_bps <= 90_000.0:
+            raise ValueError(f"price_bps must be in [-9000, 90000], was {self.price_bps}")
+
+    @property
+    def detail(self) -> str:
+        sides = "hedges" if self.side == "both" else f"{self.side} hedges"
+        return f"{self.share!r} of {sides} at {self.price_bps:+g} bps"
+
+
 class MarkScenario(Instruction, frozen=True, gc=False, kw_only=True, tag="scenario"):
     """An event of a scenario takes hold now; answered by a ``ScenarioMark``. It changes nothing.
 
@@ -249,5 +329,15 @@ class SplitUnits(Instruction, frozen=True, gc=False, kw_only=True, tag="split"):
 
 
 ProductCommand = PauseProduct | ResumeProduct | ForceTarget | GateCreations | SplitUnits
-MarketCommand = HaltMarket | ResumeMarket | DegradeMarket | FreezeWithdrawals | MaskIndex | ThinBook
+CustodyCommand = PriceCollateral | DefaultVenue | AutoDeleverage | OpenPopulation
+"""What befalls the accounts at a market's venue."""
+MarketCommand = (
+    HaltMarket
+    | ResumeMarket
+    | DegradeMarket
+    | FreezeWithdrawals
+    | MaskIndex
+    | ThinBook
+    | CustodyCommand
+)
 Command = MarketCommand | ProductCommand | MarkScenario

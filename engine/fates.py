@@ -39,7 +39,8 @@ class Fates:
         """One event of those in ``FATEFUL``."""
         if isinstance(event, ProductClosed):
             name = event.product
-            if name in self._started or self._kinds[name] in _OWN_ACCOUNT:
+            own = self._kinds[name] in _OWN_ACCOUNT and event.reason != "venue_default"
+            if name in self._started or own:
                 at = (event.ts_ns, event.mark_price)
                 self.liquidated[name] = self._started.get(name, at)
         elif isinstance(event, ProductWarned):

@@ -17,12 +17,12 @@ from engine.account import Account
 from engine.commands import GateCreations, PauseProduct, ProductCommand, ResumeProduct, SplitUnits
 from engine.dealing import Dealing
 from engine.events import CancellationRequest
-from engine.handler_state import ACTIVE, CLOSING, PENDING
+from engine.handler_state import ACTIVE, PENDING
 from engine.orders import Order, Scene
 from engine.policy import Policy, PolicyAnswerError, SetLeverage, View
 from engine.product import bankruptcy_price
 from engine.refusing import Request
-from engine.shutting import Shutting
+from engine.surviving import Surviving
 from engine.units import NEVER_NS
 from engine.venue.funding import FundingDue
 from engine.watch import ALWAYS, NEVER, drawn_in
@@ -44,7 +44,7 @@ class Next(Struct, frozen=True, gc=False):
     fee_ns: int
 
 
-class Handler(Shutting):
+class Handler(Surviving):
     """Looks after one product."""
 
     __slots__ = ("next",)
@@ -138,18 +138,6 @@ class Handler(Shutting):
         self._arm(scene)
 
     # What the venue does ------------------------------------------------------------------------
-
-    def survive(self, scene: Scene, last: bool) -> None:
-        """The venue took lots or money: go on with what is left, now, or last of this instant."""
-        if self.spec.kind == "futures" and not self.account.lots:
-            self.state.status = CLOSING
-            self._closed(scene, "liquidated")
-        if self.state.status == CLOSING and self.desk.state.plan is None:
-            self._send(scene, "close", -self.account.lots, 0.0, "liquidated", 0.0)
-        if last:
-            self._attend_last(scene)
-        else:
-            self.attend(scene)
 
     def freeze(self, scene: Scene) -> None:
         """Withdrawals are frozen from now on, or no more."""

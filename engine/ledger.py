@@ -41,6 +41,8 @@ class Cause(IntEnum):
     SPLIT = 17
     ROUNDING = 18
     MARGIN = 19
+    REVALUATION = 20
+    DEFAULT = 21
 
 
 CAUSES: Final = len(Cause)

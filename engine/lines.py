@@ -31,7 +31,10 @@ _PARTS: Final = 1 + len(ATTRIBUTION)
 _RECORD: Final = struct.Struct(f"<i3d{_PARTS}q")
 _COLUMNS: Final = np.dtype([("product", "<i4"), ("line", "<f8", (3,)), ("parts", "<i8", (_PARTS,))])
 """The same as columns."""
-LINE_BYTES: Final = _RECORD.size
+_TOLD: Final = _RECORD.size - 8 * (len(ATTRIBUTION) - ATTRIBUTION.index("collateral"))
+"""Where the column is that digests leave out: the events say what became of collateral."""
+LINE_BYTES: Final = _RECORD.size - 8
+"""Of a change in the digest."""
 _MOST: Final = 2**62
 """Of lots and atoms: twice as many, a fill that turns a position round, still fit 64 bits."""
 
@@ -145,9 +148,9 @@ class Lines:
 
     def records(self) -> bytes:
         """The changes since the last call in canonical form, for the digest."""
-        records, self._records = b"".join(self._records), []
+        records, self._records = self._records, []
         self.has_records = False
-        return records
+        return b"".join([each[:_TOLD] + each[_TOLD + 8 :] for each in records])
 
     def settle(self) -> None:
         """Bring ``line`` and ``parts`` up to date: changes that hold from the next sample on are

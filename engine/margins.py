@@ -86,9 +86,9 @@ class Margins:
             [other for other in others if other.trader.holding(number) is not None]
             for number in range(len(markets))
         ]
-        self._of_hedge = self._accounts()
+        self.behind = self._accounts()
         accounts: list[tuple[Margined, Sequence[int]]] = [
-            (account, (account.number,)) for account in dict.fromkeys(self._of_hedge.values())
+            (account, (account.number,)) for account in dict.fromkeys(self.behind.values())
         ]
         accounts += [(each, [held.market for held in each.trader.holdings]) for each in others]
         self.crowds = Crowds(crowds, self.desk, ledger)
@@ -103,7 +103,7 @@ class Margins:
     def _queue(self) -> None:
         """Each hedge's place in its market's queue is followed."""
         for number, market in enumerate(self.markets):
-            own = [self._of_hedge.get((number, place)) for place in range(len(market.handlers))]
+            own = [self.behind.get((number, place)) for place in range(len(market.handlers))]
             market.places = self.watch.queue(number, own, self.crowds.of(number))
 
     def _accounts(self) -> dict[tuple[int, int], HedgeAccount | OmnibusAccount]:
@@ -162,7 +162,7 @@ class Margins:
 
     def traded(self, number: int, place: int) -> bool:
         """A product's account changed; whether the venue must look at it now."""
-        account = self._of_hedge.get((number, place))
+        account = self.behind.get((number, place))
         if account is None:
             return False
         self.desk.acting.changed(account, self.markets[number].tape.ts_ns)

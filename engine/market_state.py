@@ -77,7 +77,8 @@ class MarketState(Struct):
     """What is remembered between steps: last values, staleness, funding, the grid's open cell.
 
     ``previous`` is the mark before ``mark``, kept where the venue deleverages at it; ``frozen_ns``
-    until when no top-up of margin arrives.
+    until when no top-up of margin arrives; ``collateral``: the price of the asset that margin is
+    paid in, quote; ``defaulted``: its venue is no more.
     """
 
     mark: float = 0.0
@@ -104,4 +105,6 @@ class MarketState(Struct):
     extremes: list[tuple[float, float]] = []
     degraded: Degraded = AS_USUAL
     frozen_ns: int = 0
+    collateral: float = 1.0
+    defaulted: bool = False
     impact: ImpactState = field(default_factory=ImpactState)

@@ -62,5 +62,7 @@ class Operated(Matching):
         """The operator: the next fresh price resumes; why not, where it is refused."""
         if not self.halted:
             return "not_halted"
+        if self.state.defaulted:
+            return "defaulted"
         self.state.stale = "gap"
         return None

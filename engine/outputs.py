@@ -41,6 +41,7 @@ ATTRIBUTION: Final = (
     "interest",
     "issuer",
     "insurance",
+    "collateral",
     "rounding",
     "flows",
 )
@@ -82,7 +83,7 @@ class NavBlock(Struct, frozen=True, eq=False, gc=False):
         products: indices of the market's launched products, in declared order.
         line: shape (m, 3): intercept and slope (``NAV(mark) = intercept + slope * mark``, quote
             atoms), and the mark at which the running segment began.
-        parts: shape (m, 14): units outstanding, then the closed amounts in ``ATTRIBUTION`` order,
+        parts: shape (m, 15): units outstanding, then the closed amounts in ``ATTRIBUTION`` order,
             quote atoms; ``price`` without the running segment.
         changes: where a product's line becomes another one within the block, if any does.
         plans: lots that each product's plan has still to trade, signed; none has any where empty.

@@ -9,35 +9,22 @@ from __future__ import annotations
 from typing import Any, Final
 
 from engine.agenda import Priority
-from engine.commands import (
-    Command,
-    DegradeMarket,
-    FreezeWithdrawals,
-    HaltMarket,
-    MarketCommand,
-    MarkScenario,
-    MaskIndex,
-    ThinBook,
-)
+from engine.commands import Command
 from engine.dealing_events import REFUSALS
 from engine.events import (
     CancellationRequest,
-    CommandObeyed,
-    CommandRefused,
     CreationRequest,
     Dated,
     InputRejected,
     Malformed,
     RedemptionRequest,
-    ScenarioMark,
 )
-from engine.guarding import MARGINS, Guarding
+from engine.guarding import MARGINS
 from engine.intake import Rejection
 from engine.netting import net
-from engine.priced_market import trouble
+from engine.obeying import Obeying
 from engine.rows import Rows, Untimely
 from engine.spec import Announcement
-from engine.units import NEVER_NS
 
 __all__ = ["Passing"]
 
@@ -47,7 +34,7 @@ _LIQUIDATION, _FEE = Priority.LIQUIDATION, Priority.FEE  # looked up once; see `
 Asked = CreationRequest | RedemptionRequest | CancellationRequest
 
 
-class Passing(Guarding):
+class Passing(Obeying):
     """What is due before the next row."""
 
     def _ring(self, rows: Rows, due: int, before: int) -> None:
@@ -221,75 +208,3 @@ class Passing(Guarding):
         market.handlers[place[1]].request(market, request)
         self._after(*place, sequence)
         self.router.arm(market)
-
-    def _command(self, sequence: int, command: Command, untimely: str | None) -> None:
-        known, detail = self.state.commands, command.detail
-        refusal = "duplicate" if command.id in known else untimely
-        if untimely is not None and refusal == untimely:
-            detail = self._dates(command)
-        known.setdefault(command.id, sequence)
-        refusal = refusal or self._obey(sequence, command)
-        said: dict[str, Any] = {
-            "command": command.__struct_config__.tag,
-            "id": command.id,
-            "symbol": getattr(command, "symbol", None),
-            "product": getattr(command, "product", None),
-            "detail": detail,
-        }
-        if refusal:
-            self.tape.say(CommandRefused, reason=refusal, **said)
-        elif isinstance(command, MarkScenario):
-            self._marked(command)
-        else:
-            self.tape.say(CommandObeyed, **said)
-
-    def _marked(self, command: MarkScenario) -> None:
-        self.tape.say(
-            ScenarioMark,
-            scenario=command.scenario,
-            name=command.name,
-            what=command.what,
-            until_ns=command.until_ns,
-            detail=command.words,
-        )
-
-    def _obey(self, sequence: int, command: Command) -> str | None:
-        """Do it; why not, where it is refused."""
-        if isinstance(command, MarketCommand):
-            return self._obey_market(sequence, command)
-        if isinstance(command, MarkScenario):
-            return None
-        known = self.by_id.get(command.product)
-        if known is None:
-            return "unknown_product"
-        market = self.markets[known[0]]
-        market.stage(sequence, self.state.time_ns, self.state.time_ns)
-        refusal = market.handlers[known[1]].obey(market, command)
-        self._after(*known, sequence)
-        self.router.arm(market)
-        return refusal
-
-    def _obey_market(self, sequence: int, command: MarketCommand) -> str | None:
-        symbols = self.spec.symbols
-        known = symbols.index(command.symbol) if command.symbol in symbols else -1
-        number = self.router.of_symbol[known] if known >= 0 else -1
-        if number < 0:
-            return "unknown_symbol"
-        market = self.markets[number]
-        market.stage(sequence, self.state.time_ns, self.state.time_ns)
-        if isinstance(command, DegradeMarket | MaskIndex | ThinBook):
-            return trouble(market, command, symbols)
-        if isinstance(command, FreezeWithdrawals):
-            refusal = market.freeze(command.until_ns)
-            for place, handler in enumerate(market.handlers):
-                handler.freeze(market)
-                self._set_fill(number, place)
-            return refusal
-        refusal = market.halt() if isinstance(command, HaltMarket) else market.lift()
-        if market.stale:
-            self.agenda.set((_VENUE, number, _HANDLER), NEVER_NS)
-        self.router.arm(market)
-        return refusal
-
-    def _dates(self, message: Dated) -> str:
-        return f"dated {message.ts_ns}, engine time {self.state.time_ns}"

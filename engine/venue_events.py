@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from engine.crowd_events import CrowdEvent
+from engine.custody_events import CustodyEvent
 from engine.fact import Output
 
 __all__ = [
@@ -279,4 +280,5 @@ VenueEvent = (
     | TopUpArrived
     | TopUpFrozen
     | CrowdEvent
+    | CustodyEvent
 )

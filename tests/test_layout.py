@@ -24,7 +24,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.units", "engine.exact", "engine.philox"),
     ("engine.ticks", "engine.durations"),
     ("engine.commands", "engine.fact", "engine.endings"),
-    ("engine.crowd_events",),
+    ("engine.crowd_events", "engine.custody_events"),
     ("engine.venue_events", "engine.dealing_events"),
     ("engine.events", "engine.watch"),
     ("engine.outputs",),
@@ -85,6 +85,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.serving",),
     ("engine.splitting",),
     ("engine.shutting",),
+    ("engine.surviving",),
     ("engine.handler", "engine.attribution"),
     ("engine.soundness", "engine.groups"),
     ("engine.clock",),
@@ -105,10 +106,12 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.omnibus",),
     ("engine.margin_watch",),
     ("engine.margins",),
+    ("engine.custody",),
     ("engine.router", "engine.sampler", "engine.live"),
     ("engine.spec",),
     ("engine.parts",),
     ("engine.guarding",),
+    ("engine.obeying",),
     ("engine.passing",),
     ("engine.walk", "engine.quiet"),
     ("engine.engine",),
@@ -159,7 +162,7 @@ KNOWS = {
     "feeds": {
         *("engine.errors", "engine.units", "engine.exact", "engine.ticks", "engine.events"),
         *("engine.fact", "engine.venue_events", "engine.durations", "engine.endings"),
-        "engine.crowd_events",
+        *("engine.crowd_events", "engine.custody_events"),
         *("engine.commands", "engine.outputs", "engine.ports"),
     },
     "strategies": {
@@ -183,6 +186,10 @@ RAISED: dict[str, tuple[int, str]] = {
     "engine/account.py": (
         400,
         "every way a product's money moves, side by side: for who audits it",
+    ),
+    "engine/commands.py": (
+        400,
+        "one union of all that an operator may say, a class each: it reads as a list",
     ),
     "engine/events.py": (
         600,

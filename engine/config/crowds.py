@@ -22,7 +22,7 @@ from engine.exact import exp2, normal_cdf
 from engine.units import asset_decimals
 from engine.venue.crowd import CrowdSpec
 
-__all__ = ["check_crowds", "crowd_of"]
+__all__ = ["check_crowds", "check_draws", "crowd_of", "homeless"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -43,29 +43,38 @@ def check_crowds(config: RunConfig) -> None:
     Raises:
         SettingError: with the place of the first setting that cannot be.
     """
-    symbols = [market.symbol for market in config.markets]
-    held = {product.symbol for product in config.products}
     names: set[str] = set()
     for number, crowd in enumerate(config.populations):
         path: Path_ = ("populations", number)
-        if crowd.symbol not in symbols:
-            said = f'no market of the run is "{crowd.symbol}"{nearest(crowd.symbol, symbols)}'
-            raise SettingError((*path, "symbol"), said)
-        if crowd.symbol not in held:
-            said = f"{crowd.id}: {crowd.symbol} has no product; its prices would wake nobody"
-            raise SettingError((*path, "symbol"), said)
+        fault = homeless(config, crowd)
+        if fault:
+            raise SettingError((*path, "symbol"), fault)
         if not crowd.id or crowd.id in names:
             said = f'population "{crowd.id}" is nameless or configured twice'
             raise SettingError((*path, "id"), said)
         names.add(crowd.id)
-        market = config.markets[symbols.index(crowd.symbol)]
-        if not venue_rules(market.venue, market.contract).margin.tiers:
-            said = f"{crowd.id}: {crowd.symbol} trades where no margin is asked for"
-            raise SettingError((*path, "symbol"), said)
-        _check_draws(path, crowd)
+        check_draws(path, crowd)
 
 
-def _check_draws(path: Path_, crowd: CrowdConfig) -> None:
+def homeless(config: RunConfig, crowd: CrowdConfig) -> str | None:
+    """Why a population cannot be in its market; ``None`` where it can."""
+    symbols = [market.symbol for market in config.markets]
+    if crowd.symbol not in symbols:
+        return f'no market of the run is "{crowd.symbol}"{nearest(crowd.symbol, symbols)}'
+    if crowd.symbol not in {product.symbol for product in config.products}:
+        return f"{crowd.id}: {crowd.symbol} has no product; its prices would wake nobody"
+    market = config.markets[symbols.index(crowd.symbol)]
+    if not venue_rules(market.venue, market.contract).margin.tiers:
+        return f"{crowd.id}: {crowd.symbol} trades where no margin is asked for"
+    return None
+
+
+def check_draws(path: Path_, crowd: CrowdConfig) -> None:
+    """Look at what its positions are drawn from.
+
+    Raises:
+        SettingError: with the place of the first setting that cannot be.
+    """
     bounds: list[tuple[str, float, float, float]] = [
         ("count", crowd.count, 0 if crowd.file else 1, CROWD_MAX),
         ("size", crowd.size, 1e-6, 1e15),
@@ -92,7 +101,7 @@ def crowd_of(
     crowd: CrowdConfig, number: int, market: int, contract: ContractConfig, seed: int
 ) -> CrowdSpec:
     """The positions of a population that was checked, the ``number``-th of the run."""
-    tells = crowd.tell == "positions"
+    tells, waits = crowd.tell == "positions", crowd.opens == "told"
     if crowd.file:
         lots, entries, wallets, leverages = _read(crowd.file, contract)
         return CrowdSpec(
@@ -104,6 +113,7 @@ def crowd_of(
             leverages=leverages,
             absolute=True,
             tells_rows=tells,
+            waits=waits,
         )
     own = seed if crowd.seed is None else crowd.seed
     size, side, entry, leverage = (_uniform(own, 4 * number + n, crowd.count) for n in range(4))
@@ -115,6 +125,7 @@ def crowd_of(
         entries=_lognormal(entry, crowd.entry_spread).tobytes(),
         leverages=_picked(leverage, crowd.leverages).tobytes(),
         tells_rows=tells,
+        waits=waits,
     )
 
 

@@ -16,7 +16,7 @@ import feeds.scenarios
 from engine.config.complaints import SettingError, complaint, nearest
 from engine.config.expecting import check_expectations, judged
 from engine.config.loading import SettingsFile, load_config
-from engine.config.scened import holders_ask, scened
+from engine.config.scened import asked_for, check_scened, scened
 from engine.config.settings import RunConfig
 from engine.errors import ConfigError
 from engine.ticks import Step
@@ -123,7 +123,8 @@ def staging_of(config: RunConfig, data: Data, path: int | None = None) -> Stagin
         _seed(config, path),
         [market.symbol for market in config.markets],
     )
-    asked = [*staging.messages, *holders_ask(config, staging.events)]
+    check_scened(config, staging.events)
+    asked = [*staging.messages, *asked_for(config, staging.events, span)]
     asked.sort(key=lambda message: message.ts_ns)
     return replace(staging, messages=tuple(asked))
 

@@ -1,5 +1,5 @@
 """What scenarios change of a configuration, and what their holders ask for: who runs has bought
-before, and a fund has a size."""
+before, a fund has a size, and a crowd that comes later is drawn beforehand."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from engine.commands import OpenPopulation
+from engine.config.complaints import SettingError, nearest
+from engine.config.crowd_settings import LEVERAGES, CrowdConfig
+from engine.config.crowds import check_draws, homeless
 from engine.config.settings import MarketConfig, ProductConfig, RunConfig, UserConfig
 from engine.config.venue_settings import InsuranceConfig
 from engine.events import CreationRequest, Message, RedemptionRequest
-from feeds.scenarios import Placed
-from feeds.scenarios.mishaps import Adl, CreationRush, RedemptionRun
+from feeds.scenarios import Placed, ScenarioError, Span
+from feeds.scenarios.custody import Adl, Depeg, Population
+from feeds.scenarios.mishaps import CreationRush, RedemptionRun
 
-__all__ = ["holders_ask", "scened"]
+__all__ = ["asked_for", "check_scened", "scened"]
 
 
 def scened(config: RunConfig, events: Sequence[Placed]) -> RunConfig:
@@ -25,10 +30,86 @@ def scened(config: RunConfig, events: Sequence[Placed]) -> RunConfig:
             config = replace(config, markets=markets)
     runs = [each for each in events if isinstance(each.event, RedemptionRun)]
     users = tuple(UserConfig(id=_name(each), holdings=_holdings(config, each)) for each in runs)
-    return replace(config, users=(*config.users, *users)) if users else config
+    crowds = tuple(crowd for each in events for crowd in _crowds(config, each))
+    return replace(
+        config, users=(*config.users, *users), populations=(*config.populations, *crowds)
+    )
 
 
-def holders_ask(config: RunConfig, events: Sequence[Placed]) -> Iterator[Message]:
+def check_scened(config: RunConfig, events: Sequence[Placed]) -> None:
+    """What the events would change can be changed.
+
+    Raises:
+        ScenarioError: with the place of the first that cannot.
+    """
+    for placed in events:
+        where = ("events", placed.number)
+        if isinstance(placed.event, Population):
+            for crowd in _crowds(config, placed):
+                fault = homeless(config, crowd)
+                if fault:
+                    raise ScenarioError(placed.scenario, (*where, "symbols"), fault)
+                try:
+                    check_draws(where, crowd)
+                except SettingError as error:
+                    raise ScenarioError(placed.scenario, error.path, error.sentence) from None
+        elif isinstance(placed.event, Depeg):
+            coins = [m.symbol for m in _markets(config, placed) if m.contract.kind == "inverse"]
+            if coins and (placed.event.symbols or len(coins) == len(config.markets)):
+                said = f"margin of {coins[0]} is the coin itself, which has no price but its mark"
+                raise ScenarioError(placed.scenario, (*where, "symbols"), said)
+
+
+def asked_for(config: RunConfig, events: Sequence[Placed], span: Span) -> Iterator[Message]:
+    """What holders ask for, and populations that come."""
+    yield from _holders_ask(config, events)
+    for placed in events:
+        for crowd in _crowds(config, placed):
+            yield OpenPopulation(
+                ts_ns=max(placed.start_ns, span.first_ns),
+                id=crowd.id,
+                symbol=crowd.symbol,
+                population=crowd.id,
+            )
+
+
+def _crowds(config: RunConfig, placed: Placed) -> Iterator[CrowdConfig]:
+    """The populations of an event: one in each market, or one more like another."""
+    event = placed.event
+    if not isinstance(event, Population):
+        return
+    if event.like:
+        known = [crowd.id for crowd in config.populations]
+        if event.like not in known:
+            said = f'no population of the run is "{event.like}"{nearest(event.like, known)}'
+            raise ScenarioError(placed.scenario, ("events", placed.number, "like"), said)
+        other = config.populations[known.index(event.like)]
+        if other.file:
+            said = f'the population "{event.like}" is read from a file; give count'
+            raise ScenarioError(placed.scenario, ("events", placed.number, "like"), said)
+        name, count = f"{_name(placed)}:{other.symbol}", round(other.count * event.scale)
+        yield replace(other, id=name, count=count, opens="told")
+        return
+    for market in _markets(config, placed):
+        yield CrowdConfig(
+            id=f"{_name(placed)}:{market.symbol}",
+            symbol=market.symbol,
+            count=event.count,
+            size=event.size,
+            size_spread=event.size_spread,
+            entry_spread=event.entry_spread,
+            leverages=event.leverages or LEVERAGES,
+            long_share=event.long_share,
+            opens="told",
+        )
+
+
+def _markets(config: RunConfig, placed: Placed) -> list[MarketConfig]:
+    own = placed.event.symbols
+    return [market for market in config.markets if not own or market.symbol in own]
+
+
+def _holders_ask(config: RunConfig, events: Sequence[Placed]) -> Iterator[Message]:
     """Creations and redemptions, in equal parts over the time of their events."""
     for placed in events:
         event, name = placed.event, _name(placed)
@@ -78,6 +159,9 @@ def _insured(market: MarketConfig, event: Adl) -> MarketConfig:
     if event.symbols and market.symbol not in event.symbols:
         return market
     venue = market.venue
-    rules = venue.insurance or InsuranceConfig()
-    rules = replace(rules, drawdown=event.drawdown)
-    return replace(market, venue=replace(venue, insurance_fund=event.fund, insurance=rules))
+    if event.drawdown is not None:
+        rules = replace(venue.insurance or InsuranceConfig(), drawdown=event.drawdown)
+        venue = replace(venue, insurance=rules)
+    if event.fund is not None:
+        venue = replace(venue, insurance_fund=event.fund)
+    return replace(market, venue=venue)

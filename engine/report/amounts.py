@@ -24,6 +24,7 @@ MEANINGS: Final = {
     "management_fee": "the issuer's fee",
     "liquidation": "the venue closed the position beyond the mark, and took its fee",
     "insurance": "the venue's fund took what was left of the margin, or paid what was missing",
+    "collateral": "the price of the asset that margin was paid in, or what a failed venue kept",
     "adl": "the venue closed the hedge at another price than the mark, to pay for others' losses",
     "flows": "brought or taken by those who came and went",
     "dealing": "spread, impact and fees of one's own requests",

@@ -69,6 +69,17 @@ class Axes(Struct, frozen=True):
             words = " ".join(day.split()[:2]) if step >= _DAY else clock
             yield self.mark(at, words)
 
+    def events(self, marks: Iterable[tuple[float, str]]) -> Iterator[str]:
+        """Upright lines where something happened, each with its words."""
+        top, ground = self.above, self.height - self.below
+        for value, words in marks:
+            if self.left <= value <= self.right:
+                x = f"{self.x(value):.1f}"
+                yield (
+                    f'<line class="event" stroke="var(--forced)" stroke-opacity="0.35" x1="{x}" '
+                    f'x2="{x}" y1="{top}" y2="{ground}"><title>{escape(words)}</title></line>'
+                )
+
     def mark(self, value: float, words: str) -> str:
         """A word beneath."""
         return (

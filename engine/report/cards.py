@@ -30,7 +30,7 @@ def cards_of(run: Run) -> dict[str, dict[str, Card]]:
         scale, turns = run.scale(name), run.turns.get(name, [])
         drawn = (
             holding_card(name, product, moments),
-            eaten_card(name, product, moments, turns, scale),
+            eaten_card(name, product, moments, turns, scale, run.happened),
             met_card(name, product, moments),
         )
         found[name] = {one.name: one for one in drawn if one is not None}

@@ -7,8 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from engine.report.numbers import Table
-from engine.report.pictures import MARKS_MAX
-from engine.report.reading import Run
+from engine.report.reading import MARKS_MAX, Run
 from engine.report.words import DASH, instant, money, percent
 
 __all__ = ["crisis_of"]

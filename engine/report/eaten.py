@@ -29,7 +29,10 @@ GROUPS: Final = {
     "funding": ("gap", ("funding",)),
     "all else": (
         "dim",
-        ("management_fee", "liquidation", "adl", "interest", "issuer", "insurance", "rounding"),
+        (
+            *("management_fee", "liquidation", "adl", "interest", "issuer", "insurance"),
+            *("collateral", "rounding"),
+        ),
     ),
 }
 """By name: the colour, and the causes that are drawn together."""
@@ -91,9 +94,14 @@ def _when(turn: Mile | Deal) -> int:
 
 
 def eaten_card(
-    name: str, product: Object, moments: Moments, turns: Sequence[Mile | Deal], scale: float
+    name: str,
+    product: Object,
+    moments: Moments,
+    turns: Sequence[Mile | Deal],
+    scale: float,
+    happened: Sequence[tuple[int, str]] = (),
 ) -> Card:
-    """The picture of one product."""
+    """The picture of one product; ``happened``: events of scenarios."""
     groups = causes_over_time(product, moments, turns, scale)
     shown = [words for words, values in groups.items() if float(np.abs(values).max()) >= _NONE / 5]
     total = np.asarray(sum(groups.values()))
@@ -106,7 +114,7 @@ def eaten_card(
             line("sum", "all together"),
             said("per cent of the equity at the start"),
         ],
-        _drawn(label, moments, {words: groups[words] for words in shown}, total),
+        _drawn(label, moments, {words: groups[words] for words in shown}, total, happened),
         [_table(moments, groups, total)],
     )
 
@@ -127,7 +135,13 @@ def _title(name: str, moments: Moments, beyond: F64) -> str:
     )
 
 
-def _drawn(label: str, moments: Moments, groups: dict[str, F64], total: F64) -> str:
+def _drawn(
+    label: str,
+    moments: Moments,
+    groups: dict[str, F64],
+    total: F64,
+    happened: Sequence[tuple[int, str]],
+) -> str:
     above = np.zeros(len(total))
     below = np.zeros(len(total))
     layers: list[tuple[str, F64, F64]] = []
@@ -151,6 +165,7 @@ def _drawn(label: str, moments: Moments, groups: dict[str, F64], total: F64) -> 
     parts = [*axes.side(lambda value, digits: percent(value, max(0, digits - 2))), *axes.times()]
     for role, one, other in layers:
         parts.append(polygon([*along(one), *along(other)[::-1]], role))
+    parts += axes.events(happened)
     parts.append(polyline(along(total), "sum", wide=2.4))
     return drawing(label, parts, axes)
 

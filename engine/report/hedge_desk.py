@@ -95,7 +95,7 @@ def _drawn(run: Run, funds: list[str], held: F64, wanted: F64) -> str:
     axes = Axes(
         float(ts[0]), float(ts[-1]), low - room, high + room, width=1240, height=300, before=104
     )
-    parts = [*axes.side(number), *axes.times()]
+    parts = [*axes.side(number), *axes.times(), *axes.events(run.happened)]
     for values, role, dash in ((wanted, "myth", "6 4"), (held, "own", "")):
         points = zip(ts, values.tolist(), strict=True)
         parts.append(polyline([(axes.x(x), axes.y(y)) for x, y in points], role, dash))

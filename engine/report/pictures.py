@@ -14,15 +14,13 @@ from engine.report.thinning import F64, Curve
 from engine.report.waterfall import bars_of
 from engine.report.words import money, number, percent
 
-__all__ = ["MARKS_MAX", "WHAT", "pictures_of", "trades_of"]
+__all__ = ["WHAT", "pictures_of", "trades_of"]
 
 Object = dict[str, Any]
 
 _TRADES: Final = 900
 """Marked trades of all products together."""
 _MANY: Final = 40
-MARKS_MAX: Final = 60
-"""Events of scenarios that show."""
 _STEPS: Final = 0xFFFFFFFE
 _UNDEFINED: Final = 0xFFFFFFFF
 WHAT: Final = {
@@ -172,6 +170,6 @@ def _waterfall(product: Object) -> Object:
 def _marks(run: Run) -> Object:
     """Where the scenarios' events begin, for the pictures: ``t`` in ms, and what each is."""
     return {
-        "t": [mark["ts_ns"] / 1e6 for mark in run.marks[:MARKS_MAX]],
-        "what": [f"{mark['name']}: {mark['detail']}" for mark in run.marks[:MARKS_MAX]],
+        "t": [ts_ns / 1e6 for ts_ns, _ in run.happened],
+        "what": [words for _, words in run.happened],
     }

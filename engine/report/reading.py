@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 Object = dict[str, Any]
+MARKS_MAX: Final = 60
+"""Events of scenarios that show."""
 
 _NEEDED: Final = ("digest", "end_ns", "markets", "products", "verdict")
 
@@ -82,6 +84,11 @@ class Run(Struct, eq=False):
     trading: dict[str, Trading] = {}
     paths: Object | None = None
     waves: dict[str, Waves] = {}
+
+    @property
+    def happened(self) -> list[tuple[int, str]]:
+        """When scenarios' events began, as many as show, and what each is."""
+        return [(m["ts_ns"], f"{m['name']}: {m['detail']}") for m in self.marks[:MARKS_MAX]]
 
     def currency(self, product: str) -> str:
         """The quote asset of a product; nothing where the configuration does not say."""

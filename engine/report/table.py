@@ -31,6 +31,7 @@ CAUSES: Final = {
     "interest": "interest",
     "issuer": "paid by the issuer",
     "insurance": "paid by insurance",
+    "collateral": "collateral",
     "rounding": "rounding",
     "flows": "creations and redemptions",
 }

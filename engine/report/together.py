@@ -69,7 +69,11 @@ def _drawn(run: Run, names: list[str]) -> str:
     start = min(products[name]["launched_ns"] for name in names)
     worst = min(products[name]["max_drawdown"] for name in names)
     axes = Axes(float(start), float(end), 1.05 * (worst or -0.01), 0.0, width=1240, height=340)
-    parts = [*axes.side(lambda v, digits: percent(v, max(0, digits - 2))), *axes.times()]
+    parts = [
+        *axes.side(lambda v, digits: percent(v, max(0, digits - 2))),
+        *axes.times(),
+        *axes.events(run.happened),
+    ]
     for place, name in enumerate(names):
         curve = thinned(run.curves[name]["underwater"], start, end, _COLUMNS)
         below = curve.series["product"].tolist()

@@ -48,13 +48,18 @@ _ORDERS: Final = {
 def verdict_of(summary: Summary) -> str:
     """What came of the run, in words that a stranger understands.
 
-    ``BTC ended 12.3 % lower. BTC3L lost 38.1 %; BTC3S was closed, it lost 95.0 %.``
+    ``BTC ended 12.3 % lower. BTC3L lost 38.1 %; BTC3S was closed, it lost 95.0 %.`` Under scenarios
+    these are named first.
     Data that were mostly refused come first; results that bars cannot decide, faults of policies
     and products that never started or never held anything are said.
     """
     parts = [*_refused(summary), *_markets(summary), *_products(summary)]
     parts += [*_doubts(summary), *_troubles(summary)]
     text = " ".join(f"{part}." for part in parts)
+    told = summary.get("scenario", {}).get("names", ())
+    if told:
+        stage = " on synthetic data" if summary.get("synthetic") else ""
+        return f"{'Scenario' if len(told) == 1 else 'Scenarios'} {listed(told)}{stage}: {text}"
     return f"Synthetic data: {text}" if summary.get("synthetic") else text
 
 

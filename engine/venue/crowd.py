@@ -40,6 +40,7 @@ class CrowdSpec(Struct, frozen=True, kw_only=True):
         wallets: settlement atoms paid in, of ``absolute`` positions; else what the leverage asks.
         absolute: positions as given, or drawn relative to the first mark.
         tells_rows: whether each position that is liquidated is an event of its own.
+        waits: whether it opens when it is told to (``OpenPopulation``); else at the first price.
     """
 
     id: str
@@ -50,6 +51,7 @@ class CrowdSpec(Struct, frozen=True, kw_only=True):
     wallets: bytes = b""
     absolute: bool = False
     tells_rows: bool = False
+    waits: bool = False
 
 
 class CrowdState(Struct):
@@ -59,6 +61,7 @@ class CrowdState(Struct):
     columns: list[bytes]
     pools: list[Trader]
     told_ns: int = 0
+    waits: bool = False
 
 
 class Pool:
@@ -115,6 +118,7 @@ class Crowd:
         edges: at or beyond which mark each is looked at.
         swept_ns: when rows of it were liquidated last.
         told_ns: when its cascade ratio was told last.
+        waits: whether it is still to be told to open.
         longs, shorts: the same in the order in which prices reach them.
         pools: by side.
         versions: how the columns were.
@@ -125,6 +129,7 @@ class Crowd:
         self.name = f"population:{spec.id}"
         self.pools = {side: Pool(self, side) for side in (1, -1)}
         self.opened = False
+        self.waits = spec.waits
         self.told_ns = 0
         self.swept_ns = -1
         self._ledger = ledger
@@ -277,12 +282,12 @@ class Crowd:
         else:
             kept = self.versions.hashes()
         pools = [pool.trader for pool in self.pools.values()]
-        return CrowdState(self.opened, kept, pools, self.told_ns)
+        return CrowdState(self.opened, kept, pools, self.told_ns, self.waits)
 
     def resume(self, state: CrowdState) -> None:
         """Go on where a snapshot was taken."""
         lots, cash, cost = (np.frombuffer(kept, np.int64).copy() for kept in state.columns[:3])
-        self.opened, self.told_ns = state.opened, state.told_ns
+        self.opened, self.told_ns, self.waits = state.opened, state.told_ns, state.waits
         self._keep(lots, cash, cost, np.frombuffer(state.columns[3]).copy())
         for pool, trader in zip(self.pools.values(), state.pools, strict=True):
             pool.trader = trader

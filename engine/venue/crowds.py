@@ -35,9 +35,11 @@ class Crowds:
         return [pool for crowd in self.all for pool in crowd.pools.values()]
 
     def open(self, number: int) -> None:
-        """A market has its first price: its crowds open their positions."""
+        """A market has a price: its crowds open their positions, those apart that did or wait."""
         venue = self._desk.venues[number]
         for crowd in self.of(number):
+            if crowd.opened or crowd.waits:
+                continue
             open_crowd(crowd, venue.floor.mark)
             longs, shorts = (total_of(crowd.lots[crowd.holders(side)]) for side in (1, -1))
             venue.floor.tape.say(

@@ -7,8 +7,8 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from feeds.generators import Generator
+from feeds.scenarios.custody import Adl, Depeg, Population, VenueDefault
 from feeds.scenarios.mishaps import (
-    Adl,
     CreationRush,
     Delay,
     Duplicate,
@@ -40,8 +40,9 @@ __all__ = ["Event", "Scenario"]
 Move = Shock | Rebound | Gap | Chop | Trend | VolRegime | Basis | BadPrint | FrontRun
 Feed = FundingRate | Freeze | Delay | Late | Duplicate
 Venue = Liquidity | Outage | Halt | Latency | Rejects | WithdrawalFreeze | Adl
+Custody = Depeg | VenueDefault | Population
 Holders = RedemptionRun | CreationRush
-Event = Move | Feed | Venue | Holders
+Event = Move | Feed | Venue | Custody | Holders
 
 
 class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,7 +10,6 @@ from feeds.scenarios.event import BaseEvent, Bounds, Length
 from feeds.scenarios.moves import Prices
 
 __all__ = [
-    "Adl",
     "CreationRush",
     "Delay",
     "Duplicate",
@@ -220,17 +219,3 @@ class CreationRush(BaseEvent, frozen=True, kw_only=True, tag="creation_rush"):
     @property
     def words(self) -> str:
         return f"{self.share_pct:g} % of what was put in created in {self.over}"
-
-
-class Adl(BaseEvent, frozen=True, kw_only=True, tag="adl"):
-    """The venue's insurance fund holds ``fund`` quote from the start, and profits are closed
-    against losses once ``drawdown`` of its peak is gone (1: when it is empty)."""
-
-    BOUNDS: ClassVar[Bounds] = {"fund": (0.0, 1e9), "drawdown": (0.001, 1.0)}
-
-    fund: float = 0.0
-    drawdown: float = 1.0
-
-    @property
-    def words(self) -> str:
-        return f"insurance fund of {self.fund:,.0f}, auto-deleveraging at {self.drawdown:.0%} lost"

@@ -78,4 +78,4 @@ def test_the_price_comes_first_and_every_cause_once() -> None:
     neighbour."""
     assert ATTRIBUTION[0] == "price"
     assert ATTRIBUTION[-2:] == ("rounding", "flows")
-    assert len(set(ATTRIBUTION)) == len(ATTRIBUTION) == 13
+    assert len(set(ATTRIBUTION)) == len(ATTRIBUTION) == 14

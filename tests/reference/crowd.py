@@ -105,6 +105,7 @@ class Crowd:
         }
         self.positions: list[Position] = []
         self.swept_ns, self.told_ns = -1, 0
+        self.waits = spec.waits
 
     @property
     def venue(self) -> Venue:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.commands import (
     Command,
+    CustodyCommand,
     DegradeMarket,
     FreezeWithdrawals,
     HaltMarket,
@@ -34,7 +35,7 @@ from engine.outputs import ATTRIBUTION
 from engine.ticks import Kind, Step
 from engine.units import NEVER_NS
 from engine.users import Users
-from tests.reference import desk
+from tests.reference import custody, desk
 from tests.reference.felt import FeltMarket, waves
 from tests.reference.judge import LEAP_NS, Judge, Row, rows_of
 from tests.reference.margins import Margins
@@ -274,6 +275,12 @@ class ReferenceEngine:
                         return market.thin(command)
                     if isinstance(command, FreezeWithdrawals):
                         return market.freeze(command.until_ns)
+                    if isinstance(command, CustodyCommand):
+                        refusal = custody.obey(self.margins, market, command)
+                        for product in market.products:
+                            if product.traded:
+                                self._after(product)
+                        return refusal
                     if isinstance(command, MaskIndex):
                         return market.mask(command, self.spec.symbols)
                     return market.halt() if isinstance(command, HaltMarket) else market.lift()

@@ -38,6 +38,8 @@ PARTS = {
     Cause.INSURANCE: "insurance",
     Cause.ADL: "adl",
     Cause.SOCIALISED: "adl",
+    Cause.REVALUATION: "collateral",
+    Cause.DEFAULT: "collateral",
 }
 
 
@@ -124,17 +126,17 @@ class Hedge:
         ordered = desk.called(self.product, multiple)
         self.touched = self.touched or ordered
 
-    def cancel_orders(self, _market: int) -> int:
+    def cancel_orders(self, _market: int, reason: str = "liquidated") -> int:
         product = self.product
         orders = len(product.deals) + (product.plan is not None)
         if product.plan is not None:
-            desk.cancel(product, product.plan, "liquidated")
+            desk.cancel(product, product.plan, reason)
         product.plan = None
         for deal in product.deals:
             if deal.purpose == "redemption":
                 user = product.users.index(deal.request.user)
                 product.pledged[user] -= desk.steps_of(deal.request)
-            desk.refuse(product, deal.request, "liquidated")
+            desk.refuse(product, deal.request, reason)
         product.deals = []
         self.touched = self.touched or orders > 0
         return orders
@@ -279,12 +281,17 @@ class Margins:
             coins = contract.to_settlement(quote, market.mark)
             self.funds[coin] = self.funds.get(coin, 0) + coins
         for crowd in self.crowds:
-            if crowd.spec.market == number:
+            if crowd.spec.market == number and not crowd.waits:
                 crowd.open()
         for other in self.others:
             if other.trader.holding(number) is not None:
                 self._acts(other.name, market)
         self._look_if_short(self.others)
+        self._look_at_crowds()
+
+    def gathered(self, number: int, crowd: Crowd) -> None:
+        """A population opened later than at the first price."""
+        self._acts(crowd.name, self.markets[number])
         self._look_at_crowds()
 
     def _acts(self, name: str, market: Market) -> None:

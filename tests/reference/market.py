@@ -51,6 +51,7 @@ class Market:
         self.stale, self.stale_since = "", 0
         self.degraded, self.degraded_until_ns = (0, 0.0, False), NEVER_NS
         self.frozen_ns = 0
+        self.collateral, self.defaulted = 1.0, False
         self.grid_ns = self.funding_ns = NEVER_NS
         self.funded_ns, self.funded_rate = 0, 0.0
         self.following_ns, self.due_rate = NEVER_NS, 0.0
@@ -307,6 +308,8 @@ class Market:
         """The next fresh price resumes a halted market."""
         if self.stale != "halted":
             return "not_halted"
+        if self.defaulted:
+            return "defaulted"
         self.stale = "gap"
         return None
 

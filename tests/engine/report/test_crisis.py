@@ -8,7 +8,9 @@ import msgspec
 
 from engine import api
 from engine.config import RunConfig
+from engine.report.cards import cards_of, common_cards
 from engine.report.crisis import crisis_of
+from engine.report.figures import figures_json
 from engine.report.pictures import pictures_of
 from engine.report.reading import read_run
 from feeds.generators.gbm import Gbm
@@ -27,7 +29,8 @@ BASE = Gbm(volatility=0.2, days=0.02, step="5s")
 
 def test_the_panel_agrees_with_the_summary(tmp_path: Path) -> None:
     """A row a product with its drawdown and who paid, the events with their times, what was
-    expected; the pictures hold a line an event, and a run without scenario has no panel."""
+    expected; every picture over time holds a line an event, those of Bokeh and those drawn, and a
+    run without scenario has no panel."""
     done = api.run(config=RunConfig(generator=BASE), scenarios=[CRASH], out=tmp_path / "crash")
     run = read_run(tmp_path / "crash")
     crisis = crisis_of(run)
@@ -41,6 +44,11 @@ def test_the_panel_agrees_with_the_summary(tmp_path: Path) -> None:
     assert crisis["expected"] == ["violated: it is there (products.BTC3L.nav_end > 0.5)"]
     marks = pictures_of(run)["products"]["BTC3L"]["marks"]
     assert marks["what"] == ["gap: -40 % at once"]
+    cards = {**cards_of(run)["BTC3L"], **common_cards(run)}
+    for name in ("eaten", "together", "desk"):
+        assert cards[name].chart.count("<title>gap: -40 % at once</title>") == 1, name
+    # Each of the three holds them as they are, chosen, and muted.
+    assert str(figures_json()).count("'VSpan'") == 9
     assert "Under the scenario crash" in (tmp_path / "crash" / "report.html").read_text()
     api.run(config=RunConfig(generator=BASE), out=tmp_path / "calm")
     assert crisis_of(read_run(tmp_path / "calm")) is None

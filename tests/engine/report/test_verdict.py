@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from engine.report import verdict_of
 from tests.engine.report.summaries import a_product, a_summary
 
@@ -21,6 +23,20 @@ def test_the_market_and_the_products_are_said_in_words() -> None:
 def test_synthetic_data_are_called_synthetic() -> None:
     """Nobody takes generated prices for a market's."""
     assert verdict_of(a_summary(synthetic=True)).startswith("Synthetic data: BTC ended")
+
+
+@pytest.mark.parametrize(
+    ("names", "synthetic", "begin"),
+    [
+        (["depeg"], True, "Scenario depeg on synthetic data: BTC ended"),
+        (["depeg"], False, "Scenario depeg: BTC ended"),
+        (["w-shape", "depeg"], True, "Scenarios w-shape and depeg on synthetic data: BTC ended"),
+    ],
+)
+def test_scenarios_are_named(names: list[str], synthetic: bool, begin: str) -> None:
+    """Whoever reads the sentence alone knows what the market was made to do."""
+    summary = a_summary(synthetic=synthetic) | {"scenario": {"names": names}}
+    assert verdict_of(summary).startswith(begin)
 
 
 def test_a_closed_product_is_said_to_be_closed() -> None:

@@ -1,0 +1,41 @@
+"""A product goes on after the venue took lots or money, or closes where that is the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from engine.handler_state import ACTIVE, CLOSING
+from engine.orders import Scene
+from engine.shutting import Shutting
+
+__all__ = ["Surviving"]
+
+
+class Surviving(Shutting):
+    """What the venue does to one product."""
+
+    __slots__ = ()
+
+    attend: Callable[[Scene], bool]
+    _attend_last: Callable[[Scene], None]
+
+    def survive(self, scene: Scene, last: bool) -> None:
+        """The venue took lots or money: go on with what is left, now, or last of this instant."""
+        if self.spec.kind == "futures" and not self.account.lots:
+            self.state.status = CLOSING
+            self._closed(scene, "liquidated")
+        if self.state.status == CLOSING and self.desk.state.plan is None:
+            self._send(scene, "close", -self.account.lots, 0.0, "liquidated", 0.0)
+        if last:
+            self._attend_last(scene)
+        else:
+            self.attend(scene)
+
+    def go_on(self, scene: Scene, ends: str = "") -> None:
+        """Money at the venue is another sum: go on with it, or close where that is the end."""
+        if ends:
+            if self.account.formula and self.state.status == ACTIVE:
+                self.account.end(scene.mark)
+            self.state.status = CLOSING
+            self._closed(scene, ends)
+        self.attend(scene)
