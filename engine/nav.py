@@ -67,23 +67,17 @@ def product_navs(blocks: list[NavBlock]) -> list[F64]:
     """Shape (rows, products) each: NAVs of the samples of blocks in order, quote atoms; blocks of
     as many products that follow one another are valued at once."""
     found: list[F64] = []
-    for (_, unchanged), run in groupby(blocks, _width):
-        if unchanged:
-            found.append(_navs(list(run)))
-        else:
-            found += map(_changing_navs, run)
+    for _, run in groupby(blocks, lambda block: (block.changes is None, len(block.products))):
+        alike = list(run)
+        found += [_navs(alike)] if alike[0].changes is None else map(_changing_navs, alike)
     return found
 
 
-def _width(block: NavBlock) -> tuple[int, bool]:
-    return len(block.products), block.changes is None
-
-
 def _navs(blocks: list[NavBlock]) -> F64:
-    samples = [len(block.mark) for block in blocks]
     lines = np.concatenate([block.line for block in blocks]).reshape(len(blocks), -1, 3)
     marks = np.concatenate([block.mark for block in blocks])[:, None]
-    intercept, slope = (lines[:, :, column].repeat(samples, axis=0) for column in range(2))
+    count = [len(block.mark) for block in blocks]
+    intercept, slope = (lines[:, :, column].repeat(count, axis=0) for column in range(2))
     navs: F64 = intercept + slope * marks
     return navs
 
@@ -190,12 +184,8 @@ def _plan_lots(blocks: list[NavBlock], rows: int) -> I64:
 
 
 def _all_versions(blocks: list[NavBlock], rows: I64, place: I64) -> tuple[F64, I64, I64]:
-    """All lines and parts of all blocks, and which of them holds in each row.
-
-    Args:
-        rows: of each block.
-        place: of each row's product in its block.
-    """
+    """All lines and parts of all blocks, and which of them holds in each row; ``rows`` of each
+    block, ``place`` of each row's product in its block."""
     lines, parts, versions = zip(*map(_versions, blocks), strict=True)
     lengths = np.array([len(line) for line in lines])
     begins, ends = lengths.cumsum() - lengths, rows.cumsum()
