@@ -13,8 +13,7 @@ from engine.report.axes import Axes, drawing, polyline
 from engine.report.card import Card, line, said
 from engine.report.depth_left import DEPTH, depth_of, depths_table, shares
 from engine.report.numbers import Table
-from engine.report.pictures import MARKS_MAX
-from engine.report.reading import Run
+from engine.report.reading import MARKS_MAX, Run
 from engine.report.thinning import Curve, thinned
 from engine.report.waves import Waves
 from engine.report.words import (

@@ -25,6 +25,7 @@ from engine.report.waves import WAVE_EVENTS, Waves, assets_of, waves_of
 
 __all__ = [
     "CHARTED",
+    "MARKS_MAX",
     "Run",
     "events_of",
     "holdings_of",
