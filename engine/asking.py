@@ -19,6 +19,7 @@ from engine.policy import (
     Close,
     Decision,
     Deleverage,
+    MarketView,
     Policy,
     PolicyAnswerError,
     PositionView,
@@ -68,13 +69,20 @@ class Asking(Hedging):
         self._quote = 1.0 / 10 ** asset_decimals(account.contract.quote_asset)
 
     def _view(self, scene: Scene) -> View:
+        account = self.account
+        drawdown = 0.0
+        if self.uses_high_water:
+            drawdown = self._drawdown(scene, account.intercept + account.slope * scene.mark)
+        return self._beside(scene.view(self.uses_signals), drawdown, scene.due_ns)
+
+    def _beside(self, market: MarketView, drawdown: float, due_ns: int) -> View:
+        """The product beside a market as of its mark and time."""
         account, state, quote = self.account, self.state, self._quote
         kept = account.state
-        exposure = account.slope * scene.mark
+        exposure = account.slope * market.mark
         nav = account.intercept + exposure
-        drawdown = self._drawdown(scene, nav) if self.uses_high_water else 0.0
         return View(
-            scene.view(self.uses_signals),
+            market,
             PositionView(
                 nav * quote,
                 exposure * quote,
@@ -83,10 +91,10 @@ class Asking(Hedging):
                 kept.first_mark,
                 state.high_water,
                 drawdown,
-                scene.ts_ns - state.launched_ns,
+                market.ts_ns - state.launched_ns,
                 state.last_rebalance_ns,
             ),
-            scene.due_ns,
+            due_ns,
         )
 
     def _drawdown(self, scene: Scene, nav: float) -> float:

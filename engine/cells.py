@@ -11,58 +11,92 @@ from typing import Any, Final
 import numpy as np
 
 from engine.rows import Column
+from engine.signals import Signals
+from engine.signals_ahead import SignalsAhead
 
-__all__ = ["Cell", "Cells"]
-
-Cell = tuple[int, float, float, float]
-"""``(row after the last, lowest, highest, last price)``; a cell has a row at least."""
-
-_LEAST: Final = 8
-"""Grid points within a column for which it pays."""
+__all__ = ["Cells"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
+_LEAST: Final = 8
+"""Points of the grid within a column for which it pays."""
+
 
 class Cells:
-    """The cells of one column after the other; of columns whose rows are all of one symbol."""
+    """Cells one after the other, each with a row at least, and the signals at their ends.
 
-    __slots__ = ("_column", "_first_ns", "_known", "_starts")
+    Attributes:
+        column: whose rows they hold; all of one symbol.
+        ahead: the signals at the points of the grid.
+    """
 
-    def __init__(self) -> None:
-        self._column: Column | None = None
-        self._first_ns = 0
-        self._starts: list[int] = []
-        self._known: list[Cell] = []
+    __slots__ = ("_every_ns", "_first_ns", "_stops", "ahead", "column")
 
-    def at(self, column: Column, row: int, grid_ns: int, every_ns: int, most: int) -> Cell | None:
-        """The cell that begins at ``row`` and ends with the grid point ``grid_ns``, if it is known
-        and ends within the first ``most`` rows."""
-        if column is not self._column:
-            self._column = column
-            self._work_out(column, row, grid_ns, every_ns)
-        place = (grid_ns - self._first_ns) // every_ns
-        if 0 <= place < len(self._known) and self._starts[place] == row:
-            cell = self._known[place]
-            return cell if row < cell[0] <= most else None
-        return None
+    def __init__(
+        self, column: Column, first_ns: int, every_ns: int, stops: I64, ahead: SignalsAhead
+    ) -> None:
+        self.column = column
+        self.ahead = ahead
+        self._first_ns = first_ns
+        self._every_ns = every_ns
+        self._stops = stops
 
-    def _work_out(self, column: Column, row: int, grid_ns: int, every_ns: int) -> None:
-        self._first_ns, self._starts, self._known = grid_ns, [], []
-        prices, count = column.prices, (column.run.item(-1) - grid_ns) // every_ns + 1
-        if count < _LEAST or prices is None or not isinstance(column.symbol, int):
-            return
-        grid = np.arange(grid_ns, grid_ns + count * every_ns, every_ns)
-        stops = column.run.searchsorted(grid, "right")
-        last = stops.item(-1)
-        if last <= row:
-            return
+    @classmethod
+    def of(
+        cls,
+        column: Column,
+        signals: Signals,
+        grid_ns: int,
+        row: int,
+        extremes: tuple[float, float],
+    ) -> Cells | None:
+        """The cells from the one that begins with ``row`` and ends with the point ``grid_ns``, if
+        there are so many that it pays.
+
+        Args:
+            extremes: lowest and highest of what lies in the first cell before that row.
+        """
+        prices, every_ns = column.prices, signals.spec.every_ns
+        count = (column.run.item(-1) - grid_ns) // every_ns + 1
+        if count < _LEAST or prices is None or not column.alone:
+            return None
+        stops = column.run.searchsorted(grid_ns + every_ns * np.arange(count), "right")
         starts = np.concatenate(([row], stops[:-1]))
-        # Cells without rows are never asked for; those with rows follow upon each other.
-        full = np.flatnonzero(stops > starts)
-        lows, highs = np.empty(count), np.empty(count)
-        lows[full] = np.minimum.reduceat(prices[:last], starts[full])
-        highs[full] = np.maximum.reduceat(prices[:last], starts[full])
-        closes = prices.take(np.maximum(stops - 1, 0))
-        self._starts = starts.tolist()
-        columns = (stops.tolist(), lows.tolist(), highs.tolist(), closes.tolist())
-        self._known = list(zip(*columns, strict=True))
+        empty = stops <= starts
+        if empty.item(count := int(empty.argmax())):
+            stops, starts = stops[:count], starts[:count]
+        if len(stops) < _LEAST:
+            return None
+        last = stops.item(-1)
+        lows = np.minimum.reduceat(prices[:last], starts)
+        highs = np.maximum.reduceat(prices[:last], starts)
+        lows[0], highs[0] = min(lows.item(0), extremes[0]), max(highs.item(0), extremes[1])
+        ahead = SignalsAhead(signals, prices.take(stops - 1), highs, lows)
+        return cls(column, grid_ns, every_ns, stops, ahead)
+
+    def points(self, times: I64) -> I64:
+        """How many of the points lie at or before each time; more than there are at times beyond
+        the last."""
+        found: I64 = np.maximum((times - self._first_ns) // self._every_ns + 1, 0)
+        return found
+
+    def take(self, up_to_ns: int, most: int) -> int:
+        """Lead the signals to the last point up to a time whose cell lies within the first ``most``
+        rows; the row behind it, -1 where they are there already."""
+        point = min((up_to_ns - self._first_ns) // self._every_ns + 1, len(self.ahead))
+        if point > self.ahead.taken and self._stops.item(point - 1) > most:
+            point = int(self._stops.searchsorted(most, "right"))
+        if point <= self.ahead.taken:
+            return -1
+        self.ahead.take(point)
+        return self._stops.item(point - 1)
+
+    @property
+    def next_ns(self) -> int:
+        """The point of the grid after the one where the signals are."""
+        return self._first_ns + self.ahead.taken * self._every_ns
+
+    @property
+    def done(self) -> bool:
+        """Whether no point is left."""
+        return self.ahead.taken == len(self.ahead)

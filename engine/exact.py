@@ -16,14 +16,28 @@ from functools import cache
 from math import floor, frexp, inf, isqrt, ldexp
 from typing import Final
 
-__all__ = ["exp2", "log2", "normal_cdf", "power"]
+__all__ = [
+    "ENTRIES",
+    "INVERSES",
+    "INVERSE_LOGS",
+    "LEAD_SHIFT",
+    "LOG2_E_INT",
+    "LOG_BITS",
+    "LOG_ONE",
+    "LOG_STEP",
+    "LOG_TERMS",
+    "exp2",
+    "log2",
+    "normal_cdf",
+    "power",
+]
 
-_BITS: Final = 128
+LOG_BITS: Final = 128
 """Logarithms are integers in steps of 2**-128: one of 2**-52 may still be multiplied by 2**62."""
 _GUARD_BITS: Final = 64
 _INDEX_BITS: Final = 10
-_ENTRIES: Final = 1 << _INDEX_BITS
-_INDEX_MASK: Final = _ENTRIES - 1
+ENTRIES: Final = 1 << _INDEX_BITS
+_INDEX_MASK: Final = ENTRIES - 1
 
 
 def _atanh_inverse(n: int, bits: int) -> int:
@@ -42,27 +56,27 @@ def _logarithm_tables() -> tuple[int, list[int], list[int]]:
     A mantissa in ``[i, i + 1) / 2048`` is multiplied by ``inverse / 1024``, which leaves ``1 + t``,
     ``|t| <= 2**-10``.
     """
-    bits = _BITS + _GUARD_BITS
+    bits = LOG_BITS + _GUARD_BITS
     ln2 = 2 * _atanh_inverse(3, bits)
     ln = [0]  # ln(n / 1024) from n = 1024 on: ln((k + 1) / k) = 2 atanh(1 / (2 k + 1))
-    for k in range(_ENTRIES, 2 * _ENTRIES):
+    for k in range(ENTRIES, 2 * ENTRIES):
         ln.append(ln[-1] + 2 * _atanh_inverse(2 * k + 1, bits))
-    inverses = [4 * _ENTRIES * _ENTRIES // (2 * i + 1) for i in range(_ENTRIES, 2 * _ENTRIES)]
+    inverses = [4 * ENTRIES * ENTRIES // (2 * i + 1) for i in range(ENTRIES, 2 * ENTRIES)]
     # The first and the last entry touch a power of two, where the logarithm has to be exact.
-    inverses[0], inverses[-1] = 2 * _ENTRIES, _ENTRIES
-    logs = [-((ln[inverse - _ENTRIES] << _BITS) // ln2) for inverse in inverses]
-    logs[0] = -(1 << _BITS)
-    return (1 << (bits + _BITS)) // ln2, inverses, logs
+    inverses[0], inverses[-1] = 2 * ENTRIES, ENTRIES
+    logs = [-((ln[inverse - ENTRIES] << LOG_BITS) // ln2) for inverse in inverses]
+    logs[0] = -(1 << LOG_BITS)
+    return (1 << (bits + LOG_BITS)) // ln2, inverses, logs
 
 
 def _power_tables() -> tuple[list[float], list[float]]:
     """``2**(i / 1024)`` for each i, as the nearest float below and what is missing."""
-    bits = _BITS + _GUARD_BITS
+    bits = LOG_BITS + _GUARD_BITS
     root = 2 << bits
     for _ in range(_INDEX_BITS):
         root = isqrt(root << bits)
     heads, tails, value = [], [], 1 << bits
-    for _ in range(_ENTRIES):
+    for _ in range(ENTRIES):
         head = value >> (bits - 52)
         heads.append(ldexp(head, -52))
         tails.append(ldexp(value - (head << (bits - 52)), -bits))
@@ -70,16 +84,16 @@ def _power_tables() -> tuple[list[float], list[float]]:
     return heads, tails
 
 
-_LOG2_E_INT, _INVERSES, _INVERSE_LOGS = _logarithm_tables()
+LOG2_E_INT, INVERSES, INVERSE_LOGS = _logarithm_tables()
 _HEADS, _TAILS = _power_tables()
 
 # log2(1 + t) = t / ln 2 + t**2 (L2 + t (L3 + ...)); the first term is done in integers.
-_LOG2_E: Final = ldexp(_LOG2_E_INT, -_BITS)
-_L2: Final = -_LOG2_E / 2.0
-_L3: Final = _LOG2_E / 3.0
-_L4: Final = -_LOG2_E / 4.0
-_L5: Final = _LOG2_E / 5.0
-_L6: Final = -_LOG2_E / 6.0
+_LOG2_E: Final = ldexp(LOG2_E_INT, -LOG_BITS)
+LOG_TERMS: Final = (
+    *(-_LOG2_E / 2.0, _LOG2_E / 3.0, -_LOG2_E / 4.0),
+    *(_LOG2_E / 5.0, -_LOG2_E / 6.0),
+)
+_L2, _L3, _L4, _L5, _L6 = LOG_TERMS
 # 2**r - 1 = r (E1 + r (E2 + ...))
 _E1: Final = 1.0 / _LOG2_E
 _E2: Final = _E1 * _E1 / 2.0
@@ -87,20 +101,20 @@ _E3: Final = _E2 * _E1 / 3.0
 _E4: Final = _E3 * _E1 / 4.0
 
 _LOG_SHIFT: Final = 53 + _INDEX_BITS
-_LOG_ONE: Final = 1 << _LOG_SHIFT
-_LOG_STEP: Final = ldexp(1.0, -_LOG_SHIFT)
-_LEAD_SHIFT: Final = 53 - _INDEX_BITS - 1
-_POWER_SHIFT: Final = _BITS - _INDEX_BITS
+LOG_ONE: Final = 1 << _LOG_SHIFT
+LOG_STEP: Final = ldexp(1.0, -_LOG_SHIFT)
+LEAD_SHIFT: Final = 53 - _INDEX_BITS - 1
+_POWER_SHIFT: Final = LOG_BITS - _INDEX_BITS
 _POWER_HALF: Final = 1 << (_POWER_SHIFT - 1)
 _TWO_53: Final = ldexp(1.0, 53)
-_TWO_BITS: Final = ldexp(1.0, _BITS)
-_TWO_MINUS_BITS: Final = ldexp(1.0, -_BITS)
+_TWO_BITS: Final = ldexp(1.0, LOG_BITS)
+_TWO_MINUS_BITS: Final = ldexp(1.0, -LOG_BITS)
 _EXPONENT_MAX: Final = 1025
 """2 to this or more is too large for a float (to 1024 as well, which ``ldexp`` notices)."""
 _EXPONENT_MIN: Final = -1080
 """2 to this or less is 0.0."""
-_LARGEST: Final = _EXPONENT_MAX << _BITS
-_SMALLEST: Final = _EXPONENT_MIN << _BITS
+_LARGEST: Final = _EXPONENT_MAX << LOG_BITS
+_SMALLEST: Final = _EXPONENT_MIN << LOG_BITS
 
 
 def _log2_fixed(x: float) -> int:
@@ -108,14 +122,14 @@ def _log2_fixed(x: float) -> int:
     2**-70."""
     mantissa, exponent = frexp(x)
     digits = int(mantissa * _TWO_53)
-    i = (digits >> _LEAD_SHIFT) - _ENTRIES
-    rest = digits * _INVERSES[i] - _LOG_ONE
-    t = rest * _LOG_STEP
+    i = (digits >> LEAD_SHIFT) - ENTRIES
+    rest = digits * INVERSES[i] - LOG_ONE
+    t = rest * LOG_STEP
     higher = t * t * (_L2 + t * (_L3 + t * (_L4 + t * (_L5 + t * _L6))))
     return (
-        (exponent << _BITS)
-        + _INVERSE_LOGS[i]
-        + (rest * _LOG2_E_INT >> _LOG_SHIFT)
+        (exponent << LOG_BITS)
+        + INVERSE_LOGS[i]
+        + (rest * LOG2_E_INT >> _LOG_SHIFT)
         + int(higher * _TWO_BITS)
     )
 
@@ -143,9 +157,9 @@ def exp2(x: float) -> float:
         raise ValueError(f"exp2 needs a finite exponent below 1024, was {x}")
     if x < _EXPONENT_MIN:
         return 0.0
-    steps = floor(x * _ENTRIES + 0.5)
+    steps = floor(x * ENTRIES + 0.5)
     try:
-        return _exp2_split(steps, x - steps / _ENTRIES)
+        return _exp2_split(steps, x - steps / ENTRIES)
     except OverflowError:
         raise ValueError(f"exp2 needs a finite exponent below 1024, was {x}") from None
 
@@ -210,7 +224,7 @@ def _mills_ratio_table() -> list[tuple[float, ...]]:
     fraction far out and is carried inwards by the same expansions, which is the direction in which
     errors shrink. Up to the factor ``1 / sqrt(2 pi)``; that follows at the end from ``R(0) = 1/2``.
     """
-    bits = 2 * _BITS
+    bits = 2 * LOG_BITS
     terms = 40
     cell = int(-_CDF_MIN) * _CDF_CELLS
     point = (cell << bits) // _CDF_CELLS
@@ -258,7 +272,7 @@ def normal_cdf(x: float) -> float:
         ratio = coefficient + offset * ratio
     mantissa, binary_exponent = frexp(distance)
     digits = int(mantissa * _TWO_53)
-    exponent = -(digits * digits * _LOG2_E_INT >> (107 - 2 * binary_exponent))
+    exponent = -(digits * digits * LOG2_E_INT >> (107 - 2 * binary_exponent))
     # Multiply before scaling down, so that a subnormal result is rounded only once.
     steps = (exponent + _POWER_HALF) >> _POWER_SHIFT
     whole = steps >> _INDEX_BITS

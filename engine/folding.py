@@ -48,7 +48,8 @@ class Folding:
         self.source: Column | None = None
         self._limit = 0
         self._cell_row = 0
-        self._cells = Cells()
+        self.cells: Cells | None = None
+        self._cells_of: Column | None = None
         self._extreme_rows = [0] * len(handlers)
 
     # The step -----------------------------------------------------------------------------------
@@ -58,6 +59,7 @@ class Folding:
         self._rows = rows
         self.source = None if self.kind is None else self._column(self.kind)
         self._cell_row = 0
+        self.cells = self._cells_of = None
         for number in self.high_water:
             self._extreme_rows[number] = 0
 
@@ -241,21 +243,28 @@ class Folding:
             return
         every = self.spec.signals.every_ns
         most = column.row_at(self._seen()) if column is not None else 0
+        if column is not None:
+            self._take_cells(column, up_to_ns, most)
         while state.grid_ns <= up_to_ns:
             self._feed(column, state.grid_ns, most)
             state.grid_ns += every
 
+    def _take_cells(self, column: Column, up_to_ns: int, most: int) -> None:
+        """Take the points of the grid in one go where it pays to work out the column's cells."""
+        state = self.state
+        if self._cells_of is not column:
+            extremes = state.cell_low, state.cell_high
+            self._cells_of, row, grid_ns = column, self._cell_row, state.grid_ns
+            self.cells = Cells.of(column, self.signals, grid_ns, row, extremes)
+        row = self.cells.take(up_to_ns, most) if self.cells is not None else -1
+        if self.cells is not None and row >= 0:
+            self._cell_row, state.grid_ns = row, self.cells.next_ns
+            state.cell_low, state.cell_high, state.cell_fresh = math.inf, -math.inf, False
+
     def _feed(self, column: Column | None, grid_ns: int, most: int) -> None:
         """One grid point, on the rows up to it of the first ``most``."""
         state, close = self.state, self.state.mark
-        every_ns, row = self.spec.signals.every_ns, self._cell_row
-        cell = self._cells.at(column, row, grid_ns, every_ns, most) if column is not None else None
-        if cell is not None:
-            self._cell_row, low, high, close = cell
-            state.cell_low = low if low < state.cell_low else state.cell_low
-            state.cell_high = high if high > state.cell_high else state.cell_high
-            state.cell_fresh = True
-        elif column is not None:
+        if column is not None:
             stop = min(int(column.run.searchsorted(grid_ns, "right")), most)
             self._see_rows(column, stop)
             place = column.last_above(self.spec.symbol, stop)
@@ -263,6 +272,8 @@ class Folding:
                 assert column.prices is not None
                 close = column.prices.item(place)
         self.signals.step(close, state.cell_high, state.cell_low, state.cell_fresh)
+        if self.cells is not None:  # they are of other points; behind a silence it is done anew
+            self._cells_of, self.cells = None if self.cells.done else column, None
         state.cell_low, state.cell_high, state.cell_fresh = math.inf, -math.inf, False
 
     def _see_rows(self, column: Column, stop: int) -> None:
@@ -272,8 +283,7 @@ class Folding:
         state, own = self.state, self._own(column, self._cell_row, stop)
         if len(own):
             state.cell_low = min(state.cell_low, lowest(own))
-            state.cell_high = max(state.cell_high, highest(own))
-            state.cell_fresh = True
+            state.cell_high, state.cell_fresh = max(state.cell_high, highest(own)), True
         self._cell_row = stop
 
     def _fold_extremes(self, handler: int) -> None:
@@ -286,8 +296,5 @@ class Folding:
             own = self._own(column, start, stop)
             if len(own):
                 low, high = self.state.extremes[handler]
-                self.state.extremes[handler] = (
-                    min(low, lowest(own)),
-                    max(high, highest(own)),
-                )
+                self.state.extremes[handler] = min(low, lowest(own)), max(high, highest(own))
             self._extreme_rows[handler] = stop

@@ -10,50 +10,28 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from engine.account import Account
 from engine.commands import GateCreations, PauseProduct, ProductCommand, ResumeProduct, SplitUnits
-from engine.dealing import Dealing
 from engine.events import CancellationRequest
 from engine.handler_state import ACTIVE, PENDING
 from engine.orders import Order, Scene
-from engine.policy import Policy, PolicyAnswerError, SetLeverage, View
-from engine.product import bankruptcy_price
+from engine.policy import SetLeverage, View
 from engine.refusing import Request
-from engine.surviving import Surviving
+from engine.reviews import AT_ONCE, OUT_OF_REACH, Next, Reviews
 from engine.units import NEVER_NS
 from engine.venue.funding import FundingDue
-from engine.watch import ALWAYS, NEVER, drawn_in
+from engine.watch import ALWAYS
 
 __all__ = ["Handler", "Next"]
 
 GATED: Final = ("not_gated", "gated")
-_AT_ONCE: Final = (ALWAYS.low, ALWAYS.high)
-_NEVER: Final = (NEVER.low, NEVER.high)
 
 
-class Next(Struct, frozen=True, gc=False):
-    """When a handler must be woken: at two prices, and at times of three kinds."""
-
-    low: float
-    high: float
-    policy_ns: int
-    fill_ns: int
-    fee_ns: int
-
-
-class Handler(Surviving):
+class Handler(Reviews):
     """Looks after one product."""
 
-    __slots__ = ("next",)
-
-    def __init__(
-        self, number: int, account: Account, policies: tuple[Policy, ...], dealing: Dealing
-    ) -> None:
-        super().__init__(number, account, policies, dealing)
-        self.next = Next(ALWAYS.low, ALWAYS.high, NEVER_NS, NEVER_NS, NEVER_NS)
+    __slots__ = ()
 
     def attend(self, scene: Scene) -> bool:
         """A price or an alarm woke us: look, act, and state the next watch.
@@ -225,7 +203,7 @@ class Handler(Surviving):
             if state.split_ns < alarm:
                 alarm = state.split_ns
         else:
-            low, high = _AT_ONCE if state.status == PENDING else _NEVER
+            low, high = AT_ONCE if state.status == PENDING else OUT_OF_REACH
             alarm = fee = NEVER_NS
         if self.spec.terms.secondary is not None:
             alarm = min(alarm, self.reprice(scene))
@@ -238,51 +216,3 @@ class Handler(Surviving):
         fee = self.state.fee_ns if self.state.status == ACTIVE else NEVER_NS
         low, high = self.edges
         self.next = Next(low, high, scene.due_ns, self.desk.next_arrival_ns(), fee)
-
-    def _watches(self, scene: Scene, view: View | None) -> tuple[float, float, int]:
-        state, plan = self.state, self.desk.state.plan
-        planned = plan is not None
-        low, high = self._ruin(scene.mark)
-        if low > high or state.paused:
-            return low, high, NEVER_NS
-        if (state.rehedge or state.postponed is not None) and not planned:
-            low, high = _AT_ONCE  # it waits for the market alone
-        if view is None:
-            view = self._view(scene)
-        alarm, due_ns, cautious = NEVER_NS, scene.due_ns, planned or state.safe
-        for place, policy in enumerate(self.policies):
-            if state.faulted[place] or (cautious and not policy.de_risking):
-                continue
-            try:
-                watch = policy.watch(view, state.policies[place])
-                rung = watch.alarm_ns <= due_ns
-            except Exception as error:  # noqa: BLE001  # a user's policy may raise anything
-                self._fault(scene, place, error)
-                continue
-            if rung:  # and would ring for ever
-                said = f"watch: alarm {watch.alarm_ns} is not after {due_ns}"
-                self._fault(scene, place, PolicyAnswerError(said))
-                continue
-            if watch.low > low:
-                low = watch.low
-            if watch.high < high:
-                high = watch.high
-            if watch.alarm_ns < alarm:
-                alarm = watch.alarm_ns
-        if plan is not None and plan.pauses > 1:
-            low, high = max(low, plan.between[0]), min(high, plan.between[1])
-        if state.cut_due:
-            low, high = _AT_ONCE
-        return low, high, alarm
-
-    def _ruin(self, mark: float) -> tuple[float, float]:
-        """Between which marks NAV is positive; at once where it is not so now."""
-        if self._quoted:  # a claim that is worth nothing now may still pay
-            return _NEVER
-        intercept, slope = self.account.intercept, self.account.slope
-        if intercept + slope * mark <= 0.0:
-            return _AT_ONCE
-        ruin = bankruptcy_price(intercept, slope) if slope else 0.0
-        if ruin <= 0.0:
-            return _NEVER
-        return drawn_in(ruin, math.inf) if slope > 0.0 else drawn_in(-math.inf, ruin)

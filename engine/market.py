@@ -172,12 +172,17 @@ class Market(Degrading):
         ``before_ns``: the first one that does not, or ``due_ns`` where it is that one."""
         if column is None or column.prices is None or column.rows_of(self.spec.symbol) is not None:
             return self.check_by(due_ns, column)
-        search, times, price = column.run.searchsorted, column.table.ts_ns.item, column.prices.item
+        runs, times, price = column.run.item, column.table.ts_ns.item, column.prices.item
         wait_ns = min(self.spec.stale_after_ns, self.spec.frozen_after_ns)
+        row, stride, last = 0, 0, len(column) - 1
         while due_ns < before_ns:
-            row = int(search(due_ns, "right")) - 1
+            # Where rows come evenly the next check's row is as far on as that of the last was.
+            near = row + stride
+            if not (0 <= near < last and runs(near) <= due_ns < runs(near + 1)):
+                near = int(column.run.searchsorted(due_ns, "right")) - 1
+            row, stride = near, near - row
             if row > 0 and price(row) != price(row - 1):
-                next_ns = max(times(row) + wait_ns, due_ns)
+                next_ns = times(row) + wait_ns
             else:
                 next_ns = self._check_at(column, row, due_ns)
             if next_ns <= due_ns:

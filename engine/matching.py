@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from msgspec import Struct
 
-from engine.folding import Folding
+from engine.foretelling import Foretelling
 from engine.handler import Handler
 from engine.market_state import MarketSpec
 from engine.orders import Order
@@ -47,7 +47,7 @@ class Strike(Struct, frozen=True, gc=False):
     fills: list[tuple[int, Order, int]]
 
 
-class Matching(Folding):
+class Matching(Foretelling):
     """The book of one symbol, seen up to some place of the step.
 
     Attributes:

@@ -264,6 +264,19 @@ class Rows:
         """The first tick or message later than each of the ascending times."""
         if self._clock is not None:
             return self._clock.searchsorted(times, "right") + self.first
+        found = self._ticks_after(times)
+        for message, ts_ns in self.moments:
+            before = found[: int(times.searchsorted(ts_ns))]
+            np.minimum(before, message, out=before)
+        return found
+
+    def ticks_after(self, times: I64) -> I64:
+        """``first_after`` of each of the ascending times."""
+        if self._clock is not None and not self.moments:
+            return self._clock.searchsorted(times, "right") + self.first
+        return self._ticks_after(times)
+
+    def _ticks_after(self, times: I64) -> I64:
         found: I64 | None = None
         for column in self.columns:
             places = column.run.searchsorted(times, "right")
@@ -272,12 +285,7 @@ class Rows:
             else:
                 sequence = column.sequence.take(places)
             found = sequence if found is None else np.minimum(found, sequence)
-        if found is None:
-            found = np.full(len(times), self.end)
-        for message, ts_ns in self.moments:
-            before = found[: int(times.searchsorted(ts_ns))]
-            np.minimum(before, message, out=before)
-        return found
+        return np.full(len(times), self.end) if found is None else found
 
     def time_at(self, sequence: int, floor: int) -> int:
         """Engine time once the row ``sequence`` was seen."""

@@ -20,10 +20,10 @@ from msgspec import Struct
 from engine.exact import exp2, log2
 from engine.units import DAY_NS, MINUTE_NS
 
-__all__ = ["SignalSpec", "SignalState", "Signals"]
+__all__ = ["LN2", "SignalSpec", "SignalState", "Signals"]
 
 _YEAR_NS: Final = 365 * DAY_NS
-_LN2: Final = 0.6931471805599453
+LN2: Final = 0.6931471805599453
 
 
 class SignalSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,8 +65,8 @@ class Signals:
     """The estimators; fed with the steps of the grid in order."""
 
     __slots__ = (
-        *("_per_year", "_realised", "_trend_keep", "_trend_take", "_vol_keep", "_vol_take"),
-        *("spec", "state"),
+        *("_realised", "_trend_keep", "_trend_take", "_vol_keep", "_vol_take"),
+        *("per_year", "spec", "state"),
     )
 
     def __init__(self, spec: SignalSpec) -> None:
@@ -76,7 +76,7 @@ class Signals:
         self._vol_take = 1.0 - self._vol_keep
         self._trend_keep = exp2(-1.0 / spec.trend_half_life)
         self._trend_take = 1.0 - self._trend_keep
-        self._per_year = _YEAR_NS / spec.every_ns
+        self.per_year = _YEAR_NS / spec.every_ns
         self._realised: float | None = None
 
     def step(self, close: float, high: float, low: float, fresh: bool) -> None:
@@ -96,8 +96,8 @@ class Signals:
         state.price = close
         keep, take = self._vol_keep, self._vol_take
         state.variance = keep * state.variance + take * (change * change)
-        spread = log2(high / low) * _LN2
-        range_variance = spread * spread / (4.0 * _LN2)
+        spread = log2(high / low) * LN2
+        range_variance = spread * spread / (4.0 * LN2)
         state.range_variance = keep * state.range_variance + take * range_variance
         state.vol_weight = keep * state.vol_weight + take
         keep, take = self._trend_keep, self._trend_take
@@ -109,6 +109,26 @@ class Signals:
         else:
             state.returns[state.slot] = change
             state.slot = (state.slot + 1) % self.spec.window
+
+    @property
+    def weights(self) -> tuple[float, float, float, float]:
+        """What is kept and what is taken at a step: of the volatilities, of the trend."""
+        return self._vol_keep, self._vol_take, self._trend_keep, self._trend_take
+
+    def recurrences(self) -> tuple[float, float, float, float, float, float]:
+        """``(variance, range_variance, vol_weight, move, path, trend_weight)``."""
+        state = self.state
+        return (
+            *(state.variance, state.range_variance, state.vol_weight),
+            *(state.move, state.path, state.trend_weight),
+        )
+
+    def recur(self, known: tuple[float, float, float, float, float, float]) -> None:
+        """Be where the recurrences came to."""
+        state = self.state
+        state.variance, state.range_variance, state.vol_weight = known[:3]
+        state.move, state.path, state.trend_weight = known[3:]
+        self._realised = None
 
     @property
     def stale(self) -> bool:
@@ -128,7 +148,7 @@ class Signals:
 
     def _yearly(self, variance: float) -> float:
         weight = self.state.vol_weight
-        return sqrt(variance / weight * self._per_year) if weight > 0.0 else 0.0
+        return sqrt(variance / weight * self.per_year) if weight > 0.0 else 0.0
 
     @property
     def realised_vol(self) -> float:
@@ -138,7 +158,7 @@ class Signals:
             returns = self.state.returns
             for change in returns:
                 total += change * change
-            self._realised = sqrt(total / len(returns) * self._per_year) if returns else 0.0
+            self._realised = sqrt(total / len(returns) * self.per_year) if returns else 0.0
         return self._realised
 
     @property

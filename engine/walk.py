@@ -13,8 +13,8 @@ from typing import Final
 from engine.agenda import Priority
 from engine.events import Dated
 from engine.felt_market import FeltMarket
+from engine.looking_ahead import LookingAhead
 from engine.matching import Strike
-from engine.passing import Passing
 from engine.priced_market import PricedMarket
 from engine.router import Breach
 from engine.rows import Rows
@@ -28,7 +28,7 @@ _HANDLER: Final = 0
 _ROWS_OF_FUNDING: Final = Kind.FUNDING  # looked up once; see ``folding``
 
 
-class Walker(Passing):
+class Walker(LookingAhead):
     """The way through a step: visits what matters to somebody, in order."""
 
     def _walk(self, rows: Rows) -> None:
@@ -36,12 +36,17 @@ class Walker(Passing):
         self.router.open(rows)
         self.restless = [number for number, each in enumerate(self.markets) if each.resting]
         agenda, router, barriers = self.agenda, self.router, rows.barriers
+        self._ahead.clear()
         passed, looked_up, limit_of_due = 0, -1, 0
         self._look_ahead(rows, passed)
         while True:
             due = agenda.next_ns()
             if due != looked_up:
-                due = looked_up = self.pass_checks(rows.time_ns)
+                due = self.pass_checks(rows.time_ns)
+                if due < rows.time_ns and not self.restless:
+                    stop = barriers[passed][0] if passed < len(barriers) else rows.end
+                    due = self._pass_reviews(rows, due, stop)
+                looked_up = due
                 limit_of_due = rows.first_after(due) if due < rows.time_ns else rows.end
             limit = limit_of_due
             barrier = passed < len(barriers) and barriers[passed][0] < limit

@@ -54,8 +54,9 @@ def raw_words(seed: int, stream: int, place: int, count: int) -> U64:
 
 def indexes(words: U64, lane: int) -> I64:
     """Shape of ``words``: uniform integers below ``QUANTILES``; a word has ``LANES`` of them."""
-    shift = np.uint64(lane * _INDEX_BITS)
-    return ((words >> shift) & np.uint64(QUANTILES - 1)).astype(np.int64)
+    shifted = words >> np.uint64(lane * _INDEX_BITS) if lane else words
+    # Below 4,096 both ways of reading the bits are the same number.
+    return (shifted & np.uint64(QUANTILES - 1)).view(np.int64)
 
 
 def uniforms(words: U64, lane: int) -> F64:

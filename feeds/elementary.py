@@ -18,7 +18,10 @@ __all__ = ["exps", "logs"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
-_CELLS: Final = 1_024
+_CELL_BITS: Final = 10
+_CELLS: Final = 1 << _CELL_BITS
+_DOUBLINGS: Final = 1_015
+"""``e**700`` lies below this power of two."""
 _LOG2_E: Final = 1.4426950408889634
 _LN2: Final = 0.6931471805599453
 _STEP: Final = _LN2 / _CELLS
@@ -31,6 +34,12 @@ def _powers() -> F64:
 
 
 @cache
+def _doublings() -> F64:
+    """Shape (2 _DOUBLINGS + 1,): powers of two, that of 0 in the middle."""
+    return np.ldexp(1.0, np.arange(-_DOUBLINGS, _DOUBLINGS + 1))
+
+
+@cache
 def _logarithms() -> F64:
     """Shape (_CELLS + 1,): ``ln(1 + i / _CELLS)``."""
     return np.array([_LN2 * log2(1.0 + i / _CELLS) for i in range(_CELLS + 1)])
@@ -38,11 +47,20 @@ def _logarithms() -> F64:
 
 def exps(x: F64) -> F64:
     """Shape of ``x``: e to the power of each, ``|x|`` up to 700."""
-    cell = np.floor(x * (_LOG2_E * _CELLS) + 0.5)
-    rest = x - cell * _STEP
-    growth = 1.0 + rest * (1.0 + rest * (0.5 + rest * (1.0 / 6.0 + rest * (1.0 / 24.0))))
+    cell = x * (_LOG2_E * _CELLS)
+    cell += 0.5
+    np.floor(cell, out=cell)
     whole = cell.astype(np.int64)
-    result: F64 = np.ldexp(_powers()[whole & (_CELLS - 1)] * growth, whole // _CELLS)
+    cell *= _STEP
+    rest = np.subtract(x, cell, out=cell)
+    result: F64 = rest * (1.0 / 24.0)
+    for term in (1.0 / 6.0, 0.5, 1.0):
+        result += term
+        result *= rest
+    result += 1.0
+    result *= _powers().take(whole & (_CELLS - 1))
+    # A power of two changes no digit of a number that stays a normal one.
+    result *= _doublings().take((whole >> _CELL_BITS) + _DOUBLINGS)
     return result
 
 

@@ -180,7 +180,17 @@ def concatenated(steps: Sequence[Step]) -> Step:
     """The rows of steps that are each numbered from 0, one after the other, numbered from 0."""
     if len(steps) == 1:
         return steps[0]
-    return reordered(steps, np.arange(sum(len(step) for step in steps)))
+    tables: dict[Kind, list[Table]] = {}
+    messages: list[tuple[int, Message]] = []
+    start = 0
+    for step in steps:
+        moved = step.shifted(start)
+        for table in moved.tables:
+            tables.setdefault(table.KIND, []).append(table)
+        messages += moved.messages
+        start += len(step)
+    merged = tuple(TABLES[kind].concatenated(tables[kind]) for kind in sorted(tables))
+    return Step(first=0, end=start, tables=merged, messages=tuple(messages))
 
 
 def rechunked(steps: Iterator[Step], rows: int) -> Iterator[Step]:

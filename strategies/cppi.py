@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from engine.policy import Decision, Deleverage, SetLeverage, View
 from engine.product import price_at_leverage
+from engine.units import SECOND_NS
 from engine.watch import ALWAYS, Watch, drawn_in
 from strategies.reviewing import REVIEW_S_MAX, REVIEW_S_MIN, after, direction_fault
 
@@ -57,6 +58,7 @@ class Cppi(
     uses_signals: ClassVar[bool] = False
     uses_high_water: ClassVar[bool] = True
     de_risking: ClassVar[bool] = True
+    is_pure: ClassVar[bool] = True
 
     direction: int = 1
     floor: float = 0.8
@@ -78,6 +80,11 @@ class Cppi(
             raise ValueError(f"cppi: review_s must be from 0.001 to 1e9, was {self.review_s}")
         if fault := direction_fault(self.direction):
             raise ValueError(f"cppi: {fault}")
+
+    @property
+    def review_ns(self) -> int:
+        """The grid of the reviews."""
+        return round(self.review_s * SECOND_NS)
 
     def initial_state(self) -> CppiState:
         return CppiState(floor=self.floor)

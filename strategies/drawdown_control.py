@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from engine.policy import View
-from strategies.reviewing import Reviewing, direction_fault, kept_between
+from strategies.reviewing import Reviewing, Wanted, direction_fault, kept_between
 
 __all__ = ["DrawdownControl"]
 
@@ -50,9 +50,9 @@ class DrawdownControl(
             return "0 <= low <= base is wanted, and base > 0"
         return direction_fault(self.direction)
 
-    def want(self, view: View) -> tuple[float, str]:
+    def want(self, view: View) -> Wanted:
         drawdown = view.position.drawdown
         floor = 1.0 - self.max_drawdown
         share = (1.0 - floor / (1.0 + drawdown)) / self.max_drawdown
         want = kept_between(self.base * share, self.low, self.base)
-        return self.direction * want, f"drawdown {drawdown:.2%} of {self.max_drawdown:.0%}"
+        return self.direction * want, "drawdown {:.2%} of {:.0%}", (drawdown, self.max_drawdown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from engine.policy import View
-from strategies.reviewing import Reviewing, kept_between
+from strategies.reviewing import Reviewing, Wanted, kept_between
 
 __all__ = ["KellyCapped"]
 
@@ -47,12 +47,12 @@ class KellyCapped(Reviewing, frozen=True, kw_only=True, tag="kelly_capped", tag_
             return f"funding_times must be >= 0, was {self.funding_times}"
         return ""
 
-    def want(self, view: View) -> tuple[float, str]:
+    def want(self, view: View) -> Wanted:
         market = view.market
         volatility = market.ewma_vol
         variance = volatility * volatility
         if not variance > 0.0:
-            return kept_between(0.0, self.low, self.high), "no volatility known"
+            return kept_between(0.0, self.low, self.high), "no volatility known", ()
         excess = self.expected_return - market.funding_rate * self.funding_times
         want = kept_between(self.fraction * (excess / variance), self.low, self.high)
-        return want, f"excess return {excess:.0%}, volatility {volatility:.0%}"
+        return want, "excess return {:.0%}, volatility {:.0%}", (excess, volatility)

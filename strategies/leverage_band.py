@@ -47,6 +47,7 @@ class LeverageBand(
     uses_signals: ClassVar[bool] = False
     uses_high_water: ClassVar[bool] = False
     de_risking: ClassVar[bool] = False
+    is_pure: ClassVar[bool] = True
 
     target: float
     low: float

@@ -37,6 +37,7 @@ class MarginFloor(
     uses_signals: ClassVar[bool] = False
     uses_high_water: ClassVar[bool] = False
     de_risking: ClassVar[bool] = True
+    is_pure: ClassVar[bool] = True
 
     max_leverage: float = 8.0
     cut_to: float = 3.0

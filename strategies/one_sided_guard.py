@@ -42,6 +42,7 @@ class OneSidedGuard(
     uses_signals: ClassVar[bool] = False
     uses_high_water: ClassVar[bool] = False
     de_risking: ClassVar[bool] = True
+    is_pure: ClassVar[bool] = True
 
     target: float
     high: float = 0.0

@@ -9,13 +9,18 @@ from msgspec import Struct
 
 from engine.policy import Decision, SetLeverage, View
 from engine.units import SECOND_NS
-from engine.watch import Watch
+from engine.watch import NEVER, Watch
 
-__all__ = ["Review", "Reviewing", "after", "direction_fault", "kept_between"]
+__all__ = ["Review", "Reviewing", "Wanted", "after", "direction_fault", "kept_between"]
 
+_NO_LOW, _NO_HIGH = NEVER.low, NEVER.high
 REVIEW_S_MIN: Final = 0.001
 REVIEW_S_MAX: Final = 1e9
 """About 32 years: a longer grid would leave the range of 64-bit times."""
+
+
+Wanted = tuple[float, str, tuple[float, ...]]
+"""A signed leverage, and why: a text with places for the figures that come with it."""
 
 
 class Review(Struct, frozen=True):
@@ -39,6 +44,7 @@ class Reviewing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     uses_signals: ClassVar[bool] = True
     uses_high_water: ClassVar[bool] = False
     de_risking: ClassVar[bool] = False
+    is_pure: ClassVar[bool] = True
 
     review_s: float = 300.0
     step: float = 0.1
@@ -57,34 +63,43 @@ class Reviewing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """What is wrong with the parameters; empty where nothing is."""
         return ""
 
-    def want(self, view: View) -> tuple[float, str]:
-        """The signed leverage it wants now, and why."""
+    def want(self, view: View) -> Wanted:
+        """What it wants now; the reason is put together where it is told."""
         raise NotImplementedError
+
+    @property
+    def review_ns(self) -> int:
+        """The grid of the reviews."""
+        return round(self.review_s * SECOND_NS)
 
     def initial_state(self) -> Review:
         return Review()
 
     def watch(self, view: View, state: Review) -> Watch:
-        return Watch(alarm_ns=state.next_ns or after(view.due_ns, self.review_s))
+        return Watch(_NO_LOW, _NO_HIGH, state.next_ns or self._after(view.due_ns))
 
     def decide(self, view: View, state: Review) -> tuple[Decision | None, Review]:
         first = state.next_ns == 0
         if not first and view.due_ns < state.next_ns:
             return None, state
-        want, why = self.want(view)
-        return self._decided(view, want, why, first), Review(after(view.due_ns, self.review_s))
+        return self._decided(view, self.want(view), first), Review(self._after(view.due_ns))
 
-    def _decided(self, view: View, want: float, why: str, first: bool) -> Decision | None:
-        held = view.position.leverage
-        if held * want < 0.0:
-            want, why = 0.0, f"{why}; flat before it turns"
-        if first:
-            return SetLeverage(want, why)
-        if -self.step <= want - held <= self.step:
-            return None
-        if view.market.stale and abs(want) >= abs(held):
-            return None
-        return SetLeverage(want, why)
+    def _after(self, ts_ns: int) -> int:
+        every = self.review_ns
+        return (ts_ns // every + 1) * every
+
+    def _decided(self, view: View, wanted: Wanted, first: bool) -> Decision | None:
+        want, held, step = wanted[0], view.position.leverage, self.step
+        turns = held * want < 0.0
+        if turns:
+            want = 0.0
+        if not first:
+            if -step <= want - held <= step:
+                return None
+            if view.market.stale and abs(want) >= abs(held):
+                return None
+        why = wanted[1].format(*wanted[2])
+        return SetLeverage(want, f"{why}; flat before it turns" if turns else why)
 
 
 def after(ts_ns: int, every_s: float) -> int:

@@ -7,7 +7,7 @@ import math
 from msgspec import Struct
 
 from engine.policy import Decision, View
-from strategies.reviewing import Reviewing, after, kept_between
+from strategies.reviewing import Reviewing, Wanted, kept_between
 
 __all__ = ["Momentum", "TimeSeriesMomentum"]
 
@@ -68,15 +68,17 @@ class TimeSeriesMomentum(
             return None, state
         mark = view.market.mark
         marks = (*state.marks[-self.lookback :], mark)
-        kept = Momentum(after(view.due_ns, self.review_s), marks)
-        want, why = 0.0, f"{len(marks) - 1} of {self.lookback} reviews seen"
-        if len(marks) > self.lookback:
-            want, why = self._followed(mark / marks[0] - 1.0, view.market.ewma_vol)
-        return self._decided(view, want, why, first), kept
+        kept = Momentum(self._after(view.due_ns), marks)
+        seen = len(marks) - 1
+        wanted: Wanted = 0.0, "{} of {} reviews seen", (seen, self.lookback)
+        if seen >= self.lookback:
+            wanted = self._followed(mark / marks[0] - 1.0, view.market.ewma_vol)
+        return self._decided(view, wanted, first), kept
 
-    def _followed(self, change: float, volatility: float) -> tuple[float, str]:
-        why = f"{change:+.2%} over {self.lookback} reviews, volatility {volatility:.0%}"
+    def _followed(self, change: float, volatility: float) -> Wanted:
+        why = "{:+.2%} over {} reviews, volatility {:.0%}"
+        figures = change, self.lookback, volatility
         if change == 0.0 or not volatility > 0.0 or (change < 0.0 and not self.allow_short):
-            return 0.0, why
+            return 0.0, why, figures
         want = kept_between(self.target_vol / volatility, 0.0, self.high)
-        return math.copysign(want, change), why
+        return math.copysign(want, change), why, figures

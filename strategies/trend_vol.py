@@ -55,6 +55,7 @@ class TrendVol(
     uses_signals: ClassVar[bool] = True
     uses_high_water: ClassVar[bool] = False
     de_risking: ClassVar[bool] = True
+    is_pure: ClassVar[bool] = True
 
     direction: int = 1
     low: float = 1.0
@@ -76,6 +77,11 @@ class TrendVol(
         if not (0.0 < self.fast_move < 1.0 and 1.0 <= self.review_s <= 1e9):
             raise ValueError("trend_vol wants 0 < fast_move < 1 and review_s from 1 to 1e9")
 
+    @property
+    def review_ns(self) -> int:
+        """The grid of the reviews."""
+        return round(self.review_s * SECOND_NS)
+
     def initial_state(self) -> TrendVolState:
         return TrendVolState()
 
@@ -86,8 +92,8 @@ class TrendVol(
     def decide(self, view: View, state: TrendVolState) -> tuple[Decision | None, TrendVolState]:
         market, held = view.market, abs(view.position.leverage)
         if state.next_ns == 0:
-            want, why = self._want(view)
-            return self._set(want, why), TrendVolState(self._after(view.due_ns), market.mark, want)
+            want = self._want(view)
+            return self._set(view, want), TrendVolState(self._after(view.due_ns), market.mark, want)
         adverse = (
             1.0 - market.mark / state.mark if self.direction > 0 else market.mark / state.mark - 1.0
         )
@@ -99,23 +105,23 @@ class TrendVol(
             return Deleverage(self.direction * self.low, why), moved
         if view.due_ns < state.next_ns:
             return None, state
-        want, why = self._want(view)
+        want = self._want(view)
         kept = TrendVolState(self._after(view.due_ns), market.mark, state.target)
         if abs(want - held) <= self.step or (market.stale and want >= held):
             return None, kept
-        return self._set(want, why), TrendVolState(kept.next_ns, market.mark, want)
+        return self._set(view, want), TrendVolState(kept.next_ns, market.mark, want)
 
-    def _set(self, want: float, why: str) -> SetLeverage:
-        return SetLeverage(self.direction * want, why)
+    def _set(self, view: View, want: float) -> SetLeverage:
+        trend, vol = self.direction * view.market.trend, view.market.ewma_vol
+        return SetLeverage(self.direction * want, f"trend {trend:+.2f}, volatility {vol:.0%}")
 
-    def _want(self, view: View) -> tuple[float, str]:
+    def _want(self, view: View) -> float:
         market = view.market
         trend, vol = self.direction * market.trend, market.ewma_vol
         clear = min(1.0, max(0.0, (trend - self.trend_floor) / (1.0 - self.trend_floor)))
         scale = min(1.0, self.target_vol / vol) if vol > 0.0 else 1.0
         want = (self.base + (self.high - self.base) * clear) * scale
-        want = min(self.high, max(self.low, want))
-        return want, f"trend {trend:+.2f}, volatility {vol:.0%}"
+        return min(self.high, max(self.low, want))
 
     def _fast_edges(self, state: TrendVolState) -> tuple[float, float]:
         if state.mark == 0.0:
@@ -125,7 +131,7 @@ class TrendVol(
         return -math.inf, drawn_in(1.0, state.mark * (1.0 + self.fast_move))[1]
 
     def _after(self, ts_ns: int) -> int:
-        every = round(self.review_s * SECOND_NS)
+        every = self.review_ns
         return (ts_ns // every + 1) * every
 
 

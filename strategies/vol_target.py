@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from engine.policy import View
-from strategies.reviewing import Reviewing, direction_fault, kept_between
+from strategies.reviewing import Reviewing, Wanted, direction_fault, kept_between
 
 __all__ = ["VolTarget"]
 
@@ -49,7 +49,7 @@ class VolTarget(Reviewing, frozen=True, kw_only=True, tag="vol_target", tag_fiel
             return "0 <= low <= unknown <= high is wanted"
         return direction_fault(self.direction)
 
-    def want(self, view: View) -> tuple[float, str]:
+    def want(self, view: View) -> Wanted:
         market = view.market
         if self.estimator == "ewma":
             volatility = market.ewma_vol
@@ -58,9 +58,9 @@ class VolTarget(Reviewing, frozen=True, kw_only=True, tag="vol_target", tag_fiel
         else:
             volatility = market.parkinson_vol
         if not volatility > 0.0:
-            return self.direction * self.unknown, "no volatility known"
+            return self.direction * self.unknown, "no volatility known", ()
         times = self.target_vol / volatility
         if self.scaled_by == "variance":
             times *= times
         want = self.direction * kept_between(times, self.low, self.high)
-        return want, f"volatility {volatility:.0%} for {self.target_vol:.0%}"
+        return want, "volatility {:.0%} for {:.0%}", (volatility, self.target_vol)

@@ -67,7 +67,9 @@ class Draws:
             standard_normals(self.words(Purpose.PRICE, symbol, chunk, count))
             for symbol in range(symbols)
         ]
-        if symbols == 1 or correlation == 0.0:
+        if symbols == 1:
+            return own[0][None, :]
+        if correlation == 0.0:
             return np.stack(own)
         common = standard_normals(self.words(Purpose.PRICE, COMMON, chunk, count))
         drawn: F64 = math.sqrt(correlation) * common + math.sqrt(1.0 - correlation) * np.stack(own)
@@ -84,7 +86,7 @@ def _unit_table() -> F64:
 
 def standard_normals(words: U64, lane: int = 0) -> F64:
     """Shape of ``words``: mean 0, variance 1, at most 3.7 from 0; kurtosis 2.97."""
-    drawn: F64 = _unit_table()[indexes(words, lane)]
+    drawn: F64 = _unit_table().take(indexes(words, lane))
     return drawn
 
 

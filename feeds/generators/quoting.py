@@ -75,9 +75,10 @@ class Quoting:
             tables.append(self._book(number, rows, bid, ask))
             self._quote = (bid[:, -1:], ask[:, -1:])
         cells = np.stack([premium.cells(number) for premium in self._premiums])
-        index = price / (1.0 + np.repeat(cells, grid.cell_steps, axis=1)[:, :shown])
+        premium = np.repeat(cells, grid.cell_steps, axis=1)[:, :shown]
+        index = rows.taken(INDEX, price) / (1.0 + rows.taken(INDEX, premium))
         tables.append(Marks(**rows.of(MARK), price=rows.taken(MARK, price)))
-        tables.append(Index(**rows.of(INDEX), price=rows.taken(INDEX, index)))
+        tables.append(Index(**rows.of(INDEX), price=index))
         tables.append(self._funding(rows, cells))
         self._log = log[:, -1:]
         return Step(first=0, end=rows.count, tables=tuple(t for t in tables if len(t)))
@@ -161,6 +162,6 @@ class Quoting:
 
 
 def _price(opening: F64, log: I64) -> F64:
-    bounded: F64 = np.clip(log, -_LOG_MAX, _LOG_MAX) / FIXED
+    bounded: F64 = np.minimum(np.maximum(log, -_LOG_MAX), _LOG_MAX) * (1.0 / FIXED)
     price: F64 = opening * exps(bounded)
     return price

@@ -42,10 +42,11 @@ class Rows:
         width = np.full(len(ts_ns), len(self._always))
         width[::cell_steps] = len(at_cells)
         self._width = width
-        ends = np.cumsum(width * symbols)
+        room = width * symbols if symbols > 1 else width
+        ends = np.cumsum(room)
         self.count = int(ends[-1])
-        self._begin = ends - width * symbols
-        self._room: I64 | int = 0
+        self._begin = ends - room
+        self._room: I64 | None = None
 
     def between(self, step: I64, offset_ns: I64, symbol: I64, step_ns: int) -> dict[str, Any]:
         """Columns of trades, in order, so far behind the instant before that of their step; the
@@ -61,14 +62,19 @@ class Rows:
 
     def of(self, kind: int) -> dict[str, Any]:
         """Columns of the rows of a kind."""
-        place = np.full(len(self._ts_ns), self._offset[kind][0])
-        place[:: self._cell] = self._offset[kind][-1]
-        first = self._begin + self._room + place
         told = self._told(kind)
+        between, at_cells = self._offset[kind][0], self._offset[kind][-1]
+        if kind in self._always:
+            first = self._begin + between
+            first[:: self._cell] += at_cells - between
+        else:
+            first = self._begin[told] + at_cells
+        if self._room is not None:
+            first += self._room[told]
         if len(self._symbols) == 1:
             ts_ns = self._ts_ns[told]
-            return {"sequence": first[told], "symbol": 0, "ts_ns": ts_ns, "ingest_ns": None}
-        sequence = first[told][:, None] + self._symbols * self._width[told][:, None]
+            return {"sequence": first, "symbol": 0, "ts_ns": ts_ns, "ingest_ns": None}
+        sequence = first[:, None] + self._symbols * self._width[told][:, None]
         return {
             "sequence": sequence.ravel(),
             "symbol": np.tile(self._symbols.astype(np.int32), len(sequence)),
@@ -78,7 +84,8 @@ class Rows:
 
     def taken(self, kind: int, values: F64) -> F64:
         """Of values of shape (symbols, instants) those that have a row of a kind."""
-        chosen: F64 = values.T[self._told(kind)].ravel()
+        told = self._told(kind)
+        chosen: F64 = values[0, told] if len(values) == 1 else values.T[told].ravel()
         return chosen
 
     def _told(self, kind: int) -> slice:

@@ -1,0 +1,159 @@
+"""Reviews that find nothing to do, one after the other, while nothing else happens.
+
+A policy that is asked every so often mostly wants nothing. Such a review changes what the policy
+remembers and when it cares next, and nothing besides; so as long as no row, message or other alarm
+lies between, they are asked in one go, with views that were looked up for many of them at once.
+Where one wants something, the way through the step goes on from there as ever, and asks it again.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from engine.agenda import Key, Priority
+from engine.handler import Handler
+from engine.market import Market
+from engine.passing import Passing
+from engine.router import Router
+from engine.rows import Rows
+from engine.spec import EngineSpec
+from engine.views_ahead import ViewsAhead
+
+__all__ = ["LookingAhead"]
+
+_POLICY, _VENUE = Priority.POLICY, Priority.VENUE  # looked up once; see ``folding``
+_AGAIN: Final = 16
+"""Reviews after which it is tried again to look ahead, where it did not pay."""
+_SCANNED: Final = 64
+"""Reviews whose rows are looked through at once, at most."""
+
+
+class _Resting(NamedTuple):
+    market: Market
+    handler: Handler
+    views: ViewsAhead
+
+
+class _Scan:
+    """Which rows are known to wake nobody."""
+
+    __slots__ = ("_clear", "_end", "_router", "_stop")
+
+    def __init__(self, router: Router, end: int) -> None:
+        """``end``: sequence of the next message, or of the step's end."""
+        self._router = router
+        self._end = self._stop = end
+        self._clear = -1
+
+    def passes(self, limit: int, ahead: int) -> bool:
+        """Whether no row below ``limit`` wakes anybody; those up to ``ahead`` are looked through
+        with them, for the next who asks."""
+        if self._clear < limit <= self._stop:
+            self._clear = min(ahead, self._stop)
+            breach = self._router.next_breach(self._clear)
+            if breach is not None:
+                self._clear = self._stop = breach.sequence
+                self._router.rewind(breach.sequence)
+        return limit <= self._stop
+
+    def begin_again(self, limit: int) -> None:
+        """From there on there are other edges."""
+        self._router.rewind(limit)
+        self._clear, self._stop = limit, self._end
+
+
+class LookingAhead(Passing):
+    """Reviews between the rows that matter."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        super().__init__(spec)
+        self._ahead: dict[tuple[int, int, bool], ViewsAhead | int] = {}
+        """By market, grid and whether signals are used; a time, where it did not pay, from which on
+        it may."""
+
+    def _pass_reviews(self, rows: Rows, due: int, barrier: int) -> int:
+        """Pass the reviews that are next and find nothing to do; when the next alarm rings then.
+
+        Args:
+            due: when it rings now.
+            barrier: sequence of the next message, or of the step's end.
+        """
+        agenda, scan, scanned, clear = self.agenda, _Scan(self.router, barrier), 1, -1
+        resting: dict[Key, _Resting] = {}
+        passed: dict[int, tuple[int, int, float]] = {}
+        while due < rows.time_ns:
+            key = agenda.next_key()
+            rests = resting.get(key)
+            if rests is None:
+                if key[0] == _VENUE and (later := self.pass_checks(rows.time_ns)) > due:
+                    due = later
+                    continue
+                rests = self._resting(rows, key, due, scan)
+                if rests is None:
+                    break
+                resting[key] = rests
+            market, handler, views = rests
+            place = views.place(due)
+            if place < 0 or not scan.passes(views.limits[place], views.limit(place + scanned - 1)):
+                break
+            clear, view, edges = views.limits[place], views.view(place), handler.edges
+            if handler.uses_high_water:
+                market.stage(clear, due, due, view.mark)
+            changed = handler.review(market, view, due)
+            if changed is None:
+                break
+            self._count(spoke=changed)
+            agenda.set(key, handler.next.policy_ns)
+            passed[key[1]] = clear, due, view.mark
+            scanned = min(2 * scanned, _SCANNED)
+            if handler.edges != edges:
+                market.edges.arm(key[2], *handler.edges)
+                self.router.arm(market)
+                scan.begin_again(clear)
+                scanned = 1
+            due = agenda.next_ns()
+        if clear >= 0:
+            self.router.rewind(clear)
+        self._passed(rows, passed)
+        return due
+
+    def _passed(self, rows: Rows, passed: dict[int, tuple[int, int, float]]) -> None:
+        """Reviews were passed: by market the last of them, ``(first tick later, time, mark)``."""
+        for number, (limit, due_ns, mark) in passed.items():
+            self.markets[number].stage(limit, due_ns, due_ns, mark)
+        if passed:
+            limit, due_ns, _ = max(passed.values())
+            self._pass_time(rows, due_ns, limit)
+
+    def _resting(self, rows: Rows, key: Key, due: int, scan: _Scan) -> _Resting | None:
+        """A product that is due for a review, if it can be asked ahead."""
+        if key[0] != _POLICY:
+            return None
+        market, handler = self.markets[key[1]], self.markets[key[1]].handlers[key[2]]
+        if not handler.review_ns or market.state.stale or not handler.rests:
+            return None
+        limit = rows.first_after(due)
+        # Nobody looks at a market as of a time before which something else happens.
+        views = self._views(rows, key, due, limit) if scan.passes(limit, limit) else None
+        return _Resting(market, handler, views) if views is not None else None
+
+    def _views(self, rows: Rows, key: Key, due: int, limit: int) -> ViewsAhead | None:
+        """What a product sees at the reviews from ``due`` on, if they can be looked up; ``limit``:
+        the first tick later."""
+        market = self.markets[key[1]]
+        handler = market.handlers[key[2]]
+        every_ns, signalled = handler.review_ns, handler.uses_signals
+        known = self._ahead.get((key[1], every_ns, signalled), 0)
+        if isinstance(known, ViewsAhead):
+            if known.holds and known.place(due) >= 0:
+                known.forget()
+                return known
+        elif due < known:
+            return None
+        found = None
+        if type(market) is Market and market.spec.book.model != "recorded" and not due % every_ns:
+            market.stage(limit, due, due)
+            market.view(signalled)
+            found = ViewsAhead.of(market, rows, due, every_ns, uses_signals=signalled)
+        self._ahead[key[1], every_ns, signalled] = found or due + _AGAIN * every_ns
+        return found

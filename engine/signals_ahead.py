@@ -1,0 +1,152 @@
+"""What signals will be at the coming points of their grid, worked out before anybody gets there.
+
+A step of many rows has many points of the grid. Their returns and ranges are taken at once, and the
+recurrences run through them in one loop, as far as somebody asked. ``Signals`` says what the
+figures are; here they are the same, bit by bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from engine.logarithms import log2s
+from engine.signals import LN2, Signals
+
+__all__ = ["Figures", "SignalsAhead"]
+
+F64 = np.ndarray[Any, np.dtype[np.float64]]
+I64 = np.ndarray[Any, np.dtype[np.int64]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+
+_FIRST: Final = 32
+"""Points worked out when the first is asked for; then as many again, and so on."""
+
+
+class Figures(NamedTuple):
+    """What views show of the signals, at several points: shape (n,) each, named as there."""
+
+    ewma_vol: F64
+    realised_vol: F64
+    parkinson_vol: F64
+    trend: F64
+    highest: F64
+    stale: Bools
+    step_price: F64
+
+
+class SignalsAhead:
+    """The coming points of some signals, all of them fresh. A point is named by its number, from 1
+    on; 0 is how things were to begin with.
+
+    Attributes:
+        taken: the point that the signals were led to.
+    """
+
+    def __init__(self, signals: Signals, closes: F64, highs: F64, lows: F64) -> None:
+        """``closes``, ``highs``, ``lows``: shape (n,), of the coming steps of the grid."""
+        state, window = signals.state, signals.spec.window
+        self.taken = 0
+        self._signals = signals
+        self._closes: F64 = np.concatenate(([state.price], closes))
+        self._highest: F64 = np.maximum.accumulate(np.concatenate(([state.highest], highs)))
+        self._missed = state.missed
+        self._opening = int(state.price == 0.0)
+        """1 where the first point is the first price of all, which is no return."""
+        self._changes: F64 = self._closes[1 + self._opening :] / self._closes[self._opening : -1]
+        self._changes -= 1.0
+        self._ranges = highs[self._opening :], lows[self._opening :]
+        known = signals.recurrences()
+        self._points = [known] * (1 + self._opening)
+        self._kept = list(state.returns)
+        self._place = state.slot if len(self._kept) == window else len(self._kept)
+        """Where in their window the first of the changes goes; the others follow in a ring."""
+
+    def __len__(self) -> int:
+        return len(self._closes) - 1
+
+    def take(self, point: int) -> None:
+        """Lead the signals to a point after the one where they are."""
+        signals, state = self._signals, self._signals.state
+        self._reach(point)
+        signals.recur(self._points[point])
+        state.price, state.highest = self._closes.item(point), self._highest.item(point)
+        state.missed = 0
+        window, returns = signals.spec.window, state.returns
+        first, end = max(self.taken - self._opening, 0), point - self._opening
+        room = window - len(returns)
+        if room:
+            returns.extend(self._changes[first : min(first + room, end)].tolist())
+            first += room
+        begin = max(first, end - window)
+        for place, change in enumerate(self._changes[begin:end].tolist(), self._place + begin):
+            returns[place % window] = change
+        if first <= end and len(returns) == window:
+            state.slot = (self._place + end) % window
+        self.taken = point
+
+    def figures(self, points: I64) -> Figures:
+        """The figures at some points, in ascending order."""
+        self._reach(points.item(-1))
+        found = np.array([self._points[point] for point in points.tolist()])
+        variance, ranges, weight, move, path, trend_weight = found.T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            trend = np.where(path > 0.0, move / path * trend_weight, 0.0)
+        return Figures(
+            self._yearly(variance, weight),
+            self._realised(points),
+            self._yearly(ranges, weight),
+            trend,
+            self._highest[points],
+            (points == 0) & (self._missed >= self._signals.spec.stale_after),
+            self._closes[points],
+        )
+
+    def _yearly(self, variance: F64, weight: F64) -> F64:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            yearly = np.sqrt(variance / weight * self._signals.per_year)
+        return np.where(weight > 0.0, yearly, 0.0)
+
+    def _realised(self, points: I64) -> F64:
+        """The squares of each window are added in the order in which they lie there."""
+        window, kept = self._signals.spec.window, self._kept
+        count = np.maximum(points - self._opening, 0)
+        squares = self._changes[: max(count.item(-1), 1)]
+        squares = squares * squares
+        total = np.zeros(len(points))
+        for place in range(window):
+            first = (place - self._place) % window
+            new = first + (count - 1 - first) // window * window
+            old = kept[place] * kept[place] if place < len(kept) else 0.0
+            total += np.where(count > first, squares.take(new, mode="clip"), old)
+        held = np.minimum(count + len(kept), window)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            yearly = np.sqrt(total / held * self._signals.per_year)
+        return np.where(held > 0, yearly, 0.0)
+
+    def _reach(self, point: int) -> None:
+        """Run the recurrences on, to that point at least."""
+        points = self._points
+        if point < len(points):
+            return
+        first = len(points) - 1 - self._opening
+        end = min(max(2 * len(points), _FIRST, point), len(self)) - self._opening
+        signals, changes = self._signals, self._changes[first:end]
+        highs, lows = (each[first:end] for each in self._ranges)
+        spread = log2s(highs / lows) * LN2
+        ranges = spread * spread / (4.0 * LN2)
+        keep, take, trend_keep, trend_take = signals.weights
+        columns = (take * (changes * changes), take * ranges)
+        trends = (trend_take * changes, trend_take * np.abs(changes))
+        variance, spreads, weight, move, path, trend_weight = points[-1]
+        for square, spread_square, signed, size in zip(
+            *(column.tolist() for column in (*columns, *trends)), strict=True
+        ):
+            variance = keep * variance + square
+            spreads = keep * spreads + spread_square
+            weight = keep * weight + take
+            move = trend_keep * move + signed
+            path = trend_keep * path + size
+            trend_weight = trend_keep * trend_weight + trend_take
+            points.append((variance, spreads, weight, move, path, trend_weight))
