@@ -25,8 +25,9 @@ def reconcile(
 ) -> int:
     """A desk's own NAV against the simulation: basis points a day, by cause, and unexplained.
 
-    Quantities are in base, bought positive; fees in quote, paid positive; a row of kind funding has
-    what was paid as its fee. Hedges of creations and redemptions are left out.
+    Quantities are in base, bought positive; fees in quote, paid positive; where contracts are
+    inverse, in contracts and in coins. A row of kind funding has what was paid as its fee. Hedges
+    of creations and redemptions are left out.
     """
     import msgspec
 

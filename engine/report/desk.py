@@ -2,9 +2,10 @@
 
 NAV file: ``ts, product, nav_per_unit``, and ``units`` where fills are to be compared.
 Fills file: ``ts, product, quantity, price, fee``; ``quantity`` in base, bought positive; ``fee``
-in quote, paid positive. With a column ``kind`` a row may be ``funding``, whose ``fee`` is what was
-paid (negative: received) and whose quantity and price do not matter. Hedges of creations and
-redemptions are left out: they are in proportion, and change no NAV per unit.
+in quote, paid positive; of inverse contracts in contracts and in coins. With a column ``kind`` a
+row may be ``funding``, whose ``fee`` is what was paid (negative: received) and whose quantity and
+price do not matter. Hedges of creations and redemptions are left out: they are in proportion, and
+change no NAV per unit.
 
 Times are ISO 8601 (UTC where no zone is said) or whole nanoseconds since 1970.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import InputError
 from engine.report.words import listed
@@ -41,8 +43,8 @@ class DeskNav(Struct, frozen=True):
 
 
 class DeskFill(Struct, frozen=True):
-    """A line of the fills file, or an execution of the run: ``quantity`` in base, money in
-    quote."""
+    """A line of the fills file, or an execution of the run: ``quantity`` in base and ``fee`` in
+    quote, or in contracts and in coins."""
 
     ts_ns: int
     product: str
@@ -51,6 +53,14 @@ class DeskFill(Struct, frozen=True):
     price: float
     fee: float
     mark: float = 0.0
+
+    def in_coins(self, face: float) -> DeskFill:
+        """Contracts of a quote face as the coins that they are at the fill's price.
+
+        10 contracts of 100 at 50,000 are 0.02.
+        """
+        quantity = self.quantity * face / self.price if self.quantity else 0.0
+        return replace(self, quantity=quantity)
 
     def scaled(self, by: float, mark: float) -> DeskFill:
         """A ``by``-th of it, while the mark was ``mark``."""

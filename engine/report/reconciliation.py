@@ -10,6 +10,10 @@ paired: the same product and side, nearest in time. What the one holds and the o
 - ``fee`` and ``funding`` are the differences of what was paid;
 - ``unexplained`` is the rest: other marks, other money, what the files do not say.
 
+On an inverse contract ``n`` contracts of face ``F`` are ``n F / price`` coins: these earn with the
+mark, the face does not. Fees and funding paid in coins are what these were worth then, and what
+they would have earned since; what was paid before the desk's first line is in the NAV of that line.
+
 Fills before the desk's first line tell what it held then; where it has none it held what the run
 held.
 """
@@ -19,14 +23,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow.parquet as pq
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.errors import InputError
 from engine.report.desk import DeskFill, DeskNav, read_fills, read_navs
+from engine.report.executions import executions, is_inverse
 from engine.report.history import History, read_history
 from engine.report.words import instant, number
 
@@ -34,7 +40,6 @@ __all__ = ["CAUSES", "Day", "Reconciliation", "read_reconciliation", "reconcile"
 
 CAUSES: Final = ("missing_fill", "price", "timing", "fee", "funding")
 _DAY_NS: Final = 86_400 * 10**9
-_POOL: Final = ("opening", "rebalance", "deleverage", "close", "funding")
 _SHOWN: Final = 12
 _TINY: Final = 1e-9
 _BPS: Final = 1e4
@@ -95,7 +100,7 @@ def reconcile(
         within_s: how far two fills may lie apart that are one.
 
     Raises:
-        InputError: if its NAVs lie outside the run, lack units, or a contract is inverse.
+        InputError: if its NAVs lie outside the run or lack units.
     """
     days: list[Day] = []
     unmatched: list[str] = []
@@ -140,6 +145,8 @@ class _Product:
         within_s: float,
     ) -> None:
         self.product, self.navs = product, navs
+        contract = history.contract(product)
+        self.face = float(contract["contract_size"]) if is_inverse(contract) else 0.0
         self.ours = _Ours(history, product)
         first, last = navs[0], navs[-1]
         if self.ours.at(first.ts_ns) < 0 or last.ts_ns > history.summary["end_ns"] + _DAY_NS:
@@ -153,18 +160,26 @@ class _Product:
             if not all(one.units for one in navs):
                 raise InputError(f"{product}: with fills the NAV file needs units in every line")
             theirs = [self._per_unit(one) for one in fills]
-            mine = [self._ours_per_unit(one) for one in _executions(history, product)]
+            mine = [self._ours_per_unit(one) for one in executions(history, product)]
             self._pair(theirs, mine, within_s)
 
     def _per_unit(self, fill: DeskFill) -> DeskFill:
         places = [n for n, one in enumerate(self.navs) if one.ts_ns <= fill.ts_ns]
         scale = self.navs[places[-1] if places else 0].units * self.navs[0].nav
-        mark = float(self.ours.mark[max(self.ours.at(fill.ts_ns), 0)])
-        return fill.scaled(scale, mark)
+        return self._scaled(fill, scale)
 
     def _ours_per_unit(self, fill: DeskFill) -> DeskFill:
         units = float(self.ours.units[max(self.ours.at(fill.ts_ns), 0)])
-        return fill.scaled(units * self.base, fill.mark)
+        return self._scaled(fill, units * self.base)
+
+    def _scaled(self, fill: DeskFill, by: float) -> DeskFill:
+        """A ``by``-th of it, in coins where contracts are inverse."""
+        mark = fill.mark or float(self.ours.mark[max(self.ours.at(fill.ts_ns), 0)])
+        first_ns = self.navs[0].ts_ns
+        if self.face and fill.ts_ns <= first_ns:
+            mark = float(self.ours.mark[self.ours.at(first_ns)])
+            fill = replace(fill, price=mark, fee=0.0)
+        return (fill.in_coins(self.face) if self.face else fill).scaled(by, mark)
 
     def _pair(self, theirs: Sequence[DeskFill], mine: Sequence[DeskFill], within_s: float) -> None:
         first_ns = self.navs[0].ts_ns
@@ -194,7 +209,10 @@ class _Product:
 
     def _pay(self, fill: DeskFill, sign: float) -> None:
         cause = "funding" if fill.kind == "funding" else "fee"
-        self.paid.append((fill.ts_ns, cause, -sign * fill.fee))
+        paid = -sign * fill.fee
+        self.paid.append((fill.ts_ns, cause, paid * fill.mark if self.face else paid))
+        if self.face:
+            self.holds.append(_Hold(cause, paid, fill.ts_ns, fill.mark))
 
     def _alone(self, fill: DeskFill, sign: float, whose: str) -> None:
         quantity = sign * fill.quantity
@@ -212,10 +230,12 @@ class _Product:
         early, late = (desk, ours) if desk.ts_ns <= ours.ts_ns else (ours, desk)
         size = desk.quantity if early is desk else -desk.quantity
         self.holds.append(_Hold("timing", size, early.ts_ns, early.mark, late.ts_ns, late.mark))
-        for fill, sign in ((desk, 1.0), (ours, -1.0)):
-            beyond = sign * desk.quantity * (fill.mark - fill.price)
-            self.paid.append((fill.ts_ns, "price", beyond))
-        rest = desk.quantity - ours.quantity
+        same = desk.quantity * desk.price / ours.price if self.face else desk.quantity
+        for fill, quantity in ((desk, desk.quantity), (ours, -same)):
+            self.paid.append((fill.ts_ns, "price", quantity * (fill.mark - fill.price)))
+        if same != desk.quantity:
+            self.holds.append(_Hold("price", desk.quantity - same, ours.ts_ns, ours.mark))
+        rest = same - ours.quantity
         if abs(rest) > _TINY * abs(desk.quantity):
             self.holds.append(_Hold("missing_fill", rest, ours.ts_ns, ours.mark))
             beyond = rest * (ours.mark - ours.price)
@@ -252,30 +272,6 @@ class _Product:
             {cause: value * scale for cause, value in causes.items()},
             rest * scale,
         )
-
-
-def _executions(history: History, product: str) -> list[DeskFill]:
-    """The run's fills and fundings of a product, without those of requests."""
-    contract = history.contract(product)
-    if contract.get("kind", "linear") != "linear":
-        raise InputError(
-            f"{product}: fills of inverse contracts are not compared; leave --fills out"
-        )
-    path, asked = history.path / "fills.parquet", [("product", "=", product)]
-    rows: list[dict[str, Any]] = pq.read_table(path, filters=asked).to_pylist()
-    atoms, lot = 10 ** history.decimals(product), float(contract["lot_size"])
-    found = []
-    for row in rows:
-        if row["purpose"] not in _POOL:
-            continue
-        if row["purpose"] == "funding":
-            paid = -row["cash_atoms"] / atoms
-            found.append(DeskFill(row["ts_ns"], product, "funding", 0.0, 0.0, paid))
-        elif row["lots"]:
-            size, fee = row["lots"] * lot, row["fee_atoms"] / atoms
-            price, mark = row["price"], row["mark_price"]
-            found.append(DeskFill(row["ts_ns"], product, "trade", size, price, fee, mark))
-    return found
 
 
 def read_reconciliation(
