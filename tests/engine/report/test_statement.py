@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.account import Account
-from engine.engine import Engine
+from engine.engine import Engine, EngineSpec
 from engine.errors import InputError
 from engine.outputs import ATTRIBUTION
 from engine.price_split import PARTS
@@ -30,9 +30,9 @@ HOLDERS = ("alice", "u1", "u2", "carol", "dave")
 _POOL = ("opening", "rebalance", "deleverage", "close")
 
 
-def written(path: Path, tape: Step) -> History:
-    """The rich run as a directory."""
-    engine = Engine(rich_spec())
+def written(path: Path, tape: Step, spec: EngineSpec | None = None) -> History:
+    """The rich run, or another, as a directory."""
+    engine = Engine(spec or rich_spec())
     with RunWriter(path, engine) as writer:
         writer.collect(engine.process(tape))
         writer.collect(engine.finish())
