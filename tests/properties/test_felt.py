@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from itertools import pairwise
 from typing import Any
 
@@ -18,10 +19,12 @@ from engine.ticks import Step
 from engine.units import SECOND_NS
 from engine.venue.depth import DepthBook
 from engine.venue.funding import FundingSpec
-from engine.venue.impact import FeltBook, ImpactSpec, ImpactState
+from engine.venue.impact import WAVES_MAX, FeltBook, ImpactSpec, ImpactState
+from engine.venue.rules import LiquidationRules, MarginRules, Tier
 from engine.venue.taking import Top
 from tests.builders import T0, Run, a_tape, cut, run
 from tests.properties.agreement import difference, reference
+from tests.properties.crowded import a_crowd
 from tests.properties.felt import band, felt_spec, felt_tape
 
 SEEDS = (1, 2, 3)
@@ -253,3 +256,59 @@ def test_a_fall_takes_the_depth_with_it() -> None:
     calm = replace(spec.markets[0].impact, survival=None)
     still = replace(spec, markets=(replace(spec.markets[0], impact=calm),))
     assert run(still, a_tape(fall)).engine.markets[0].state.impact.survival.prices == []
+
+
+def _dominoes(count: int) -> Any:
+    """Longs that are short one after the other, each a little below what the sale of the one before
+    makes of the mark."""
+    spec = felt_spec(1)
+    (market,) = spec.markets
+    tier = Tier(cap=1e9, max_leverage=100.0, rate=0.005)
+    venue = replace(
+        market.venue,
+        margin=MarginRules(tiers=(tier,)),
+        liquidation=LiquidationRules(limit="none"),
+    )
+    book = replace(market.book, depth_at_1pct=1e5, beta_near=1.0, beta_far=1.0)
+    impact = ImpactSpec(half_life_s=20.0, survival=None)
+    lots, mark, positions = 10**8, 99.89, []
+    for _ in range(count):  # each sale of 100 leaves 0.6 of how far it reaches in the price
+        wallet = int(lots * (100.0 - (mark + 0.02) * (1.0 - tier.rate)))
+        positions.append((lots, wallet, 100.0, 100.0))
+        mark -= 99.89 * 0.6 * 100.0 * mark / 1e5 * 0.01
+    fund = 10**13
+    market = replace(market, venue=venue, book=book, impact=impact, insurance_atoms=fund)
+    product, policies = band(1.0, "BTC1L", seed_atoms=10**7)
+    return replace(
+        spec,
+        markets=(market,),
+        crowds=(a_crowd(positions),),
+        products=(product,),
+        policies=(policies,),
+    )
+
+
+def test_waves_end_where_nobody_is_short() -> None:
+    """Ten that fall one after the other fall at one instant, each in a wave of its own, and then
+    nobody is short of margin at the mark."""
+    spec, tape = _dominoes(10), a_tape([100.0] * 5 + [99.89] * 3)
+    said = run(spec, tape, check=True)
+    waves = said.named("population_liquidated")
+    assert [each.positions for each in waves] == [1] * 10
+    assert len({each.ts_ns for each in waves}) == 1
+    assert said.engine.margins is not None
+    assert not said.engine.margins.crowds.are_short()
+    found = difference(said, reference(spec, tape))
+    assert found is None, found
+
+
+def test_waves_are_bounded() -> None:
+    """Of ninety no more than one and sixty-four fall at one instant; the others at the next point,
+    and none is forgotten."""
+    spec = _dominoes(90)
+    said = run(spec, a_tape([100.0] * 5 + [99.89] * 8), check=True)
+    waves = said.named("population_liquidated")
+    assert sum(each.positions for each in waves) == 90
+    counts = Counter(each.ts_ns for each in waves)
+    assert max(counts.values()) == 1 + WAVES_MAX
+    assert len(counts) == 2
