@@ -19,7 +19,7 @@ from engine.rundir import RunWriter
 from engine.turnover import Turnover
 from engine.units import UNIT_STEPS, asset_decimals
 
-__all__ = ["COSTS", "costs_of", "policy_times", "summarise"]
+__all__ = ["COSTS", "costs_of", "depth_left", "policy_times", "summarise"]
 
 COSTS: Final = ("fees", "management_fee", "funding", "interest", "liquidation")
 """The causes that are a price for holding; what liquidation took is all beyond the mark."""
@@ -88,11 +88,11 @@ def _market(market: Market) -> dict[str, Any]:
         "mark_end": market.state.mark,
         "stale": market.state.stale or None,
         **({"moved_for_good": market.state.impact.lasting} if market.spec.impact else {}),
-        **({"depth_left": _depth_left(market)} if market.spec.impact else {}),
+        **({"depth_left": depth_left(market)} if market.spec.impact else {}),
     }
 
 
-def _depth_left(market: Market) -> list[list[float]]:
+def depth_left(market: Market) -> list[list[float]]:
     """``[ts_ns, share of the bids, share of the asks]``: the smallest of each minute in which not
     the whole book was there."""
     told = market.state.impact.survival.minutes

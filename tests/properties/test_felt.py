@@ -15,6 +15,7 @@ from engine.commands import MaskIndex, ThinBook
 from engine.engine import Engine
 from engine.sampler import Sampling
 from engine.snapshot import restore, snapshot, state_digest
+from engine.summary import depth_left
 from engine.ticks import Step
 from engine.units import SECOND_NS
 from engine.venue.depth import DepthBook
@@ -247,9 +248,14 @@ def test_a_fall_takes_the_depth_with_it() -> None:
     thousandth of the collapse."""
     fall = [100.0] * 400 + [100.0 - 0.1 * n for n in range(60)] + [94.0] * 20
     spec = replace(felt_spec(1, depth=1e12), crowds=())
-    state = run(spec, a_tape(fall)).engine.markets[0].state.impact.survival
+    market = run(spec, a_tape(fall)).engine.markets[0]
+    state = market.state.impact.survival
     assert state.bid < -0.5
     assert state.ask < -0.5
+    told = depth_left(market)
+    assert told[-1][1:] == [2.0 ** state.minutes[-1][1], 2.0 ** state.minutes[-1][2]]
+    assert told[-1][1] <= 2.0**state.bid < 0.8
+    assert told[-1][1] != told[-1][2]
     engine = run(spec, a_tape(fall + [94.0] * 2_100)).engine
     late = engine.markets[0].state.impact.survival
     assert -0.01 < late.bid < 0.0

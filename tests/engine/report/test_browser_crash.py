@@ -55,7 +55,8 @@ def test_the_price_ends_where_the_run_did(page: Chromium, crashed: tuple[RunResu
     """The drawn line has the lowest mark of the samples, as low in the picture as its scale says;
     each event of the scenario is an upright line and a row with the mark of its time."""
     run, folder = crashed
-    marks = pq.read_table(folder / "nav.parquet", columns=["mark_price"])["mark_price"].to_numpy()
+    samples = pq.read_table(folder / "nav.parquet", columns=["ts_ns", "mark_price"])
+    marks = samples["mark_price"].to_numpy()
     end = run.summary["markets"]["BTCUSDT"]["mark_end"]
     found: dict[str, Any] = page.run(
         """(() => {
@@ -73,6 +74,11 @@ def test_the_price_ends_where_the_run_did(page: Chromium, crashed: tuple[RunResu
     low, high = float(marks.min()), float(marks.max())
     share = (drawn[:, 1].max() - drawn[-1, 1]) / np.ptp(drawn[:, 1])
     assert share == pytest.approx((end - low) / (high - low), abs=0.01)
+    times = samples["ts_ns"].to_numpy()
+    whole = run.summary["end_ns"] - run.summary["products"]["BTC3L"]["launched_ns"]
+    lowest = 1.0 - (run.summary["end_ns"] - times[marks.argmin()]) / whole
+    span = np.ptp(drawn[:, 0])
+    assert (drawn[drawn[:, 1].argmax(), 0] - drawn[0, 0]) / span == pytest.approx(lowest, abs=0.01)
     assert found["lines"] == len(_events(folder, "scenario_mark")) == 2
     told = _rows(page, "market", 0)
     assert [row[2] for row in told if row[2] in ("fall", "back")] == ["fall", "back"]
