@@ -60,11 +60,11 @@ def test_each_sample_is_told_what_stood_then(seed: int) -> None:
     assert [queue.held.lots.item(0) for queue, _ in taken] == expected[: len(taken)]
 
 
-def ranked(count: int, crowd: int = 0, ranking: str = "hyperliquid") -> Queue:
+def ranked(count: int, crowd: int = 0) -> Queue:
     """Longs of one coin from 100, with 10, 11, 12, ... paid in: the first is levered most. The
     products' hedges are the third and nobody's; a crowd stands after them."""
     tier = Tier(cap=1e9, max_leverage=50.0, rate=0.01)
-    rules = VenueRules(margin=MarginRules(tiers=(tier,)), adl=AdlRules(ranking=ranking))  # type: ignore[arg-type]
+    rules = VenueRules(margin=MarginRules(tiers=(tier,)), adl=AdlRules(ranking="hyperliquid"))
     listing = Listing(listed("plain", inverse=False)[0].contract, rules)
     held = Held(np.zeros(count))
     held.lots[:] = 10**6
