@@ -33,7 +33,7 @@ COLORS: Final = {
     "zero": ("#a3adb9", "#5a6675"),
     "own": ("#2257c5", "#82aeff"),
     "myth": ("#79828f", "#a0aab7"),
-    "gap": ("#e0a312", "#f0b83c"),
+    "gap": ("#b27d00", "#f0b83c"),
     "gain": ("#0b7d8e", "#4fc4d3"),
     "loss": ("#c8590f", "#ff9d57"),
     "sum": ("#4a5464", "#b4bfcd"),
