@@ -60,9 +60,9 @@ def limit_price(scene: Scene, contract: Contract, price: float, side: int) -> fl
 
 
 def meet_venue(
-    scene: Scene, contract: Contract, order: Order, lots: int, held: int, top: Top
+    scene: Scene, contract: Contract, order: Order, lots: int, held: int, top: Top, place: int
 ) -> tuple[list[tuple[int, float]], str]:
-    """Let an order meet rules and book.
+    """Let an order meet rules and book, at a venue that may be in trouble.
 
     Args:
         scene: the market as of now.
@@ -71,10 +71,13 @@ def meet_venue(
         lots: signed, not zero: as many as it may trade.
         held: signed lots of the account before.
         top: the market around the book.
+        place: of its product in the market.
 
     Returns:
         ``(signed lots, average price)`` of every fill, and why there is a rest; empty without one.
     """
+    if reason := scene.refuses(place, order.number, lots, held):
+        return [], reason
     bounds, market = scene.order_bounds, order.kind == "market"
     if bounds is None:
         return _take(scene.book, contract, AT_MARKET if market else order.terms, lots, top)

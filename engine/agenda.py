@@ -93,27 +93,48 @@ class Agenda:
 class Edges:
     """The price edges of a market's products, and the tightest of them."""
 
-    __slots__ = ("_highs", "_lows")
+    __slots__ = ("_bounds", "_highs", "_lows")
 
     def __init__(self, count: int) -> None:
         rows = max(count, 1)  # of none there would be no tightest
         self._lows = np.full(rows, -math.inf)
         self._highs = np.full(rows, math.inf)
+        # As last looked for; none since somebody was armed.
+        self._bounds: tuple[float, float] | None = None
 
     def bounds(self) -> tuple[float, float]:
         """Between which prices nobody wakes: the highest of the lows, the lowest of the highs."""
-        lows, highs = self._lows, self._highs
-        return lows.item(lows.argmax()), highs.item(highs.argmin())
+        bounds = self._bounds
+        if bounds is None:
+            lows, highs = self._lows, self._highs
+            bounds = self._bounds = lows.item(lows.argmax()), highs.item(highs.argmin())
+        return bounds
 
     def arm(self, handler: int, low: float, high: float) -> None:
         """From now on the handler wakes at or below ``low`` and at or above ``high``."""
-        self._lows[handler] = low
-        self._highs[handler] = high
+        lows, highs, bounds = self._lows, self._highs, self._bounds
+        if bounds is not None:
+            # Who was not among the tightest, and is not now, changes nothing about them.
+            least, most = bounds
+            if (
+                low >= least
+                or lows.item(handler) >= least
+                or high <= most
+                or highs.item(handler) <= most
+            ):
+                self._bounds = None
+        lows[handler] = low
+        highs[handler] = high
 
     def breached(self, price: float) -> list[int]:
         """Handlers whose edge ``price`` is at or beyond, in declared order."""
-        beyond = self._lows >= price
-        beyond |= self._highs <= price
+        low, high = self.bounds()
+        if price > low:
+            beyond = self._highs <= price
+        else:
+            beyond = self._lows >= price
+            if price >= high:
+                beyond |= self._highs <= price
         places: list[int] = beyond.nonzero()[0].tolist()
         return places
 

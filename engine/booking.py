@@ -29,6 +29,10 @@ MOVE: Final = 0.005
 """A mark so far from that of the refusal ends the wait: margin and tiers stand on it."""
 
 
+_OPENS: Final = ("creation", "opening")
+"""Purposes of orders that no position bounds."""
+
+
 class Booking:
     """One product's orders, and their fills in its account."""
 
@@ -53,20 +57,20 @@ class Booking:
         """What the plan under way has still to trade, signed."""
         return self.state.plan.left if self.state.plan is not None else 0
 
-    def bounded(self, order: Order, mark: float) -> int:
-        """What an order may still trade: none flips the sign of the product's exposure. A close,
-        though, leaves an inverse account its own coins, whatever side the product was on."""
-        account, lots, purpose = self.account, order.left, order.purpose
+    def bounded(self, order: Order, held: int, mark: float) -> int:
+        """What an order may still trade, of so many lots that are held: none flips the sign of the
+        product's exposure. A close, though, leaves an inverse account its own coins, whatever side
+        the product was on."""
+        lots, purpose = order.left, order.purpose
         if order.reduce_only:
-            held = account.lots
             return 0 if held * lots >= 0 else min(max(lots, -abs(held)), abs(held))
-        if purpose in ("creation", "opening"):
+        if purpose in _OPENS:
             return lots
-        held = account.lots
-        if account.contract.inverse:
+        contract = self.account.contract
+        if contract.inverse:
             if purpose == "close":
                 return lots
-            held = account.contract.exposure_lots(account.slope, mark)
+            held = contract.exposure_lots(self.account.slope, mark)
         if held * (held + lots) >= 0:
             return lots
         if order.request is not None:
@@ -130,15 +134,15 @@ class Booking:
             crossed=True,
         )
 
-    def over_limit(self, scene: Scene, order: Order, lots: int) -> str:
-        """Why the venue's risk limits refuse an order for ``lots``; empty where they do not."""
-        account = self.account
-        if abs(account.lots + lots) <= abs(account.lots):
+    def over_limit(self, scene: Scene, order: Order, lots: int, held: int) -> str:
+        """Why the venue's risk limits refuse an order for ``lots`` of who holds so many; empty
+        where they do not."""
+        account, after = self.account, held + lots
+        if abs(after) <= abs(held):
             return ""  # whoever reduces may
         most = nav_max(account.spec, scene.listing, scene.mark, order.target)
         if most is not None and account.nav(scene.mark) > most:
             return "risk_limit"
-        after = account.lots + lots
         if too_large(account.spec, scene.listing, after, scene.mark, order.target):
             return "risk_limit"
         return "" if self.treasury.covers(scene, lots) else "no_margin"
@@ -215,8 +219,6 @@ class Booking:
     def resize(self, scene: Scene, order: Order) -> None:
         """What a tier refused is tried again with the lots that its target takes now; where that
         is none, or the other way, it is not needed."""
-        if not order.limited:
-            return
         account, mark, order.limited = self.account, scene.mark, False
         wanted = account.contract.lots_for(order.target, account.nav(mark), mark) - account.lots
         if wanted * order.left <= 0:

@@ -27,7 +27,6 @@ from engine.orders import Order, Scene
 from engine.plans import NOW, LimitThenMarket, Now, Plan
 from engine.units import SECOND_NS, total
 from engine.venue.queue import Resting
-from engine.venue.taking import Top
 
 __all__ = ["Desk"]
 
@@ -121,14 +120,16 @@ class Desk(Booking):
             return 0
         if order.course is not None:
             return self._take_turn(scene, order)
-        self.resize(scene, order)
-        filled, reason = 0, ""
-        lots = self.bounded(order, scene.mark)
+        if order.limited:
+            self.resize(scene, order)
+        filled, reason, held = 0, "", self.account.lots
+        lots = self.bounded(order, held, scene.mark)
         if lots and order.request is None and scene.listing is not None:
-            reason = self.over_limit(scene, order, lots)
+            reason = self.over_limit(scene, order, lots, held)
         if lots and not reason:
             top = scene.top()
-            fills, reason = self._meet(scene, order, lots, top)
+            contract = self.account.contract
+            fills, reason = meet_venue(scene, contract, order, lots, held, top, self.place)
             for part, price in fills:
                 self.book(scene, order, part, price, top.mid)
                 filled += part
@@ -140,16 +141,6 @@ class Desk(Booking):
                 self.retry(scene, order, reason)
         return filled
 
-    def _meet(
-        self, scene: Scene, order: Order, lots: int, top: Top
-    ) -> tuple[list[tuple[int, float]], str]:
-        """``meet_venue`` at a venue that may be in trouble."""
-        account = self.account
-        held = account.lots
-        if reason := scene.refuses(self.place, order.number, lots, held):
-            return [], reason
-        return meet_venue(scene, account.contract, order, lots, held, top)
-
     def _take_turn(self, scene: Scene, order: Order) -> int:
         """One turn of an order that is carried out in several."""
         account, top = self.account, scene.top()
@@ -157,14 +148,16 @@ class Desk(Booking):
         if now is None:
             self._end(scene, order)
             return 0
-        left = self.bounded(order, scene.mark)
+        held = account.lots
+        left = self.bounded(order, held, scene.mark)
         lots = min(now.lots, left) if left > 0 else max(now.lots, left)
         fills: list[tuple[int, float]] = []
-        reason = self.over_limit(scene, order, lots) if lots else ""
+        reason = self.over_limit(scene, order, lots, held) if lots else ""
         if lots and not reason and now.price is not None:
             fills = [(lots, now.price)]
         elif lots and not reason:
-            fills, reason = self._meet(scene, order, lots, top)
+            contract = account.contract
+            fills, reason = meet_venue(scene, contract, order, lots, held, top, self.place)
         for part, price in fills:
             self.book(scene, order, part, price, top.mid)
         filled = total(part for part, _ in fills)
@@ -208,7 +201,10 @@ class Desk(Booking):
     def strike(self, scene: Scene, order: Order, lots: int) -> None:
         """Somebody took so many lots of an order that rests: at its limit, and no more than may be
         traded; the rest of one that may trade no more is cancelled."""
-        side, may = 1 if order.left > 0 else -1, abs(self.bounded(order, scene.mark))
+        side, may = (
+            1 if order.left > 0 else -1,
+            abs(self.bounded(order, self.account.lots, scene.mark)),
+        )
         filled, price = side * min(lots, may), order.limit
         assert price is not None
         if filled:

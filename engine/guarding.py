@@ -27,8 +27,7 @@ class Guarding(Parts):
     ) -> None:
         """Where accounts depend on several markets: the others as of now, too. Of marks ``made`` at
         one instant those of the markets before this one are there already."""
-        assert self.margins is not None
-        if self.margins.crosses:
+        if self.margins is not None and self.margins.crosses:
             for place, market in enumerate(self.markets):
                 if place < number and made and isinstance(market, PricedMarket):
                     market.stage(before, ts_ns, due_ns, market.made_at(ts_ns))

@@ -6,6 +6,8 @@ once as what it means for the product. Afterwards the product looks at what is l
 
 from __future__ import annotations
 
+from typing import Final
+
 from engine.account import Account
 from engine.events import OrderFilled
 from engine.handler import Handler
@@ -16,20 +18,24 @@ from engine.venue_events import HedgeAutoDeleveraged, HedgeLiquidated
 
 __all__ = ["HedgeAccount"]
 
+_ALIVE: Final = (ACTIVE, CLOSING)
+
 
 class HedgeAccount:
     """The margin account behind one product.
 
     Attributes:
         account: the product's own, or the issuer's book behind it.
+        alone: futures beside a fund are there to compare it with: what becomes of them must not
+            change it.
         number: of its market.
         place: of its handler within the market.
         touched: whether the venue moved anything since ``settle``.
     """
 
     __slots__ = (
-        *("_before", "_liquidated", "account", "handler", "name", "number", "place"),
-        *("scene", "touched"),
+        *("_before", "_liquidated", "account", "alone", "call_at", "handler", "max_leverage"),
+        *("name", "number", "place", "scene", "touched"),
     )
 
     def __init__(self, number: int, place: int, handler: Handler, scene: Scene) -> None:
@@ -38,7 +44,11 @@ class HedgeAccount:
         self.handler = handler
         self.account: Account = handler.account.book
         self.scene = scene
-        self.name = f"product:{handler.spec.id}"
+        spec = handler.spec
+        self.name = f"product:{spec.id}"
+        self.alone = spec.kind == "futures"
+        self.max_leverage = abs(spec.leverage) if self.alone else 0.0
+        self.call_at = spec.hedge.topup_at if self.account.backed else 0.0
         self.touched = False
         self._before: float | None = None
         self._liquidated = 0
@@ -56,33 +66,18 @@ class HedgeAccount:
     def topups(self) -> int:
         return self.account.state.topups
 
-    @property
-    def call_at(self) -> float:
-        account = self.account
-        return account.spec.hedge.topup_at if account.backed else 0.0
-
     def called(self, multiple: float) -> None:
         """The issuer tops the margin up."""
         ordered = self.handler.desk.treasury.call(self.scene, multiple)
         self.touched = self.touched or ordered
 
-    @property
-    def max_leverage(self) -> float:
-        spec = self.handler.spec
-        return abs(spec.leverage) if spec.kind == "futures" else 0.0
-
-    @property
-    def alone(self) -> bool:
-        """Futures beside a fund are there to compare it with: what becomes of them must not change
-        it."""
-        return self.handler.spec.kind == "futures"
-
     def positions(self) -> tuple[tuple[int, int, int], ...]:
         """The hedge, as long as the product is alive."""
         account = self.account
-        if self.handler.state.status not in (ACTIVE, CLOSING) or not account.lots:
+        lots = account.lots
+        if not lots or self.handler.state.status not in _ALIVE:
             return ()
-        return ((self.number, account.lots, account.state.cost),)
+        return ((self.number, lots, account.state.cost),)
 
     def cancel_orders(self, _market: int) -> int:
         """The plan under way and the hedges of requests, which are refused."""

@@ -27,8 +27,7 @@ from engine.orders import Order, Scene
 from engine.plans import Plan, Restrike
 from engine.policy import Close, Decision, Deleverage, Quote, View, Warn
 from engine.postponing import Postponing
-from engine.product import jumped
-from engine.striking import strike
+from engine.striking import NOWHERE, strike
 from engine.units import HOUR_NS
 
 __all__ = ["Hedging"]
@@ -135,10 +134,8 @@ class Hedging(Postponing):
         return self._follows or isinstance(self.desk.plan_of(purpose, plan), Restrike)
 
     def _strike(self, scene: Scene, target: float, nav: int) -> None:
-        if self._quoted:  # the quote did
-            return
-        opens = not self.state.opened
-        strike(scene, self.account, target, nav, jumped(self.edges, scene.mark), opens=opens)
+        if not self._quoted:  # or the quote did
+            strike(scene, self.account, target, nav, self.edges, opens=not self.state.opened)
 
     def _may_replace(self, plan: Order, target: float, lots: int) -> bool:
         """Whether a decision may replace the plan under way: one that ends with less, or reduces
@@ -237,7 +234,8 @@ class Hedging(Postponing):
         if plan.left or plan.held:
             return
         self.desk.state.plan = None
-        self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
+        if plan.decided_ns != scene.ts_ns:
+            self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
         if plan.purpose == "close":
             self._closed(scene, plan.reason)
         elif plan.missed:
@@ -282,7 +280,7 @@ class Hedging(Postponing):
         """The last contract is gone: the deficit, if any, is known now, and is paid in order."""
         account, mark = self.account, scene.mark
         if account.state.split.target:  # the venue closed it, nobody decided
-            strike(scene, account, 0.0, account.nav(mark), None)
+            strike(scene, account, 0.0, account.nav(mark), NOWHERE)
         account.settle_closed(mark)
         self.desk.treasury.topup = None
         self.state.status = CLOSED

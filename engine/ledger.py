@@ -122,9 +122,8 @@ class Ledger:
         """The four transfers of a fill at once: ``lots`` and ``hedge`` (cash at mid) as hedge,
         ``impact`` beyond it, all to our own side, and the ``fee``, a taker's or a maker's, paid
         from it."""
-        balances = self.balances
+        balances, cash = self.balances, hedge + impact
         book_lots, book_cash, own_lots, own_cash, fees = way
-        cash = hedge + impact
         balances[book_lots] -= lots
         balances[own_lots] += lots
         balances[book_cash] -= cash

@@ -8,7 +8,7 @@ fixed size, which is what the digest takes, and is read as columns where somebod
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -46,12 +46,12 @@ class Lines:
         products: indices of the products, in declared order.
         line, parts: as in ``NavBlock``, at the next block's first sample; blocks share them until
             a line changes.
+        planned: lots that each product's plan has still to trade, as of now.
     """
 
     __slots__ = (
         "_later",
         "_now",
-        "_planned",
         "_plans",
         "_plans_later",
         "_records",
@@ -59,6 +59,7 @@ class Lines:
         "has_records",
         "line",
         "parts",
+        "planned",
         "products",
     )
 
@@ -71,7 +72,7 @@ class Lines:
         self._now: dict[int, bytes] = {}
         self._later: list[tuple[int, int, bytes]] = []
         self._shared = False
-        self._plans = self._planned = (0,) * len(products)
+        self._plans = self.planned = (0,) * len(products)
         self._plans_later: list[tuple[int, int, int]] = []
 
     def change(self, place: int, account: Account, sample: int) -> None:
@@ -81,10 +82,10 @@ class Lines:
         Raises:
             OutOfRangeError: if it grew beyond 64 bits.
         """
-        state = account.state
-        for amount in (account.lots, account.cash, state.since_nav):
-            if not -_MOST < amount < _MOST:
-                raise OutOfRangeError(account.spec.id)
+        state, lots, cash = account.state, account.lots, account.cash
+        nav = state.since_nav
+        if not (-_MOST < lots < _MOST and -_MOST < cash < _MOST and -_MOST < nav < _MOST):
+            raise OutOfRangeError(account.spec.id)
         try:
             record = _RECORD.pack(
                 self.products[place],
@@ -103,16 +104,13 @@ class Lines:
         else:
             self._now[place] = record
 
-    def plan(self, place: int, lots: int, sample_at: Callable[[], int]) -> None:
+    def plan(self, place: int, lots: int, sample: int) -> None:
         """From a sample on a product's plan has so many lots still to trade."""
-        if lots == self._planned[place]:
-            return
-        self._planned = (*self._planned[:place], lots, *self._planned[place + 1 :])
-        sample = sample_at()
+        self.planned = (*self.planned[:place], lots, *self.planned[place + 1 :])
         if sample:
             self._plans_later.append((sample, place, lots))
         else:
-            self._plans = self._planned
+            self._plans = self.planned
 
     def _take_plans(self, samples: int) -> tuple[Plans, PlanChanges]:
         plans, later = self._plans, self._plans_later

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
+from engine.agenda import Edges
 from engine.units import NEVER_NS
 from engine.venue.crowd import Crowd
 from engine.venue.desk import RiskDesk
@@ -22,7 +21,6 @@ from engine.venue.standing import box, edges
 __all__ = ["MarginWatch"]
 
 _NOWHERE: Final = (-math.inf, math.inf)
-F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class MarginWatch:
@@ -42,8 +40,7 @@ class MarginWatch:
             self._rows[account.name] = [(market, len(self._of[market])) for market in markets]
             for market in markets:
                 self._of[market].append(account)
-        self._lows: list[F64] = [np.full(len(of), -math.inf) for of in self._of]
-        self._highs: list[F64] = [np.full(len(of), math.inf) for of in self._of]
+        self._edges = [Edges(len(of)) for of in self._of]
         self.places: list[Places | None] = [None for _ in desk.venues]
         """The queues of the markets in which a product's hedge may stand."""
         self.sample: Callable[[], int] = int
@@ -77,61 +74,40 @@ class MarginWatch:
             if places is not None and places.crowded:
                 places.follow_crowds(self.sample())
 
-    def _seat(self, account: Margined) -> None:
-        desk = self.desk
-        queued = not account.alone and account.name not in desk.stages and desk.is_priced(account)
-        for market, row in self._rows[account.name]:
+    def arm(self, account: Margined) -> bool:
+        """Take over an account's present edges, and its place in the queue; whether it must be
+        looked at now."""
+        desk, name, positions = self.desk, account.name, account.positions()
+        stage, cash, due = desk.stages.get(name), account.cash, False
+        priced = desk.is_priced(positions)
+        queued = priced and stage is None and not account.alone
+        armed: dict[int, tuple[float, float]] = {}
+        if positions and priced and (stage is None or not stage.resumes_ns):
+            # The multiple of maintenance at which the venue next has something to say.
+            share = (desk.calls_at(account, positions) or 1.0) if stage is None else 1.0
+            if len(positions) > 1:
+                armed = box(account, desk.listings, desk.marks(), share)
+            else:
+                ((market, lots, cost),) = positions
+                listing = desk.listings[market]
+                armed[market] = edges(listing, cash, lots, cost, share, account.withheld)
+        for market, row in self._rows[name]:
+            low, high = armed.get(market, _NOWHERE)
+            self._edges[market].arm(row, low, high)
+            due = due or not low < desk.venues[market].floor.mark < high
             places = self.places[market]
             if places is not None:
-                places.change(row, account, self.sample(), queued=queued)
-
-    def arm(self, account: Margined) -> bool:
-        """Take over an account's present edges; whether it must be looked at now."""
-        self._seat(account)
-        armed, due = self._edges(account), False
-        for market, row in self._rows[account.name]:
-            low, high = armed.get(market, _NOWHERE)
-            self._lows[market][row], self._highs[market][row] = low, high
-            due = due or not low < self.desk.venues[market].floor.mark < high
+                places.change(row, positions, cash, self.sample(), queued=queued)
         return due
-
-    def _edges(self, account: Margined) -> dict[int, tuple[float, float]]:
-        """By market, between which marks nobody need look; none where it has no position, no price
-        or its next step is an alarm."""
-        desk, positions = self.desk, account.positions()
-        stage = desk.stages.get(account.name)
-        if stage is not None and stage.resumes_ns:
-            return {}
-        held = 0
-        for market, lots, _ in positions:
-            if lots and not desk.venues[market].floor.mark > 0.0:
-                return {}
-            held |= lots
-        if not held:
-            return {}
-        share = self._share(account)
-        if len(positions) > 1:
-            return box(account, desk.listings, desk.marks(), share)
-        market, lots, cost = positions[0]
-        listing = desk.listings[market]
-        return {market: edges(listing, account.cash, lots, cost, share, account.withheld)}
-
-    def _share(self, account: Margined) -> float:
-        """The multiple of maintenance at which the venue next has something to say."""
-        return 1.0 if account.name in self.desk.stages else self.desk.calls_at(account) or 1.0
 
     def bounds(self, market: int) -> tuple[float, float]:
         """Between which marks nobody is short."""
-        lows, highs = self._lows[market], self._highs[market]
-        if not len(lows):
-            return -math.inf, math.inf
-        return lows.item(lows.argmax()), highs.item(highs.argmin())
+        return self._edges[market].bounds()
 
     def breached(self, market: int, price: float) -> list[Margined]:
         """Whose edge ``price`` is at or beyond, in declared order."""
-        beyond = (self._lows[market] >= price) | (self._highs[market] <= price)
         of = self._of[market]
-        return [of[row] for row in beyond.nonzero()[0].tolist()]
+        return [of[row] for row in self._edges[market].breached(price)]
 
     def waiting(self, ts_ns: int) -> list[Margined]:
         """Whose next step is due."""

@@ -68,10 +68,11 @@ class Market(Degrading):
         self.due_ns = due_ns
         state = self.state
         self.mark = self._price(self.kind, state.mark) if mark is None else mark
-        self.stale = bool(state.stale)
+        self.stale = state.stale != ""
         degraded = state.degraded
-        self.degraded = degraded if ts_ns < degraded.until_ns else AS_USUAL
-        self.delay_ns = self.degraded.delay_ns
+        if degraded is not AS_USUAL and ts_ns >= degraded.until_ns:
+            degraded = AS_USUAL
+        self.degraded, self.delay_ns = degraded, degraded.delay_ns
         self._plain_view = None
 
     # What handlers see ------------------------------------------------------------------------
@@ -236,12 +237,12 @@ class Market(Degrading):
     def bounds(self) -> tuple[float, float]:
         """Between which marks nobody here has anything to say."""
         stale = self.state.stale
-        if not self.handlers or stale == "halted":
-            return -math.inf, math.inf
-        if not stale:
+        if not stale and self.handlers:
             low, high = self.edges.bounds()
             least, most = self.guard
             return (low if low > least else least), (high if high < most else most)
+        if not self.handlers or stale == "halted":
+            return -math.inf, math.inf
         if stale == "frozen":
             mark = self.mark
             return math.nextafter(mark, -math.inf), math.nextafter(mark, math.inf)

@@ -62,9 +62,11 @@ def _due(market: Market) -> list[_Wish]:
             continue
         if order.arrives_ns > market.ts_ns:
             continue
-        handler.desk.resize(market, order)
-        lots = handler.desk.bounded(order, market.mark)
-        if lots and not handler.desk.over_limit(market, order, lots):
+        desk, held = handler.desk, handler.account.lots
+        if order.limited:
+            desk.resize(market, order)
+        lots = desk.bounded(order, held, market.mark)
+        if lots and not desk.over_limit(market, order, lots, held):
             found.append(_Wish(place, handler, order, lots))
     return found
 
@@ -105,14 +107,12 @@ def _meet(market: Market, wishes: list[_Wish]) -> str:
         return ""
     wanting = [wish for wish in wishes if wish.left]
     closes = all(wish.order.purpose == "close" for wish in wanting)
-    order = Order(-1, "close" if closes else "rebalance", lots, lots, market.ts_ns, market.ts_ns)
+    # The account's order is known by the first of those that it stands for.
+    number, place, ts_ns = wanting[0].order.number, wanting[0].place, market.ts_ns
+    order = Order(number, "close" if closes else "rebalance", lots, lots, ts_ns, ts_ns)
     held = total(handler.account.lots for handler in market.handlers if handler.nets)
     top = market.top()
-    fills: list[tuple[int, float]] = []
-    # The account's order is known by the first of those that it stands for.
-    reason = market.refuses(wanting[0].place, wanting[0].order.number, lots, held)
-    if not reason:
-        fills, reason = meet_venue(market, market.contract, order, lots, held, top)
+    fills, reason = meet_venue(market, market.contract, order, lots, held, top, place)
     for part, price in fills:
         shares = integer_shares([abs(wish.left) for wish in wanting], abs(part))
         for wish, share in zip(wanting, shares, strict=True):

@@ -102,21 +102,23 @@ class Passing(Obeying):
         traded."""
         market = self.markets[number]
         handler = market.handlers[place]
-        due = handler.next
+        due, lines, changed = handler.next, market.lines, handler.dealing.changed
         if market.resting and number not in self.restless:
             self.restless.append(number)
         market.edges.arm(place, due.low, due.high)
         self.agenda.set_each(self._alarms[number][place], (due.fill_ns, due.fee_ns, due.policy_ns))
-        if handler.traded:
+        planned = handler.desk.planned_lots
+        if planned != lines.planned[place]:
+            lines.plan(place, planned, self._sample())
+        traded, handler.traded = handler.traded, False
+        if traded:
             if self.margins is not None and self.margins.traded(number, place):
                 self.agenda.hasten(MARGINS, self.tape.ts_ns)
-            market.lines.change(place, handler.account, self._sample())
-        market.lines.plan(place, handler.desk.planned_lots, self._sample)
-        if handler.dealing.changed or (handler.traded and self.spec.sampling.users_on_trade):
-            reason = "holders" if handler.dealing.changed else "traded"
+            lines.change(place, handler.account, self._sample())
+        if changed or (traded and self.spec.sampling.users_on_trade):
+            reason = "holders" if changed else "traded"
             self.sampler.value_users(market, place, market.mark, self.tape.ts_ns, sequence, reason)
-            handler.dealing.changed.clear()
-        handler.traded = False
+            changed.clear()
 
     def _pass_time(self, rows: Rows, ts_ns: int, sequence: int) -> None:
         if self.sampler.state.next_users_ns < ts_ns:

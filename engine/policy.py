@@ -200,8 +200,8 @@ def leverage_watch(view: View, low: float, high: float, sign: float) -> Watch:
     position = view.position
     if not low < sign * position.leverage < high:
         return ALWAYS
-    slope = position.exposure / view.market.mark
-    intercept = position.nav - position.exposure
+    exposure = position.exposure
+    slope, intercept = exposure / view.market.mark, position.nav - exposure
     if intercept == 0.0:
         return NEVER
     low, high = sign * low, sign * high

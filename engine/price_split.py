@@ -87,17 +87,22 @@ class PriceSplit(Struct):
             slope: what one unit of mark was worth to what was held until now.
             edge: the mark that should have woken who decided, where a jump led beyond it.
         """
+        # ``move`` to the edge and from there to the mark; every rebalance comes through here.
+        since, held, struck, decided = self.since, self.held, self.struck, self.decided
+        direction, restruck, promised = self.direction, self.restruck, self.promised
         if edge is not None:
-            beyond = mark - edge
-            self._strike(edge, nav - slope * beyond, self.target)
-            self.gap += (slope - self.decided) * beyond
-        self._strike(mark, nav, target)
-
-    def _strike(self, mark: float, nav: float, target: float) -> None:
-        way = mark - self.since  # as in ``move``, written out: every decision comes through here
-        self.direction += self.held * way
-        self.restruck += self.struck * way
-        self.promised += self.decided * way
+            way, beyond, since = edge - since, mark - edge, edge
+            direction += held * way
+            restruck += struck * way
+            promised += decided * way
+            there = nav - slope * beyond
+            rate = there / edge if there > 0.0 else 0.0
+            struck, decided = self.leverage * rate, self.target * rate
+            self.gap += (slope - decided) * beyond
+        way = mark - since
+        self.direction = direction + held * way
+        self.restruck = restruck + struck * way
+        self.promised = promised + decided * way
         self.since, self.target = mark, target
         rate = nav / mark if nav > 0.0 else 0.0
         self.struck, self.decided = self.leverage * rate, target * rate

@@ -9,7 +9,7 @@ from engine.handler_state import HandlerState
 from engine.orders import Scene
 from engine.paying import Paying
 from engine.policy import Close, Quote
-from engine.striking import strike
+from engine.striking import NOWHERE, strike
 
 __all__ = ["Promising"]
 
@@ -34,7 +34,7 @@ class Promising(Paying):
         account, target = self.account, float(quote.target)
         account.quote(scene.mark, quote.nav_per_unit, target)
         opens = not self.state.opened
-        strike(scene, account, target, account.nav(scene.mark), None, opens=opens)
+        strike(scene, account, target, account.nav(scene.mark), NOWHERE, opens=opens)
         self.traded = True
         if not quote.settles:
             return quote

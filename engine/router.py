@@ -10,6 +10,7 @@ import math
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from engine.agenda import Agenda, Priority
 from engine.market import Market
@@ -23,7 +24,7 @@ __all__ = ["Breach", "Router"]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 
-class Breach:
+class Breach(Struct, frozen=True, gc=False):
     """A row at or beyond a market's edge.
 
     Attributes:
@@ -32,26 +33,20 @@ class Breach:
         is_made: it is no row but a mark that the venue made.
     """
 
-    __slots__ = ("before", "is_made", "market", "price", "row", "run_ns", "sequence")
-
-    def __init__(self, market: int, column: Column, row: int) -> None:
-        prices = column.prices
-        assert prices is not None
-        self.market = market
-        self.row = row
-        self.price = prices.item(row)
-        self.sequence = column.sequence.item(row)
-        self.run_ns = column.run.item(row)
-        self.before = self.sequence + 1
-        self.is_made = False
+    market: int
+    row: int
+    price: float
+    run_ns: int
+    sequence: int
+    before: int
+    is_made: bool = False
 
     @classmethod
     def made(cls, market: int, column: Column, row: int, before: int) -> Breach:
         """A mark that the venue made, ahead of the row with sequence ``before``."""
-        breach = cls(market, column, row)
-        breach.sequence = breach.before = before
-        breach.is_made = True
-        return breach
+        assert column.prices is not None
+        price, run_ns = column.prices.item(row), column.run.item(row)
+        return cls(market, row, price, run_ns, before, before, is_made=True)
 
 
 class Router:
@@ -87,10 +82,10 @@ class Router:
         if isinstance(market, PricedMarket):
             due_ns, number = market.next_made_ns(), self.of_symbol[market.spec.symbol]
             self._agenda.set((Priority.MARK, number, 0), due_ns)
-        if market.handlers and market.kind is not None:
-            low, high = market.bounds()
-            self._lows[market.kind][market.spec.symbol] = low
-            self._highs[market.kind][market.spec.symbol] = high
+        kind = market.kind
+        if kind is not None and market.handlers:
+            symbol = market.spec.symbol
+            self._lows[kind][symbol], self._highs[kind][symbol] = market.bounds()
 
     def edges(self, kind: Kind, symbol: int) -> tuple[float, float]:
         """Between which prices a row of that kind and symbol wakes nobody."""
@@ -120,9 +115,11 @@ class Router:
         if len(columns) > 1:
             self.skip(stop)
         column = columns[first]
-        symbol = column.symbol
+        symbol, prices = column.symbol, column.prices
+        assert prices is not None
         symbol = symbol if isinstance(symbol, int) else symbol.item(row)
-        return Breach(self.of_symbol[symbol], column, row)
+        market, run_ns = self.of_symbol[symbol], column.run.item(row)
+        return Breach(market, row, prices.item(row), run_ns, stop, stop + 1)
 
     def skip(self, stop: int) -> None:
         """Rows below ``stop`` need not be looked at again."""

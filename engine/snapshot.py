@@ -232,7 +232,7 @@ def _restore_market(market: Market, kept: MarketSnapshot) -> None:
     lines.line[:] = np.frombuffer(kept.line).reshape(lines.line.shape)
     lines.parts[:] = np.frombuffer(kept.parts, np.int64).reshape(lines.parts.shape)
     for place, handler in enumerate(market.handlers):
-        lines.plan(place, handler.desk.planned_lots, int)
+        lines.plan(place, handler.desk.planned_lots, 0)
 
 
 def _restore_handler(handler: Handler, kept: HandlerSnapshot) -> None:

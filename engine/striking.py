@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
 from engine.account import Account
 from engine.orders import Scene
 from engine.outputs import Milestone
+from engine.product import jumped
 from engine.units import UNIT_STEPS, asset_decimals
 
-__all__ = ["milestone", "strike"]
+__all__ = ["NOWHERE", "milestone", "strike"]
+
+NOWHERE: Final = (-math.inf, math.inf)
+"""Edges that no mark jumps."""
 
 
 def strike(
@@ -15,7 +22,7 @@ def strike(
     account: Account,
     target: float,
     nav: int,
-    edge: float | None,
+    edges: tuple[float, float],
     *,
     opens: bool = False,
 ) -> None:
@@ -23,13 +30,14 @@ def strike(
 
     Args:
         nav: at the present mark.
-        edge: the mark that should have woken who decided, where a jump led beyond it.
+        edges: the marks that should have woken who decided; a jump may have led beyond one.
         opens: whether it is the first.
     """
     split, mark, slope = account.state.split, scene.mark, account.slope
     if opens:
         split.move(mark)
         split.open(account.state.first_mark, _worth_at_launch(account), target)
+    edge = jumped(edges, mark)
     split.strike(mark, nav, target, slope, edge)
     tape = scene.tape
     tape.milestones.append(

@@ -144,5 +144,10 @@ def decimal(value: float) -> Fraction:
 
 
 def decimal_ratio(value: float) -> tuple[int, int]:
-    """``decimal`` as numerator and denominator: for prices, of which none comes twice."""
-    return Decimal(repr(float(value))).as_integer_ratio()
+    """``decimal`` as numerator and denominator, which may have factors in common: for prices, of
+    which none comes twice."""
+    text = repr(float(value))
+    whole, _, part = text.partition(".")
+    if not part.isdigit():  # with an exponent, or no number
+        return Decimal(text).as_integer_ratio()
+    return int(whole + part), 10 ** len(part)

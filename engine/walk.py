@@ -13,6 +13,7 @@ from typing import Final
 from engine.agenda import Priority
 from engine.events import Dated
 from engine.felt_market import FeltMarket
+from engine.handler_state import PENDING
 from engine.looking_ahead import LookingAhead
 from engine.matching import Strike
 from engine.priced_market import PricedMarket
@@ -53,7 +54,9 @@ class Walker(LookingAhead):
             if barrier:
                 limit = barriers[passed][0]
             breach = router.next_breach(limit)
-            struck = self._next_strike(limit if breach is None else breach.sequence + 1)
+            struck = None
+            if self.restless:
+                struck = self._next_strike(limit if breach is None else breach.sequence + 1)
             if struck is not None:
                 self._match(rows, *struck)
             elif breach is not None:
@@ -90,44 +93,41 @@ class Walker(LookingAhead):
 
     def _wake(self, rows: Rows, breach: Breach) -> None:
         """A row, or a mark that the venue made, at or beyond an edge of its market."""
-        ts_ns = max(breach.run_ns, self.state.time_ns)
-        market = self.markets[breach.market]
-        if not market.launched and self.sampler.wakes_ns < ts_ns:
-            self.sampler.pass_time(rows, ts_ns, breach.sequence)
-        self._pass_time(rows, ts_ns, breach.sequence)
-        due_ns = max(ts_ns - 1, self.state.rung_ns)
-        market.stage(breach.before, ts_ns, due_ns, breach.price)
+        number, price, sequence = breach.market, breach.price, breach.sequence
+        market, state = self.markets[number], self.state
+        ts_ns = max(breach.run_ns, state.time_ns)
+        if self.sampler.wakes_ns < ts_ns and not market.launched:
+            self.sampler.pass_time(rows, ts_ns, sequence)
+        self._pass_time(rows, ts_ns, sequence)
+        due_ns = max(ts_ns - 1, state.rung_ns)
+        market.stage(breach.before, ts_ns, due_ns, price)
         if market.stale:
             market.resume()
-            self.agenda.set((Priority.VENUE, breach.market, _HANDLER), market.next_check_ns())
+            self.agenda.set((Priority.VENUE, number, _HANDLER), market.next_check_ns())
             for place in range(len(market.handlers)):
-                self._set_fill(breach.market, place)
+                self._set_fill(number, place)
             self.router.arm(market)
             self.router.again(breach)
         else:
             touched = self._breach_margins(breach, ts_ns, due_ns)
-            places = market.edges.breached(breach.price)
+            places = market.edges.breached(price)
             if touched:
-                own = [place for number, place in touched if number == breach.market]
-                places = sorted({*places, *own})
+                places = sorted({*places, *(place for of, place in touched if of == number)})
             for place in places:
                 handler = market.handlers[place]
-                launched = handler.state.status != "pending"
-                if (breach.market, place) in touched:
+                launches = handler.state.status == PENDING
+                if touched and (number, place) in touched:
                     handler.survive(market, last=False)
                     self._count(spoke=True)
                 else:
                     self._count(spoke=handler.attend(market))
-                self._after(breach.market, place, breach.sequence)
-                if not launched:
-                    if self.margins is not None:
-                        self._stage_others(
-                            breach.market, breach.before, ts_ns, due_ns, made=breach.is_made
-                        )
-                    self._launched(breach.market, ts_ns)
-            for number, place in touched:
-                if number != breach.market:
-                    self._survived(number, place, breach.sequence)
+                self._after(number, place, sequence)
+                if launches:
+                    self._stage_others(number, breach.before, ts_ns, due_ns, made=breach.is_made)
+                    self._launched(number, ts_ns)
+            for other, place in touched:
+                if other != number:
+                    self._survived(other, place, sequence)
         self.router.arm(market)
 
     def _survived(self, number: int, place: int, sequence: int) -> None:

@@ -26,6 +26,7 @@ __all__ = [
 
 _CHUNK: Final = 1_024
 _DRAW_IN: Final = 1e-12
+_UP, _DOWN = 1.0 + _DRAW_IN, 1.0 - _DRAW_IN
 
 
 class Watch(Struct, frozen=True, gc=False):
@@ -60,7 +61,7 @@ def drawn_in(low: float, high: float) -> tuple[float, float]:
     Floats at the exact edge disagree with the decision they stand for; a wake that comes a hair
     early is empty, one that comes late is wrong.
     """
-    return low * (1.0 + _DRAW_IN), high * (1.0 - _DRAW_IN)
+    return low * _UP, high * _DOWN
 
 
 def first_breach(

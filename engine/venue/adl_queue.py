@@ -56,7 +56,7 @@ def holders(desk: Insuring, accounts: Sequence[Margined], market: int, side: int
     return [
         (account, lots, cost)
         for account in accounts
-        if account.name not in desk.stages and desk.is_priced(account)
+        if account.name not in desk.stages and desk.is_priced(account.positions())
         for number, lots, cost in account.positions()
         if number == market and lots * side > 0
     ]

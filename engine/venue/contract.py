@@ -15,6 +15,7 @@ Money is exact: a float price counts as the fraction it is, and only the last st
 from __future__ import annotations
 
 from fractions import Fraction
+from math import nan
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -57,7 +58,8 @@ class Contract:
 
     __slots__ = (
         *("_face_over", "_face_under", "_fee_over", "_fee_under", "_lot", "_lot_decimal"),
-        *("_maker_over", "_maker_under", "_over", "_per_lot", "_quote_per_coin", "_under"),
+        *("_maker_over", "_maker_under", "_over", "_per_lot", "_quote_per_coin", "_ratio"),
+        *("_ratio_at", "_under"),
         *("inverse", "quote_asset", "settlement_asset", "spec"),
     )
 
@@ -86,6 +88,8 @@ class Contract:
         maker = decimal(spec.maker_fee)
         self._maker_over, self._maker_under = maker.numerator, maker.denominator
         self._lot_decimal = decimal(spec.lot_size)
+        # The mark at which a NAV was last asked for, and what a lot is worth there.
+        self._ratio_at, self._ratio = nan, (0, 1)
 
     def exposure_value(self, lots: int, price: float) -> int:
         """Settlement atoms that ``lots`` add to an account at ``price``, rounded down.
@@ -94,10 +98,8 @@ class Contract:
         bought at ``p0`` brought in ``face / p0`` each, so the pair earns ``face * (1 / p0 - 1 /
         p)``. The one function behind NAV, fills and attribution.
         """
-        over, under = price.as_integer_ratio()
-        if self.inverse:
-            return -lots * self._over * under // (self._under * over)
-        return lots * self._over * over // (self._under * under)
+        over, under = self._ratio if price == self._ratio_at else self.value_ratio(price)
+        return lots * over // under
 
     def value_ratio(self, price: float) -> tuple[int, int]:
         """``(a, b)`` with ``exposure_value(lots) == floor(lots * a / b)``."""
@@ -105,6 +107,11 @@ class Contract:
         if self.inverse:
             return -self._over * under, self._under * over
         return self._over * over, self._under * under
+
+    def _mark_ratio(self, mark: float) -> tuple[int, int]:
+        """``value_ratio``, kept: what is traded at a mark is valued there again and again."""
+        self._ratio_at, self._ratio = mark, self.value_ratio(mark)
+        return self._ratio
 
     def quote_ratio(self, mark: float) -> tuple[int, int]:
         """The same of ``to_quote``."""
@@ -129,12 +136,10 @@ class Contract:
 
     def nav(self, cash: int, lots: int, mark: float) -> int:
         """Equity in quote atoms, rounded down. ``cash`` in settlement atoms."""
-        over, under = mark.as_integer_ratio()
         if self.inverse:
-            ratio = self._quote_per_coin
-            coins = cash * over * ratio.numerator // (under * ratio.denominator)
-            return coins - self.face(lots)
-        return cash + lots * self._over * over // (self._under * under)
+            return self.to_quote(cash, mark) - self.face(lots)
+        over, under = self._ratio if mark == self._ratio_at else self._mark_ratio(mark)
+        return cash + lots * over // under
 
     def face(self, lots: int) -> int:
         """Quote atoms that inverse lots owe whatever the price; rounded up."""
@@ -151,9 +156,8 @@ class Contract:
         """``line``, and ``nav`` at a mark."""
         if self.inverse:
             return *self.line(cash, lots), self.nav(cash, lots, mark)
-        over, under = mark.as_integer_ratio()
-        worth = lots * self._over * over // (self._under * under)
-        return float(cash), lots * self._per_lot, cash + worth
+        over, under = self._ratio if mark == self._ratio_at else self._mark_ratio(mark)
+        return float(cash), lots * self._per_lot, cash + lots * over // under
 
     def line_nav(self, intercept: float, slope: float, mark: float) -> int:
         """``nav`` from its ``line``: equity in quote atoms at ``mark``, rounded down.
@@ -161,13 +165,10 @@ class Contract:
         Whole numbers are read off the floats, which hold them as long as cash, face and lots are
         below 2**51.
         """
-        over, under = mark.as_integer_ratio()
         if self.inverse:
-            ratio = self._quote_per_coin
-            coins = round(slope / float(ratio))
-            worth = coins * over * ratio.numerator // (under * ratio.denominator)
+            worth = self.to_quote(round(slope / float(self._quote_per_coin)), mark)
         else:
-            worth = round(slope / self._per_lot) * self._over * over // (self._under * under)
+            worth = self.exposure_value(round(slope / self._per_lot), mark)
         return int(intercept) + worth
 
     def lots_for(self, leverage: float, nav: int, mark: float) -> int:

@@ -76,7 +76,7 @@ class DepthBook:
     """
 
     __slots__ = (
-        *("_beta_far", "_beta_near", "_edge", "_full", "_half_life_ns", "_near"),
+        *("_average", "_betas", "_edge", "_full", "_half_life_ns", "_near", "_to_distance"),
         *("alive", "half_spread_bps", "state"),
     )
 
@@ -88,14 +88,14 @@ class DepthBook:
         beta_near: float = BETA_NEAR,
         beta_far: float = BETA_FAR,
     ) -> None:
-        self.half_spread_bps = half_spread_bps
-        self.state, self.alive = DepthState(), (1.0, 1.0)
-        self._near = depth_at_1pct
+        self.half_spread_bps, self.state, self.alive = half_spread_bps, DepthState(), (1.0, 1.0)
         self._full = (depth_at_1pct, depth_at_1pct * power(_EDGE_PCT, beta_far))
         self._half_life_ns = half_life_s * 1e9
-        self._beta_near = beta_near
-        self._beta_far = beta_far
-        self._edge = self._full[1]
+        # Inside 1 % and outside; the other way round; the average distance as a share of the last.
+        self._betas = beta_near, beta_far
+        self._to_distance = 1.0 / beta_near, 1.0 / beta_far
+        self._average = beta_near / (beta_near + 1.0), beta_far / (beta_far + 1.0)
+        self._near, self._edge = self._full
 
     def take(
         self, side: int, notional: float, mid: float, half_spread: float, ts_ns: int
@@ -113,9 +113,8 @@ class DepthBook:
             Share of the order that was filled, in [0, 1], and its average price.
         """
         self._see(side, ts_ns)
-        self._recover(ts_ns)
-        state = self.state
-        taken = state.taken_ask if side > 0 else state.taken_bid
+        self._recover(ts_ns, self._left(ts_ns))
+        taken = self._taken(side, ts_ns)
         size = min(notional, self._edge - taken)
         if size <= 0.0:
             return 0.0, mid
@@ -130,8 +129,8 @@ class DepthBook:
         taken = self._taken(side, top.ts_ns)
         if taken >= self._edge:
             return None
-        distance = self._distance(taken)
-        return top.mid * (1.0 + side * (self._spread(top.half_spread) + distance * 0.01))
+        away = self._spread(top.half_spread) + self._distance(taken) * 0.01
+        return top.mid * (1.0 + side * away)
 
     def offer(self, side: int, lots: int, notional: float, limit: float | None, top: Top) -> Taken:
         """What ``take_limited`` would fill; nothing is taken.
@@ -140,14 +139,19 @@ class DepthBook:
             side: +1 buys (takes asks), -1 sells.
             lots: size, unsigned, > 0.
             notional: the same in quote.
-            limit: worst price; ``None`` at market.
-            top: the market around the book.
+            limit, top: worst price, ``None`` at market; the market around the book.
         """
         self._see(side, top.ts_ns)
-        taken, spread = self._taken(side, top.ts_ns), self._spread(top.half_spread)
+        return self._fill(side, lots, notional, limit, top, self._taken(side, top.ts_ns))
+
+    def _fill(
+        self, side: int, lots: int, notional: float, limit: float | None, top: Top, taken: float
+    ) -> Taken:
+        """``offer`` of a book of which so much is taken."""
+        spread, mid = self._spread(top.half_spread), top.mid
         size, reason = self._edge - taken, "no_depth"
         if limit is not None:
-            reach = (side * (limit / top.mid - 1.0) - spread) * 100.0
+            reach = (side * (limit / mid - 1.0) - spread) * 100.0
             # What is well within one per cent needs no look at how much lies within more.
             if reach < 1.0 or taken + notional > _SURELY * self._near:
                 reached = self.within(reach) - taken
@@ -159,8 +163,8 @@ class DepthBook:
             filled = int(lots * (size / notional)) if size > 0.0 else 0
             size = notional * (filled / lots)
         if not filled:
-            return Taken(0, top.mid, reason=reason)
-        price = self._price(side, taken, size, top.mid, spread)
+            return Taken(0, mid, reason=reason)
+        price = self._price(side, taken, size, mid, spread)
         if limit is not None:  # which the last rounding may have passed
             price = min(price, limit) if side > 0 else max(price, limit)
         return Taken(filled, price, reason=reason)
@@ -177,10 +181,12 @@ class DepthBook:
             share, price = self.take(side, notional, top.mid, top.half_spread, top.ts_ns)
             filled = lots if share == 1.0 else int(lots * share)
             return Taken(filled, price, reason="" if filled == lots else "no_depth")
-        offer = self.offer(side, lots, notional, limit, top)
+        ts_ns, state, left = top.ts_ns, self.state, self._left(top.ts_ns)
+        self._see(side, ts_ns)
+        taken = (state.taken_ask if side > 0 else state.taken_bid) * left
+        offer = self._fill(side, lots, notional, limit, top, taken)
         if offer.lots:
-            self._recover(top.ts_ns)
-            taken = self._taken(side, top.ts_ns)
+            self._recover(ts_ns, left)
             self._keep(side, taken + notional * (offer.lots / lots))
         return offer
 
@@ -208,7 +214,7 @@ class DepthBook:
     def survive(self, bids: float, asks: float, ts_ns: int) -> None:
         """From now on such shares of the two sides are there; what our orders took of them shrinks
         and grows with them, so that the first price that is left stays where it is."""
-        self._recover(ts_ns)
+        self._recover(ts_ns, self._left(ts_ns))
         state, (before_bids, before_asks) = self.state, self.alive
         state.taken_bid *= bids / before_bids
         state.taken_ask *= asks / before_asks
@@ -217,7 +223,7 @@ class DepthBook:
     def refilled(self, side: int) -> float:
         """Of how far an order of that side reaches, how far it would into the whole book."""
         share = self.alive[side > 0]
-        return 1.0 if share == 1.0 else power(share, 1.0 / self._beta_near)
+        return 1.0 if share == 1.0 else power(share, self._to_distance[0])
 
     @property
     def widened(self) -> float:
@@ -255,11 +261,10 @@ class DepthBook:
         else:
             self.state.taken_bid = taken
 
-    def _recover(self, ts_ns: int) -> None:
+    def _recover(self, ts_ns: int, left: float) -> None:
         """Write down what is back by now; only an order may."""
-        state, left = self.state, self._left(ts_ns)
-        state.taken_bid *= left
-        state.taken_ask *= left
+        state = self.state
+        state.taken_bid, state.taken_ask = state.taken_bid * left, state.taken_ask * left
         state.ts_ns = max(ts_ns, state.ts_ns)
 
     def _left(self, ts_ns: int) -> float:
@@ -279,19 +284,17 @@ class DepthBook:
         """Quote of a side within ``reach`` per cent of its first, before anybody took of it."""
         if reach <= 0.0:
             return 0.0
-        beta = self._beta_near if reach <= 1.0 else self._beta_far
-        return self._near * power(min(reach, _EDGE_PCT), beta)
+        return self._near * power(min(reach, _EDGE_PCT), self._betas[reach > 1.0])
 
     def _distance(self, size: float) -> float:
         """Per cent from the first quote of a side to the one behind ``size`` quote."""
         share = size / self._near
-        return power(share, 1.0 / (self._beta_near if share <= 1.0 else self._beta_far))
+        return power(share, self._to_distance[share > 1.0])
 
     def _walked(self, size: float) -> float:
         """Integral of the distance (per cent) over the first ``size`` quote of a side."""
-        near, beta_near, beta_far = self._near, self._beta_near, self._beta_far
+        near = self._near
         if size <= near:
-            return size * power(size / near, 1.0 / beta_near) * (beta_near / (beta_near + 1.0))
-        joined = near * (beta_near / (beta_near + 1.0))
-        far = beta_far / (beta_far + 1.0)
-        return joined + far * (size * power(size / near, 1.0 / beta_far) - near)
+            return size * power(size / near, self._to_distance[0]) * self._average[0]
+        walked = size * power(size / near, self._to_distance[1]) - near
+        return near * self._average[0] + self._average[1] * walked

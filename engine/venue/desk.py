@@ -130,11 +130,13 @@ class RiskDesk:
         """Of every contract, as of now; 0 where it has none yet."""
         return [venue.floor.mark for venue in self.venues]
 
-    def is_priced(self, account: Margined) -> bool:
+    def is_priced(self, positions: Sequence[tuple[int, int, int]]) -> bool:
         """Whether there is a price of all that an account holds: before, nobody knows what it is
         worth."""
-        venues = self.venues
-        return all(venues[m].floor.mark > 0.0 for m, lots, _ in account.positions() if lots)
+        for market, lots, _ in positions:
+            if lots and not self.venues[market].floor.mark > 0.0:
+                return False
+        return True
 
     def is_short(self, stand: Standing, market: int) -> bool:
         """Whether maintenance is no longer covered."""
@@ -142,17 +144,17 @@ class RiskDesk:
             return stand.margin < stand.maintenance
         return stand.margin <= stand.maintenance
 
-    def calls_at(self, account: Margined) -> float:
+    def calls_at(self, account: Margined, positions: Sequence[tuple[int, int, int]]) -> float:
         """The multiple of maintenance at which the owner is called; 0: he is not, or was already
         for what he holds."""
-        market, lots, _ = account.positions()[0]
+        market, lots, _ = positions[0]
         if self.called.get(account.name) == (lots, account.topups):
             return 0.0
         return max(self._call_at[market], account.call_at)
 
     def is_near(self, account: Margined, stand: Standing) -> bool:
         """Whether the owner is to be called."""
-        share = self.calls_at(account)
+        share = self.calls_at(account, account.positions())
         return share > 0.0 and stand.margin <= share * stand.maintenance
 
     def move(

@@ -12,7 +12,10 @@ from engine.venue.margined import Margined
 from engine.venue.ranking import Candidates
 from engine.venue.standing import Listing
 
-__all__ = ["Held", "candidates"]
+__all__ = ["Held", "Positions", "candidates"]
+
+Positions = Sequence[tuple[int, int, int]]
+"""``(market, lots, cost)`` of what an account holds."""
 
 
 class Held:
@@ -40,19 +43,19 @@ class Held:
         """Accounts that hold something of a market."""
         held = cls(np.array([account.max_leverage for account in accounts], np.float64))
         for row, account in enumerate(accounts):
-            held.put(row, account, market)
+            held.put(row, account.positions(), account.cash, market)
         return held
 
-    def put(self, row: int, account: Margined, market: int) -> None:
+    def put(self, row: int, positions: Positions, cash: int, market: int) -> None:
         """Take over what an account has."""
         others = []
         self.lots[row] = 0
-        for number, lots, cost in account.positions():
+        for number, lots, cost in positions:
             if number == market:
                 self.lots[row], self.cost[row] = lots, cost
             elif lots:
                 others.append((number, lots, cost))
-        self.cash[row] = account.cash
+        self.cash[row] = cash
         if others:
             self.others[row] = tuple(others)
         else:

@@ -85,8 +85,9 @@ class Liquidator(Insuring):
         """Near maintenance the owner is called, once for what he holds."""
         if not self.is_near(account, stand):
             return
-        multiple = self.calls_at(account)
-        self.called[account.name] = account.positions()[0][1], account.topups
+        positions = account.positions()
+        multiple = self.calls_at(account, positions)
+        self.called[account.name] = positions[0][1], account.topups
         self.venues[market].floor.tape.say(
             MarginCalled,
             account=account.name,

@@ -38,7 +38,7 @@ class OrderBounds:
 
     __slots__ = (
         *("_deviations", "_dust", "_is_plain", "_limits", "_lots_min", "_market_max", "_max"),
-        *("_notional_min", "_rules", "_step"),
+        *("_notional_min", "_rules", "_step", "_step_ratio", "_surely_max"),
     )
 
     def __init__(self, rules: OrderRules, contract: ContractSpec) -> None:
@@ -48,6 +48,7 @@ class OrderBounds:
         self._lots_min = max(math.ceil(decimal(rules.size_min) / lot), 1)
         self._max = _lots_max(rules.limit_size_max, lot)
         self._market_max = _lots_max(rules.market_size_max, lot)
+        self._surely_max = math.inf if self._market_max is None else self._market_max
         face = lot * decimal(contract.contract_size)
         inverse = contract.kind == "inverse"
         # The smallest notional as lots where inverse, as lots times price where linear.
@@ -56,21 +57,24 @@ class OrderBounds:
         # Whether the price step alone makes the grid.
         self._is_plain = rules.significant_figures is None and rules.price_decimals is None
         share = rules.market_deviation
-        self._deviations = () if share is None else (1 + decimal(share), 1 - decimal(share))
+        # By side, the bound of market orders as a share of the mark, and in price steps.
+        self._deviations = {}
+        if share is not None:
+            for side, most in ((1, 1 + decimal(share)), (-1, 1 - decimal(share))):
+                steps = most / self._step
+                over, under = most.as_integer_ratio(), steps.as_integer_ratio()
+                self._deviations[side] = (*over, *under)
+        self._step_ratio = self._step.as_integer_ratio()
         # By side, the last mark that somebody asked about, and the limit there.
         self._limits = {1: (0.0, 0.0), -1: (0.0, 0.0)}
 
     def surely_takes(self, size: int, mark: float) -> bool:
         """Whether no rule about sizes is near a market order of so many lots, unsigned: the venue
         takes it, whatever else is held. Of others ``refusal`` knows."""
+        if not (self._lots_min <= size <= self._surely_max and 0.0 < mark < math.inf):
+            return False
         least, inverse = self._notional_min
-        most = self._market_max
-        return (
-            self._lots_min <= size
-            and (most is None or size <= most)
-            and (size >= least if inverse else size * mark > self._dust)
-            and 0.0 < mark < math.inf
-        )
+        return size >= least if inverse else size * mark > self._dust
 
     def refusal(
         self,
@@ -135,14 +139,16 @@ class OrderBounds:
         return limit
 
     def _market_limit(self, side: int, mark: float) -> float:
-        share = self._deviations[0 if side > 0 else 1]
+        share_over, share_under, steps_over, steps_under = self._deviations[side]
         over, under = decimal_ratio(mark)
-        over, under = over * share.numerator, under * share.denominator
         if self._is_plain:  # in whole numbers, for every market order asks
-            step = self._step
-            steps = side * (side * over * step.denominator // (under * step.numerator))
-            limit = steps * step.numerator / step.denominator
-        else:
+            steps = side * (side * over * steps_over // (under * steps_under))
+            step_over, step_under = self._step_ratio
+            limit = steps * step_over / step_under
+            if side * (limit - mark) >= 0.0:
+                return limit
+        over, under = over * share_over, under * share_under
+        if not self._is_plain:
             limit = self.rounded(Fraction(over, under), Rounding.DOWN if side > 0 else _UP)
         return over / under if side * (limit - mark) < 0.0 else limit
 

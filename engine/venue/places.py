@@ -14,7 +14,7 @@ import numpy as np
 from engine.units import HOUR_NS, MINUTE_NS, total
 from engine.venue.crowd import Crowd
 from engine.venue.crowd_versions import Version
-from engine.venue.held import Held, candidates
+from engine.venue.held import Held, Positions, candidates
 from engine.venue.margined import Margined
 from engine.venue.ranking import scores
 from engine.venue.standing import Listing
@@ -31,35 +31,83 @@ _EVERY: Final = ((2_000, 1), (20_000, MINUTE_NS))
 beyond at whole hours: a day costs some seconds at most."""
 _CELLS: Final = 1 << 20
 """Scores worked out at once."""
+_PILE: Final = 1_000
+"""Versions that nobody looked at, each of which keeps the one before."""
 
 
 class Queue:
-    """A market's accounts as they stand from one instant to another.
+    """A market's accounts as they stand from one instant to another: the columns of how they stood
+    before with some rows changed, put together where somebody wants to see them.
 
     Args:
+        before: as they stood until then, or columns to begin with.
         seats: the row of each product's hedge, in declared order; -1 where it has none.
+
+    Attributes:
+        columns: as far as put together; until then ``before`` and what ``changed`` since.
+        crosses: whether anybody may hold something elsewhere, too.
         crowds: the rows of populations, that stand after the accounts.
     """
 
-    __slots__ = ("crowds", "held", "listings", "market", "seats")
+    __slots__ = ("before", "changed", "columns", "crosses", "crowds", "listings", "market", "seats")
 
     def __init__(
         self,
         listings: Sequence[Listing],
         market: int,
-        held: Held,
+        before: Queue | Held,
         seats: Sequence[int],
         crowds: tuple[Version, ...] = (),
     ) -> None:
         self.listings = listings
         self.market = market
-        self.held = held
         self.seats = seats
+        self.before: Queue | None = None
+        self.columns: Held | None = None
+        self.changed: dict[int, tuple[Positions, int] | None] = {}
+        self.crosses = False
         self.crowds = crowds
+        if isinstance(before, Held):
+            self.columns = before
+        else:
+            self.before, self.crosses = before, before.crosses
+
+    def after(self) -> Queue:
+        """The same accounts, to be changed."""
+        return Queue(self.listings, self.market, self, self.seats, self.crowds)
+
+    def put(self, row: int, positions: Positions, cash: int, *, queued: bool) -> None:
+        """An account stands otherwise; nobody has seen these columns yet."""
+        self.changed[row] = (positions, cash) if queued else None
+        if len(positions) > 1:
+            self.crosses = True
+
+    @property
+    def held(self) -> Held:
+        """The columns."""
+        if self.columns is None:
+            changes, queue = [self.changed], self.before
+            while queue is not None and queue.columns is None:
+                changes.append(queue.changed)
+                queue = queue.before
+            assert queue is not None
+            assert queue.columns is not None
+            held, latest = queue.columns.copy(), changes.pop()
+            while changes:
+                latest = latest | changes.pop()
+            for row, stand in latest.items():
+                if stand is None:
+                    held.lots[row] = 0
+                else:
+                    held.put(row, *stand, self.market)
+            self.columns, self.before, self.changed = held, None, {}
+        return self.columns
 
     @property
     def markets(self) -> list[int]:
         """On whose marks places depend."""
+        if not self.crosses:
+            return [self.market]
         held = self.held.others.values()
         return sorted({self.market, *(number for others in held for number, _, _ in others)})
 
@@ -125,7 +173,7 @@ class Places:
         crowds: the populations that do.
     """
 
-    __slots__ = ("_crowds", "_later", "_lent", "_now", "_since", "market")
+    __slots__ = ("_crowds", "_later", "_lent", "_now", "_piled", "_since")
 
     def __init__(
         self,
@@ -135,21 +183,18 @@ class Places:
         seats: Sequence[int],
         crowds: Sequence[Crowd] = (),
     ) -> None:
-        self.market = market
         self._crowds = crowds
         leverage = np.array([account.max_leverage for account in accounts], np.float64)
-        self._now = Queue(listings, market, Held(leverage), seats)
-        self._since = 0
+        self._now = Queue(listings, market, Held(leverage), seats).after()
+        self._since = self._piled = 0
         self._lent = False
         self._later: list[tuple[int, Queue]] = []
 
-    def change(self, row: int, account: Margined, sample: int, *, queued: bool) -> None:
+    def change(
+        self, row: int, positions: Positions, cash: int, sample: int, *, queued: bool
+    ) -> None:
         """An account stands otherwise from ``sample`` on, counted from the next block's first."""
-        now = self._from(sample)
-        if queued:
-            now.held.put(row, account, self.market)
-        else:
-            now.held.lots[row] = 0
+        self._from(sample).put(row, positions, cash, queued=queued)
 
     @property
     def crowded(self) -> bool:
@@ -169,8 +214,7 @@ class Places:
             if sample > self._since:
                 self._later.append((self._since, now))
             self._since, self._lent = sample, False
-            now = Queue(now.listings, now.market, now.held.copy(), now.seats, now.crowds)
-            self._now = now
+            now = self._now = now.after()
         return now
 
     def start(self) -> None:
@@ -183,6 +227,9 @@ class Places:
         taken = tuple(each for each in versions if each[0] < samples)
         self._later = [(0, taken[-1][1])] if taken[-1][1] is not self._now else []
         self._later += [(at - samples, each) for at, each in versions[len(taken) : -1]]
+        self._piled += len(taken)
+        if self._piled > _PILE and taken[-1][1].held:  # put together, so that no more pile up
+            self._piled = 0
         if len(taken) == len(versions):
             self._since, self._lent = 0, True
         else:

@@ -37,6 +37,7 @@ class Listing:
 
     __slots__ = (
         "_largest",
+        "at_entry",
         "by_face",
         "contract",
         "fee_at_bankruptcy",
@@ -51,6 +52,8 @@ class Listing:
         self.rules = rules
         self.by_face = contract.inverse and rules.margin.caps_in == "quote"
         """Whether the venue counts an inverse position by its quote face, not by its coins."""
+        self.at_entry = not self.by_face and rules.margin.priced_at == "entry"
+        """Whether a position counts by what it cost, whatever it is worth now."""
         asset = contract.quote_asset if self.by_face else contract.settlement_asset
         self.table = TierTable(rules.margin, asset_decimals(asset))
         inside = rules.margin.taker_fee_inside
@@ -101,13 +104,13 @@ class Listing:
     def maintenance(self, lots: int, cost: int, mark: float) -> int:
         """Margin that a position needs, settlement atoms, rounded up; the fee of closing included
         where the venue counts it and the position alone tells it."""
-        margin, contract = self.rules.margin, self.contract
+        contract = self.contract
         if self.by_face:
             quote = self.table.maintenance(contract.face(abs(lots)))
             needed = -contract.to_settlement(-quote, mark)
             size = contract.notional(lots, mark)
         else:
-            size = abs(cost) if margin.priced_at == "entry" else contract.notional(lots, mark)
+            size = abs(cost) if self.at_entry else contract.notional(lots, mark)
             needed = self.table.maintenance(size)
         return needed + contract.taker_fee(size) if self.fee_inside else needed
 
@@ -250,16 +253,16 @@ def edges(
     slope = contract.settlement_slope(lots)
     if not listing.rates or slope == 0.0:
         return _NOWHERE
-    # A fee at the bankruptcy price is the same at every mark.
-    kept, meet = cash - withheld - share * listing.closing_fee(lots, cash), 0.0
+    kept, meet, size = float(cash - withheld), 0.0, abs(slope)
+    if listing.fee_at_bankruptcy:  # the same at every mark
+        kept = cash - withheld - share * listing.closing_fee(lots, cash)
     if listing.by_face:
         needed = listing.table.maintenance(contract.face(abs(lots))) * contract.coins_a_quote
-        needed += abs(slope) * listing.fee_inside
+        needed += size * listing.fee_inside
         meet = -kept / (slope - share * needed)
-    elif listing.rules.margin.priced_at == "entry":
+    elif listing.at_entry:
         meet = (share * listing.maintenance(lots, cost, 1.0) - kept) / slope
     else:
-        size = abs(slope)
         for cap, rate, deduction in listing.rates:
             meet = -(kept + share * deduction) / (slope - share * size * rate)
             if meet * size <= cap:

@@ -298,7 +298,7 @@ def test_reduce_only_orders_clip_to_the_position() -> None:
     for lots, may in ((-50, -30), (5, 0), (-10, -10)):
         order = desk.order(market, "rebalance", lots)
         order.reduce_only = True
-        assert desk.bounded(order, 100.0) == may
+        assert desk.bounded(order, desk.account.lots, 100.0) == may
 
 
 def test_requests_do_not_wait() -> None:
