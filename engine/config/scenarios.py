@@ -24,6 +24,7 @@ from feeds.generators import Generator
 from feeds.merge import row_times
 from feeds.recording import Recording
 from feeds.scenarios import Scenario, ScenarioError, Span, Staging, staged
+from feeds.scenarios.timeline import EVENTS_MAX
 from feeds.unrecorded import Unrecorded
 
 __all__ = [
@@ -42,6 +43,8 @@ __all__ = [
 Data = Recording | Unrecorded
 _ODD: Final = 0x9E3779B97F4A7C15
 _WORDS: Final = 1 << 64
+_BYTES_MAX: Final = 64 << 20
+"""Of a scenario's file."""
 _FOLDER: Final = Path(feeds.scenarios.__file__).parent / "library"
 
 
@@ -70,12 +73,31 @@ def load_scenario(given: str | Path | Scenario) -> ScenarioFile:
     if path.suffix != ".toml" and not path.exists():
         known = nearest(name, scenario_names())
         raise ConfigError(f'there is no scenario "{name}"{known} Or give a TOML file')
+    _check_size(path)
     source = SettingsFile(path)
     settings = source.settings()
     try:
         return ScenarioFile(msgspec.convert(settings, Scenario), path)
     except msgspec.ValidationError as error:
         raise ConfigError(source.located(complaint(error, settings, Scenario), ())) from None
+
+
+def _check_size(path: Path) -> None:
+    """A file of far too much is refused before it is read as TOML, which takes minutes."""
+    try:
+        size = path.stat().st_size
+        if size > _BYTES_MAX:
+            said = (
+                f"{size:,} bytes; a scenario has {_BYTES_MAX:,} at most, and {EVENTS_MAX:,} events"
+            )
+            raise ConfigError(f"{path}: {said}")
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return  # whoever reads it says why it cannot be read
+    begins = [number for number, line in enumerate(lines, 1) if line.startswith(b"[[events]]")]
+    if len(begins) > EVENTS_MAX:
+        said = f"{len(begins):,} events; {EVENTS_MAX:,} at most"
+        raise ConfigError(f"{path}:{begins[EVENTS_MAX]}: {said}")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from engine.config.venue_settings import InsuranceConfig
 from engine.events import CreationRequest, Message, RedemptionRequest
 from feeds.scenarios import Placed, ScenarioError, Span
 from feeds.scenarios.custody import Adl, Depeg, Population
+from feeds.scenarios.events import Move
 from feeds.scenarios.mishaps import CreationRush, RedemptionRun
 
 __all__ = ["asked_for", "check_scened", "scened"]
@@ -42,8 +43,13 @@ def check_scened(config: RunConfig, events: Sequence[Placed]) -> None:
     Raises:
         ScenarioError: with the place of the first that cannot.
     """
+    recorded = [market.symbol for market in config.markets if market.book.model == "recorded"]
     for placed in events:
         where = ("events", placed.number)
+        if recorded and isinstance(placed.event, Move):
+            said = f"moves prices, which the recorded book of {recorded[0]} cannot follow; set "
+            said = f'{placed.event.kind} {said}book = {{ model = "depth" }} of that market'
+            raise ScenarioError(placed.scenario, (*where, "kind"), said)
         if isinstance(placed.event, Population):
             for crowd in _crowds(config, placed):
                 fault = homeless(config, crowd)

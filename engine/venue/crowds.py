@@ -37,9 +37,8 @@ class Crowds:
     def open(self, number: int) -> None:
         """A market has a price: its crowds open their positions, those apart that did or wait."""
         venue = self._desk.venues[number]
-        for crowd in self.of(number):
-            if crowd.opened or crowd.waits:
-                continue
+        fresh = [each for each in self.of(number) if not (each.opened or each.waits)]
+        for crowd in fresh:
             open_crowd(crowd, venue.floor.mark)
             longs, shorts = (total_of(crowd.lots[crowd.holders(side)]) for side in (1, -1))
             venue.floor.tape.say(
@@ -51,7 +50,8 @@ class Crowds:
                 short_lots=-shorts,
                 cash_atoms=total_of(crowd.cash),
             )
-        self._tell_ratio(number)
+        if fresh:
+            self._tell_ratio(number)
 
     def _tell_ratio(self, number: int) -> None:
         """How much the next move would liquidate, where the book is a model of its depth."""

@@ -35,9 +35,10 @@ from feeds.scenarios.moves import (
     VolRegime,
 )
 
-__all__ = ["Event", "Scenario"]
+__all__ = ["Event", "Move", "Scenario"]
 
 Move = Shock | Rebound | Gap | Chop | Trend | VolRegime | Basis | BadPrint | FrontRun
+"""What moves prices."""
 Feed = FundingRate | Freeze | Delay | Late | Duplicate
 Venue = Liquidity | Outage | Halt | Latency | Rejects | WithdrawalFreeze | Adl
 Custody = Depeg | VenueDefault | Population

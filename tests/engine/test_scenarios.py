@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -15,11 +16,12 @@ from engine.config import RunConfig, standard_lineup
 from engine.config.expecting import judged
 from engine.config.offering_settings import OfferingConfig, SecondaryConfig
 from engine.config.scenarios import load_scenario, scenario_names
+from engine.config.scened import check_scened
 from engine.config.settings import TermsConfig
 from engine.inputs import open_market
 from engine.verify import verify
 from feeds.generators.gbm import Gbm
-from feeds.scenarios import Scenario
+from feeds.scenarios import Scenario, ScenarioError, Span, placed
 from feeds.scenarios.mishaps import CreationRush
 from feeds.scenarios.moves import Gap
 
@@ -108,6 +110,23 @@ depth_pct = -38.0
         ("over = '0s'", '5: over is "0s": it must take some time'),
         ("at = 'noon'", "5: events[0].at: expected a time such as"),
         ("after = 'fall'", '5: after is "fall", which is no event'),
+        ("at = '2026-01-15T04:00:00Z'\nafter = 'shock'", '6: after is "shock", which is no event'),
+        (
+            "[[events]]\nkind = 'gap'\ndepth_pct = -1\nafter = 'shock'\nat = '2026-01-15'",
+            '9: after "shock", at is a time after its end such as "5m", was "2026-01-15"',
+        ),
+        ("at = '2020-01-01'", '5: at is "2020-01-01", and the data begin later'),
+        ("name = 'a'\nafter = 'a'", "6: a circle: a after a"),
+        (
+            "[[events]]\nkind = 'liquidity'\ndepth_scale = 0",
+            "7: depth_scale must be from 1e-06 to 1000, was 0.0",
+        ),
+        (
+            "[[events]]\nkind = 'latency'\nlatency_ms = -5",
+            "7: latency_ms must be from 0 to 3.6e+06, was -5",
+        ),
+        ("[[events]]\nkind = 'delay'\nby = '-5s'", "7: events[1].by: expected a duration"),
+        ("[[events]]\nkind = 'halt'\nduration = '-5s'", "7: events[1].duration: expected a length"),
         ("shape = 'expo'", '5: events[0].shape is "expo"; did you mean "exp"?'),
         ("[[events]]\nkind = 'shok'", '6: events[1].kind is "shok"; did you mean "shock"?'),
         ("[[events]", "5: not TOML"),
@@ -208,3 +227,35 @@ def test_a_rush_into_a_fund_that_is_full_lifts_what_its_units_trade_at() -> None
     assert found["bought"] == pytest.approx(5.4e6)
     assert found["premium_max"] == pytest.approx(0.54, rel=0.01)
     assert any(line.startswith("secondary_market: BTC3L") for line in result.summary["assumed"])
+
+
+def test_a_million_events_are_refused_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first event too many is named with its line, before anybody reads a million of them."""
+    file = tmp_path / "many.toml"
+    event = '[[events]]\nkind = "gap"\ndepth_pct = -1.0\n'
+    file.write_text('name = "many"\n' + event * 10**6)
+    assert main(["scenario", "check", str(file)]) == 3
+    assert f"error: {file}:30002: 1,000,000 events; 10,000 at most" in capsys.readouterr().err
+
+
+def test_a_recorded_book_does_not_follow(tmp_path: Path) -> None:
+    """Prices that are moved beside a recorded book would be nonsense, and are refused with the
+    event; an event that moves none is not, nor is a book that is a formula."""
+    lineup = alone("BTC3L")
+    market = lineup.markets[0]
+    book = replace(market.book, model="recorded")
+    recorded = replace(lineup, markets=(replace(market, book=book),))
+    span = Span(0, lambda: 10**12)
+    for kind, moves in (("gap", True), ("basis", True), ("halt", False), ("latency", False)):
+        values = {"gap": {"depth_pct": -5}, "basis": {"bps": 5}, "latency": {"latency_ms": 5}}
+        said = {"name": "one", "events": [{"kind": kind, **values.get(kind, {})}]}
+        events = placed([msgspec.convert(said, Scenario)], span)
+        check_scened(lineup, events)
+        if not moves:
+            check_scened(recorded, events)
+            continue
+        with pytest.raises(ScenarioError, match="the recorded book of BTCUSDT cannot") as raised:
+            check_scened(recorded, events)
+        assert raised.value.path == ("events", 0, "kind")

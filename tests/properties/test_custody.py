@@ -11,20 +11,27 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from engine.commands import AutoDeleverage, Command, DefaultVenue, PriceCollateral
+from engine.commands import (
+    AutoDeleverage,
+    Command,
+    DefaultVenue,
+    OpenPopulation,
+    PriceCollateral,
+)
 from engine.engine import Engine, EngineSpec
 from engine.snapshot import restore, snapshot
 from engine.ticks import Step
 from engine.units import total
 from tests.builders import Run, a_tape, cut, run
 from tests.properties.agreement import agree
+from tests.properties.crowded import crowded_spec
 from tests.properties.margined import margined_spec
 from tests.properties.tapes import Grower, a_random_spec
 from tests.properties.test_margins import same_nav
 from tests.properties.wallets import walleted_spec
 
 SEEDS = tuple(range(9))
-CUT_SEEDS = (0, 1, 2)
+CUT_SEEDS = (1, 2, 3)
 ROWS = 220
 
 
@@ -40,6 +47,9 @@ class Keeper(Grower):
         ts_ns = random.choice((0, self.ts_ns, self.ts_ns + 10**9))
         named: dict[str, Any] = {"id": f"c{self.number}", "ts_ns": ts_ns}
         named["symbol"] = market.spec.contract.symbol
+        waiting = [crowd.id for crowd in self.spec.crowds]
+        if waiting and random.random() < 0.6:
+            return OpenPopulation(population=random.choice([*waiting, "nobody"]), **named)
         draw = random.random()
         if draw < 0.55:
             price = random.choice((1.0, 0.999, 0.97, 0.9, 0.65, 0.1, 1.02))
@@ -55,10 +65,13 @@ class Keeper(Grower):
 @cache
 def kept(seed: int) -> tuple[EngineSpec, Step]:
     """Products at venues that ask for margin, with treasuries and omnibus accounts, and where none
-    is asked for; and a tape that they have to bear."""
+    is asked for, beside crowds that wait; and a tape that they have to bear."""
     random = Random(f"custody {seed}")
-    if seed % 3 == 0:
+    if seed % 3 == 0 and seed % 2 == 0:
         spec = margined_spec(seed)
+    elif seed % 3 == 0:
+        spec = crowded_spec(seed, 30)
+        spec = replace(spec, crowds=tuple(replace(c, waits=True) for c in spec.crowds))
     elif seed % 3 == 1:
         spec = walleted_spec(seed)
     else:
@@ -90,7 +103,8 @@ def test_every_way_was_gone() -> None:
             for name in ("reason", "command", "payer"):
                 met[f"{tag} {getattr(event, name, '')}"] += 1
     for wanted in (
-        *(f"command_obeyed {tag}" for tag in ("collateral", "deleverage", "default")),
+        *(f"command_obeyed {tag}" for tag in ("collateral", "deleverage", "default", "populate")),
+        *("command_refused opened", "command_refused unknown_population", "population_opened"),
         *(f"command_refused {why}" for why in ("collateral_is_the_coin", "no_change")),
         *(f"command_refused {why}" for why in ("nothing_held", "not_launched", "defaulted")),
         *("collateral_revalued", "balance_lost", "hedge_auto_deleveraged", "margin_called"),
