@@ -47,9 +47,10 @@ class Keeper(Grower):
         ts_ns = random.choice((0, self.ts_ns, self.ts_ns + 10**9))
         named: dict[str, Any] = {"id": f"c{self.number}", "ts_ns": ts_ns}
         named["symbol"] = market.spec.contract.symbol
-        waiting = [crowd.id for crowd in self.spec.crowds]
-        if waiting and random.random() < 0.6:
-            return OpenPopulation(population=random.choice([*waiting, "nobody"]), **named)
+        number = self.engine.markets.index(market)
+        own = [crowd.id for crowd in self.spec.crowds if crowd.market == number]
+        if own and random.random() < 0.6:
+            return OpenPopulation(population=random.choice([*own, *own, "nobody"]), **named)
         draw = random.random()
         if draw < 0.55:
             price = random.choice((1.0, 0.999, 0.97, 0.9, 0.65, 0.1, 1.02))
