@@ -95,6 +95,7 @@ def _drawn(run: Run, symbol: str, waves: Waves) -> str:
         width=_WIDTH,
         height=_BARS + beneath,
         before=104,
+        behind=30,
         below=26 + beneath,
     )
     parts = [*axes.side(number), *axes.times()]
@@ -137,6 +138,7 @@ def _ratio_lines(above: Axes, waves: Waves) -> Iterator[str]:
         width=above.width,
         height=above.height,
         before=above.before,
+        behind=above.behind,
         above=above.height - _RATIOS + 4,
         below=26,
     )

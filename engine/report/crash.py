@@ -34,6 +34,8 @@ _COLUMNS: Final = 480
 _WIDTH, _PRICE = 1240, 340
 _NUMBERED: Final = 24
 """Marks with a number in the picture; all are in the table."""
+_CIRCLES: Final = 240
+"""Of the minutes in which most was liquidated."""
 _HALF_NS: Final = 30 * 10**9
 """To the middle of a minute."""
 _FORCED: Final = ("deleveraged", "product_closed")
@@ -168,6 +170,7 @@ def _drawn(run: Run, symbol: str, price: Curve, left: Curve, happened: list[Happ
         width=_WIDTH,
         height=height,
         before=84,
+        behind=30,
         above=22,
         below=26 + (DEPTH if len(left) else 0),
     )
@@ -204,8 +207,9 @@ def _lines(axes: Axes, happened: list[Happened]) -> Iterator[str]:
 
 
 def _circles(axes: Axes, waves: Waves) -> Iterator[str]:
+    largest = sorted(waves.minutes.items(), key=lambda one: -(one[1].longs + one[1].shorts))
     most = max((one.longs + one.shorts for one in waves.minutes.values()), default=0.0)
-    for start_ns, one in sorted(waves.minutes.items())[:MARKS_MAX]:
+    for start_ns, one in sorted(largest[:_CIRCLES]):
         radius = 2.5 + 9.0 * math.sqrt((one.longs + one.shorts) / most) if most else 2.5
         y = axes.y(one.low if one.longs >= one.shorts else one.high)
         yield (

@@ -51,6 +51,7 @@ def shares(above: Axes, left: Curve) -> Iterator[str]:
         width=above.width,
         height=above.height,
         before=above.before,
+        behind=above.behind,
         above=above.height - DEPTH - 4,
         below=26,
     )
