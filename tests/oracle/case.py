@@ -8,7 +8,29 @@ from typing import Any
 HOUR = 3_600_000_000_000
 Row = tuple[Any, ...]
 """``("mark" | "trade", ts, price)``, ``("bbo", ts, bid, ask)``, ``("heartbeat", ts)``,
-``("funding", ts, rate, next_ns)``, ``("create" | "redeem", ts, id, user, quote | units)``."""
+``("funding", ts, rate, next_ns)``, ``("create" | "redeem", ts, id, user, quote | units)``,
+``("stop" | "take", ts, id, user, units, level)``."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A primary market: a window of the day, open to all where its ends are one, in which requests
+    are taken, or until which they wait; caps in quote atoms, of units in steps; splits at dates,
+    and a merge of units below a NAV, looked at on a grid."""
+
+    opens: int = 0
+    closes: int = 0
+    waits: bool = False
+    request_max: int = 0
+    user_day_max: int = 0
+    day_max: int = 0
+    nav_max: int = 0
+    units_max: int = 0
+    dates: tuple[tuple[int, int, int], ...] = ()
+    merge_below: float = 0.0
+    merge: int = 10
+    merge_every: int = 24 * HOUR
+    decimals: int = 8
 
 
 @dataclass(frozen=True)
@@ -35,3 +57,4 @@ class Case:
     insurance: int = 0
     reserve: int = 0
     nav_every: int = 10**9
+    primary: Rules = Rules()

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.oracle.case import HOUR, Case, Row
+from tests.oracle.case import HOUR, Case, Row, Rules
 from tests.oracle.oracle import Oracle, RunawayError
 from tests.oracle.promise import oracle_of
 
@@ -35,6 +35,36 @@ def policies(draw: st.DrawFn) -> tuple[tuple[Any, ...], ...]:
         cut = size * draw(st.sampled_from((0.5, 1.0)))
         found.insert(draw(st.integers(0, len(found))), ("floor", top, cut))
     return tuple(found)
+
+
+CAPS = ("request_max", "user_day_max", "day_max")
+
+
+@st.composite
+def primaries(draw: st.DrawFn) -> Case:
+    """A basket whose primary market has rules of every sort."""
+
+    def pick(*options: Any) -> Any:
+        return draw(st.sampled_from(options))
+
+    case = draw(cases())
+    opens, when = pick(0, 0, 0, HOUR // 2, 8 * HOUR), pick(0, 1, HOUR, 8 * HOUR)
+    held = case.seed + 6 * 10**9
+    rules = Rules(
+        opens=opens,
+        closes=opens and opens + pick(HOUR, 9 * HOUR),
+        waits=draw(st.booleans()),
+        **pick({}, *({name: 8_000 * 10**6} for name in CAPS)),
+        nav_max=pick(0, 0, held + 20_000 * 10**6),
+        units_max=pick(0, (held + 20_000 * 10**6) * 100),
+        dates=((MIDNIGHT_NS + when, *pick((7, 1), (1, 4), (1, 1_000_000))),) if when else (),
+        merge_below=pick(0.0, 0.0, 0.7, 3.0),
+        merge=pick(2, 10),
+        merge_every=pick(HOUR, 8 * HOUR),
+        decimals=pick(8, 2, 0),
+    )
+    own = {"holdings": (("ann", 5 * 10**9), ("ben", 10**9)), "queue": True, "primary": rules}
+    return Case(**{**vars(case), **own})
 
 
 @st.composite
@@ -81,7 +111,21 @@ MOVES = st.one_of(
 LONG = (SECOND, 300 * SECOND, 3 * HOUR)
 PAUSES = st.sampled_from((0, 0, 1, SECOND // 8, *LONG, "due", "due", "due-"))
 """How long until a move: nanoseconds, or up to the next thing due, or to just before it."""
+WAITS = st.tuples(
+    st.sampled_from(("stop", "take")),
+    st.sampled_from(("ann", "ben")),
+    st.integers(1, 500),
+    st.integers(-9, 9),
+)
+CREATES = st.tuples(
+    st.just("create"), st.sampled_from(("ann", "cyd")), st.sampled_from((900, 9_000, 22_000))
+)
+ORDERS = st.one_of(MOVES, CREATES, CREATES, WAITS, WAITS)
 STORIES = st.lists(st.tuples(PAUSES, MOVES), min_size=3, max_size=40)
+
+
+TALES = st.lists(st.tuples(PAUSES, ORDERS), min_size=3, max_size=40)
+"""Stories of products with a primary market of their own."""
 
 
 def edges(oracle: Oracle) -> list[Fraction]:
@@ -123,6 +167,11 @@ def _row(oracle: Oracle, move: tuple[Any, ...], now: int, number: int) -> Row:
     mark = oracle.mark or 60_000.0
     if kind in ("create", "redeem"):
         return kind, now, f"{kind} {number}", numbers[0], numbers[1] * 1.001
+    if kind in ("stop", "take"):
+        total = oracle.units.total()
+        per_unit = float(oracle.nav) * 100 / total if total else 1.0
+        level = max(round(per_unit * (1 + numbers[2] / 100), 6), 1e-6)
+        return kind, now, f"{kind} {number}", numbers[0], numbers[1] * 1.001, level
     if kind == "heartbeat":
         return kind, now
     if kind == "funding":

@@ -22,6 +22,7 @@ from engine.events import (
     RedemptionRequest,
     UnitsCreated,
     UnitsRedeemed,
+    UnitsSplit,
 )
 from engine.ledger import Cause
 from engine.market import MarketSpec
@@ -30,6 +31,7 @@ from engine.offering import Offering
 from engine.outputs import ATTRIBUTION, NavBlock
 from engine.product import HedgeTerms, ProductSpec, Terms
 from engine.sampler import Sampling
+from engine.splits import SplitTerms
 from engine.ticks import Bbo, Funding, Heartbeats, Marks, Step, Table, Trades
 from engine.venue.book import BookSpec
 from engine.venue.contract import ContractSpec
@@ -37,6 +39,7 @@ from engine.venue.funding import FundingSpec
 from strategies import LeverageBand, MarginFloor, Schedule
 from tests.oracle.case import Case, Row
 from tests.oracle.oracle import Oracle
+from tests.oracle.primary import Primary
 from tests.oracle.promise import Promise, oracle_of
 
 NEVER_STALE_NS = 10**18
@@ -77,7 +80,14 @@ def spec_of(case: Case) -> EngineSpec:
             management_fee=case.management_fee,
             fee_every_ns=case.fee_every,
             while_rebalancing="queue" if case.queue else "refuse",
-            offering=Offering(batch_ns=case.batch),
+            offering=_offering(case),
+            split=SplitTerms(
+                merge_below=case.primary.merge_below,
+                merge=case.primary.merge,
+                every_ns=case.primary.merge_every,
+                dates=case.primary.dates,
+                decimals=case.primary.decimals,
+            ),
         ),
         hedge=HedgeTerms(latency_ns=case.latency, reserve_atoms=case.reserve),
     )
@@ -108,20 +118,37 @@ def spec_of(case: Case) -> EngineSpec:
     )
 
 
+def _offering(case: Case) -> Offering:
+    rules = case.primary
+    return Offering(
+        opens_ns=rules.opens,
+        closes_ns=rules.closes,
+        outside="queue" if rules.waits else "refuse",
+        batch_ns=case.batch,
+        request_max=rules.request_max,
+        user_day_max=rules.user_day_max,
+        day_max=rules.day_max,
+        nav_max=rules.nav_max,
+        units_max=rules.units_max,
+    )
+
+
 def step_of(tape: list[Row]) -> Step:
     """All rows of a tape as one step."""
     by_kind: dict[str, list[tuple[int, Row]]] = {}
     messages: list[tuple[int, Any]] = []
     for place, row in enumerate(tape):
-        if row[0] in ("create", "redeem"):
-            _, ts, name, user, amount = row
+        if row[0] in ("create", "redeem", "stop", "take"):
+            _, ts, name, user, amount, *level = row
+            at = {"stop": "at_or_below", "take": "at_or_above"}
+            waits = {at[row[0]]: level[0]} if level else {}
             about = {"ts_ns": ts, "id": name, "user": user, "product": "P"}
             messages.append(
                 (
                     place,
                     CreationRequest(quote=amount, **about)
                     if row[0] == "create"
-                    else RedemptionRequest(units=amount, **about),
+                    else RedemptionRequest(units=amount, **about, **waits),
                 )
             )
         else:
@@ -187,6 +214,9 @@ def disagreements(seen: Seen, oracle: Oracle) -> list[str]:
     found += _compare("deal", _deals(seen), oracle.dealt)
     refusals = [(e.id, e.reason) for e in seen.of(CreationRefused, RedemptionRefused)]
     found += _compare("refusal", refusals, oracle.refused)
+    if isinstance(oracle, Primary):
+        splits = [(e.ts_ns, e.new, e.old, e.units_total, e.paid_atoms) for e in seen.of(UnitsSplit)]
+        found += _compare("split", splits, oracle.splits)
     if oracle.status == "pending" or found:
         return found
     ends = [account.nav(oracle.mark), account.lots, account.units]

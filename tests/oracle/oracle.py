@@ -50,7 +50,7 @@ class Oracle(Account):
 
     def feed(self, row: tuple[Any, ...]) -> None:
         """One row: first what is due before it, then the row, then whoever minds its price."""
-        kind, request = row[0], row[0] in ("create", "redeem")
+        kind, request = row[0], row[0] in ("create", "redeem", "stop", "take")
         ts = max(self.now, row[1])
         self._pass(ts if request else ts - 1)
         self._sample(ts - 1)
@@ -89,12 +89,14 @@ class Oracle(Account):
             for order in arrived:
                 self._arrive(order)
             charged = self.fee_at == due and self.status == "active"
-            timed = due in dict(self.waiting) or (due in self.grid.values() and self.nav > 0)
-            if self._fund(due) | charged | bool(arrived) | timed:
+            if self._fund(due) | charged | bool(arrived) | self._timed(due):
                 if charged:
                     self._charge()
                 self._ask(due)
         self.rung = max(self.rung, until)
+
+    def _timed(self, due: int) -> bool:
+        return due in dict(self.waiting) or (due in self.grid.values() and self.nav > 0)
 
     def alarms(self) -> list[int]:
         """When something is due of itself."""
@@ -151,6 +153,9 @@ class Oracle(Account):
             self._send("close", -self.lots)
         elif self.status == "active":
             self._decide(due)
+        self._serve(due)
+
+    def _serve(self, due: int) -> None:
         while self.status == "active" and not self.plan and self.waiting:
             if self.waiting[0][0] > due:
                 break
@@ -255,12 +260,19 @@ class Oracle(Account):
             self.refused.append((name, reason))
         elif self.plan or at:
             self.waiting.append((at, row))
-        elif side == "create":  # the share of basket and hedge cost that the money pays for
+        else:
+            self._hedge(row)
+
+    def _hedge(self, row: tuple[Any, ...]) -> None:
+        side, _, _, user, amount = row
+        quote, steps = trunc(decimal(amount) * ATOMS), trunc(decimal(amount) * UNIT_STEPS)
+        if side == "create":  # the share of basket and hedge cost that the money pays for
             whole = self.whole + self._basket_cost()
             self._send("creation", trunc(self.lots * quote / whole), request=row)
         else:
             self.pledged[user] += steps
-            self._send("redemption", -trunc(Fraction(self.lots * steps, total)), request=row)
+            share = Fraction(self.lots * steps, self.units.total())
+            self._send("redemption", -trunc(share), request=row)
 
     def _basket_cost(self) -> Fraction:
         mid, half = self.top()

@@ -14,8 +14,9 @@ from math import ceil, floor, trunc
 from typing import Any
 
 from tests.oracle.account import ATOMS, decimal
-from tests.oracle.case import Case
+from tests.oracle.case import Case, Rules
 from tests.oracle.oracle import Oracle
+from tests.oracle.primary import Primary
 
 HALF = Fraction(1, 2)
 
@@ -137,4 +138,6 @@ class Promise(Oracle):
 
 def oracle_of(case: Case, observed: list[float] | None = None) -> Oracle:
     """Who recomputes a case."""
+    if case.primary != Rules():
+        return Primary(case, observed)
     return Promise(case, observed) if case.formula else Oracle(case, observed)
