@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from engine import api
 from engine.cli import main
-from engine.config import RunConfig, standard_lineup
+from engine.config import RunConfig, spec_of, standard_lineup
 from engine.config.expecting import judged
 from engine.config.offering_settings import OfferingConfig, SecondaryConfig
 from engine.config.scenarios import load_scenario, scenario_names
@@ -51,6 +51,29 @@ def test_a_gap_gives_the_closed_form(product: str, multiple: float, depth: float
     assert found["equity_end"] == pytest.approx(max(left, 0.0), abs=put_in * 1e-5)
     paid = summary["issuer"]["products"][product]["deficits_paid"]
     assert paid == pytest.approx(max(-left, 0.0), abs=put_in * 1e-5)
+
+
+@pytest.mark.parametrize(("beyond", "liquidated"), [(0.002, False), (-0.002, True)])
+def test_futures_have_a_barrier(tmp_path: Path, beyond: float, liquidated: bool) -> None:
+    """Futures are closed where what was paid in and the position's profit are the maintenance of
+    its tier: ``p = (q e - W - d) / (q (1 - m))``. A gap that ends 0.2 % above is survived, one that
+    ends as far below is not."""
+    config = alone("BTC-FUT10L")
+    calm = Scenario(name="calm", base=SMALL)
+    done = api.run(config=config, scenarios=[calm], out=tmp_path / "calm", report=False)
+    (fill,) = done.events("order_filled")
+    found = done.summary["products"]["BTC-FUT10L"]
+    size, mark = fill["lots"] * config.markets[0].contract.lot_size, fill["mark_price"]
+    paid = found["equity_start"] - fill["fee_atoms"] * 1e-6
+    tiers = spec_of(config, open_market(base=SMALL).symbols).markets[0].venue.margin.tiers
+    first = next(tier for tier in tiers if size * mark * 0.9 <= tier.cap)
+    cost = size * fill["price"] - paid - first.deduction
+    barrier = cost / (size * (1.0 - first.rate))
+    depth = (barrier / mark * (1.0 + beyond) - 1.0) * 100.0
+    assert -10.5 < depth < -8.0
+    gap = Scenario(name="gap", base=SMALL, events=(Gap(at="5m", depth_pct=depth),))
+    fell = api.run(config=config, scenarios=[gap], write=False).summary
+    assert (fell["products"]["BTC-FUT10L"]["liquidated"] is not None) is liquidated
 
 
 def test_a_scenario_without_events_is_a_plain_replay(tmp_path: Path) -> None:
