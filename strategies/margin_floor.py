@@ -32,6 +32,8 @@ class MarginFloor(
         cut_to: magnitude to cut to, > 0.
 
     It does badly in a crash with a rebound: it sells at the bottom what it then lacks.
+
+    Source: the band algebra of ``products.md`` 3.1; no issuer publishes a floor of its own.
     """
 
     uses_signals: ClassVar[bool] = False

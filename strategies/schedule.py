@@ -47,6 +47,8 @@ class Schedule(
             was ``target``; Gate's daily check has 1 %.
 
     It does badly on days that move far and come back: between two times it does nothing.
+
+    Source: ``products.md`` 1.0 (funds: the close), 1.2 (Gate), 1.4 (FTX) and 3.1.
     """
 
     uses_signals: ClassVar[bool] = False
