@@ -34,6 +34,10 @@ CRASH: list[dict[str, Any]] = [
     {"kind": "liquidity", "depth_scale": 0.001, "spread_bps": 50, "at": "35m", "duration": "15m"},
     {"kind": "withdrawal_freeze", "at": "40m", "duration": "20m"},
     {"kind": "adl", "fund": 10_000, "drawdown": 0.3},
+    {"kind": "depeg", "to": 0.8, "at": "38m", "over": "5m", "every": "1m", "name": "lost"},
+    {"kind": "depeg", "to": 0.99, "after": "lost", "over": "10m", "every": "1m", "shape": "exp"},
+    {"kind": "adl", "share_pct": 30, "side": "short", "price_bps": -80, "at": "55m", "name": "by"},
+    {"kind": "venue_default", "recovery": 0.3, "at": "90m"},
 ]
 FAULTS: list[dict[str, Any]] = [
     {"kind": "gap", "at": "50m", "depth_pct": -31},
