@@ -16,7 +16,7 @@ from engine.ledger import Cause, Ledger
 from engine.margin_watch import MarginWatch
 from engine.market import Market
 from engine.omnibus import OmnibusAccount
-from engine.units import NEVER_NS, total
+from engine.units import total
 from engine.venue.accounts import Trader, TraderAccount, Traders, TraderSpec
 from engine.venue.contract import Contract
 from engine.venue.crowd import CrowdSpec, CrowdState, Pool
@@ -294,7 +294,3 @@ class Margins:
         """Populations go on where a snapshot was taken."""
         self.crowds.resume(states)
         self.watch.follow_crowds()
-
-    def next_look_ns(self) -> int:
-        """When the next step of a liquidation is due."""
-        return self.watch.next_step_ns() if self.state.stages else NEVER_NS

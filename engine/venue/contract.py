@@ -113,14 +113,6 @@ class Contract:
         self._ratio_at, self._ratio = mark, self.value_ratio(mark)
         return self._ratio
 
-    def quote_ratio(self, mark: float) -> tuple[int, int]:
-        """The same of ``to_quote``."""
-        if not self.inverse:
-            return 1, 1
-        over, under = mark.as_integer_ratio()
-        ratio = self._quote_per_coin
-        return over * ratio.numerator, under * ratio.denominator
-
     @property
     def lot_scale(self) -> tuple[int, int]:
         """``(a, b)``: one lot at a price of 1 is ``a / b`` settlement atoms."""
