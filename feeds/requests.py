@@ -26,7 +26,7 @@ from engine.events import CancellationRequest, CreationRequest, Message, Redempt
 from engine.units import NEVER_NS
 from feeds.formats.files import line_batches
 
-__all__ = ["load_requests", "parse_time"]
+__all__ = ["load_requests", "packed_requests", "parse_time", "unpacked_requests"]
 
 _AMOUNTS: Final = {"create": "quote", "redeem": "units", "cancel": "request"}
 _AMOUNT_MAX: Final = sys.float_info.max
@@ -52,6 +52,16 @@ def load_requests(path: str | Path) -> list[Message]:
                 except ValueError as error:
                     raise InputError(f"{path}:{number + offset}: {error}") from None
     return requests
+
+
+def packed_requests(requests: list[Message]) -> bytes:
+    """Requests and commands as bytes, for another process."""
+    return msgspec.msgpack.encode(requests)
+
+
+def unpacked_requests(packed: bytes) -> list[Message]:
+    """What ``packed_requests`` packed."""
+    return msgspec.msgpack.decode(packed, type=list[Message])
 
 
 def _request(line: bytes) -> Message:

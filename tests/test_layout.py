@@ -195,6 +195,8 @@ RAISED: dict[str, tuple[int, str]] = {
         400,
         "one union of all that an operator may say, a class each: it reads as a list",
     ),
+    "engine/cli/sweeping.py:sweep": (60, "an option a line, each handed on by its name"),
+    "engine/sweep/sweeping.py:sweep": (60, "an option a line, each with its sentence"),
     "engine/events.py": (
         600,
         "one union of all that can be said, a class each: it reads as a list",

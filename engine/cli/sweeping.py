@@ -70,6 +70,13 @@ def sweep(
     ] = None,
     screen: Screen = False,
     symbol: SymbolName = None,
+    requests: Annotated[
+        Path | None, Parameter(help="JSON lines of users and operator, on every path.")
+    ] = None,
+    path_seconds: Annotated[
+        float,
+        Parameter(help="After which a run is given up and named.", allow_leading_hyphen=True),
+    ] = 0.0,
     out: Annotated[
         Path | None, Parameter(help="Directory; under sweeps/, named for the sweep, without.")
     ] = None,
@@ -89,6 +96,8 @@ def sweep(
             scenarios=scenario or [],
             data=list(data),
             symbol=symbol,
+            requests=requests,
+            seconds=path_seconds,
             workers=workers,
             cluster=cluster,
             screen=screen,
@@ -100,8 +109,11 @@ def sweep(
     else:
         _show(result.summary, quiet=quiet)
     for fault in result.summary["faults"]:
-        showing.note(f"no result: path {fault['path']} {fault['label']}: {fault['fault']}")
+        showing.note(f"no result: {_run(fault)}: {fault['fault']}")
         showing.note(f"    {_typed(fault['command'])}")
+    for each in result.summary["violations"]:
+        showing.note(f"violated: {_run(each)}: {each['violated']}")
+        showing.note(f"    {_typed(each['command'])}")
     if not json and not quiet:
         shown = quote(str(result.path))
         showing.emit(f" wrote {shown}/ (report.html, summary.json, sweep.parquet)")
@@ -148,6 +160,10 @@ def _show(summary: dict[str, Any], *, quiet: bool) -> None:
         ended = number(row["nav_end"], 4)
         showing.emit(f" worst run: path {row['path']}, {named(row)} ended at {ended}:")
         showing.emit(f"    {_typed(row['command'])}")
+
+
+def _run(row: dict[str, Any]) -> str:
+    return f"path {row['path']} {row['label']}".rstrip()
 
 
 def _typed(command: str) -> str:

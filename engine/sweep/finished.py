@@ -39,9 +39,10 @@ class SweepResult:
 
     @property
     def exit_code(self) -> int:
-        """1 where a run has no result, or a policy faulted; else 0."""
+        """1 where a run has no result or does not keep to what a scenario expects, or a policy
+        faulted; else 0."""
         faults = any(row["policy_faults"] for row in self.summary["policies"])
-        return int(bool(self.summary["faulty"]) or faults)
+        return int(bool(self.summary["faulty"] or self.summary.get("violating")) or faults)
 
     @cached_property
     def table(self) -> pa.Table:

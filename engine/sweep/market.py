@@ -15,7 +15,9 @@ from engine.provenance import Data
 from engine.sweep.plan import Setup
 from engine.ticks import Step
 from feeds.generators import FORMAT, Generator, generated
+from feeds.merge import merge_requests
 from feeds.recording import open_recording
+from feeds.requests import unpacked_requests
 from feeds.synthetic import Synthetic
 from feeds.unrecorded import Unrecorded
 
@@ -45,10 +47,12 @@ def steps_of(config: RunConfig, setup: Setup, path: int) -> Iterable[Step]:
         packed = msgspec.msgpack.encode(config.generator)
         rows = partial(_shared, _generated(packed, config.seed, path))
         market = Unrecorded(FORMAT, FORMAT, market.symbols, 0, rows, stamped=False)
-    steps = market.steps(bars=config.bars, block_rows=_ROWS)
-    if not config.scenarios:
-        return steps
-    return staging_of(config, market, path).steps(iter(steps))
+    steps: Iterable[Step] = market.steps(bars=config.bars, block_rows=_ROWS)
+    if config.scenarios:
+        steps = staging_of(config, market, path).steps(iter(steps))
+    if setup.requests:
+        steps = merge_requests(iter(steps), unpacked_requests(setup.requests))
+    return steps
 
 
 def _shared(steps: Sequence[Step]) -> Iterator[tuple[Step, float]]:

@@ -6,6 +6,7 @@ numbers takes longer than finding them.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,11 +21,14 @@ from engine.summary import costs_of
 from engine.sweep.drawdown import Drawdowns
 from engine.units import UNIT_STEPS, asset_decimals
 
-__all__ = ["FAULT", "ROWS", "Measures", "faulty_row"]
+__all__ = ["FAULT", "ROWS", "VIOLATED", "Measures", "faulty_row"]
 
 FAULT: Final = "fault"
 """Column that says why a run has no figures; null where it has."""
 
+VIOLATED: Final = "violated"
+"""Column that says which expectations of scenarios a run did not keep to, in the row of its first
+product; null where it kept to all."""
 _TEXT: Final = pa.dictionary(pa.int32(), pa.string())
 ROWS: Final = pa.schema(
     [
@@ -55,6 +59,7 @@ ROWS: Final = pa.schema(
         ("leverage_end", pa.float64()),
         ("digest", pa.binary(32)),
         (FAULT, pa.string()),
+        (VIOLATED, pa.string()),
     ]
 )
 """The table of a sweep; money in quote, ratios plain. ``hedge_cost`` is spread, impact and fees,
@@ -63,10 +68,15 @@ product is ``ruined`` whose holders have nothing left, or which the venue liquid
 
 
 class Measures:
-    """Follows one run; made with the engine before its first step."""
+    """Follows one run; made with the engine before its first step.
+
+    Attributes:
+        events: how many of each kind there were.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.events: Counter[str] = Counter()
         spec = engine.spec
         quotes = [spec.markets[product.market].contract.quote for product in spec.products]
         self._scales = [10.0 ** -asset_decimals(quote) for quote in quotes]
@@ -75,6 +85,7 @@ class Measures:
     def collect(self, outputs: Outputs) -> None:
         """Take the outputs of one step."""
         self._drawdowns.add(outputs.nav)
+        self.events.update(str(type(event).__struct_config__.tag) for event in outputs.events)
 
     def rows(self, point: int, path: int) -> list[dict[str, Any]]:
         """The rows of the run, in the order of its products."""

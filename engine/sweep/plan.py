@@ -66,10 +66,14 @@ class Setup(Struct, frozen=True):
     Attributes:
         data: recorded files; none where paths are generated, or for the sample.
         symbol: for files that do not name theirs.
+        requests: of users and the operator, packed (``feeds.requests``); they come on every path.
+        seconds: that a run may take; 0 as long as it likes.
     """
 
     data: tuple[str, ...] = ()
     symbol: str | None = None
+    requests: bytes = b""
+    seconds: float = 0.0
 
 
 class Job(Struct, frozen=True):

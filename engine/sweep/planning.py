@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import re
 from collections.abc import Sequence
@@ -26,11 +27,13 @@ from engine.config.settings import UserPolicyConfig
 from engine.errors import ConfigError
 from engine.inputs import open_market
 from engine.provenance import VERSION
+from engine.sweep.expected import check_expected
 from engine.sweep.grid import axes_of, points_of
 from engine.sweep.market import market_of
 from engine.sweep.plan import Plan, Setup
 from engine.sweep.screening import check_screenable
 from feeds.formats.files import sha256
+from feeds.requests import load_requests, packed_requests
 from strategies.user import policy_file
 
 __all__ = ["PATHS", "planned"]
@@ -50,6 +53,8 @@ def planned(
     data: Sequence[str | Path] = (),
     symbol: str | None = None,
     screened: bool = False,
+    requests: str | Path | None = None,
+    seconds: float = 0.0,
 ) -> Plan:
     """The plan of a sweep.
 
@@ -62,6 +67,8 @@ def planned(
         data: files and folders, where there is no generator.
         symbol: for files that do not name theirs.
         screened: without frictions, for products that can be.
+        requests: JSON lines of creations, redemptions and commands, for every path.
+        seconds: that a run may take; 0 as long as it likes.
 
     Raises:
         LevsimError: for anything that a run of one of the points would refuse, before any runs.
@@ -69,7 +76,9 @@ def planned(
     if paths is not None and paths < 1:
         raise ConfigError(f"--paths must be 1 or more, was {paths}")
     plain, axes = axes_of(sets, policies)
-    setup = Setup(tuple(str(Path(each).resolve()) for each in data), symbol)
+    setup = _setup(data, symbol, requests, seconds)
+    if setup.requests and screened:
+        raise ConfigError("--requests: without frictions nobody deals; leave out --screen")
     files = [load_scenario(each) for each in scenarios]
     configs: list[bytes] = []
     inputs: dict[str, str] = {}
@@ -78,13 +87,11 @@ def planned(
         policy = chosen.pop("policy", policies[0] if policies else None)
         own = [*plain, *(f"{key}={value}" for key, value in chosen.items())]
         config = _resolved(base, own, policy, setup, files)
-        if screened:
-            check_screenable(config)
+        _check(config, screened=screened)
         configs.append(msgspec.msgpack.encode(config))
         inputs |= _files(config)
     first = msgspec.msgpack.decode(configs[0], type=RunConfig)
-    made = not setup.data and first.generator is not None
-    if not made:
+    if not (made := not setup.data and first.generator is not None):
         if paths is not None and paths > 1:
             raise ConfigError(
                 f"--paths {paths}: a recorded market is one path; a table [generator] in the "
@@ -103,6 +110,21 @@ def planned(
         owners=tuple(_owner(axis.key, first) for axis in axes),
         screened=screened,
     )
+
+
+def _check(config: RunConfig, *, screened: bool) -> None:
+    if screened:
+        check_screenable(config)
+    check_expected(config, screened=screened)
+
+
+def _setup(
+    data: Sequence[str | Path], symbol: str | None, requests: str | Path | None, seconds: float
+) -> Setup:
+    if not 0.0 <= seconds < math.inf:
+        raise ConfigError(f"--path-seconds must be 0 or more, was {seconds:g}")
+    asked = packed_requests(load_requests(requests)) if requests is not None else b""
+    return Setup(tuple(str(Path(each).resolve()) for each in data), symbol, asked, seconds)
 
 
 def _versions() -> dict[str, str]:

@@ -19,7 +19,7 @@ from msgspec import Struct, structs
 
 from engine.sweep.driver import read_chunk
 from engine.sweep.grid import Axis
-from engine.sweep.measures import FAULT, ROWS
+from engine.sweep.measures import FAULT, ROWS, VIOLATED
 from engine.sweep.plan import Plan
 from engine.sweep.ranking import Ranked, ranked
 from engine.sweep.store import Store
@@ -60,6 +60,8 @@ class Gathered(Struct):
         worst: at most ``WORST`` runs, the worst first; ``issuer_loss`` with its sign turned.
         faults: ``(point, path, why)`` of runs without a result, the first ones.
         faulty: how many there are.
+        violations: ``(point, path, what)`` of runs that did not keep to what scenarios expect.
+        violating: how many there are.
     """
 
     tallies: Tallies
@@ -67,6 +69,8 @@ class Gathered(Struct):
     worst: list[Worst]
     faults: list[tuple[int, int, str]]
     faulty: int
+    violations: list[tuple[int, int, str]]
+    violating: int
 
 
 def gathered(plan: Plan, store: Store, beside: Path) -> Gathered:
@@ -119,13 +123,15 @@ class _Keeper:
         self._navs: dict[tuple[int, str], I64] = {}
         self._worst: list[Worst] = []
         self._faults: list[tuple[int, int, str]] = []
-        self._faulty = 0
+        self._violations: list[tuple[int, int, str]] = []
+        self._faulty = self._violating = 0
 
     def take(self, table: pa.Table) -> None:
         self._tallies = [merged([*self._tallies, tallied(table)])]
-        self._note_faults(table.filter(pc.is_valid(table[FAULT])))
+        self._faulty += _noted(table, FAULT, self._faults)
+        self._violating += _noted(table, VIOLATED, self._violations)
         known = table.filter(pc.is_valid(table["nav_end"]))
-        known = known.filter(pa.array(self._firsts(known)))
+        known = known.filter(pa.array(self._firsts(known), pa.bool_()))
         self._note_navs(known)
         self._note_worst(known)
 
@@ -134,12 +140,6 @@ class _Keeper:
         first_of, rows = self._plan.first_of, known.select(["point", "product"])
         points, products = rows["point"].to_pylist(), rows["product"].to_pylist()
         return [p == first_of(p, name) for p, name in zip(points, products, strict=True)]
-
-    def _note_faults(self, table: pa.Table) -> None:
-        self._faulty += len(table)
-        room = FAULTS_TOLD - len(self._faults)
-        rows = table.slice(0, max(room, 0)).select(["point", "path", FAULT]).to_pylist()
-        self._faults += [(row["point"], row["path"], row[FAULT]) for row in rows]
 
     def _note_navs(self, known: pa.Table) -> None:
         steps = np.floor(known["nav_end"].to_numpy() * NAV_STEPS + 0.5).astype(np.int64)
@@ -179,7 +179,17 @@ class _Keeper:
         columns = [(point, product, navs) for (point, product), navs in self._navs.items()]
         columns.sort(key=lambda column: column[:2])
         tallies = dict(sorted(merged(self._tallies).items()))
-        return Gathered(tallies, ranked(columns), self._worst, self._faults, self._faulty)
+        told = self._faults, self._faulty, self._violations, self._violating
+        return Gathered(tallies, ranked(columns), self._worst, *told)
+
+
+def _noted(table: pa.Table, column: str, told: list[tuple[int, int, str]]) -> int:
+    """How many rows say something in a column; the first of them are put to what is ``told``."""
+    saying = table.filter(pc.is_valid(table[column]))
+    room = max(FAULTS_TOLD - len(told), 0)
+    rows = saying.slice(0, room).select(["point", "path", column]).to_pylist()
+    told += [(row["point"], row["path"], row[column]) for row in rows]
+    return len(saying)
 
 
 def figures_of(plan: Plan, found: Gathered) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from functools import cache
@@ -52,6 +52,8 @@ def sweep(
     scenarios: Sequence[str | Path] = (),
     data: Sequence[str | Path] | str | Path = (),
     symbol: str | None = None,
+    requests: str | Path | None = None,
+    seconds: float = 0.0,
     workers: int | None = None,
     executor: Executor | None = None,
     cluster: str | None = None,
@@ -70,6 +72,8 @@ def sweep(
         scenarios: laid over every path, by name or TOML file.
         data: files and folders of a recorded market.
         symbol: for files that do not name theirs.
+        requests: JSON lines of creations, redemptions and commands, on every path.
+        seconds: that a run may take by the clock before it is given up; 0 as long as it likes.
         workers: local processes; as many as there are cores without.
         executor: any of ``concurrent.futures`` in the place of local processes.
         cluster: address of a dask.distributed scheduler.
@@ -101,13 +105,16 @@ def sweep(
             data=listed,
             symbol=symbol,
             screened=screened,
+            requests=requests,
+            seconds=seconds,
         )
 
     plan = plan_of(paths, screened=screen)
     store = Store(Path(out) if out is not None else Path("sweeps") / plan.id[:12], plan)
     plain, _ = axes_of(sets, policies)
     alone = policies[0] if len(policies) == 1 else None
-    origin = Origin(base, tuple(plain), alone, tuple(map(str, listed)), symbol, names)
+    asked = None if requests is None else str(requests)
+    origin = Origin(base, tuple(plain), alone, tuple(map(str, listed)), symbol, names, asked)
     judge = plan_of(min(plan.paths, JUDGED), screened=False) if screen else None
     with ExitStack() as stack:
         stack.enter_context(store.opened(_manifest(plan, origin)))
@@ -177,21 +184,26 @@ def finished(
             }
             for row in worst_rows(found)
         ],
-        "faults": [
-            {
-                "point": point,
-                "path": path,
-                "label": " ".join(plan.sets(point)),
-                "fault": fault,
-                "command": origin.run(plan, {"point": point, "path": path}),
-            }
-            for point, path, fault in found.faults
+        "violating": found.violating,
+        "faults": [{**row, "fault": said} for row, said in _told(plan, origin, found.faults)],
+        "violations": [
+            {**row, "violated": said} for row, said in _told(plan, origin, found.violations)
         ],
     }
     summary = {"verdict": verdict_of(summary), **summary}
     store.write(SUMMARY, f"{json.dumps(summary, indent=1)}\n".encode())
     store.write(REPORT, page_of(summary, found.tallies).encode())
     return summary
+
+
+def _told(
+    plan: Plan, origin: Origin, runs: Sequence[tuple[int, int, str]]
+) -> Iterator[tuple[dict[str, Any], str]]:
+    """Runs of which something is said, each with the command that runs it again, and what."""
+    for point, path, said in runs:
+        row: dict[str, Any] = {"point": point, "path": path}
+        command = origin.run(plan, row)
+        yield {**row, "label": " ".join(plan.sets(point)), "command": command}, said
 
 
 def _manifest(plan: Plan, origin: Origin) -> dict[str, Any]:
@@ -202,6 +214,8 @@ def _manifest(plan: Plan, origin: Origin) -> dict[str, Any]:
         "axes": {axis.key: list(axis.values) for axis in plan.axes},
         "scenarios": list(origin.scenarios),
         "data": list(plan.setup.data),
+        "requests": origin.requests,
+        "path_seconds": plan.setup.seconds,
         "versions": plan.versions,
     }
 

@@ -29,6 +29,7 @@ class Origin(Struct, frozen=True):
     data: tuple[str, ...]
     symbol: str | None
     scenarios: tuple[str, ...] = ()
+    requests: str | None = None
 
     def run(self, plan: Plan, row: Mapping[str, Any]) -> str:
         """``levsim run ...`` that gives a row's run again, with all its events."""
@@ -47,6 +48,8 @@ class Origin(Struct, frozen=True):
             sets.append(f"generator.path={row['path']}")
         for each in sets:
             words += ["--set", each]
+        if self.requests is not None:
+            words += ["--requests", self.requests]
         if self.symbol is not None:
             words += ["--symbol", self.symbol]
         return join(words)
@@ -77,7 +80,8 @@ def verdict_of(summary: Mapping[str, Any]) -> str:
             f", {number(behind['behind'], 4)} above {named(behind)} "
             f"({number(behind['low'], 4)} to {number(behind['high'], 4)} on the same paths)"
         )
-    return f"{sentence}. {_ruin(summary)}{_faulty(summary)}{_screened(summary)}"
+    told = f"{_ruin(summary)}{_faulty(summary)}{_violating(summary)}{_screened(summary)}"
+    return f"{sentence}. {told}"
 
 
 def _ruin(summary: Mapping[str, Any]) -> str:
@@ -106,6 +110,13 @@ def _screened(summary: Mapping[str, Any]) -> str:
         f"NAV is within {worst['error']:.1g} of it on 95 % ({named(worst)}, the worst of all; at "
         f"most {worst['error_max']:.1g})."
     )
+
+
+def _violating(summary: Mapping[str, Any]) -> str:
+    count = summary.get("violating", 0)
+    if not count:
+        return ""
+    return f" {plural(count, 'run')} did not keep to what the scenario expects: see violations."
 
 
 def _faulty(summary: Mapping[str, Any]) -> str:

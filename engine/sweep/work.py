@@ -13,8 +13,10 @@ from msgspec import structs
 from engine.config import RunConfig, spec_of
 from engine.config.scenarios import staged_config
 from engine.engine import Engine, EngineSpec
+from engine.sweep.expected import violated
+from engine.sweep.limiting import OverTimeError, within
 from engine.sweep.market import market_of, steps_of
-from engine.sweep.measures import ROWS, Measures, faulty_row
+from engine.sweep.measures import ROWS, VIOLATED, Measures, faulty_row
 from engine.sweep.plan import Job, Setup
 from engine.ticks import Step
 
@@ -62,24 +64,33 @@ def table_of(rows: list[dict[str, Any]]) -> pa.Table:
 def rows_of_run(packed: bytes, setup: Setup, point: int, path: int) -> list[dict[str, Any]]:
     """The rows of one run; one row with its fault where it cannot be carried out."""
     try:
-        config, spec = _resolved(packed, setup)
-        return _measured(spec, steps_of(config, setup, path), point, path)
+        with within(setup.seconds):
+            return _rows(*_resolved(packed, setup), setup, point, path)
     except MemoryError:
         raise
+    except OverTimeError:
+        return [faulty_row(point, path, f"it took longer than {setup.seconds:g} s")]
     except Exception as error:  # noqa: BLE001  # whatever it is, it is told with the run's command
         said = str(error).splitlines()[0] if str(error) else ""
         return [faulty_row(point, path, f"{type(error).__name__}: {said}".rstrip(": "))]
 
 
-def _measured(
-    spec: EngineSpec, steps: Iterable[Step], point: int, path: int
+def _rows(
+    config: RunConfig, spec: EngineSpec, setup: Setup, point: int, path: int
 ) -> list[dict[str, Any]]:
+    engine, measures = _measured(spec, steps_of(config, setup, path))
+    rows, events = measures.rows(point, path), dict(measures.events)
+    rows[0][VIOLATED] = violated(config, rows, events, engine.state.rejected)
+    return rows
+
+
+def _measured(spec: EngineSpec, steps: Iterable[Step]) -> tuple[Engine, Measures]:
     engine = Engine(spec)
     measures = Measures(engine)
     for step in steps:
         measures.collect(engine.process(step))
     measures.collect(engine.finish())
-    return measures.rows(point, path)
+    return engine, measures
 
 
 @lru_cache(_SPECS)
