@@ -334,7 +334,7 @@ class Product:
             return "too_small"
         if self.plan is not None:
             desk.cancel(self, self.plan, "replaced")
-        if target != self.target or not self.opened:
+        if target != self.target:
             held.close_segment(mark)
             self.target = target
         if follows:
