@@ -46,6 +46,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.venue.acting",),
     ("engine.venue.accounts",),
     ("engine.venue.standing",),
+    ("engine.venue.limits",),
     (
         *("engine.venue.margin", "engine.venue.joint", "engine.venue.bankruptcy"),
         "engine.venue.closing",

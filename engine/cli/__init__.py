@@ -52,6 +52,7 @@ _COMMANDS: Final = {
     "pack show": ("packs:show_pack", "A pack's rules, since when each held, its sources."),
     "venue list": ("venues:list_venues", "Presets of venues, and how old their facts are."),
     "venue show": ("venues:show_venue", "All rules of a preset, its sources and assumptions."),
+    "venue limits": ("limiting:limits", "The marks at which a venue liquidates an account."),
     "venue adl-waves": ("waves:adl_waves", "The ADL waves of 10 October 2025, by our rules."),
     "venue adl-scores": ("waves:adl_scores", "Every ADL rule on one drawn population, scored."),
     "venue crash-facts": ("crashing:crash_facts", "The calibrated crash beside measurements."),
