@@ -7,7 +7,6 @@ that have one; here every rule counts, fees at the bankruptcy price and caps in 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -18,7 +17,7 @@ from engine.venue.standing import Listing, Standing, equity_of, standing_of
 
 __all__ = ["Limit", "Limits", "limits_of"]
 
-_FAR: Final = 2.0**40
+_FAR: Final = float(1 << 40)
 """Marks so many times, or so small a part of, today's end the search."""
 
 
@@ -87,7 +86,7 @@ def limits_of(account: Margined, listings: Sequence[Listing], marks: Sequence[fl
     def nearest(market: int, holds: Callable[[Sequence[float]], bool]) -> float | None:
         found = [_scale(lambda s: holds(alone(market, s)), far) for far in (1.0 / _FAR, _FAR)]
         scales = [scale for scale in found if scale is not None]
-        return marks[market] * min(scales, key=lambda s: abs(math.log(s))) if scales else None
+        return marks[market] * min(scales, key=lambda s: max(s, 1.0 / s)) if scales else None
 
     rows = [
         Limit(
