@@ -262,3 +262,57 @@ def test_the_slow_engine_agrees(seed: int) -> None:
     """It asks every product at every row. Catches what all ways of cutting have wrong alike."""
     spec, tape, _ = whole(seed)
     agree(spec, tape.between(0, len(tape) // 3))
+
+
+class Cue(Struct, frozen=True):
+    """The next review, how many there were, and the price that it waits about."""
+
+    next_ns: int = 0
+    count: int = 0
+    mark: float = 0.0
+
+
+class Narrowing(Struct, frozen=True):
+    """Wants nothing on its grid, and after so many reviews, without a word, to be woken by a move
+    of a thousandth."""
+
+    uses_signals: ClassVar[bool] = False
+    uses_high_water: ClassVar[bool] = False
+    de_risking: ClassVar[bool] = False
+    is_pure: ClassVar[bool] = True
+
+    after: int = 12
+    review_ns: int = 10 * SECOND_NS
+
+    def initial_state(self) -> Cue:
+        return Cue()
+
+    def watch(self, view: View, state: Cue) -> Watch:
+        alarm_ns = state.next_ns or self._after(view.due_ns)
+        if state.count < self.after:
+            return Watch(alarm_ns=alarm_ns)
+        return Watch(state.mark * 0.999, state.mark * 1.001, alarm_ns)
+
+    def decide(self, view: View, state: Cue) -> tuple[Decision | None, Cue]:
+        if view.due_ns >= state.next_ns:
+            return None, Cue(self._after(view.due_ns), state.count + 1, view.market.mark)
+        if state.count < self.after or abs(view.market.mark / state.mark - 1.0) < 0.00099:
+            return None, state
+        return SetLeverage(2.0, "it moved"), Cue(state.next_ns, -10_000, view.market.mark)
+
+    def _after(self, ts_ns: int) -> int:
+        return (ts_ns // self.review_ns + 1) * self.review_ns
+
+
+def test_a_review_that_comes_closer_wakes_at_the_next_rows() -> None:
+    """Thirty reviews on a still market; after the twelfth a move that mattered to nobody before.
+    Catches rows that were looked through under the edges of before (planted: the scan goes on)."""
+    prices = [20_000.0] * 125 + [20_100.0] * 180
+    rows = [a_row(Kind.MARK, START_NS + n * SECOND_NS, price) for n, price in enumerate(prices)]
+    spec = a_spec(
+        (a_product("P", 0), (Narrowing(),)),
+        markets=(a_market(),),
+        sampling=Sampling(nav_every_ns=0),
+    )
+    (sent,) = agree(spec, a_tape(rows)).named("order_sent")
+    assert sent.ts_ns == START_NS + 125 * SECOND_NS
