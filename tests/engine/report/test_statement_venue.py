@@ -1,5 +1,6 @@
-"""What the venue and the lender take, as ``explain`` tells it: ADL, liquidation, interest, each
-against the events in fractions, for any interval and holder, and with faults planted."""
+"""What the venue, the lender and those who stand behind a product take and give, as ``explain``
+tells it: ADL, liquidation, interest, issuer, insurance, each against the events in fractions, for
+any interval and holder, and with faults planted."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ from engine.sampler import Sampling
 from engine.ticks import Kind, Step
 from engine.units import HOUR_NS, MINUTE_NS, SECOND_NS
 from engine.venue.book import BookSpec
-from tests.builders import T0, a_contract, a_market, a_row, a_spec, a_tape
+from engine.venue.rules import VenueRules
+from strategies import LeverageBand
+from tests.builders import T0, a_contract, a_market, a_product, a_row, a_spec, a_tape
 from tests.engine.report.test_statement import assert_sums, written
 from tests.engine.test_comparators import RULES, futures, loan
 from tests.engine.test_deleveraging import PRICES, in_danger
@@ -57,10 +60,25 @@ def interest() -> tuple[EngineSpec, Step]:
     return a_spec(loan(3.0), markets=(market,)), a_tape(rows)
 
 
+def gap(insurance: int = 0) -> tuple[EngineSpec, Step]:
+    """A 3x fund without margin gaps from 100 to 60; ``insurance``: the market's fund, atoms."""
+    market = a_market(**{**COSTLY, "venue": VenueRules()}, insurance_atoms=insurance)
+    held = a_product(holdings=((0, 10**9),), reserve_atoms=10**9)
+    spec = a_spec((held, (LeverageBand(target=3.0, low=2.4, high=3.6),)), markets=(market,))
+    return structs.replace(spec, users=("alice",)), a_tape([100.0, 100.1, 60.0, 60.0, 61.0])
+
+
+def insured() -> tuple[EngineSpec, Step]:
+    """The insurance fund has 70,000 of what is missing; the issuer pays the rest."""
+    return gap(insurance=70_000 * 10**6)
+
+
 CASES: dict[str, Callable[[], tuple[EngineSpec, Step]]] = {
     "adl": adl,
     "liquidation": liquidation,
     "interest": interest,
+    "issuer": gap,
+    "insurance": insured,
 }
 
 
@@ -71,7 +89,7 @@ def left_at(event: dict[str, Any], mark: float) -> Fraction:
 
 def wanted(history: History, name: str) -> dict[str, Fraction]:
     """The causes of a product as the events have them, without any sum of the heart."""
-    found = dict.fromkeys(("adl", "liquidation", "insurance", "interest"), Fraction(0))
+    found = dict.fromkeys(("adl", "liquidation", "insurance", "interest", "issuer"), Fraction(0))
     mark = 0.0
     for event in events_of(history.path):
         if event.get("account") not in (None, f"product:{name}"):
@@ -84,6 +102,8 @@ def wanted(history: History, name: str) -> dict[str, Fraction]:
             found["insurance"] -= event["fund_atoms"] - event["fee_atoms"]
         elif event["event"] == "interest_charged":
             found["interest"] -= event["paid_atoms"]
+        elif event["event"] == "deficit_paid":
+            found["insurance" if event["payer"] == "insurance" else "issuer"] += event["paid_atoms"]
     return found
 
 
@@ -181,6 +201,24 @@ def _interest_half_booked(patch: Any) -> None:
     patch.setattr(Account, "pay_interest", pay)
 
 
+def _deficit_called(wrong: str, right: str) -> Callable[[Any], None]:
+    """What one payer puts in stands under the other's name."""
+
+    def plant(patch: Any) -> None:
+        pays = Account.pay_deficit
+
+        def pay(self: Account, payer: str, deficit: int) -> int:
+            paid: int = pays(self, payer, deficit)
+            if (payer == "insurance") == (right == "insurance"):
+                self.state.attribution[ATTRIBUTION.index(right)] -= paid
+                self.state.attribution[ATTRIBUTION.index(wrong)] += paid
+            return paid
+
+        patch.setattr(Account, "pay_deficit", pay)
+
+    return plant
+
+
 BUGS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "ADL called a spread": ("adl", _seized_as(Cause.ADL, "spread_impact")),
     "ADL called a liquidation": ("adl", _seized_as(Cause.ADL, "liquidation")),
@@ -188,6 +226,8 @@ BUGS: dict[str, tuple[str, Callable[[Any], None]]] = {
     "a liquidation paid by nobody": ("liquidation", _seized_as(Cause.LIQUIDATION, "insurance")),
     "interest called funding": ("interest", _interest_called_funding),
     "half of the interest": ("interest", _interest_half_booked),
+    "the issuer's money called the price": ("issuer", _deficit_called("price", "issuer")),
+    "insurance called the issuer's": ("insurance", _deficit_called("issuer", "insurance")),
 }
 
 
