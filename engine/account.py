@@ -191,15 +191,15 @@ class Account(Wallet):
         ``mark``; ``maker``: our order had rested."""
         contract, state = self.contract, self.state
         before = state.since_nav if mark == state.since_mark else self.close_segment(mark)
-        cash = at_mid = contract.exposure_value(-lots, mid)
+        cash = at_mid = contract.trade_cash(lots, mid)
         if price != mid:
-            cash = contract.exposure_value(-lots, price)
+            cash = contract.trade_cash(lots, price)
         impact = cash - at_mid
         fee = contract.maker_fee(cash) if maker else contract.taker_fee(cash)
         if self.margined:
             state.cost = cost_after(self.balances[self._lots], state.cost, lots, cash)
         self.ledger.trade(self._trade, lots, at_mid, impact, fee, maker=maker)
-        basis = at_mid - contract.exposure_value(-lots, mark) if mid != mark else 0
+        basis = at_mid - contract.trade_cash(lots, mark) if mid != mark else 0
         spread, paid = impact, -fee
         if contract.inverse:
             quote = contract.to_quote

@@ -175,9 +175,11 @@ def _no_gap(patch: Any) -> None:
 
 
 def _struck_a_target_late(patch: Any) -> None:
-    right = PriceSplit._strike
+    right = PriceSplit.strike
     patch.setattr(
-        PriceSplit, "_strike", lambda self, mark, nav, target: right(self, mark, nav, self.target)
+        PriceSplit,
+        "strike",
+        lambda self, mark, nav, _target, *rest: right(self, mark, nav, self.target, *rest),
     )
 
 
