@@ -17,10 +17,11 @@ from tests.builders import a_tape
 from tests.properties.tapes import Grower, aimed
 from tests.properties.wallets import walleted_spec
 
-__all__ = ["SEEDS", "joint_spec", "joint_tape"]
+__all__ = ["COINS", "SEEDS", "joint_spec", "joint_tape"]
 
 ROWS = 250
 SEEDS = (0, 3, 6, 9, 12, 15, 21, 27)
+COINS = (2, 5)
 START = (20_000.0, 30_000.0)
 
 
@@ -59,10 +60,29 @@ def _named(random: Random, product: ProductSpec) -> ProductSpec:
     return replace(product, hedge=hedge)
 
 
+def _in_coins(spec: EngineSpec) -> EngineSpec:
+    """Both markets settled in bitcoin."""
+    first, coin = spec.markets
+    other = replace(
+        coin,
+        symbol=0,
+        contract=replace(coin.contract, symbol="XBTUSD"),
+        mark_source=first.mark_source,
+    )
+    return replace(
+        spec,
+        symbols=("XBTUSD", *spec.symbols[1:]),
+        markets=(other, coin),
+        traders=tuple(t for t in spec.traders if all(p.market == 1 for p in t.positions)),
+    )
+
+
 def joint_spec(seed: int) -> EngineSpec:
     """Most funds behind one account of both markets, some behind another, some behind that of their
     market."""
     random, spec = Random(f"joint {seed}"), walleted_spec(seed)
+    if seed in COINS:
+        spec = _in_coins(spec)
     return replace(spec, products=tuple(_named(random, each) for each in spec.products))
 
 
