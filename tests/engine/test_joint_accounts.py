@@ -30,9 +30,11 @@ def at(second: int, symbol: int, mark: float) -> Any:
     return a_row(Kind.MARK, START + second * SECOND_NS, mark, symbol=symbol)
 
 
-def venue(rules: LiquidationRules, *, most: float = 4.0, rate: float = 0.1) -> VenueRules:
+def venue(
+    rules: LiquidationRules, *, most: float = 4.0, rate: float = 0.1, call_at: float = 0.0
+) -> VenueRules:
     tier = Tier(cap=1e9, max_leverage=most, rate=rate)
-    return VenueRules(margin=MarginRules(tiers=(tier,)), liquidation=rules)
+    return VenueRules(margin=MarginRules(tiers=(tier,), call_at=call_at), liquidation=rules)
 
 
 def markets(rules: VenueRules, *, insurance: int = 0) -> tuple[Any, ...]:
@@ -56,8 +58,10 @@ def desk(
     name: str = "desk",
     insurance: int = 0,
     first: Any = WIDE,
+    last: Any = WIDE,
     ether: int = 1_000_000,
     most: float = 4.0,
+    call_at: float = 0.0,
 ) -> Run:
     """700,000 and 300,000 long of bitcoin and 1,000,000 long of ether, 3x: at 100 they hold 21,000,
     9,000 and 30,000 coins. The venue wants a quarter to open and a tenth to keep."""
@@ -65,8 +69,8 @@ def desk(
     spec = a_spec(
         (a_product("B1", 0, seed_atoms=700_000 * QUOTE, **own), (first,)),
         (a_product("B2", 0, seed_atoms=300_000 * QUOTE, **own), (WIDE,)),
-        (a_product("E", 1, seed_atoms=ether * QUOTE, **own), (WIDE,)),
-        markets=markets(venue(rules, most=most), insurance=insurance),
+        (a_product("E", 1, seed_atoms=ether * QUOTE, **own), (last,)),
+        markets=markets(venue(rules, most=most, call_at=call_at), insurance=insurance),
     )
     return agree(spec, a_tape([at(0, 0, 100.0), at(0, 1, 100.0), *rows]))
 
@@ -139,6 +143,17 @@ def test_what_one_market_lost_is_not_there_to_open_more_on_the_other() -> None:
     said = desk(rows, first=buying, most=3.5)
     assert "no_margin" in [e.reason for e in said.named("order_rejected")]
     assert not desk(rows, first=buying, most=3.5, name="").named("order_rejected")
+
+
+def test_a_call_stands_for_all_that_is_held() -> None:
+    """At 70 and 85 there are 650,000, less than one and a half times 465,000: the issuer is called.
+    At ten seconds the ether product sells down to 3x. At 67 and 84 there are 540,588, less than one
+    and a half times 364,059: the account holds something else now, and he is called again."""
+    rows = [at(1, 0, 70.0), at(2, 1, 85.0), at(11, 0, 67.0), at(12, 1, 84.0), at(13, 1, 84.0)]
+    said = desk(rows, last=Schedule(target=3.0, every_s=10.0), call_at=1.5)
+    called = [(e.symbol, (e.ts_ns - START) // SECOND_NS) for e in said.named("margin_called")]
+    assert called == [("ETHUSDT", 2), ("BTCUSDT", 12)]
+    assert said.named("margin_called")[1].equity_atoms // QUOTE == 540_588
 
 
 def test_a_fill_on_one_market_moves_the_edge_on_the_other() -> None:
