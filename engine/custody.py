@@ -129,9 +129,10 @@ def seized(margins: Margins, number: int) -> None:
 
 
 def forget(margins: Margins, number: int) -> None:
-    """The venue of a market is no more: nobody there is in liquidation, or was called."""
+    """The venue of a market is no more: nobody there is in liquidation, or was called; but who
+    still holds something of another market."""
     for (of, _), account in margins.behind.items():
-        if of == number:
+        if of == number and not account.positions():
             margins.desk.stages.pop(account.name, None)
             margins.desk.called.pop(account.name, None)
 

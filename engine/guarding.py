@@ -34,6 +34,22 @@ class Guarding(Parts):
                 elif place != number:
                     market.stage(before, ts_ns, due_ns)
 
+    def _stage(
+        self,
+        number: int,
+        before: int,
+        ts_ns: int,
+        due_ns: int,
+        mark: float | None = None,
+        *,
+        made: bool = False,
+    ) -> None:
+        """The scene of a market; where hedges share margin across markets, of the others too: who
+        trades asks what all of its account is worth."""
+        self.markets[number].stage(before, ts_ns, due_ns, mark)
+        if self.margins is not None and self.margins.joint:
+            self._stage_others(number, before, ts_ns, due_ns, made=made)
+
     def _arm_others(self, number: int) -> None:
         """Accounts that depend on several markets may have other edges in the others, too."""
         if self.margins is not None and self.margins.crosses:

@@ -54,6 +54,11 @@ class HedgeAccount:
         self._liquidated = 0
 
     @property
+    def markets(self) -> tuple[int, ...]:
+        """In which it may hold something."""
+        return (self.number,)
+
+    @property
     def cash(self) -> int:
         """What lies at the venue."""
         return self.account.at_venue

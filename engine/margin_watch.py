@@ -16,7 +16,7 @@ from engine.venue.crowd import Crowd
 from engine.venue.desk import RiskDesk
 from engine.venue.margined import Margined
 from engine.venue.places import QUEUED, Places
-from engine.venue.standing import box, edges
+from engine.venue.standing import box, edges, rounded
 
 __all__ = ["MarginWatch"]
 
@@ -90,7 +90,8 @@ class MarginWatch:
             else:
                 ((market, lots, cost),) = positions
                 listing = desk.listings[market]
-                armed[market] = edges(listing, cash, lots, cost, share, account.withheld)
+                held = account.withheld + rounded(share)
+                armed[market] = edges(listing, cash, lots, cost, share, held)
         for market, row in self._rows[name]:
             low, high = armed.get(market, _NOWHERE)
             self._edges[market].arm(row, low, high)

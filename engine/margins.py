@@ -15,7 +15,7 @@ from engine.hedge_account import HedgeAccount
 from engine.ledger import Cause, Ledger
 from engine.margin_watch import MarginWatch
 from engine.market import Market
-from engine.omnibus import OmnibusAccount
+from engine.omnibus import accounts_behind
 from engine.units import total
 from engine.venue.accounts import Trader, TraderAccount, Traders, TraderSpec
 from engine.venue.contract import Contract
@@ -86,18 +86,18 @@ class Margins:
             [other for other in others if other.trader.holding(number) is not None]
             for number in range(len(markets))
         ]
-        self.behind = self._accounts()
+        self.behind = accounts_behind(self.hedges)
         accounts: list[tuple[Margined, Sequence[int]]] = [
-            (account, (account.number,)) for account in dict.fromkeys(self.behind.values())
+            (account, account.markets) for account in dict.fromkeys(self.behind.values())
         ]
         accounts += [(each, [held.market for held in each.trader.holdings]) for each in others]
         self.crowds = Crowds(crowds, self.desk, ledger)
         accounts += [(pool, (pool.market,)) for pool in self.crowds.pools()]
-        self.crosses = any(len(each.trader.holdings) > 1 for each in others)
-        """Whether an account depends on the prices of several markets."""
+        self.joint = any(len(account.markets) > 1 for account in self.behind.values())
+        self.crosses = any(len(of) > 1 for _, of in accounts)
+        """Whether a hedge account, and whether any, depends on the prices of several markets."""
         self.watch = MarginWatch(self.desk, accounts)
-        crowd = self.crowds.all
-        self.deleverager = Deleverager(self.desk, self.watch.accounts, seed, crowd)
+        self.deleverager = Deleverager(self.desk, self.watch.accounts, seed, self.crowds.all)
         self._queue()
 
     def _queue(self) -> None:
@@ -105,17 +105,6 @@ class Margins:
         for number, market in enumerate(self.markets):
             own = [self.behind.get((number, place)) for place in range(len(market.handlers))]
             market.places = self.watch.queue(number, own, self.crowds.of(number))
-
-    def _accounts(self) -> dict[tuple[int, int], HedgeAccount | OmnibusAccount]:
-        """The margin account behind each product: its own, or that of all omnibus products of its
-        market."""
-        found: dict[tuple[int, int], HedgeAccount | OmnibusAccount] = dict(self.hedges)
-        for number, market in enumerate(self.markets):
-            shared = {p: h for p, h in self.hedges.items() if p[0] == number and h.handler.nets}
-            if shared:
-                account = OmnibusAccount(number, list(shared.values()), market)
-                found |= dict.fromkeys(shared, account)
-        return found
 
     def _venue(self, market: Market) -> Venue:
         contract, rules = market.contract, market.spec.venue

@@ -36,16 +36,21 @@ class _Wish:
         return self.handler.desk
 
 
-def net(market: Market) -> list[int]:
-    """Let the due orders of a market's omnibus account meet, then the book; the places of the
-    products that took part, none where no two were due."""
-    wishes = [] if market.stale else _due(market)
+def net(market: Market, account: str) -> list[int]:
+    """Let the due orders of an omnibus account meet in a market, then the book; the places of the
+    products that took part, none where no two were due.
+
+    Args:
+        account: its name; empty for that of the market.
+    """
+    own = [each for each in market.handlers if each.spec.hedge.shares(account)]
+    wishes = [] if market.stale else _due(market, own)
     if len(wishes) < 2:
         return []
     for wish in wishes:
         wish.handler.keep_high_water(market)
     _cross(market, wishes)
-    reason = _meet(market, wishes)
+    reason = _meet(market, wishes, total(handler.account.lots for handler in own))
     for wish in wishes:
         wish.order.left = wish.left
         if wish.left:
@@ -54,11 +59,11 @@ def net(market: Market) -> list[int]:
     return [wish.place for wish in wishes]
 
 
-def _due(market: Market) -> list[_Wish]:
+def _due(market: Market, own: list[Handler]) -> list[_Wish]:
     found = []
-    for place, handler in enumerate(market.handlers):
+    for handler in own:
         order = handler.desk.state.plan
-        if not handler.nets or order is None or order.kind != "market" or order.course:
+        if order is None or order.kind != "market" or order.course:
             continue
         if order.arrives_ns > market.ts_ns:
             continue
@@ -67,7 +72,7 @@ def _due(market: Market) -> list[_Wish]:
             desk.resize(market, order)
         lots = desk.bounded(order, held, market.mark)
         if lots and not desk.over_limit(market, order, lots, held):
-            found.append(_Wish(place, handler, order, lots))
+            found.append(_Wish(desk.place, handler, order, lots))
     return found
 
 
@@ -100,8 +105,9 @@ def _cross(market: Market, wishes: list[_Wish]) -> None:
     )
 
 
-def _meet(market: Market, wishes: list[_Wish]) -> str:
-    """The net rest meets the book; why there is a rest of it."""
+def _meet(market: Market, wishes: list[_Wish], held: int) -> str:
+    """The net rest meets the book, of an account that holds so many lots; why there is a rest of
+    it."""
     lots = total(wish.left for wish in wishes)
     if not lots:
         return ""
@@ -110,7 +116,6 @@ def _meet(market: Market, wishes: list[_Wish]) -> str:
     # The account's order is known by the first of those that it stands for.
     number, place, ts_ns = wanting[0].order.number, wanting[0].place, market.ts_ns
     order = Order(number, "close" if closes else "rebalance", lots, lots, ts_ns, ts_ns)
-    held = total(handler.account.lots for handler in market.handlers if handler.nets)
     top = market.top()
     fills, reason = meet_venue(market, market.contract, order, lots, held, top, place)
     for part, price in fills:

@@ -79,7 +79,7 @@ class Obeying(Guarding):
         if known is None:
             return "unknown_product"
         market = self.markets[known[0]]
-        market.stage(sequence, self.state.time_ns, self.state.time_ns)
+        self._stage(known[0], sequence, self.state.time_ns, self.state.time_ns)
         refusal = market.handlers[known[1]].obey(market, command)
         self._after(*known, sequence)
         self.router.arm(market)
@@ -92,7 +92,7 @@ class Obeying(Guarding):
         if number < 0:
             return "unknown_symbol"
         market = self.markets[number]
-        market.stage(sequence, self.state.time_ns, self.state.time_ns)
+        self._stage(number, sequence, self.state.time_ns, self.state.time_ns)
         if isinstance(command, DegradeMarket | MaskIndex | ThinBook):
             return trouble(market, command, symbols)
         if isinstance(command, CustodyCommand):

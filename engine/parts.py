@@ -19,6 +19,7 @@ from engine.handler_state import ACTIVE, CLOSING
 from engine.ledger import Cause, Ledger
 from engine.margins import Margins
 from engine.market import Market, MarketSpec
+from engine.orders import Scene
 from engine.outputs import Tape
 from engine.priced_market import PricedMarket
 from engine.router import Router
@@ -45,6 +46,7 @@ class Parts:
         self.by_id: dict[str, tuple[int, int]] = {}
         for number, market in enumerate(spec.markets):
             self.markets.append(self._market(number, market))
+        self._share()
         # Markets in which orders may rest, found anew at each step.
         self.restless: list[int] = []
         self.priced = [market for market in self.markets if isinstance(market, PricedMarket)]
@@ -70,6 +72,18 @@ class Parts:
         if self.margins is not None:
             self.margins.watch.sample = self._sample
 
+    def _share(self) -> None:
+        """Products behind one omnibus account know of each other."""
+        shared: dict[tuple[str, int], list[tuple[Market, list[Handler]]]] = {}
+        for number, market in enumerate(self.markets):
+            for name in dict.fromkeys(h.spec.hedge.account_name for h in market.handlers if h.nets):
+                own = [handler for handler in market.handlers if handler.spec.hedge.shares(name)]
+                shared.setdefault((name, -1 if name else number), []).append((market, own))
+        for account in shared.values():
+            for _, own in account:
+                for handler in own:
+                    handler.desk.treasury.peers = partial(_books, account)
+
     def _sample(self) -> int:
         """From which sample on what changes now holds."""
         return self.sampler.sample_at(self.tape.ts_ns)
@@ -92,14 +106,15 @@ class Parts:
             handlers.append(Handler(place, account, self.spec.policies[product], dealing))
             self.by_id[terms.id] = (number, place)
         self.handlers.extend(handlers)
-        shared = [handler for handler in handlers if handler.nets]
-        for handler in shared:
-            handler.desk.treasury.peers = partial(_books, shared)
         of_kind = PricedMarket if spec.pricing is not None and handlers else Market
         of_kind = FeltMarket if spec.impact is not None and handlers else of_kind
         return of_kind(spec, handlers, products, self.tape, self.spec.seed)
 
 
-def _books(shared: list[Handler]) -> list[Account]:
-    """Of the products behind an omnibus account; one that is closed has its money back."""
-    return [each.account.book for each in shared if each.state.status in (ACTIVE, CLOSING)]
+def _books(shared: list[tuple[Market, list[Handler]]]) -> list[tuple[Scene, list[Account]]]:
+    """Of the products behind an omnibus account, by market; one that is closed has its money
+    back."""
+    return [
+        (market, [each.account.book for each in own if each.state.status in (ACTIVE, CLOSING)])
+        for market, own in shared
+    ]

@@ -45,7 +45,7 @@ class Passing(Obeying):
             market = self.markets[number]
             if priority == _VENUE and self._is_fresh(number, before, due):
                 continue
-            market.stage(before, due, due)
+            self._stage(number, before, due, due)
             if priority == _VENUE:
                 market.check_stale()
             elif priority == _FUNDING:
@@ -63,7 +63,7 @@ class Passing(Obeying):
             else:
                 handler = market.handlers[place]
                 if priority == _FILL:
-                    took = net(market) if handler.nets else []
+                    took = net(market, handler.spec.hedge.account_name) if handler.nets else []
                     for each in took:
                         booked.add((number, each))
                         self._after(number, each, before)
@@ -114,6 +114,8 @@ class Passing(Obeying):
         if traded:
             if self.margins is not None and self.margins.traded(number, place):
                 self.agenda.hasten(MARGINS, self.tape.ts_ns)
+            if self.margins is not None and self.margins.joint:
+                self._arm_others(number)
             lines.change(place, handler.account, self._sample())
         if changed or (traded and self.spec.sampling.users_on_trade):
             reason = "holders" if changed else "traded"
@@ -206,7 +208,7 @@ class Passing(Obeying):
             )
             return
         market = self.markets[place[0]]
-        market.stage(sequence, self.state.time_ns, self.state.time_ns)
+        self._stage(place[0], sequence, self.state.time_ns, self.state.time_ns)
         market.handlers[place[1]].request(market, request)
         self._after(*place, sequence)
         self.router.arm(market)

@@ -135,7 +135,8 @@ class HedgeTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rebalances whose decision names none.
 
     ``account``: ``segregated``, a margin account of its own, or ``omnibus``, that of all such
-    products of the market, whose orders net where they reach the book in the same instant.
+    products of the market, whose orders net where they reach the book in the same instant; with an
+    ``account_name`` that of all products which name it, on whatever market.
     ``margin_share`` of the product's money lies at the venue, the rest in the issuer's treasury,
     and only what lies at the venue stands between the hedge and its liquidation; of that
     collateral, open profit apart, ``haircut`` does not count as margin. Where it comes down to
@@ -145,12 +146,17 @@ class HedgeTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     retry_ns: int = 1_000_000_000
     reserve_atoms: int = 0
     account: Literal["segregated", "omnibus"] = "segregated"
+    account_name: str = ""
     margin_share: float = 1.0
     haircut: float = 0.0
     topup_latency_ns: int = 0
     topup_at: float = 2.0
     when_stale: Literal["hold", "refuse"] = "hold"
     plan: Plan = NOW
+
+    def shares(self, name: str) -> bool:
+        """Whether it is one of the omnibus account of that name; of its market's, where empty."""
+        return self.account == "omnibus" and self.account_name == name
 
 
 class LoanTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -37,8 +37,9 @@ class Treasury:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.topup: TopUp | None = None
-        self.peers: Callable[[], list[Account]] | None = None
-        """Of an omnibus account: the books of all its products that live, this one's too."""
+        self.peers: Callable[[], list[tuple[Scene, list[Account]]]] | None = None
+        """Of an omnibus account: the books of all its products that live, this one's too, by
+        market."""
 
     @property
     def arrives_ns(self) -> int:
@@ -56,20 +57,25 @@ class Treasury:
         return self._order(scene, least)
 
     def covers(self, scene: Scene, lots: int) -> bool:
-        """Whether the margin at the venue, of an omnibus account that of all its products, lets
-        the account trade ``lots``; where it does not a top-up is ordered. Only what opens more
-        needs any."""
-        account, listing, mark = self.account, scene.listing, scene.mark
-        books = [account] if self.peers is None else self.peers()
+        """Whether the margin at the venue, of an omnibus account that of all its products on all
+        its markets, lets the account trade ``lots``; where it does not a top-up is ordered. Only
+        what opens more needs any."""
+        account, listing = self.account, scene.listing
         if listing is None or not (account.backed or self.peers or account.spec.hedge.haircut):
             return True
-        held = total(book.lots for book in books)
-        if abs(held + lots) <= abs(held):
+        margin = needed = 0
+        for market, books in [(scene, [account])] if self.peers is None else self.peers():
+            held, mark = total(book.lots for book in books), market.mark
+            if market is scene:
+                if abs(held + lots) <= abs(held):
+                    return True
+                held += lots
+            margin += total(book.margin(mark) - book.withheld_of(book.state.cost) for book in books)
+            if held and market.listing is not None:
+                needed += market.listing.opening(held, mark)
+        if margin >= needed:
             return True
-        counted = (book.margin(mark) - book.withheld_of(book.state.cost) for book in books)
-        if total(counted) >= listing.opening(held + lots, mark):
-            return True
-        self._order(scene, 2 * listing.opening(account.lots + lots, mark))
+        self._order(scene, 2 * listing.opening(account.lots + lots, scene.mark))
         return False
 
     def _order(self, scene: Scene, least: int) -> bool:

@@ -85,7 +85,7 @@ class Walker(LookingAhead):
         market.struck()
         self.router.rewind(strike.sequence)
         self._pass_time(rows, ts_ns, strike.sequence)
-        market.stage(strike.sequence + 1, ts_ns, max(ts_ns - 1, self.state.rung_ns))
+        self._stage(number, strike.sequence + 1, ts_ns, max(ts_ns - 1, self.state.rung_ns))
         for place, order, lots in strike.fills:
             market.handlers[place].strike(market, order, lots)
             self._after(number, place, strike.sequence)
@@ -100,7 +100,7 @@ class Walker(LookingAhead):
             self.sampler.pass_time(rows, ts_ns, sequence)
         self._pass_time(rows, ts_ns, sequence)
         due_ns = max(ts_ns - 1, state.rung_ns)
-        market.stage(breach.before, ts_ns, due_ns, price)
+        self._stage(number, breach.before, ts_ns, due_ns, price, made=breach.is_made)
         if market.stale:
             market.resume()
             self.agenda.set((Priority.VENUE, number, _HANDLER), market.next_check_ns())

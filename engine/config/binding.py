@@ -193,6 +193,7 @@ def _product(
             retry_ns=round(hedge.retry_ms * MILLISECOND_NS),
             reserve_atoms=_atoms(hedge.reserve, quote),
             account=hedge.account,
+            account_name=hedge.account_name,
             margin_share=hedge.margin_share,
             haircut=hedge.haircut,
             topup_latency_ns=round(hedge.topup_latency_ms * MILLISECOND_NS),

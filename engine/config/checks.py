@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from engine.config.accounts import check_accounts
 from engine.config.comparators import (
     LEVERAGE_MAX,
     LOTS_MAX,
@@ -69,6 +70,7 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
     _check_users(config, [product.id for product in config.products])
     check_traders(config)
     check_crowds(config)
+    check_accounts(config)
     for number, product in enumerate(config.products):
         put_in = _check_money(config, ("products", number), product)
         _check_lots(config, ("products", number), product, put_in, known[product.symbol].decade)

@@ -166,13 +166,15 @@ class HedgeConfig(_Setting, frozen=True, kw_only=True):
     """How orders reach the venue, by ``plan`` if none is named; ``reserve``: quote for a NAV < 0.
 
     Products of one market with ``account = "omnibus"`` share a margin account there, and their
-    orders net. ``margin_share`` of what is paid in lies at the venue, where ``haircut`` of it does
-    not count as margin, the rest in the issuer's treasury. At ``topup_at`` times maintenance (or
-    where the venue calls before) a top-up is ordered; it arrives ``topup_latency_ms`` later.
+    orders net; those of one ``account_name`` share one across markets. ``margin_share`` of what is
+    paid in lies at the venue, where ``haircut`` of it does not count as margin, the rest in the
+    issuer's treasury. At ``topup_at`` times maintenance (or where the venue calls before) a top-up
+    is ordered; it arrives ``topup_latency_ms`` later.
     """
 
     reserve: float = 0.0
     account: Literal["segregated", "omnibus"] = "segregated"
+    account_name: str = ""
     margin_share: float = 1.0
     haircut: float = 0.0
     topup_latency_ms: float = 0.0

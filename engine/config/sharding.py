@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from engine.config.accounts import parted_account
 from engine.config.settings import RunConfig
 from engine.errors import ConfigError
 from feeds.publishing import homes_of
@@ -25,7 +26,8 @@ def share_of(
         shard, shards: which, of how many.
 
     Raises:
-        ConfigError: if there is no such shard, or no product falls to it.
+        ConfigError: if there is no such shard, no product falls to it, or a hedge account would
+            fall apart.
     """
     if not 0 <= shard < shards:
         raise ConfigError(f"shard {shard} of {shards}: they are numbered from 0 to {shards - 1}")
@@ -36,6 +38,8 @@ def share_of(
             strict=True,
         )
     )
+    if parted := parted_account(config, homes):
+        raise ConfigError(parted)
     markets = tuple(market for market in config.markets if homes[market.symbol] == shard)
     products = tuple(product for product in config.products if homes[product.symbol] == shard)
     if not products:

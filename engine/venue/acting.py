@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.venue.margined import Margined
+from engine.venue.margined import Margined, lots_of
 
 __all__ = ["Acting"]
 
@@ -56,5 +56,4 @@ class Acting:
 
 
 def _held(account: Margined) -> tuple[int, int]:
-    positions = account.positions()
-    return positions[0][1] if positions else 0, account.topups
+    return lots_of(account.positions()), account.topups

@@ -15,7 +15,7 @@ from engine.venue.acting import Acting
 from engine.venue.bankruptcy import bankruptcy_quote, fillable_price
 from engine.venue.book import Book
 from engine.venue.insurance import InsuranceFund
-from engine.venue.margined import Margined
+from engine.venue.margined import Margined, lots_of
 from engine.venue.standing import Listing, Standing, margin_of, standing_of
 from engine.venue.taking import Top
 from engine.venue_events import AccountCharged, InsuranceFundChanged
@@ -147,10 +147,9 @@ class RiskDesk:
     def calls_at(self, account: Margined, positions: Sequence[tuple[int, int, int]]) -> float:
         """The multiple of maintenance at which the owner is called; 0: he is not, or was already
         for what he holds."""
-        market, lots, _ = positions[0]
-        if self.called.get(account.name) == (lots, account.topups):
+        if self.called.get(account.name) == (lots_of(positions), account.topups):
             return 0.0
-        return max(self._call_at[market], account.call_at)
+        return max(self._call_at[positions[0][0]], account.call_at)
 
     def is_near(self, account: Margined, stand: Standing) -> bool:
         """Whether the owner is to be called."""

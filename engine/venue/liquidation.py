@@ -20,7 +20,7 @@ from engine.units import total
 from engine.venue.bankruptcy import insurance_delta
 from engine.venue.desk import Stage, Unpaid, lots_in
 from engine.venue.insuring import Insuring
-from engine.venue.margined import Margined
+from engine.venue.margined import Margined, lots_of
 from engine.venue.standing import Standing, equity_of, standing_of
 from engine.venue.stepping import fee_rate, step_lots
 from engine.venue_events import (
@@ -87,7 +87,7 @@ class Liquidator(Insuring):
             return
         positions = account.positions()
         multiple = self.calls_at(account, positions)
-        self.called[account.name] = positions[0][1], account.topups
+        self.called[account.name] = lots_of(positions), account.topups
         self.venues[market].floor.tape.say(
             MarginCalled,
             account=account.name,

@@ -6,8 +6,15 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from engine.ledger import Cause
+from engine.units import total
 
-__all__ = ["Margined"]
+__all__ = ["Margined", "lots_of"]
+
+
+def lots_of(positions: Sequence[tuple[int, int, int]]) -> int:
+    """Signed lots of all that an account holds: by them what was about it, a call say, knows that
+    it holds something else now."""
+    return total(lots for _, lots, _ in positions)
 
 
 class Margined(Protocol):

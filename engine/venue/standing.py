@@ -23,6 +23,7 @@ __all__ = [
     "equity_of",
     "margin_of",
     "opening_fault",
+    "rounded",
     "standing_of",
 ]
 
@@ -209,17 +210,22 @@ def box(
     """By market ``(low, high)``: between these marks equity stays above ``share`` times
     maintenance, whichever of them move.
 
-    Even the worst corner leaves the slack uneaten, of which each position has its part; waking
-    early is harmless.
+    Each position has its part of the slack, which even the worst corner leaves uneaten.
     """
     positions = account.positions()
     stand = standing_of(account, listings, marks)
-    slack = (stand.margin - share * stand.maintenance) / max(len(positions), 1)
+    slack = (stand.margin - share * stand.maintenance) / max(len(positions), 1) - rounded(share)
     fees = _fees_of_others(listings, positions)
     return {
         market: _side(listings[market], lots, marks[market], slack, share, fees)
         for market, lots, _ in positions
     }
+
+
+def rounded(share: float) -> int:
+    """By how many atoms less than in floats a position may cover ``share`` times maintenance: all
+    is rounded against it. Of a small position in coins that is far more than ``_DRAW_IN``."""
+    return 2 + math.ceil(3.0 * share)
 
 
 def _fees_of_others(

@@ -129,8 +129,10 @@ def _fail(margins: Margins, market: Market, command: Any) -> str | None:
         product._closed("venue_default")
         product.look()
         margins.desk.stages.pop(hedge.name, None)
+    number = margins.markets.index(market)
     for account in margins.accounts:
-        if account.number == margins.markets.index(market):
+        own = getattr(account, "hedges", [account])
+        if any(hedge.number == number for hedge in own) and not account.positions():
             margins.desk.stages.pop(account.name, None)
             margins.desk.called.pop(account.name, None)
     return None

@@ -855,21 +855,27 @@ def covers(product: Product, lots: int) -> bool:
     """Whether the margin at the venue is enough to trade; else more of it is ordered."""
     listing, mark = listing_of(product), product.market.mark
     shares = product.spec.hedge.account == "omnibus"
-    books = [product.holding.book]
-    if shares:
-        books = [
-            each.holding.book
-            for each in product.market.products
-            if each.spec.hedge.account == "omnibus" and each.status in ("active", "closing")
-        ]
-    held = sum(book.lots for book in books)
+    sharers = [each for each in product.sharers if each.status in ("active", "closing")]
+    beside = sum(each.holding.book.lots for each in sharers if each.market is product.market)
+    held = beside if shares else product.holding.book.lots
     if (
         listing is None
         or not (shares or backed(product) or product.spec.hedge.haircut)
         or abs(held + lots) <= abs(held)
     ):
         return True
-    if sum(book.margin(mark) - lost(book) for book in books) >= listing.opening(held + lots, mark):
+    margin = sum(
+        each.holding.book.margin(each.market.mark) - lost(each.holding.book) for each in sharers
+    )
+    net = {product.market: lots}
+    for each in sharers:
+        net[each.market] = net.get(each.market, 0) + each.holding.book.lots
+    asked = [
+        Listing(market.contract, market.spec.venue).opening(more, market.mark)
+        for market, more in net.items()
+        if more and market.spec.venue.margin.tiers
+    ]
+    if margin >= sum(asked):
         return True
     top_up(product, 2 * listing.opening(product.holding.book.lots + lots, mark))
     return False

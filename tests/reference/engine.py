@@ -40,7 +40,7 @@ from tests.reference.felt import FeltMarket, waves
 from tests.reference.judge import LEAP_NS, Judge, Row, rows_of
 from tests.reference.margins import Margins
 from tests.reference.market import Market
-from tests.reference.netting import net, nets
+from tests.reference.netting import net, nets, share
 from tests.reference.product import Product
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ class ReferenceEngine:
             policies = spec.policies[number]
             self.products.append(Product(number, product, policies, market, self.users))
             market.products.append(self.products[-1])
+        for product in self.products:
+            product.sharers = [each for each in self.products if share(product, each)]
         self.margins = Margins(spec, self.markets, funds)
         self.margins.admit(self.products)
         self.sequence = 0
@@ -351,7 +353,7 @@ class ReferenceEngine:
             else:
                 product = market.products[place]
                 if priority == FILL:
-                    took = net(market) if nets(product) else []
+                    took = net(market, product.spec.hedge.account_name) if nets(product) else []
                     for each in took:
                         self._after(each)
                     if product not in took:

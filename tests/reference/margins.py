@@ -215,6 +215,14 @@ class Hedge:
         )
 
 
+def _account_name(hedge: Hedge) -> str:
+    """Of the omnibus account that it is behind, else empty."""
+    product = hedge.product
+    return (
+        (product.spec.hedge.account_name or product.contract.spec.symbol) if nets(product) else ""
+    )
+
+
 class Margins:
     """Everybody's margin."""
 
@@ -254,14 +262,13 @@ class Margins:
                 ):
                     self.hedges.append(Hedge(number, product))
         accounts: list[Any] = []
-        for number, market in enumerate(self.markets):
-            own = [hedge for hedge in self.hedges if hedge.number == number]
-            shared = [hedge for hedge in own if nets(hedge.product)]
-            for hedge in own:
-                if hedge not in shared:
-                    accounts.append(hedge)
-                elif hedge is shared[0]:
-                    accounts.append(Omnibus(number, shared, market))
+        for hedge in self.hedges:
+            name = _account_name(hedge)
+            shared = [each for each in self.hedges if _account_name(each) == name]
+            if not name:
+                accounts.append(hedge)
+            elif hedge is shared[0]:
+                accounts.append(Omnibus(name, shared))
         self.accounts = accounts
         pools = [pool for crowd in self.crowds for pool in crowd.pools.values()]
         self.everybody: list[Any] = [*accounts, *self.others, *pools]

@@ -36,13 +36,33 @@ def nets(product: Product) -> bool:
     return product.spec.hedge.account == "omnibus"
 
 
-def net(market: Market) -> list[Product]:
-    """Orders at market that are due meet; who took part."""
+def share(one: Product, other: Product) -> bool:
+    """Whether two products, or a product and itself, are behind one margin account."""
+    if one is other or not nets(one) or not nets(other):
+        return one is other
+    name = one.spec.hedge.account_name
+    same = name == other.spec.hedge.account_name
+    return same and bool(name or one.market is other.market)
+
+
+def of_account(market: Market, name: str) -> list[Product]:
+    """The products of a market behind the omnibus account of a name; empty: the market's own."""
+    own = [product for product in market.products if nets(product)]
+    return [product for product in own if product.spec.hedge.account_name == name]
+
+
+def net(market: Market, name: str) -> list[Product]:
+    """Orders at market of one account that are due meet; who took part."""
     left: dict[Any, int] = {}
     for product in market.products:
         plan = product.plan
         due = plan is not None and plan.limit is None and plan.arrives_ns <= market.now_ns
-        if nets(product) and due and not market.stale and not desk.takes_turns(plan):
+        if (
+            product in of_account(market, name)
+            and due
+            and not market.stale
+            and not desk.takes_turns(plan)
+        ):
             desk.resize(product, plan)
             lots = desk._bounded(product, plan)
             if lots and not desk.over_limit(product, plan, lots):
@@ -52,7 +72,7 @@ def net(market: Market) -> list[Product]:
     for product in left:
         product.watch_high_water()
     _cross(market, left)
-    reason = _meet_book(market, left)
+    reason = _meet_book(market, left, name)
     for product, lots in left.items():
         plan = product.plan
         plan.left = lots
@@ -107,7 +127,7 @@ def _cross(market: Market, left: dict[Any, int]) -> None:
     )
 
 
-def _meet_book(market: Market, left: dict[Any, int]) -> str:
+def _meet_book(market: Market, left: dict[Any, int], name: str) -> str:
     """The rest goes to the book as one order of the account."""
     wanting = [product for product in left if left[product]]
     lots, reason = sum(left.values()), ""
@@ -116,7 +136,7 @@ def _meet_book(market: Market, left: dict[Any, int]) -> str:
     some = wanting[0]
     closes = all(product.plan.purpose == "close" for product in wanting)
     order = desk.Order(-1, "close" if closes else "rebalance", lots, lots, 0, 0)
-    held = sum(product.holding.book.lots for product in market.products if nets(product))
+    held = sum(product.holding.book.lots for product in of_account(market, name))
     mid, half_spread = market.top()
     filled: list[tuple[int, float]] = []
     refused = market.refuses(some, some.plan, lots, held)
@@ -145,14 +165,14 @@ def _meet_book(market: Market, left: dict[Any, int]) -> str:
 
 
 class Omnibus:
-    """The margin account of all products of a market that share one."""
+    """The margin account of all products of a market, or of several, that share one."""
 
     max_leverage, alone = 0.0, False
 
-    def __init__(self, number: int, hedges: list[Any], market: Market) -> None:
-        self.number, self.hedges, self.market = number, hedges, market
-        self.symbol = market.contract.spec.symbol
-        self.name = f"omnibus:{self.symbol}"
+    def __init__(self, name: str, hedges: list[Any]) -> None:
+        self.hedges = hedges
+        self.name = f"omnibus:{name}"
+        self.numbers = sorted({each.number for each in hedges})
         self.gave: list[tuple[Any, int]] = []
 
     def alive(self) -> list[Any]:
@@ -179,41 +199,50 @@ class Omnibus:
             each.called(multiple)
 
     def positions(self) -> list[tuple[int, int, int]]:
-        held = [each.product.holding.book for each in self.alive()]
-        lots = sum(each.lots for each in held)
-        return [(self.number, lots, sum(each.cost for each in held))] if lots else []
+        found = []
+        for number in self.numbers:
+            held = [e.product.holding.book for e in self.alive() if e.number == number]
+            lots = sum(each.lots for each in held)
+            if lots:
+                found.append((number, lots, sum(each.cost for each in held)))
+        return found
 
-    def cancel_orders(self, market: int) -> int:
-        return sum(each.cancel_orders(market) for each in self.alive())
+    def cancel_orders(self, _market: int) -> int:
+        return sum(each.cancel_orders(each.number) for each in self.alive())
+
+    def _lacking(self) -> list[int]:
+        worth = [e.product.holding.book.margin(e.product.market.mark) for e in self.alive()]
+        return [max(0, -each) for each in worth]
 
     def move(
         self, market: int, cause: Any, lots: int, cash: int, against: str, price: float
     ) -> None:
-        alive = self.alive()
-        held = [each.product.holding.book.lots for each in alive]
+        own = [each for each in self.alive() if each.number == market]
+        held = [each.product.holding.book.lots for each in own]
         net_side = -lots or sum(held)
         heavy = [abs(each) if each * net_side > 0 else 0 for each in held]
-        owed = [max(0, -each.cash) for each in alive]
-        weights = next(
-            (each for each in (heavy, [abs(n) for n in held], owed) if any(each)),
-            [1] * len(alive),
-        )
-        taken = shares(weights, abs(lots)) if lots else [0] * len(alive)
+        owed = [max(0, -each.cash) for each in own]
+        rules = [heavy, [abs(each) for each in held], owed]
+        given = cash > 0 and not lots and not self.positions()
+        if given and len(self.numbers) > 1:
+            own, rules = self.alive(), [self._lacking()]
+        weights = next((each for each in rules if any(each)), [1] * len(own))
+        taken = shares(weights, abs(lots)) if lots else [0] * len(own)
         money = parts(cash, taken if lots else weights)
         side = 1 if lots > 0 else -1
-        self.gave = [(each, side * part) for each, part in zip(alive, taken, strict=True)]
+        self.gave = [(each, side * part) for each, part in zip(own, taken, strict=True)]
         for (each, part), atoms in zip(self.gave, money, strict=True):
             if part or atoms:
-                self.market.log.say(
+                each.product.market.log.say(
                     OmnibusShared,
                     account=self.name,
-                    symbol=self.symbol,
+                    symbol=each.product.contract.spec.symbol,
                     product=each.product.spec.id,
                     cause=cause.name.lower(),
                     lots=part,
                     cash_atoms=atoms,
                 )
-                each.move(market, cause, part, atoms, against, price)
+                each.move(each.number, cause, part, atoms, against, price)
 
     def deleveraged(
         self, market: int, _lots: int, price: float, rank: int, quantile: float

@@ -80,6 +80,7 @@ class Product:
         self.paused = self.gated = self.rehedge = False
         self.cut_due = self.safe = False
         self.plan: desk.Order | None = None
+        self.sharers = [self]  # behind the same margin account
         self.topup: Any = None  # (atoms, due, arrives)
         self.postponed: Any = None
         self.traded_at, self.lots_before = -1, 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from math import inf, nextafter
 from random import Random
 
 import pytest
@@ -11,7 +12,7 @@ from engine.ledger import Ledger
 from engine.venue.accounts import PositionSpec, TraderAccount, Traders, TraderSpec
 from engine.venue.contract import Contract
 from engine.venue.rules import MarginRules, Tier, VenueRules
-from engine.venue.standing import Listing, box, standing_of
+from engine.venue.standing import Listing, box, edges, rounded, standing_of
 from tests.builders import a_contract
 
 TIER = Tier(cap=1e30, max_leverage=1.0, rate=0.001, initial_rate=0.001)
@@ -62,3 +63,29 @@ def test_no_corner_of_the_box_is_short(seed: int, *, inverse: bool) -> None:
     for corner in product(*sides):
         stand = standing_of(account, listings, list(corner))
         assert stand.equity >= stand.maintenance, corner
+
+
+@pytest.mark.parametrize("share", [1.0, 2.5])
+@pytest.mark.parametrize("seed", range(40))
+def test_an_atom_short_is_beyond_the_edge(seed: int, share: float) -> None:
+    """A few dollars in coins: up to the edge, drawn in by what is rounded, whole atoms cover the
+    margin; in floats alone the edge would lie beyond the first mark at which they do not."""
+    random = Random(seed)
+    tier = Tier(cap=1e30, max_leverage=20.0, rate=0.01)
+    contract = Contract(a_contract(inverse=True, taker_fee=0.0006))
+    inside = random.random() < 0.5
+    listing = Listing(
+        contract, VenueRules(margin=MarginRules(tiers=(tier,), taker_fee_inside=inside))
+    )
+    entry, side = random.uniform(2e4, 9e4), random.choice((-1, 1))
+    position = PositionSpec(market=0, lots=side * random.randint(1, 3_000), entry=entry)
+    wallet = contract.notional(position.lots, entry) // 10 + 1
+    spec = TraderSpec(id="t", wallet_atoms=wallet, positions=(position,))
+    traders = Traders([spec], [contract], Ledger())
+    account = TraderAccount(traders, traders.accounts[0])
+    ((_, lots, cost),) = account.positions()
+    low, high = edges(listing, account.cash, lots, cost, share, rounded(share))
+    for mark in (nextafter(low, inf), nextafter(high, 0.0)):
+        if 0.0 < mark < inf:
+            stand = standing_of(account, [listing], [mark])
+            assert stand.equity >= share * stand.maintenance, mark
