@@ -90,6 +90,8 @@ class NavBlock(Struct, frozen=True, eq=False, gc=False):
         plan_changes: ``(sample, place, lots)`` where that changes.
         queues: the venue's queue, with the sample from which it holds.
         marks: shape (n,) each, of the markets on which the queues depend.
+        index: shape (n,) the last index price at or before them, where products follow it.
+        followers: places of those; their lines are in the index.
     """
 
     market: int
@@ -107,6 +109,17 @@ class NavBlock(Struct, frozen=True, eq=False, gc=False):
     plan_changes: tuple[tuple[int, int, int], ...] = ()
     queues: tuple[tuple[int, Queued], ...] = ()
     marks: Mapping[int, F64] = {}
+    index: F64 | None = None
+    followers: tuple[int, ...] = ()
+
+    def prices(self) -> F64:
+        """Shape (n, 1), or (n, m) where products follow two: at which price each line is read."""
+        marks = self.mark[:, None]
+        if self.index is None:
+            return marks
+        prices = marks.repeat(len(self.products), axis=1)
+        prices[:, self.followers] = self.index[:, None]
+        return prices
 
     def __len__(self) -> int:
         return len(self.ts_ns) * len(self.products)
