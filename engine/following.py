@@ -84,6 +84,10 @@ class Following(Degrading):
             self.state.index_ns = self.reference.seen_ns = seen_ns
             self.reference.price = self.state.index
 
+    def index(self) -> float:
+        """The spot reference; 0 where there is none."""
+        return self._price(_INDEX, self.state.index)
+
     def refer(self, ts_ns: int) -> None:
         """Let the reference be the index as of the rows that were seen, at that time."""
         reference, state, column = self.reference, self.state, self._column(_INDEX)

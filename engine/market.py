@@ -27,7 +27,7 @@ from engine.watch import ALWAYS
 
 __all__ = ["Market", "MarketSpec", "MarketState"]
 
-_TRADE, _BBO, _INDEX = Kind.TRADE, Kind.BBO, Kind.INDEX  # looked up once; see ``folding``
+_TRADE, _BBO = Kind.TRADE, Kind.BBO  # looked up once; see ``folding``
 
 
 class Market(Following):
@@ -128,10 +128,6 @@ class Market(Following):
             signals.stale,
             signals.state.price,
         )
-
-    def index(self) -> float:
-        """The spot reference; 0 where there is none."""
-        return self._price(_INDEX, self.state.index)
 
     def pass_grid(self) -> None:
         """Alarms up to ``due_ns`` have rung: the grid is fed as far, whoever asks, and begins

@@ -11,7 +11,7 @@ from engine.market import Market
 from engine.rows import Column
 from engine.ticks import Kind
 
-__all__ = ["indexes_through", "marks_at"]
+__all__ = ["indexes_through", "marks_at", "prices_at"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
@@ -55,3 +55,14 @@ def indexes_through(
                 known[early:] = column.prices.take(rows[early:])
         found.append(known)
     return found
+
+
+def prices_at(market: Market, sequence: int, ts_ns: int) -> list[float]:
+    """By product the price at which its line is read, just before an input that lets that time
+    pass."""
+    passed = np.array([sequence])
+    mark = float(market.marks_at(passed, np.array([ts_ns]))[0])
+    prices, indexes = [mark] * len(market.handlers), market.indexes_at(passed)
+    for place in market.followers if indexes is not None else ():
+        prices[place] = float(indexes[0])
+    return prices

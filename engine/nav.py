@@ -67,14 +67,10 @@ def product_navs(blocks: list[NavBlock]) -> list[F64]:
     """Shape (rows, products) each: NAVs of the samples of blocks in order, quote atoms; blocks of
     as many products that follow one another are valued at once."""
     found: list[F64] = []
-    for _, run in groupby(blocks, _shape_of):
+    for _, run in groupby(blocks, NavBlock.kind):
         alike = list(run)
         found += [_navs(alike)] if alike[0].changes is None else map(_changing_navs, alike)
     return found
-
-
-def _shape_of(block: NavBlock) -> tuple[bool, int, bool]:
-    return block.changes is None, len(block.products), block.index is None
 
 
 def _navs(blocks: list[NavBlock]) -> F64:
@@ -123,12 +119,10 @@ def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
     products = np.array([product for block in blocks for product in block.products], np.int32)
     listed = (widths.cumsum() - widths).repeat(block_rows) + place
     intercept, slope, since = (line[:, column].take(version) for column in range(3))
-    prices = marks
-    if any(block.index is not None for block in blocks):
-        shapes = [(len(block.mark), len(block.products)) for block in blocks]
-        each = zip(blocks, shapes, strict=True)
-        wide = [np.broadcast_to(block.prices(), shape).ravel() for block, shape in each]
-        prices = np.concatenate(wide)
+    followed = any(block.index is not None for block in blocks)
+    prices = (
+        np.concatenate([each.prices(wide=True).ravel() for each in blocks]) if followed else marks
+    )
     exposure = slope * prices
     nav = intercept + exposure
     units = parts[:, 0].take(version)
@@ -249,14 +243,13 @@ def exact_navs(block: NavBlock, read_off: Sequence[ReadOff]) -> list[list[int]]:
     line, _parts, version = _versions(block)
     lines = [(intercept, slope) for intercept, slope, _ in line.tolist()]
     unchanged = range(len(block.products))
-    priced = np.broadcast_to(block.prices(), (len(block.mark), len(unchanged)))
     versions = repeat(unchanged, len(block.mark)) if version is None else version.tolist()
     return [
         [
             read(lines[number][0], lines[number][1], price)
             for number, read, price in zip(numbers, read_off, prices, strict=True)
         ]
-        for prices, numbers in zip(priced.tolist(), versions, strict=True)
+        for prices, numbers in zip(block.prices(wide=True).tolist(), versions, strict=True)
     ]
 
 

@@ -112,13 +112,18 @@ class NavBlock(Struct, frozen=True, eq=False, gc=False):
     index: F64 | None = None
     followers: tuple[int, ...] = ()
 
-    def prices(self) -> F64:
-        """Shape (n, 1), or (n, m) where products follow two: at which price each line is read."""
-        marks = self.mark[:, None]
-        if self.index is None:
-            return marks
-        prices = marks.repeat(len(self.products), axis=1)
-        prices[:, self.followers] = self.index[:, None]
+    def kind(self) -> tuple[bool, int, bool]:
+        """What blocks have in common that are valued at once."""
+        return self.changes is None, len(self.products), self.index is None
+
+    def prices(self, *, wide: bool = False) -> F64:
+        """At which price each line is read: shape (n, m), or (n, 1) where that is the mark for all,
+        unless it is to be ``wide`` then, too."""
+        prices = self.mark[:, None]
+        if wide or self.index is not None:
+            prices = prices.repeat(len(self.products), axis=1)
+        if self.index is not None:
+            prices[:, self.followers] = self.index[:, None]
         return prices
 
     def __len__(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.market import Market
-from engine.marks import indexes_through, marks_at
+from engine.marks import indexes_through, marks_at, prices_at
 from engine.outputs import NavBlock, UserNavBlock
 from engine.rows import Column, Rows
 from engine.units import NEVER_NS
@@ -23,6 +23,7 @@ from engine.venue.places import Queue
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
+Known = tuple[float, float]
 
 __all__ = ["Sampler", "SamplerState", "Sampling"]
 
@@ -195,7 +196,7 @@ class Sampler:
             self._take(passed, times, marks, indexes)
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
 
-    def marks(self) -> list[tuple[float, float]]:
+    def marks(self) -> list[Known]:
         """The present marks and indexes, for ``pass_instant``."""
         return [(market.state.mark, market.state.index) for market in self._launched()]
 
@@ -259,12 +260,7 @@ class Sampler:
     def _users(self, rows: Rows, ts_ns: int, at: int) -> None:
         sequence = min(rows.first_after(ts_ns), at)
         for market in self.markets:
-            passed = np.array([sequence])
-            mark = float(market.marks_at(passed, np.array([ts_ns]))[0])
-            index = market.indexes_at(passed)
-            for number in range(len(market.handlers)):
-                follows = index is not None and number in market.followers
-                price = float(index[0]) if follows and index is not None else mark
+            for number, price in enumerate(prices_at(market, sequence, ts_ns)):
                 self.value_users(market, number, price, ts_ns, sequence, "cadence")
 
     def value_users(

@@ -102,10 +102,9 @@ def depth_left(market: Market) -> list[list[float]]:
 def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -> dict[str, Any]:
     account, state, samples = handler.account, handler.state, writer.samples
     scale = 10.0 ** -asset_decimals(account.contract.quote_asset)
-    mark = market.state.mark
+    mark, price = market.state.mark, account.at(market.state.mark)
     nav, units = account.nav(mark), account.units
     intercept, slope = account.line()
-    price = account.at(mark)
     worth = intercept + slope * price
     per_unit = nav * scale / (units / UNIT_STEPS) if units else 0.0
     first = per_unit * state.units_scale

@@ -44,9 +44,9 @@ class Walker(LookingAhead):
         while True:
             due = agenda.next_ns()
             if due != looked_up:
-                due = self.pass_checks(rows.time_ns)
+                stop = barriers[passed][0] if passed < len(barriers) else rows.end
+                due = self.pass_checks(self.clear_ns(rows, stop))
                 if due < rows.time_ns and not self.restless:
-                    stop = barriers[passed][0] if passed < len(barriers) else rows.end
                     due = self._pass_reviews(rows, due, stop)
                 looked_up = due
                 limit_of_due = rows.first_after(due) if due < rows.time_ns else rows.end
