@@ -119,10 +119,9 @@ def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
     products = np.array([product for block in blocks for product in block.products], np.int32)
     listed = (widths.cumsum() - widths).repeat(block_rows) + place
     intercept, slope, since = (line[:, column].take(version) for column in range(3))
-    followed = any(block.index is not None for block in blocks)
-    prices = (
-        np.concatenate([each.prices(wide=True).ravel() for each in blocks]) if followed else marks
-    )
+    prices = marks
+    if any(block.index is not None for block in blocks):
+        prices = np.concatenate([block.prices(wide=True).ravel() for block in blocks])
     exposure = slope * prices
     nav = intercept + exposure
     units = parts[:, 0].take(version)

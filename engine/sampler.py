@@ -110,7 +110,7 @@ class Sampler:
         every = self.spec.nav_every_ns
         count = -(-(ts_ns - next_ns) // every)
         for quiet_ns, heard_ns in self._silences:
-            first = max(next_ns, _grid_after(quiet_ns, every))
+            first = max(next_ns, (quiet_ns // every + 1) * every)
             if first < min(heard_ns, ts_ns):
                 count -= -(-(min(heard_ns, ts_ns) - first) // every)
         return count
@@ -296,8 +296,3 @@ class Sampler:
         taken = self.blocks, self.user_blocks
         self.blocks, self.user_blocks = [], []
         return taken
-
-
-def _grid_after(ts_ns: int, every_ns: int) -> int:
-    """The first sample time later than ``ts_ns``."""
-    return (ts_ns // every_ns + 1) * every_ns

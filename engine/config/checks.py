@@ -184,6 +184,9 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
         if product.kind != "fund" or product.terms.nav == "quoted":
             said = f"{product.id}: units of a fund are traded, and no claims that are quoted"
             raise SettingError((*path, "terms", "secondary"), said)
+    if product.terms.formula_price == "index" and product.terms.nav != "formula":
+        said = f'{product.id}: formula_price says what a formula follows; it wants nav = "formula"'
+        raise SettingError((*path, "terms", "formula_price"), said)
     check_pack(path, product)
     check_range(path, product, ("safe_leverage",), 0.0, product.limit)
     check_comparator(path, product)

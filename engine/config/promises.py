@@ -2,26 +2,62 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 from msgspec.structs import replace
 
 from engine.config.complaints import SettingError
 from engine.config.offerings import offering_of, secondary_of, split_of
-from engine.config.packs import NO_PACK, pack_policies, pack_terms
-from engine.config.settings import ProductConfig, TermsConfig, UserPolicyConfig
+from engine.config.packs import NO_PACK, pack, pack_policies, pack_terms
+from engine.config.pricing import makes_prices
+from engine.config.settings import MarketConfig, ProductConfig, TermsConfig, UserPolicyConfig
 from engine.durations import duration_ns
 from engine.errors import PolicyError
 from engine.offering import ANYTIME
 from engine.policy import Policy
 from engine.product import LoanTerms, Terms
 from engine.secondary import SecondaryTerms
+from engine.ticks import Kind
 from engine.units import SECOND_NS, asset_decimals
+from feeds.symbols import SymbolInfo
 from strategies import MarginFloor, MarginLevel
 from strategies.isolated import Isolation, isolated_policy
 from strategies.user import load_policy
 
-__all__ = ["policies_of", "terms_of"]
+__all__ = ["formula_price_of", "index_fault", "policies_of", "terms_of"]
+
+
+def index_fault(market: MarketConfig, info: SymbolInfo) -> str | None:
+    """Why NAV cannot follow the index of a market; ``None`` where it can."""
+    if Kind.INDEX not in info.kinds:
+        return "the data hold no index rows of it"
+    if makes_prices(market):
+        return "its venue makes an index of its own, on a grid"
+    return "its index feels what is traded (feedback)" if market.feedback else None
+
+
+def formula_price_of(
+    product: ProductConfig, market: MarketConfig, info: SymbolInfo
+) -> Literal["mark", "index"]:
+    """Which price a product's NAV follows: as its terms say, and where those are a pack's and there
+    is no such index, the mark, which is an assumption.
+
+    Raises:
+        SettingError: with a path inside the product, where its own terms want an index that is not
+            there.
+    """
+    terms = product.terms
+    wanted = terms.formula_price if terms.pack == NO_PACK else pack(terms.pack).formula_price
+    fault = index_fault(market, info) if wanted == "index" else None
+    if fault is None:
+        return wanted
+    if terms.pack == NO_PACK:
+        raise SettingError(
+            ("terms", "formula_price"),
+            f"{product.id}: NAV cannot follow the index of {product.symbol}: {fault}; "
+            'formula_price can be "mark"',
+        )
+    return "mark"
 
 
 def terms_of(product: ProductConfig, quote: str) -> Terms:
