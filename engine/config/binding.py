@@ -69,8 +69,8 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
     )
     numbers = {market.symbol: number for number, market in enumerate(config.markets)}
     products = tuple(
-        _product(config, place, numbers[product.symbol], markets, by_name[product.symbol])
-        for place, product in enumerate(config.products)
+        _product(config, product, numbers[product.symbol], markets, by_name[product.symbol])
+        for product in config.products
     )
     policies = tuple(
         policies_of(("products", number), product) for number, product in enumerate(config.products)
@@ -176,14 +176,14 @@ def _book(book: BookConfig) -> BookSpec:
 
 
 def _product(
-    config: RunConfig, place: int, number: int, markets: Sequence[MarketSpec], info: SymbolInfo
+    config: RunConfig,
+    product: ProductConfig,
+    number: int,
+    markets: Sequence[MarketSpec],
+    info: SymbolInfo,
 ) -> ProductSpec:
-    product = config.products[place]
     quote, hedge = markets[number].contract.quote, product.hedge
-    try:
-        follows = formula_price_of(product, config.markets[number], info)
-    except SettingError as error:
-        raise SettingError(("products", place, *error.path), error.sentence) from None
+    follows = formula_price_of(product, config.markets[number], info)
     return ProductSpec(
         id=product.id,
         market=number,

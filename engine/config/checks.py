@@ -18,6 +18,7 @@ from engine.config.lineup import mark_sources
 from engine.config.margins import check_fits, check_margin, check_rules
 from engine.config.offerings import offering_of, secondary_of, split_of
 from engine.config.packs import check_pack, policies_told
+from engine.config.promises import check_formula_price
 from engine.config.rates import funding_instants
 from engine.config.settings import (
     FundingConfig,
@@ -69,7 +70,10 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
     _check_users(config, [product.id for product in config.products])
     check_traders(config)
     check_crowds(config)
+    markets = {market.symbol: market for market in config.markets}
     for number, product in enumerate(config.products):
+        path = ("products", number)
+        check_formula_price(path, product, markets[product.symbol], known[product.symbol])
         put_in = _check_money(config, ("products", number), product)
         _check_lots(config, ("products", number), product, put_in, known[product.symbol].decade)
         check_fits(config, ("products", number), product, put_in)
@@ -184,9 +188,6 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
         if product.kind != "fund" or product.terms.nav == "quoted":
             said = f"{product.id}: units of a fund are traded, and no claims that are quoted"
             raise SettingError((*path, "terms", "secondary"), said)
-    if product.terms.formula_price == "index" and product.terms.nav != "formula":
-        said = f'{product.id}: formula_price says what a formula follows; it wants nav = "formula"'
-        raise SettingError((*path, "terms", "formula_price"), said)
     check_pack(path, product)
     check_range(path, product, ("safe_leverage",), 0.0, product.limit)
     check_comparator(path, product)

@@ -24,7 +24,7 @@ from strategies import MarginFloor, MarginLevel
 from strategies.isolated import Isolation, isolated_policy
 from strategies.user import load_policy
 
-__all__ = ["formula_price_of", "index_fault", "policies_of", "terms_of"]
+__all__ = ["check_formula_price", "formula_price_of", "index_fault", "policies_of", "terms_of"]
 
 
 def index_fault(market: MarketConfig, info: SymbolInfo) -> str | None:
@@ -39,25 +39,42 @@ def index_fault(market: MarketConfig, info: SymbolInfo) -> str | None:
 def formula_price_of(
     product: ProductConfig, market: MarketConfig, info: SymbolInfo
 ) -> Literal["mark", "index"]:
-    """Which price a product's NAV follows: as its terms say, and where those are a pack's and there
-    is no such index, the mark, which is an assumption.
+    """Which price a product's NAV follows: as its terms say; the mark, which is an assumption then,
+    where those are a pack's and the market has no such index."""
+    if product.terms.pack == NO_PACK:
+        return product.terms.formula_price
+    wanted = pack(product.terms.pack).formula_price
+    return "mark" if index_fault(market, info) else wanted
+
+
+def check_formula_price(
+    path: tuple[str | int, ...], product: ProductConfig, market: MarketConfig, info: SymbolInfo
+) -> None:
+    """Look whether what a product says of its own can follow the index.
 
     Raises:
-        SettingError: with a path inside the product, where its own terms want an index that is not
-            there.
+        SettingError: with the place of what cannot.
     """
-    terms = product.terms
-    wanted = terms.formula_price if terms.pack == NO_PACK else pack(terms.pack).formula_price
-    fault = index_fault(market, info) if wanted == "index" else None
-    if fault is None:
-        return wanted
-    if terms.pack == NO_PACK:
+    if product.terms.formula_price != "index":
+        return
+    place = (*path, "terms", "formula_price")
+    if product.terms.nav != "formula":
+        said = f'{product.id}: formula_price says what a formula follows; it wants nav = "formula"'
+        raise SettingError(place, said)
+    if fault := index_fault(market, info):
         raise SettingError(
-            ("terms", "formula_price"),
+            place,
             f"{product.id}: NAV cannot follow the index of {product.symbol}: {fault}; "
             'formula_price can be "mark"',
         )
-    return "mark"
+    for number, policy in enumerate(product.policies):
+        looks = ("uses_signals", "uses_high_water")
+        if any(getattr(policy, name, True) for name in looks):
+            raise SettingError(
+                (*path, "policies", number),
+                f'{product.id}: with formula_price = "index" policies look at leverage and time '
+                "alone; signals and extremes, which this one may ask for, are kept of the mark",
+            )
 
 
 def terms_of(product: ProductConfig, quote: str) -> Terms:
