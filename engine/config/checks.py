@@ -70,10 +70,8 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
     _check_users(config, [product.id for product in config.products])
     check_traders(config)
     check_crowds(config)
-    markets = {market.symbol: market for market in config.markets}
     for number, product in enumerate(config.products):
-        path = ("products", number)
-        check_formula_price(path, product, markets[product.symbol], known[product.symbol])
+        check_formula_price(config, ("products", number), product, known[product.symbol])
         put_in = _check_money(config, ("products", number), product)
         _check_lots(config, ("products", number), product, put_in, known[product.symbol].decade)
         check_fits(config, ("products", number), product, put_in)

@@ -10,7 +10,13 @@ from engine.config.complaints import SettingError
 from engine.config.offerings import offering_of, secondary_of, split_of
 from engine.config.packs import NO_PACK, pack, pack_policies, pack_terms
 from engine.config.pricing import makes_prices
-from engine.config.settings import MarketConfig, ProductConfig, TermsConfig, UserPolicyConfig
+from engine.config.settings import (
+    MarketConfig,
+    ProductConfig,
+    RunConfig,
+    TermsConfig,
+    UserPolicyConfig,
+)
 from engine.durations import duration_ns
 from engine.errors import PolicyError
 from engine.offering import ANYTIME
@@ -48,7 +54,7 @@ def formula_price_of(
 
 
 def check_formula_price(
-    path: tuple[str | int, ...], product: ProductConfig, market: MarketConfig, info: SymbolInfo
+    config: RunConfig, path: tuple[str | int, ...], product: ProductConfig, info: SymbolInfo
 ) -> None:
     """Look whether what a product says of its own can follow the index.
 
@@ -61,6 +67,7 @@ def check_formula_price(
     if product.terms.nav != "formula":
         said = f'{product.id}: formula_price says what a formula follows; it wants nav = "formula"'
         raise SettingError(place, said)
+    (market,) = (each for each in config.markets if each.symbol == product.symbol)
     if fault := index_fault(market, info):
         raise SettingError(
             place,
