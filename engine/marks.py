@@ -63,6 +63,7 @@ def prices_at(market: Market, sequence: int, ts_ns: int) -> list[float]:
     passed = np.array([sequence])
     mark = float(market.marks_at(passed, np.array([ts_ns]))[0])
     prices, indexes = [mark] * len(market.handlers), market.indexes_at(passed)
-    for place in market.followers if indexes is not None else ():
-        prices[place] = float(indexes[0])
+    if indexes is not None:
+        for place in market.followers:
+            prices[place] = float(indexes[0])
     return prices
