@@ -69,8 +69,7 @@ def test_restart_after_every_row(seed: int) -> None:
 
 
 def test_the_tapes_are_not_calm() -> None:
-    """Sometimes: mark and index share an instant, followers trade, are ruined and deal, and the
-    index is stale alone."""
+    """Sometimes: mark and index share an instant, and followers trade, are ruined and deal."""
     counts = Counter(happened(*(whole(seed) for seed in SEEDS)))
     shared = sum(_shared_instants(a_case(seed)[1]) for seed in SEEDS)
     wanted = (
