@@ -23,6 +23,7 @@ __all__ = [
     "FLOWS",
     "ISSUER",
     "MANAGEMENT_FEE",
+    "PRICE",
     "ROUNDING",
     "Account",
     "AccountState",
@@ -91,6 +92,15 @@ class Account(Wallet):
         """Whether the venue may close its position: what that cost is kept then."""
         self.intercept = 0.0
         self.slope = 0.0
+
+    def at(self, mark: float) -> float:
+        """The price on which the line lies, where the mark is this: that, but for a formula that
+        follows the index."""
+        return mark
+
+    def worth(self, price: float) -> int:
+        """Equity where the price of ``at`` is this, quote atoms."""
+        return self.nav(price)
 
     @property
     def book(self) -> Account:

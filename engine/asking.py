@@ -73,10 +73,18 @@ class Asking(Hedging):
         drawdown = 0.0
         if self.uses_high_water:
             drawdown = self._drawdown(scene, account.intercept + account.slope * scene.mark)
-        return self._beside(scene.view(self.uses_signals), drawdown, scene.due_ns)
+        return self._beside(self._market_view(scene), drawdown, scene.due_ns)
+
+    def _market_view(self, scene: Scene) -> MarketView:
+        """The market at the price that NAV follows."""
+        reference = self.reference
+        if reference is None:
+            return scene.view(self.uses_signals)
+        price = reference.price
+        return MarketView(scene.ts_ns, price, price, price, stale=reference.stale)
 
     def _beside(self, market: MarketView, drawdown: float, due_ns: int) -> View:
-        """The product beside a market as of its mark and time."""
+        """The product beside a market as of its price and time."""
         account, state, quote = self.account, self.state, self._quote
         kept = account.state
         exposure = account.slope * market.mark

@@ -24,7 +24,7 @@ def price_split(account: Account, mark: float) -> dict[str, float]:
     """The price part up to ``mark``, in whole quote atoms; the five sum to it. Where they leave
     what a float can hold they are no numbers."""
     price = account.causes(mark)[0]
-    parts = account.state.split.parts(mark, float(price))
+    parts = account.state.split.parts(account.at(mark), float(price))
     if not all(map(math.isfinite, parts.values())):
         return parts
     return {**whole_parts(parts, price)}

@@ -38,6 +38,9 @@ class Engine(Walker):
         self.events_chain = Chain()
         self.line_chains = [Chain() for _ in spec.symbols]
         self.nav_chains = [SampleChain() for _ in spec.symbols]
+        followed = [market.spec.symbol for market in self.markets if market.followers]
+        self._index_chains = {symbol: SampleChain() for symbol in followed}
+        self.nav_chains += self._index_chains.values()
         self._quiet = Quiet(self)
         self._live = Live(self.intake, self.markets)
         # Up to when live ticks pass quietly, and up to when no sample is due with them either.
@@ -185,6 +188,9 @@ class Engine(Walker):
                 chain.records(market.lines.records(), LINE_BYTES)
         for block in nav:
             self.nav_chains[block.market].samples(block.ts_ns, block.mark, block.sequence)
+            if block.index is not None:
+                chain = self._index_chains[block.market]
+                chain.samples(block.ts_ns, block.index, block.sequence)
         return Outputs(events, lines, nav, users, milestones)
 
     def digest(self) -> str:

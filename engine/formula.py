@@ -1,9 +1,10 @@
 """Products whose NAV follows a formula, and the issuer's book behind each.
 
-From one rebalance to the next, ``NAV = NAV_prev * (1 + L * (P / P_prev - 1))`` at the mark P: what
-holders own is a promise, and the fee is all they pay. The money that they paid lies in a hedge
-account, which trades, pays and is liquidated like any other, on the issuer's account: its equity
-less what holders are owed is his profit or loss.
+From one rebalance to the next, ``NAV = NAV_prev * (1 + L * (P / P_prev - 1))`` at the price P, the
+mark or the index as its terms have it: what holders own is a promise, and the fee is all they pay.
+The money that they paid lies in a hedge account, which trades, pays and is liquidated at the mark
+like any other, on the issuer's account: its equity less what holders are owed is his profit or
+loss.
 
 What a *quoted* product promises is told by its policy: ``Quote`` says what a unit is worth, and the
 line on which that follows the mark until the next. What a quote changes the issuer bears, or has.
@@ -24,6 +25,7 @@ from engine.account import (
     FLOWS,
     ISSUER,
     MANAGEMENT_FEE,
+    PRICE,
     ROUNDING,
     Account,
     Execution,
@@ -31,6 +33,7 @@ from engine.account import (
 )
 from engine.ledger import Cause, Ledger
 from engine.product import ProductSpec
+from engine.reference import Reference
 from engine.units import UNIT_STEPS, Rounding, asset_decimals, decimal, mul_div
 from engine.venue.contract import Contract
 
@@ -88,23 +91,42 @@ class IssuerBook(Account):
 class FormulaAccount(Account):
     """What the holders of a formula product are owed; ``book`` is the hedge behind it.
 
-    Cash and lots are the hedge's; NAV, line and attribution are the promise's.
+    Cash and lots are the hedge's; NAV, line and attribution are the promise's. Whoever calls names
+    the mark; where the promise follows the index, that is ``reference``'s.
     """
 
-    __slots__ = ("_hedge",)
+    __slots__ = ("_hedge", "reference")
 
     def __init__(self, spec: ProductSpec, contract: Contract, ledger: Ledger) -> None:
         super().__init__(spec, contract, ledger)
         self._hedge = IssuerBook(spec, contract, ledger)
         self.state.paper = Paper()
         self.state.hedge = self._hedge.state
+        self.reference: Reference | None = None
 
     @property
     def book(self) -> Account:
         return self._hedge
 
+    def at(self, mark: float) -> float:
+        return mark if self.reference is None else self.reference.price
+
     def nav(self, mark: float) -> int:
-        return formula_nav(self.intercept, self.slope, mark)
+        return self.worth(self.at(mark))
+
+    def worth(self, price: float) -> int:
+        return formula_nav(self.intercept, self.slope, price)
+
+    def nav_at(self, mark: float) -> int:
+        return self.nav(mark)
+
+    def close_segment(self, mark: float, nav: int | None = None) -> int:
+        return super().close_segment(self.at(mark), nav)
+
+    def causes(self, mark: float) -> list[int]:
+        causes = list(self.state.attribution)
+        causes[PRICE] += self.nav(mark) - self.worth(self.state.since_mark)
+        return causes
 
     def draw_line(self) -> None:
         assert self.state.hedge is not None
@@ -117,11 +139,11 @@ class FormulaAccount(Account):
         assert paper is not None
         self.slope = paper.nav * paper.leverage / paper.price
         self.intercept = paper.nav - self.slope * paper.price
-        self.state.since_nav = self.nav(mark)
+        self.state.since_nav = self.worth(mark)
         return self.state.since_nav
 
     def _leverage(self, mark: float) -> float:
-        exposure = self.slope * mark
+        exposure = self.slope * self.at(mark)
         nav = self.intercept + exposure
         return exposure / nav if nav > 0.0 else 0.0
 
@@ -138,9 +160,9 @@ class FormulaAccount(Account):
 
     def _rest(self, nav: int, mark: float, leverage: float) -> None:
         """From here on ``nav`` at ``leverage``; what rounding made of it apart."""
-        state = self.state
-        state.paper = Paper(nav, mark, leverage)
-        state.attribution[ROUNDING] += self._moved(mark) - nav
+        state, price = self.state, self.at(mark)
+        state.paper = Paper(nav, price, leverage)
+        state.attribution[ROUNDING] += self._moved(price) - nav
         state.roundings += 1
 
     def end(self, mark: float) -> None:
@@ -152,7 +174,7 @@ class FormulaAccount(Account):
     def launch(self, mark: float, user_units: int, issuer_units: int, paid: int) -> None:
         self._hedge.launch(mark, user_units, issuer_units, paid)
         state = self.state
-        state.since_mark = state.first_mark = state.split.since = mark
+        state.since_mark = state.first_mark = state.split.since = self.at(mark)
         state.equity_start = paid
         self._rest(paid, mark, 0.0)
 
@@ -188,7 +210,7 @@ class FormulaAccount(Account):
         leverage, quote = self._leverage(mark), paid[0] + paid[1]
         nav = self.close_segment(mark)
         if quote:
-            self.state.split.scale(mark, (nav - quote) / nav)
+            self.state.split.scale(self.at(mark), (nav - quote) / nav)
         self.state.attribution[FLOWS] -= quote
         self._rest(nav - quote, mark, leverage)
         self._hedge.regroup(units, paid, mark)
@@ -196,7 +218,7 @@ class FormulaAccount(Account):
     def _deal(self, quote: int, units: int, mark: float) -> None:
         leverage = self._leverage(mark)
         nav = self.close_segment(mark)
-        self._joined(units, mark)
+        self._joined(units, self.at(mark))
         self.state.attribution[FLOWS] += quote
         self._rest(nav + quote, mark, leverage)
 
@@ -204,8 +226,9 @@ class FormulaAccount(Account):
         self._hedge.settle_closed(mark)
 
     def take_surplus(self) -> int:
-        mark = self.state.since_mark  # neither hedge nor promise moves any more
-        surplus = max(0, self._hedge.nav(mark) - self.nav(mark))
+        # Neither hedge nor promise moves any more.
+        hedge, owed = self._hedge, self.worth(self.state.since_mark)
+        surplus = max(0, hedge.nav(hedge.state.since_mark) - owed)
         if surplus:
             self._hedge.inject(-surplus)
         return surplus
@@ -216,5 +239,5 @@ class FormulaAccount(Account):
     def pay_deficit(self, payer: str, deficit: int) -> int:
         """The venue's fund pays for what the hedge owes, not for what holders are owed."""
         if payer == "insurance":
-            deficit = min(deficit, max(0, -self._hedge.nav(self.state.since_mark)))
+            deficit = min(deficit, max(0, -self._hedge.nav(self._hedge.state.since_mark)))
         return self._hedge.pay_deficit(payer, deficit)

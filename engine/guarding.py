@@ -8,7 +8,7 @@ from typing import Final
 from engine.agenda import Priority
 from engine.parts import Parts
 from engine.priced_market import PricedMarket
-from engine.rows import Column
+from engine.rows import Column, Rows
 from engine.venue.margined import Margined
 
 __all__ = ["MARGINS", "Guarding"]
@@ -78,6 +78,17 @@ class Guarding(Parts):
             return False
         self.agenda.set((_VENUE, number, _HANDLER), next_ns)
         return True
+
+    def clear_ns(self, rows: Rows, barrier: int) -> int:
+        """Up to when checks may look at all rows: a message rings the alarms up to its time, and
+        the rows behind it, of that very time too, were not seen yet.
+
+        Args:
+            barrier: sequence of the next message, or of the step's end.
+        """
+        if barrier == rows.end:
+            return rows.time_ns
+        return rows.time_at(barrier, self.state.time_ns)
 
     def pass_checks(self, before_ns: int, column: Column | None = None) -> int:
         """When the next alarm rings, but for checks earlier than ``before_ns`` that find their

@@ -55,7 +55,8 @@ class Handler(Reviews):
         """Whether anybody had something to remember, and the view as long as nothing in it
         changed."""
         account = self.account
-        if account.intercept + account.slope * scene.mark <= 0.0 and not self._quoted:
+        price = account.at(scene.mark)
+        if account.intercept + account.slope * price <= 0.0 and not self._quoted:
             self._close(scene, "nav_not_positive")
             return True, None
         if self.state.paused:
@@ -93,7 +94,8 @@ class Handler(Reviews):
         self.edges = (-math.inf, math.inf)
         fee = self.state.fee_ns if self.state.status == ACTIVE else NEVER_NS
         arrival = self.desk.next_arrival_ns()
-        self.next = Next(ALWAYS.low, ALWAYS.high, scene.ts_ns, arrival, fee)
+        index = OUT_OF_REACH if self.reference is None else AT_ONCE
+        self.next = Next(ALWAYS.low, ALWAYS.high, scene.ts_ns, arrival, fee, *index)
 
     def settle_funding(self, scene: Scene, due: FundingDue) -> None:
         """Funding at its instant, on the position held."""
@@ -166,7 +168,10 @@ class Handler(Reviews):
     def _force(self, scene: Scene, target: float) -> str | None:
         refusal = "halted" if scene.halted else "stale" if scene.stale else None
         refusal = self._unable(refusal)
-        if refusal is None and self.account.intercept + self.account.slope * scene.mark <= 0.0:
+        if refusal is None and self._unpriced:
+            refusal = "stale"
+        price = self.account.at(scene.mark)
+        if refusal is None and self.account.intercept + self.account.slope * price <= 0.0:
             refusal = "nav_not_positive"
         if refusal is None and abs(target) > self.spec.limit:
             refusal = "out_of_limits"
@@ -208,11 +213,10 @@ class Handler(Reviews):
         if self.spec.terms.secondary is not None:
             alarm = min(alarm, self.reprice(scene))
         self.edges = (low, high)
-        self.next = Next(low, high, alarm, self.desk.next_arrival_ns(), fee)
+        self.next = self._due(alarm, fee)
 
     def _attend_last(self, scene: Scene) -> None:
         """At one instant policies come last: what else is due, fees say, is booked before they size
         a trade."""
         fee = self.state.fee_ns if self.state.status == ACTIVE else NEVER_NS
-        low, high = self.edges
-        self.next = Next(low, high, scene.due_ns, self.desk.next_arrival_ns(), fee)
+        self.next = self._due(scene.due_ns, fee)

@@ -247,7 +247,7 @@ class Hedging(Postponing):
 
     def _done(self, scene: Scene, plan: Order) -> None:
         state, account, tape, mark = self.state, self.account, scene.tape, scene.mark
-        exposure = account.slope * mark
+        exposure = account.slope * account.at(mark)
         nav = account.intercept + exposure
         state.last_rebalance_ns = scene.ts_ns
         if plan.purpose == "deleverage":

@@ -105,6 +105,7 @@ class Gate:
                 self._least, self._most = _INF, -_INF
         if self._kind is Kind.INDEX and self._market is not None:
             self._market.state.index = self.price
+            self._market.settle_index(self.ts_ns)
 
     def _lane(self) -> Lane:
         return self._intake.lanes[self._kind][self._symbol]
@@ -124,6 +125,8 @@ class Gate:
         if self._source is not None:
             low, high = self._source.bounds()
             self.price, self.changed_ns = self._source.state.mark, self._source.state.changed_ns
+        elif self._kind is Kind.INDEX and self._market is not None:
+            low, high = self._market.index_bounds()
         self.low = max(low, lane.price / _CALM)
         self.high = min(high, lane.price * _CALM)
         return self.low < price < self.high

@@ -79,13 +79,14 @@ class LookingAhead(Passing):
             barrier: sequence of the next message, or of the step's end.
         """
         agenda, scan, scanned, clear = self.agenda, _Scan(self.router, barrier), 1, -1
+        clear_ns = self.clear_ns(rows, barrier)
         resting: dict[Key, _Resting] = {}
         passed: dict[int, tuple[int, int, float]] = {}
         while due < rows.time_ns:
             key = agenda.next_key()
             rests = resting.get(key)
             if rests is None:
-                if key[0] == _VENUE and (later := self.pass_checks(rows.time_ns)) > due:
+                if key[0] == _VENUE and (later := self.pass_checks(clear_ns)) > due:
                     due = later
                     continue
                 rests = self._resting(rows, key, due, scan)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 
 from engine.agenda import Edges
-from engine.degrading import Degrading
 from engine.events import MarketResumed
+from engine.following import Following
 from engine.handler import Handler
 from engine.lines import Lines
 from engine.market_state import AS_USUAL, MarketSpec, MarketState, Staleness
@@ -27,10 +27,10 @@ from engine.watch import ALWAYS
 
 __all__ = ["Market", "MarketSpec", "MarketState"]
 
-_TRADE, _BBO, _INDEX = Kind.TRADE, Kind.BBO, Kind.INDEX  # looked up once; see ``folding``
+_TRADE, _BBO = Kind.TRADE, Kind.BBO  # looked up once; see ``folding``
 
 
-class Market(Degrading):
+class Market(Following):
     """A symbol with its book and its products."""
 
     def __init__(
@@ -68,6 +68,8 @@ class Market(Degrading):
         self.due_ns = due_ns
         state = self.state
         self.mark = self._price(self.kind, state.mark) if mark is None else mark
+        if self.followers:
+            self.refer(ts_ns)
         self.stale = state.stale != ""
         degraded = state.degraded
         if degraded is not AS_USUAL and ts_ns >= degraded.until_ns:
@@ -126,10 +128,6 @@ class Market(Degrading):
             signals.stale,
             signals.state.price,
         )
-
-    def index(self) -> float:
-        """The spot reference; 0 where there is none."""
-        return self._price(_INDEX, self.state.index)
 
     def pass_grid(self) -> None:
         """Alarms up to ``due_ns`` have rung: the grid is fed as far, whoever asks, and begins
@@ -238,6 +236,8 @@ class Market(Degrading):
         """Between which marks nobody here has anything to say."""
         stale = self.state.stale
         if not stale and self.handlers:
+            if self.followers and self.index_waits:
+                return math.inf, -math.inf
             low, high = self.edges.bounds()
             least, most = self.guard
             return (low if low > least else least), (high if high < most else most)

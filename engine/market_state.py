@@ -76,6 +76,7 @@ AS_USUAL: Final = Degraded()
 class MarketState(Struct):
     """What is remembered between steps: last values, staleness, funding, the grid's open cell.
 
+    ``index_ns`` is when the index was last said, kept where somebody follows it;
     ``previous`` is the mark before ``mark``, kept where the venue deleverages at it; ``frozen_ns``
     until when no top-up of margin arrives; ``collateral``: the price of the asset that margin is
     paid in, quote; ``defaulted``: its venue is no more.
@@ -89,6 +90,7 @@ class MarketState(Struct):
     ask: float = 0.0
     last: float = 0.0
     index: float = 0.0
+    index_ns: int = 0
     rate: float = 0.0
     funding_ns: int = NEVER_NS
     funded_ns: int = 0

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from engine.market import Market
+from engine.rows import Column
+from engine.ticks import Kind
 
-__all__ = ["marks_at"]
+__all__ = ["indexes_through", "marks_at", "prices_at"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
@@ -32,3 +34,36 @@ def marks_at(markets: Sequence[Market], sequences: I64, times: I64) -> list[F64]
     rows = column.groups.lasts(symbols, column.sequence.searchsorted(sequences))
     before = np.array([market.state.mark for market in markets])
     return list(np.where(rows < 0, before[:, None], column.prices.take(rows, mode="clip")))
+
+
+def indexes_through(
+    markets: Sequence[Market], column: Column, rows: I64, early: int
+) -> list[F64 | None]:
+    """The index of each that has followers, through a step that is one column.
+
+    Args:
+        rows: shape (n,), the column's last row at or before each sample.
+        early: how many of them come before its first row.
+    """
+    found: list[F64 | None] = []
+    for market in markets:
+        known = None
+        if market.followers:
+            known = np.full(len(rows), market.state.index)
+            if column.holds(Kind.INDEX, market.spec.symbol):
+                assert column.prices is not None
+                known[early:] = column.prices.take(rows[early:])
+        found.append(known)
+    return found
+
+
+def prices_at(market: Market, sequence: int, ts_ns: int) -> list[float]:
+    """By product the price at which its line is read, just before an input that lets that time
+    pass."""
+    passed = np.array([sequence])
+    mark = float(market.marks_at(passed, np.array([ts_ns]))[0])
+    prices, indexes = [mark] * len(market.handlers), market.indexes_at(passed)
+    if indexes is not None:
+        for place in market.followers:
+            prices[place] = float(indexes[0])
+    return prices

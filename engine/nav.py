@@ -67,7 +67,7 @@ def product_navs(blocks: list[NavBlock]) -> list[F64]:
     """Shape (rows, products) each: NAVs of the samples of blocks in order, quote atoms; blocks of
     as many products that follow one another are valued at once."""
     found: list[F64] = []
-    for _, run in groupby(blocks, lambda block: (block.changes is None, len(block.products))):
+    for _, run in groupby(blocks, NavBlock.kind):
         alike = list(run)
         found += [_navs(alike)] if alike[0].changes is None else map(_changing_navs, alike)
     return found
@@ -75,17 +75,17 @@ def product_navs(blocks: list[NavBlock]) -> list[F64]:
 
 def _navs(blocks: list[NavBlock]) -> F64:
     lines = np.concatenate([block.line for block in blocks]).reshape(len(blocks), -1, 3)
-    marks = np.concatenate([block.mark for block in blocks])[:, None]
+    prices = np.concatenate([block.prices() for block in blocks])
     count = [len(block.mark) for block in blocks]
     intercept, slope = (lines[:, :, column].repeat(count, axis=0) for column in range(2))
-    navs: F64 = intercept + slope * marks
+    navs: F64 = intercept + slope * prices
     return navs
 
 
 def _changing_navs(block: NavBlock) -> F64:
     line, _parts, version = _versions(block)
     assert version is not None
-    navs: F64 = line[:, 0].take(version) + line[:, 1].take(version) * block.mark[:, None]
+    navs: F64 = line[:, 0].take(version) + line[:, 1].take(version) * block.prices()
     return navs
 
 
@@ -119,7 +119,10 @@ def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
     products = np.array([product for block in blocks for product in block.products], np.int32)
     listed = (widths.cumsum() - widths).repeat(block_rows) + place
     intercept, slope, since = (line[:, column].take(version) for column in range(3))
-    exposure = slope * marks
+    prices = marks
+    if any(block.index is not None for block in blocks):
+        prices = np.concatenate([block.prices(wide=True).ravel() for block in blocks])
+    exposure = slope * prices
     nav = intercept + exposure
     units = parts[:, 0].take(version)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -138,7 +141,7 @@ def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
     }
     for number, cause in enumerate(ATTRIBUTION):
         closed = parts[:, 1 + number].astype(np.float64).take(version)
-        rows[cause] = closed + slope * (marks - since) if cause == "price" else closed
+        rows[cause] = closed + slope * (prices - since) if cause == "price" else closed
     rows["adl_quantile"] = _quantiles(blocks, len(marks))
     rows["plan_lots"] = _plan_lots(blocks, len(marks))
     return rows
@@ -234,7 +237,7 @@ def exact_navs(block: NavBlock, read_off: Sequence[ReadOff]) -> list[list[int]]:
     declared order. In Python's integers, for those who need few of them.
 
     Args:
-        read_off: for each product of the block, how NAV is read off intercept, slope and mark.
+        read_off: for each product of the block, how NAV is read off intercept, slope and price.
     """
     line, _parts, version = _versions(block)
     lines = [(intercept, slope) for intercept, slope, _ in line.tolist()]
@@ -242,10 +245,10 @@ def exact_navs(block: NavBlock, read_off: Sequence[ReadOff]) -> list[list[int]]:
     versions = repeat(unchanged, len(block.mark)) if version is None else version.tolist()
     return [
         [
-            read(lines[number][0], lines[number][1], mark)
-            for number, read in zip(numbers, read_off, strict=True)
+            read(lines[number][0], lines[number][1], price)
+            for number, read, price in zip(numbers, read_off, prices, strict=True)
         ]
-        for mark, numbers in zip(block.mark.tolist(), versions, strict=True)
+        for prices, numbers in zip(block.prices(wide=True).tolist(), versions, strict=True)
     ]
 
 

@@ -90,6 +90,8 @@ class NavBlock(Struct, frozen=True, eq=False, gc=False):
         plan_changes: ``(sample, place, lots)`` where that changes.
         queues: the venue's queue, with the sample from which it holds.
         marks: shape (n,) each, of the markets on which the queues depend.
+        index: shape (n,) the last index price at or before them, where products follow it.
+        followers: places of those; their lines are in the index.
     """
 
     market: int
@@ -107,6 +109,22 @@ class NavBlock(Struct, frozen=True, eq=False, gc=False):
     plan_changes: tuple[tuple[int, int, int], ...] = ()
     queues: tuple[tuple[int, Queued], ...] = ()
     marks: Mapping[int, F64] = {}
+    index: F64 | None = None
+    followers: tuple[int, ...] = ()
+
+    def kind(self) -> tuple[bool, int, bool]:
+        """What blocks have in common that are valued at once."""
+        return self.changes is None, len(self.products), self.index is None
+
+    def prices(self, *, wide: bool = False) -> F64:
+        """At which price each line is read: shape (n, m), or (n, 1) where that is the mark for all,
+        unless it is to be ``wide`` then, too."""
+        prices = self.mark[:, None]
+        if wide or self.index is not None:
+            prices = prices.repeat(len(self.products), axis=1)
+        if self.index is not None:
+            prices[:, self.followers] = self.index[:, None]
+        return prices
 
     def __len__(self) -> int:
         return len(self.ts_ns) * len(self.products)

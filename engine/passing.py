@@ -106,6 +106,8 @@ class Passing(Obeying):
         if market.resting and number not in self.restless:
             self.restless.append(number)
         market.edges.arm(place, due.low, due.high)
+        if market.followers:
+            market.index_edges.arm(place, due.index_low, due.index_high)
         self.agenda.set_each(self._alarms[number][place], (due.fill_ns, due.fee_ns, due.policy_ns))
         planned = handler.desk.planned_lots
         if planned != lines.planned[place]:
@@ -119,7 +121,8 @@ class Passing(Obeying):
             lines.change(place, handler.account, self._sample())
         if changed or (traded and self.spec.sampling.users_on_trade):
             reason = "holders" if changed else "traded"
-            self.sampler.value_users(market, place, market.mark, self.tape.ts_ns, sequence, reason)
+            price = handler.account.at(market.mark)
+            self.sampler.value_users(market, place, price, self.tape.ts_ns, sequence, reason)
             changed.clear()
 
     def _pass_time(self, rows: Rows, ts_ns: int, sequence: int) -> None:

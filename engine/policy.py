@@ -41,7 +41,8 @@ class MarketView(Struct, frozen=True, gc=False):
 
     Attributes:
         ts_ns: event time.
-        mark, price, index: mark price, last trade (mark where none), index (mark where none).
+        mark, price, index: mark price, last trade (mark where none), index (mark where none); of a
+            product whose NAV follows the index, that all three.
         basis_bps: mark over index.
         funding_rate: share of notional at the next instant; positive: longs pay.
         spread_bps: ask over bid, relative to mid; 0 where no book is recorded.

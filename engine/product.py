@@ -35,9 +35,10 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Attributes:
         pack: name of the rule pack the terms come from; ``none`` where they are written out.
         nav: how NAV is defined; ``basket``: the equity of the hedge account, costs fall on holders;
-            ``formula``: the last rebalance's, moved by its leverage times the mark's move since,
+            ``formula``: the last rebalance's, moved by its leverage times the price's move since,
             and the hedge is the issuer's risk; ``quoted``: what its policy quotes, and between two
             quotes as of a formula.
+        formula_price: which price a formula follows; the hedge stands at the mark in any case.
         management_fee: share of NAV per ``fee_every_ns``, paid to the issuer.
         fee_every_ns: interval of the management fee, counted from 1970-01-01 UTC.
         fee_at_ns: how long after the beginning of its interval it is charged.
@@ -54,6 +55,7 @@ class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     pack: str = "none"
     nav: Literal["basket", "formula", "quoted"] = "basket"
+    formula_price: Literal["mark", "index"] = "mark"
     management_fee: float = 0.0
     fee_every_ns: int = DAY_NS
     fee_at_ns: int = 0

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from engine.account import Account
 from engine.events import TermSettled
+from engine.formula import FormulaAccount
 from engine.handler_state import HandlerState
 from engine.orders import Scene
 from engine.paying import Paying
 from engine.policy import Close, Quote
+from engine.reference import Reference
 from engine.striking import NOWHERE, strike
 
 __all__ = ["Promising"]
@@ -17,13 +19,25 @@ __all__ = ["Promising"]
 class Promising(Paying):
     """One product's promises; a basket makes none."""
 
-    __slots__ = ("_follows", "_quoted")
+    __slots__ = ("_follows", "_quoted", "reference")
 
     def __init__(self, account: Account, state: HandlerState) -> None:
         super().__init__(account, state)
         self._quoted = self.spec.terms.nav == "quoted"
         self._follows = account.formula and not self._quoted
         """Whether the promise takes the leverage of a decision."""
+        self.reference: Reference | None = None
+        """The index, where the promise follows that."""
+
+    def follow(self, reference: Reference) -> None:
+        """From the beginning on NAV follows the market's index."""
+        assert isinstance(self.account, FormulaAccount)
+        self.reference = self.account.reference = reference
+
+    @property
+    def _unpriced(self) -> bool:
+        """Whether the price that NAV follows is too old to deal at, where that is the index."""
+        return self.reference is not None and self.reference.stale
 
     def _promise(self, mark: float, target: float) -> None:
         self.account.promise(mark, target)

@@ -8,6 +8,7 @@ import math
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.account import Account
 from engine.dealing import Dealing
@@ -15,6 +16,7 @@ from engine.handler_state import ACTIVE
 from engine.orders import Scene
 from engine.policy import MarketView, Policy, PolicyAnswerError, View
 from engine.product import bankruptcy_price
+from engine.reference import Reference
 from engine.surviving import Surviving
 from engine.units import NEVER_NS
 from engine.watch import ALWAYS, NEVER, drawn_in
@@ -26,13 +28,16 @@ OUT_OF_REACH: Final = (NEVER.low, NEVER.high)
 
 
 class Next(Struct, frozen=True, gc=False):
-    """When a handler must be woken: at two prices, and at times of three kinds."""
+    """When a handler must be woken: at two marks, at times of three kinds, and at two prices of the
+    index where its NAV follows that."""
 
     low: float
     high: float
     policy_ns: int
     fill_ns: int
     fee_ns: int
+    index_low: float = NEVER.low
+    index_high: float = NEVER.high
 
 
 class Reviews(Surviving):
@@ -48,6 +53,10 @@ class Reviews(Surviving):
         self.review_ns = _grid_of(policies)
         """Grid on which its policies may be asked ahead (see ``review``); 0 where they may not."""
 
+    def follow(self, reference: Reference) -> None:
+        super().follow(reference)
+        self.next = replace(self.next, index_low=ALWAYS.low, index_high=ALWAYS.high)
+
     @property
     def rests(self) -> bool:
         """Whether nothing is under way or due but its policies' reviews."""
@@ -62,6 +71,7 @@ class Reviews(Surviving):
             and (state.opened or self.spec.kind == "fund")
             and self.spec.terms.secondary is None
             and not self._quoted
+            and self.reference is None
         )
 
     def review(self, scene: Scene, market: MarketView, due_ns: int) -> bool | None:
@@ -107,7 +117,7 @@ class Reviews(Surviving):
     def _watches(self, scene: Scene, view: View | None) -> tuple[float, float, int]:
         state, plan = self.state, self.desk.state.plan
         planned = plan is not None
-        low, high = self._ruin(scene.mark)
+        low, high = self._ruin(self.account.at(scene.mark))
         if low > high or state.paused:
             return low, high, NEVER_NS
         if (state.rehedge or state.postponed is not None) and not planned:
@@ -134,18 +144,36 @@ class Reviews(Surviving):
                 high = watch.high
             if watch.alarm_ns < alarm:
                 alarm = watch.alarm_ns
-        if plan is not None and plan.pauses > 1:
+        if plan is not None and plan.pauses > 1 and self.reference is None:
             low, high = max(low, plan.between[0]), min(high, plan.between[1])
         if state.cut_due:
             low, high = AT_ONCE
         return low, high, alarm
 
-    def _ruin(self, mark: float) -> tuple[float, float]:
-        """Between which marks NAV is positive; at once where it is not so now."""
+    def _due(self, policy_ns: int, fee_ns: int) -> Next:
+        """When to be woken next, with the edges as they are."""
+        low, high = self.edges
+        arrival_ns = self.desk.next_arrival_ns()
+        if self.reference is None:
+            return Next(low, high, policy_ns, arrival_ns, fee_ns)
+        least, most = self._marks_of_hedge()
+        return Next(least, most, policy_ns, arrival_ns, fee_ns, low, high)
+
+    def _marks_of_hedge(self) -> tuple[float, float]:
+        """Between which marks there is nothing to say where NAV follows the index: who waits for
+        anything at all is woken at either price, and a refused order waits for the mark."""
+        low, high = self.edges
+        if low > high:
+            return AT_ONCE
+        plan = self.desk.state.plan
+        return plan.between if plan is not None and plan.pauses > 1 else OUT_OF_REACH
+
+    def _ruin(self, price: float) -> tuple[float, float]:
+        """Between which prices NAV is positive; at once where it is not so now."""
         if self._quoted:  # a claim that is worth nothing now may still pay
             return OUT_OF_REACH
         intercept, slope = self.account.intercept, self.account.slope
-        if intercept + slope * mark <= 0.0:
+        if intercept + slope * price <= 0.0:
             return AT_ONCE
         ruin = bankruptcy_price(intercept, slope) if slope else 0.0
         if ruin <= 0.0:

@@ -21,6 +21,7 @@ from engine.watch import first_breach, first_breach_by_symbol
 
 __all__ = ["Breach", "Router"]
 
+_INDEX = Kind.INDEX  # looked up once; see ``folding``
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -31,6 +32,7 @@ class Breach(Struct, frozen=True, gc=False):
         sequence: what it wakes is said there.
         before: rows below that sequence were seen.
         is_made: it is no row but a mark that the venue made.
+        of_index: the price is the index.
     """
 
     market: int
@@ -40,6 +42,7 @@ class Breach(Struct, frozen=True, gc=False):
     sequence: int
     before: int
     is_made: bool = False
+    of_index: bool = False
 
     @classmethod
     def made(cls, market: int, column: Column, row: int, before: int) -> Breach:
@@ -67,7 +70,9 @@ class Router:
         self.markets = markets
         self._agenda = agenda
         self.of_symbol = [-1] * symbols
-        self.sources = sorted({m.kind for m in markets if m.handlers and m.kind is not None})
+        sources = {m.kind for m in markets if m.handlers and m.kind is not None}
+        sources |= {_INDEX for m in markets if m.followers}
+        self.sources = sorted(sources)
         self._lows: dict[Kind, F64] = {k: np.full(symbols, -math.inf) for k in self.sources}
         self._highs: dict[Kind, F64] = {k: np.full(symbols, math.inf) for k in self.sources}
         for number, market in enumerate(markets):
@@ -86,6 +91,9 @@ class Router:
         if kind is not None and market.handlers:
             symbol = market.spec.symbol
             self._lows[kind][symbol], self._highs[kind][symbol] = market.bounds()
+            if market.followers:
+                low, high = market.index_bounds()
+                self._lows[_INDEX][symbol], self._highs[_INDEX][symbol] = low, high
 
     def edges(self, kind: Kind, symbol: int) -> tuple[float, float]:
         """Between which prices a row of that kind and symbol wakes nobody."""
@@ -119,7 +127,8 @@ class Router:
         assert prices is not None
         symbol = symbol if isinstance(symbol, int) else symbol.item(row)
         market, run_ns = self.of_symbol[symbol], column.run.item(row)
-        return Breach(market, row, prices.item(row), run_ns, stop, stop + 1)
+        of_index = column.kind is _INDEX
+        return Breach(market, row, prices.item(row), run_ns, stop, stop + 1, of_index=of_index)
 
     def skip(self, stop: int) -> None:
         """Rows below ``stop`` need not be looked at again."""

@@ -8,13 +8,14 @@ the clock costs no more than those three days.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
 
 from engine.market import Market
-from engine.marks import marks_at
+from engine.marks import indexes_through, marks_at, prices_at
 from engine.outputs import NavBlock, UserNavBlock
 from engine.rows import Column, Rows
 from engine.units import NEVER_NS
@@ -22,6 +23,7 @@ from engine.venue.places import Queue
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
+Known = tuple[float, float]
 
 __all__ = ["Sampler", "SamplerState", "Sampling"]
 
@@ -108,7 +110,7 @@ class Sampler:
         every = self.spec.nav_every_ns
         count = -(-(ts_ns - next_ns) // every)
         for quiet_ns, heard_ns in self._silences:
-            first = max(next_ns, _grid_after(quiet_ns, every))
+            first = max(next_ns, (quiet_ns // every + 1) * every)
             if first < min(heard_ns, ts_ns):
                 count -= -(-(min(heard_ns, ts_ns) - first) // every)
         return count
@@ -182,7 +184,7 @@ class Sampler:
             if first_ns < run.item(0):
                 early = int(times.searchsorted(run.item(0)))
                 passed[:early] = column.first
-            marks = []
+            marks, indexes = [], indexes_through(sampled, column, rows, early)
             for market in sampled:
                 if market is tracked and prices is not None:
                     mark = prices.take(rows)
@@ -191,25 +193,26 @@ class Sampler:
                 else:
                     mark = np.full(count, market.state.mark)
                 marks.append(mark)
-            self._take(passed, times, marks)
+            self._take(passed, times, marks, indexes)
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
 
-    def marks(self) -> list[float]:
-        """The present marks, for ``pass_instant``."""
-        return [market.state.mark for market in self._launched()]
+    def marks(self) -> list[Known]:
+        """The present marks and indexes, for ``pass_instant``."""
+        return [(market.state.mark, market.state.index) for market in self._launched()]
 
-    def pass_instant(self, before_ns: int, sequence: int, marks: list[float]) -> None:
+    def pass_instant(self, before_ns: int, sequence: int, marks: list[tuple[float, float]]) -> None:
         """``pass_time`` where one input lets all times pass, and no holders are to be valued.
 
         Args:
-            marks: the launched markets' marks before that input.
+            marks: the launched markets' marks and indexes before that input.
         """
         state, every = self.state, self.spec.nav_every_ns
         while state.next_ns < before_ns:
             count = min(-(-(before_ns - state.next_ns) // every), _BLOCK_TIMES)
             times = np.arange(state.next_ns, state.next_ns + count * every, every)
             state.next_ns += count * every
-            self._take(np.full(count, sequence), times, [np.full(count, mark) for mark in marks])
+            known = [(np.full(count, mark), np.full(count, index)) for mark, index in marks]
+            self._take(np.full(count, sequence), times, *map(list, zip(*known, strict=True)))
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
 
     def _launched(self) -> list[Market]:
@@ -223,19 +226,24 @@ class Sampler:
         passed = rows.firsts_after(times)
         if passed.item(-1) > at:
             passed = np.minimum(passed, at)
-        self._take(passed, times, marks_at(self._launched(), passed, times))
+        launched = self._launched()
+        indexes = [market.indexes_at(passed) for market in launched]
+        self._take(passed, times, marks_at(launched, passed, times), indexes)
 
-    def _take(self, passed: I64, times: I64, marks: list[F64]) -> None:
+    def _take(
+        self, passed: I64, times: I64, marks: list[F64], indexes: Sequence[F64 | None]
+    ) -> None:
         """Samples at ``times``, which the inputs ``passed`` let pass, of the launched markets at
-        their marks."""
+        their marks and indexes."""
         state, offset, count, stride = self.state, 0, len(times), self._stride
         first, last = passed.item(0), passed.item(-1)
         base = state.ordinal if first == state.sequence else 0
-        for market, mark in zip(self._sampled, marks, strict=True):
+        for market, mark, index in zip(self._sampled, marks, indexes, strict=True):
             queues = market.places.take(count) if market.places is not None else ()
             needed = self._marks_of(queues, marks) if queues else _NO_MARKS
             place = market.spec.symbol, passed, base, stride, offset, times, mark
-            self.blocks.append(NavBlock(*place, *market.lines.take(count), queues, needed))
+            seen = (index, tuple(market.followers)) if market.followers else ()
+            self.blocks.append(NavBlock(*place, *market.lines.take(count), queues, needed, *seen))
             offset += len(market.handlers)
         alone = count == 1 or passed.item(-2) < last
         same = 1 if alone else count - int(passed.searchsorted(last))
@@ -252,12 +260,11 @@ class Sampler:
     def _users(self, rows: Rows, ts_ns: int, at: int) -> None:
         sequence = min(rows.first_after(ts_ns), at)
         for market in self.markets:
-            mark = float(market.marks_at(np.array([sequence]), np.array([ts_ns]))[0])
-            for number in range(len(market.handlers)):
-                self.value_users(market, number, mark, ts_ns, sequence, "cadence")
+            for number, price in enumerate(prices_at(market, sequence, ts_ns)):
+                self.value_users(market, number, price, ts_ns, sequence, "cadence")
 
     def value_users(
-        self, market: Market, number: int, mark: float, ts_ns: int, sequence: int, reason: str
+        self, market: Market, number: int, price: float, ts_ns: int, sequence: int, reason: str
     ) -> None:
         """A record of one product's holders: all of them, or those whose units just changed
         (``holders``)."""
@@ -278,7 +285,7 @@ class Sampler:
                 reason,
                 changed,
                 dealing.shared_units() if changed is None else dealing.units[changed],
-                account.nav(mark),
+                account.worth(price),
                 account.units,
             )
         )
@@ -289,8 +296,3 @@ class Sampler:
         taken = self.blocks, self.user_blocks
         self.blocks, self.user_blocks = [], []
         return taken
-
-
-def _grid_after(ts_ns: int, every_ns: int) -> int:
-    """The first sample time later than ``ts_ns``."""
-    return (ts_ns // every_ns + 1) * every_ns

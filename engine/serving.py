@@ -62,6 +62,8 @@ class Serving(Asking):
             return "gated"
         if scene.stale:
             return "halted" if scene.halted else "stale"
+        if self._unpriced and status != CLOSED:
+            return "stale"
         if self.account.units <= 0 or (self.account.nav(scene.mark) <= 0 and status != CLOSED):
             return "nav_not_positive"
         return None
@@ -102,7 +104,7 @@ class Serving(Asking):
         dealing, account = self.dealing, self.account
         if not dealing.orders or self.state.paused or not account.units:
             return
-        nav = account.intercept + account.slope * scene.mark
+        nav = account.intercept + account.slope * account.at(scene.mark)
         per_unit = nav * self._quote * UNIT_STEPS / account.units
         for request in [each for each in dealing.orders if _reached(each, per_unit)]:
             dealing.orders.remove(request)
@@ -118,7 +120,7 @@ class Serving(Asking):
             )
 
     def _levels(self) -> tuple[float, float]:
-        """Between which marks no redemption reaches its level: NAV is a straight line."""
+        """Between which prices no redemption reaches its level: NAV is a straight line."""
         low, high, account = NEVER.low, NEVER.high, self.account
         if not account.slope or self.state.paused:
             return low, high

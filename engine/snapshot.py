@@ -41,7 +41,7 @@ from engine.venue.crowd import CrowdState
 
 __all__ = ["SCHEMA", "restore", "snapshot", "state_digest"]
 
-SCHEMA: Final = "levsim-snapshot/7"
+SCHEMA: Final = "levsim-snapshot/8"
 
 
 class HandlerSnapshot(Struct):
@@ -227,6 +227,10 @@ def _restore_market(market: Market, kept: MarketSnapshot) -> None:
         market.edges.arm(place, low, high)
     for handler, one in zip(market.handlers, kept.handlers, strict=True):
         _restore_handler(handler, one)
+    market.settle_index(kept.state.index_ns)
+    for place in market.followers:
+        due = market.handlers[place].next
+        market.index_edges.arm(place, due.index_low, due.index_high)
     market.recall(market.handlers)
     lines = market.lines
     lines.line[:] = np.frombuffer(kept.line).reshape(lines.line.shape)

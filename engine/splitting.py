@@ -39,7 +39,8 @@ class Splitting(Serving):
                 self._split_or_say(scene, new, old, "announced")
         grid = terms.merge_below and (since_ns - terms.at_ns) % terms.every_ns == 0
         if grid and self.account.units:
-            nav = self.account.intercept + self.account.slope * scene.mark
+            price = self.account.at(scene.mark)
+            nav = self.account.intercept + self.account.slope * price
             if nav * self._quote * 10**_DIGITS / self.account.units < terms.merge_below:
                 self._split_or_say(scene, 1, terms.merge, "low_nav")
 

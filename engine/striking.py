@@ -29,11 +29,11 @@ def strike(
     """A leverage is decided.
 
     Args:
-        nav: at the present mark.
-        edges: the marks that should have woken who decided; a jump may have led beyond one.
+        nav: at the present price.
+        edges: the prices that should have woken who decided; a jump may have led beyond one.
         opens: whether it is the first.
     """
-    split, mark, slope = account.state.split, scene.mark, account.slope
+    split, mark, slope = account.state.split, account.at(scene.mark), account.slope
     if opens:
         split.move(mark)
         split.open(account.state.first_mark, _worth_at_launch(account), target)
@@ -64,7 +64,7 @@ def _worth_at_launch(account: Account) -> int:
 
 def milestone(scene: Scene, account: Account) -> Milestone:
     """Holders are about to come or go, or have done so."""
-    tape, mark = scene.tape, scene.mark
+    tape, mark = scene.tape, account.at(scene.mark)
     return Milestone(
         sequence=tape.sequence,
         ordinal=tape.ordinal,

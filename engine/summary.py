@@ -102,13 +102,13 @@ def depth_left(market: Market) -> list[list[float]]:
 def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -> dict[str, Any]:
     account, state, samples = handler.account, handler.state, writer.samples
     scale = 10.0 ** -asset_decimals(account.contract.quote_asset)
-    mark = market.state.mark
+    mark, price = market.state.mark, account.at(market.state.mark)
     nav, units = account.nav(mark), account.units
     intercept, slope = account.line()
-    worth = intercept + slope * mark
+    worth = intercept + slope * price
     per_unit = nav * scale / (units / UNIT_STEPS) if units else 0.0
     first = per_unit * state.units_scale
-    move = mark / account.state.first_mark - 1.0
+    move = price / account.state.first_mark - 1.0
     count, unhedged = int(samples.count[number]), state.unhedged_ns
     if handler.desk.state.plan is not None:
         unhedged += writer.engine.time_ns - handler.desk.state.plan.decided_ns
@@ -138,7 +138,7 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
             "min": _finite(samples.leverage_min[number]),
             "max": _finite(samples.leverage_max[number]),
             "mean": float(samples.leverage_sum[number] / count) if count else None,
-            "end": slope * mark / worth if worth > 0.0 else None,
+            "end": slope * price / worth if worth > 0.0 else None,
             "chosen": handler.spec.leverage if handler.spec.kind in _BORROWED else None,
         },
         "attribution": {k: v * scale for k, v in parts.items()},

@@ -15,6 +15,7 @@ from engine.events import Dated
 from engine.felt_market import FeltMarket
 from engine.handler_state import PENDING
 from engine.looking_ahead import LookingAhead
+from engine.market import Market
 from engine.matching import Strike
 from engine.priced_market import PricedMarket
 from engine.router import Breach
@@ -43,9 +44,9 @@ class Walker(LookingAhead):
         while True:
             due = agenda.next_ns()
             if due != looked_up:
-                due = self.pass_checks(rows.time_ns)
+                stop = barriers[passed][0] if passed < len(barriers) else rows.end
+                due = self.pass_checks(self.clear_ns(rows, stop))
                 if due < rows.time_ns and not self.restless:
-                    stop = barriers[passed][0] if passed < len(barriers) else rows.end
                     due = self._pass_reviews(rows, due, stop)
                 looked_up = due
                 limit_of_due = rows.first_after(due) if due < rows.time_ns else rows.end
@@ -100,7 +101,10 @@ class Walker(LookingAhead):
             self.sampler.pass_time(rows, ts_ns, sequence)
         self._pass_time(rows, ts_ns, sequence)
         due_ns = max(ts_ns - 1, state.rung_ns)
-        self._stage(number, breach.before, ts_ns, due_ns, price, made=breach.is_made)
+        mark = None if breach.of_index else price
+        self._stage(number, breach.before, ts_ns, due_ns, mark, made=breach.is_made)
+        if not market.priced:
+            return  # of two prices the first: there is nothing to launch anybody at
         if market.stale:
             market.resume()
             self.agenda.set((Priority.VENUE, number, _HANDLER), market.next_check_ns())
@@ -109,8 +113,9 @@ class Walker(LookingAhead):
             self.router.arm(market)
             self.router.again(breach)
         else:
-            touched = self._breach_margins(breach, ts_ns, due_ns)
-            places = market.edges.breached(price)
+            touched, places = [], _breached(market, breach)
+            if not breach.of_index:
+                touched = self._breach_margins(breach, ts_ns, due_ns)
             if touched:
                 places = sorted({*places, *(place for of, place in touched if of == number)})
             for place in places:
@@ -228,3 +233,15 @@ class Walker(LookingAhead):
                 named[symbol] = instant
                 rows.barriers.append((sequence, Announcement(symbol, instant)))
         rows.barriers.sort(key=lambda barrier: barrier[0])
+
+
+def _breached(market: Market, breach: Breach) -> list[int]:
+    """The products that a price wakes, in declared order."""
+    if not market.followers:
+        return market.edges.breached(breach.price)
+    if not market.launched:
+        return list(range(len(market.handlers)))
+    places = set(market.index_edges.breached(market.reference.price))
+    if not breach.of_index:
+        places.update(market.edges.breached(breach.price))
+    return sorted(places)

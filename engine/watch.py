@@ -30,7 +30,8 @@ _UP, _DOWN = 1.0 + _DRAW_IN, 1.0 - _DRAW_IN
 
 
 class Watch(Struct, frozen=True, gc=False):
-    """When a product next needs attention, in terms of the market's mark price.
+    """When a product next needs attention, in terms of the price that its NAV follows: the market's
+    mark, or its index (``terms.formula_price``).
 
     While ``low < price < high`` and ``ts_ns < alarm_ns`` its handler has nothing to say.
     Waking too early is harmless; waking too late is a bug.

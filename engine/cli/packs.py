@@ -68,7 +68,8 @@ def _lines(name: str, known: Pack) -> Iterator[str]:
     import msgspec
 
     yield f"{name}: {known.title}"
-    yield f"nav: {known.nav}; the management fee every {known.fee_every} at {known.fee_at} UTC"
+    nav = "formula on the index" if known.formula_price == "index" else known.nav
+    yield f"nav: {nav}; the management fee every {known.fee_every} at {known.fee_at} UTC"
     yield from _dealt(known)
     for rules in known.rules:
         yield f"from {rules.since:%Y-%m-%d %H:%M} UTC:"

@@ -8,6 +8,7 @@ from typing import Final
 from engine.config.lineup import LONG_BAND, SHORT_BAND, completed
 from engine.config.packs import NO_PACK, pack
 from engine.config.pricing import pricing_assumptions
+from engine.config.promises import index_fault
 from engine.config.settings import MarketConfig, ProductConfig, RunConfig, VenueConfig
 from engine.config.venues import preset
 from engine.issuer import MOVE, SHARE
@@ -145,6 +146,7 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
         if product.terms.pack != NO_PACK:
             for name, sentence in pack(product.terms.pack).assumed.items():
                 yield f"{name}: {product.id}: {sentence}"
+            yield from _of_index(config, product, known)
         if any(policy in (LONG_BAND, SHORT_BAND) for policy in product.policies):
             yield (
                 "gate_bands: 3x bands are Gate's rule: 3L trades outside "
@@ -185,6 +187,21 @@ def _of_products(config: RunConfig, known: dict[str, SymbolInfo]) -> Iterator[st
             "(book.queue); an order that waits is cancelled at once"
         )
     yield from _of_fees(config)
+
+
+def _of_index(
+    config: RunConfig, product: ProductConfig, known: dict[str, SymbolInfo]
+) -> Iterator[str]:
+    """A pack that wants an index, of a market without one that NAV could follow."""
+    (market,) = (each for each in config.markets if each.symbol == product.symbol)
+    info = known.get(product.symbol)
+    if info is not None and pack(product.terms.pack).formula_price == "index":
+        fault = index_fault(market, info)
+        if fault is not None:
+            yield (
+                f"index_is_mark: {product.id} follows the mark of {product.symbol}, as if it were "
+                f"the index: {fault}"
+            )
 
 
 def _of_trading(product: ProductConfig) -> Iterator[str]:

@@ -16,7 +16,7 @@ from engine.config.crowds import crowd_of
 from engine.config.lineup import completed
 from engine.config.margins import far_edges
 from engine.config.pricing import impact_of, pricing_of
-from engine.config.promises import policies_of, terms_of
+from engine.config.promises import formula_price_of, policies_of, terms_of
 from engine.config.rates import funding_instants
 from engine.config.settings import (
     BookConfig,
@@ -69,7 +69,8 @@ def spec_of(config: RunConfig, symbols: Sequence[SymbolInfo]) -> EngineSpec:
     )
     numbers = {market.symbol: number for number, market in enumerate(config.markets)}
     products = tuple(
-        _product(config, product, numbers[product.symbol], markets) for product in config.products
+        _product(config, product, numbers[product.symbol], markets, by_name[product.symbol])
+        for product in config.products
     )
     policies = tuple(
         policies_of(("products", number), product) for number, product in enumerate(config.products)
@@ -175,9 +176,14 @@ def _book(book: BookConfig) -> BookSpec:
 
 
 def _product(
-    config: RunConfig, product: ProductConfig, number: int, markets: Sequence[MarketSpec]
+    config: RunConfig,
+    product: ProductConfig,
+    number: int,
+    markets: Sequence[MarketSpec],
+    info: SymbolInfo,
 ) -> ProductSpec:
     quote, hedge = markets[number].contract.quote, product.hedge
+    follows = formula_price_of(product, config.markets[number], info)
     return ProductSpec(
         id=product.id,
         market=number,
@@ -187,7 +193,7 @@ def _product(
         seed_atoms=_atoms(product.seed_capital, quote),
         population=_population(config, product, quote),
         holdings=_holdings(config, product, quote),
-        terms=terms_of(product, quote),
+        terms=replace(terms_of(product, quote), formula_price=follows),
         hedge=HedgeTerms(
             latency_ns=round(product.latency_ms * MILLISECOND_NS),
             retry_ns=round(hedge.retry_ms * MILLISECOND_NS),

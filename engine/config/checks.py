@@ -19,6 +19,7 @@ from engine.config.lineup import mark_sources
 from engine.config.margins import check_fits, check_margin, check_rules
 from engine.config.offerings import offering_of, secondary_of, split_of
 from engine.config.packs import check_pack, policies_told
+from engine.config.promises import check_formula_price
 from engine.config.rates import funding_instants
 from engine.config.settings import (
     FundingConfig,
@@ -72,6 +73,7 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
     check_crowds(config)
     check_accounts(config)
     for number, product in enumerate(config.products):
+        check_formula_price(config, ("products", number), product, known[product.symbol])
         put_in = _check_money(config, ("products", number), product)
         _check_lots(config, ("products", number), product, put_in, known[product.symbol].decade)
         check_fits(config, ("products", number), product, put_in)

@@ -72,7 +72,7 @@ class Pack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One file: the rules of one product, with their sources, and what of them is assumed.
 
     Attributes:
-        nav: as in ``Terms``.
+        nav, formula_price: as in ``Terms``; the mark stands for an index that the data do not hold.
         fee_every, fee_at: when the management fee is charged; ``fee_at`` is a time of the day, UTC.
         offering: when and how much is created and redeemed, where its issuer says so.
         split: when its units are merged.
@@ -84,6 +84,7 @@ class Pack(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sources: tuple[str, ...]
     rules: tuple[Rules, ...]
     nav: Literal["basket", "formula"] = "basket"
+    formula_price: Literal["mark", "index"] = "mark"
     fee_every: Duration = "1d"
     fee_at: str = "00:00"
     offering: OfferingConfig | None = None
@@ -146,7 +147,8 @@ def check_pack(path: tuple[str | int, ...], product: ProductConfig) -> None:
             (*path, "policies"), f'{product.id}: its policies are those of the pack "{terms.pack}"'
         )
     plain = TermsConfig()
-    for name in ("nav", "management_fee", "fee_every", "create_fee", "redeem_fee"):
+    own = ("nav", "formula_price", "management_fee", "fee_every", "create_fee", "redeem_fee")
+    for name in own:
         if getattr(terms, name) != getattr(plain, name):
             raise SettingError(
                 (*place, name), f'{product.id}: {name} is the pack\'s "{terms.pack}"'

@@ -141,16 +141,17 @@ class TermsConfig(_Setting, frozen=True, kw_only=True):
     the windows and under the caps of ``offering``; ``split``: when units are merged or split;
     ``secondary``: how they are traded beside, of which nothing is said without it.
 
-    ``nav = "formula"``: NAV is the last rebalance's times ``1 + L (P / P_prev - 1)`` at the mark,
-    and all costs of the hedge are the issuer's; ``"quoted"``: what its one policy quotes, of a
-    claim (``fixed_term``). ``pack``: a rule pack, from which NAV, fee and
-    policies come (``levsim pack list``); the rules in force at ``as_of`` for the whole run, or each
-    in its time.
+    ``nav = "formula"``: NAV is the last rebalance's times ``1 + L (P / P_prev - 1)``, P the mark or
+    the index by ``formula_price``, and all costs of the hedge are the issuer's; ``"quoted"``: what
+    its one policy quotes, of a claim (``fixed_term``). ``pack``: a rule pack, from which NAV, fee
+    and policies come (``levsim pack list``); the rules in force at ``as_of`` for the whole run, or
+    each in its time.
     """
 
     pack: str = "none"
     as_of: str | None = None
     nav: Literal["basket", "formula", "quoted"] = "basket"
+    formula_price: Literal["mark", "index"] = "mark"
     management_fee: float = 0.0
     fee_every: Duration = "1d"
     create_fee: float = 0.0

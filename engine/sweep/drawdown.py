@@ -41,7 +41,9 @@ class Drawdowns:
 
     def _per_unit(self, block: NavBlock, place: int, scale: float) -> F64:
         """Shape (samples,): NAV per unit of one product; 0 where it has no units."""
-        mark, found, changes = block.mark, np.empty(len(block.mark)), block.changes
+        follows = block.index is not None and place in block.followers
+        mark = block.prices()[:, place] if follows else block.mark
+        found, changes = np.empty(len(mark)), block.changes
         pieces = [(0, block.line[place].tolist(), int(block.parts[place, 0]))]
         if changes is not None:
             own = np.flatnonzero(changes.place == place)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from engine.events import CreationRequest
 from engine.policy import Decision, Nothing, SetLeverage, View
 from engine.ticks import Kind
 from engine.units import MINUTE_NS, SECOND_NS
@@ -11,6 +12,7 @@ from engine.venue.book import BookSpec
 from engine.venue.funding import FundingSpec
 from engine.watch import Watch
 from tests.builders import T0, a_market, a_product, a_row, a_spec, a_tape, run
+from tests.properties.agreement import agree
 
 A = T0 + 100 * SECOND_NS
 """A whole minute."""
@@ -77,3 +79,15 @@ def test_every_review_sees_its_own_instant() -> None:
     look(looker)
     marks = [mark for due_ns, mark, _, _ in looker.seen if due_ns >= A]
     assert marks == [110.0, 116.0, 122.0]
+
+
+def test_a_request_at_the_instant_at_which_a_mark_goes_stale_finds_it_stale() -> None:
+    """30 s after the last mark a quote comes, then a request, then in the same instant the next
+    mark: the request rings the check before it. Catches a check that looks at rows behind a
+    message."""
+    spec, at = a_spec(markets=(a_market(stale_after_ns=30 * SECOND_NS),)), T0 + 30 * SECOND_NS
+    request = CreationRequest(ts_ns=T0, id="r", user="x", product="BTC3L", quote=1e3)
+    quote = a_row(Kind.BBO, at, 99.0, 1.0, 101.0, 1.0)
+    marks = [a_row(Kind.MARK, ts_ns, 100.0) for ts_ns in (T0, at, at + SECOND_NS)]
+    said = agree(spec, a_tape([marks[0], quote, request, *marks[1:]]))
+    assert [each.reason for each in said.named("creation_refused")] == ["stale"]

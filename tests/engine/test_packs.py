@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.config import pack, pack_names
+from engine.config import assumptions, load_config, pack, pack_names, spec_of
 from engine.config.offering_settings import OfferingConfig
 from engine.config.packs import pack_policies, pack_terms
 from engine.config.settings import ProductConfig, TermsConfig
@@ -22,6 +22,7 @@ from strategies import FlexibleLeverage, LeverageBand, Schedule
 from strategies.in_force import InForce, StartOver
 from tests.builders import a_market, a_product, a_row, a_spec, a_tape
 from tests.engine.test_cli import Typed
+from tests.engine.test_config import TICKS, a_symbol
 from tests.properties.agreement import agree
 
 NAMED = {
@@ -89,6 +90,49 @@ def test_fees_follow_the_rules_in_force() -> None:
     assert gate.next_fee_ns(noon) == noon + 4 * HOUR_NS
     assert gate.next_fee_ns(noon + 4 * HOUR_NS) == noon + 28 * HOUR_NS
     assert [gate.fee_rate(noon), gate.fee_rate(noon + 600 * DAY_NS)] == [0.003, 0.001]
+
+
+def test_gate_follows_the_index_where_there_is_one(tmp_path: Path) -> None:
+    """Where the data have index rows NAV follows them; where they have none the mark stands for the
+    index, and the run says so. A price of one's own beside a pack is refused."""
+    path, product = tmp_path / "run.toml", '[[products]]\nid = "G"\nsymbol = "BTCUSDT"\n'
+    path.write_text(f'{product}terms = {{ pack = "gate-3l" }}\n')
+    bare = (a_symbol(kinds=(Kind.MARK,)),)
+    followed = []
+    for symbols in (TICKS, bare):
+        config = load_config(path, symbols=symbols)
+        said = [line for line in assumptions(config, symbols) if line.startswith("index_is_mark")]
+        followed.append((spec_of(config, symbols).products[0].terms.formula_price, len(said)))
+    assert followed == [("index", 0), ("mark", 1)]
+    path.write_text(f'{product}terms = {{ pack = "gate-3l", formula_price = "index" }}\n')
+    with pytest.raises(ConfigError, match="formula_price is the pack's"):
+        load_config(path, symbols=TICKS)
+
+
+BAND = '{ type = "leverage_band", target = 3.0, low = 2.25, high = 4.125 }'
+
+
+@pytest.mark.parametrize(
+    ("nav", "policy", "kinds", "said"),
+    [
+        ("basket", BAND, TICKS[0].kinds, 'toml:5: .* wants nav = "formula"'),
+        ("formula", BAND, (Kind.MARK,), "toml:5: .* hold no index rows of it"),
+        ("formula", BAND, (Kind.BBO, Kind.INDEX), "toml:5: .* makes an index of its own"),
+        ("formula", '{ type = "vol_target" }', TICKS[0].kinds, "toml:4: .* time alone"),
+    ],
+)
+def test_what_cannot_follow_the_index_is_refused_with_its_place(
+    nav: str, policy: str, kinds: tuple[Kind, ...], said: str, tmp_path: Path
+) -> None:
+    """Baskets, data without an index, an index that the venue makes, and policies that want
+    signals."""
+    path = tmp_path / "run.toml"
+    path.write_text(
+        f'[[products]]\nid = "G"\nsymbol = "BTCUSDT"\npolicies = [ {policy} ]\n'
+        f'terms = {{ nav = "{nav}", formula_price = "index" }}\n'
+    )
+    with pytest.raises(ConfigError, match=said):
+        load_config(path, symbols=(a_symbol(kinds=kinds),))
 
 
 def test_caps_of_a_pack_have_their_dates() -> None:

@@ -57,6 +57,11 @@ class Account:
         return -lots * self.lot * ATOMS * Fraction(price)
 
     @property
+    def price(self) -> float:
+        """What NAV follows."""
+        return self.mark
+
+    @property
     def per_atom(self) -> Fraction:
         """Quote atoms that one settlement atom is worth."""
         return Fraction(self.mark) * ATOMS / COIN_ATOMS if self.case.inverse else Fraction(1)
@@ -102,7 +107,7 @@ class Account:
     def state(self) -> dict[str, Any]:
         """What a sample says of the account."""
         causes, slack = dict(self.causes), dict(self.slack)
-        line = {"nav": self.nav, "mark": self.mark, "slope": self.slope}
+        line = {"nav": self.nav, "mark": self.mark, "price": self.price, "slope": self.slope}
         return {**line, "causes": causes, "slack": slack}
 
     def pay(self, cause: str, atoms: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 HOUR = 3_600_000_000_000
 Row = tuple[Any, ...]
-"""``("mark" | "trade", ts, price)``, ``("bbo", ts, bid, ask)``, ``("heartbeat", ts)``,
+"""``("mark" | "trade" | "index", ts, price)``, ``("bbo", ts, bid, ask)``, ``("heartbeat", ts)``,
 ``("funding", ts, rate, next_ns)``, ``("create" | "redeem", ts, id, user, quote | units)``,
 ``("stop" | "take", ts, id, user, units, level)``."""
 
@@ -41,6 +41,7 @@ class Case:
     holdings: tuple[tuple[str, int], ...] = ()
     inverse: bool = False
     formula: bool = False  # NAV is a promise, and the account its hedge
+    index: bool = False  # which follows the index; the hedge stands at the mark
     source: str = "mark"  # the rows that value the position: "mark", "mid" (of bbo) or "trade"
     lot_size: float = 0.001  # in base; inverse: in contracts
     face: float = 1.0  # quote a contract; linear: base a contract

@@ -131,7 +131,7 @@ TALES = st.lists(st.tuples(PAUSES, ORDERS), min_size=3, max_size=40)
 def edges(oracle: Oracle) -> list[Fraction]:
     """The prices at which the product would next do something."""
     slope = oracle.slope
-    still = oracle.nav - slope * Fraction(oracle.mark)
+    still = oracle.nav - slope * Fraction(oracle.price)
     levels = [Fraction(0)]
     for kind, *numbers in oracle.case.policies:
         levels += map(Fraction, {"band": numbers[1:], "floor": numbers[:1]}.get(kind, []))
@@ -140,7 +140,7 @@ def edges(oracle: Oracle) -> list[Fraction]:
         held = -level if slope < 0 else level
         if slope and held not in (0, 1):
             found.append(held * still / (slope * (1 - held)))
-    return [p for p in found if oracle.mark / 3 < p < oracle.mark * 3]
+    return [p for p in found if oracle.price / 3 < p < oracle.price * 3]
 
 
 def tell(case: Case, story: list[tuple[Any, tuple[Any, ...]]], start: int) -> list[Row]:
@@ -180,6 +180,8 @@ def _row(oracle: Oracle, move: tuple[Any, ...], now: int, number: int) -> Row:
     if kind == "quote" and oracle.case.source != "mid":
         middle = mark * (1 + numbers[1] * 1e-4)
         return "bbo", now, middle * (1 - numbers[0] * 1e-5), middle * (1 + numbers[0] * 1e-5)
+    if oracle.case.index and number % 3:
+        return "index", now, _price(oracle, kind, numbers, oracle.price or 60_000.0)
     price = _price(oracle, kind, numbers, mark)
     if oracle.case.source == "mid":
         return "bbo", now, price * 0.9999, price * 1.0001

@@ -32,7 +32,7 @@ from engine.outputs import ATTRIBUTION, NavBlock
 from engine.product import HedgeTerms, ProductSpec, Terms
 from engine.sampler import Sampling
 from engine.splits import SplitTerms
-from engine.ticks import Bbo, Funding, Heartbeats, Marks, Step, Table, Trades
+from engine.ticks import Bbo, Funding, Heartbeats, Index, Marks, Step, Table, Trades
 from engine.venue.book import BookSpec
 from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
@@ -77,6 +77,7 @@ def spec_of(case: Case) -> EngineSpec:
         holdings=tuple((names.index(user), quote) for user, quote in case.holdings),
         terms=Terms(
             nav="formula" if case.formula else "basket",
+            formula_price="index" if case.index else "mark",
             management_fee=case.management_fee,
             fee_every_ns=case.fee_every,
             while_rebalancing="queue" if case.queue else "refuse",
@@ -154,7 +155,7 @@ def step_of(tape: list[Row]) -> Step:
         else:
             by_kind.setdefault(row[0], []).append((place, row))
     tables: list[Table] = []
-    for kind in ("trade", "bbo", "mark", "funding", "heartbeat"):
+    for kind in ("trade", "bbo", "mark", "index", "funding", "heartbeat"):
         if rows := by_kind.get(kind):
             places, *columns = (list(c) for c in zip(*((p, *r[1:]) for p, r in rows), strict=True))
             tables.append(_table(kind, np.array(places), [np.array(c) for c in columns]))
@@ -166,6 +167,8 @@ def _table(kind: str, places: Any, columns: list[Any]) -> Table:
     ones = np.ones(len(places))
     if kind == "mark":
         return Marks(price=columns[1], **where)
+    if kind == "index":
+        return Index(price=columns[1], **where)
     if kind == "trade":
         ids = np.full(len(places), -1)
         return Trades(price=columns[1], size=ones, aggressor=ids * 0, trade_id=ids, **where)
@@ -302,7 +305,7 @@ def _samples(seen: Seen, oracle: Oracle) -> list[str]:
         return found
     for place, want in enumerate(oracle.samples):
         got = {name: column[place].item() for name, column in columns.items()}
-        exposure = want["slope"] * Fraction(want["mark"])
+        exposure = want["slope"] * Fraction(want["price"])
         size = abs(exposure) + abs(want["nav"] - exposure) + 1
         # A line has whole atoms of face and of cash, and doubles for the rest.
         if abs(Fraction(got["nav_atoms"]) - want["nav"]) > TINY * size + Fraction(1, 1000):

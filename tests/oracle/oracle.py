@@ -64,7 +64,7 @@ class Oracle(Account):
         elif kind == "bbo":
             self.bbo = row[2], row[3]
             self._price("mid", (row[2] + row[3]) * 0.5)
-        elif kind in ("mark", "trade"):
+        elif kind in ("mark", "trade", "index"):
             self._price(kind, row[2])
 
     def end(self) -> Oracle:
@@ -162,7 +162,7 @@ class Oracle(Account):
             self._request(self.waiting.pop(0)[1], fresh=False)
 
     def _decide(self, due: int) -> None:
-        leverage, wants = self.slope * Fraction(self.mark) / self.nav, []
+        leverage, wants = self.slope * Fraction(self.price) / self.nav, []
         for place, (kind, *numbers) in enumerate(self.case.policies):
             if kind == "floor":
                 if self._beyond(abs(leverage), numbers[0]):

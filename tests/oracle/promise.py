@@ -2,8 +2,9 @@
 that the issuer has for it.
 
 The account is the hedge: it trades, pays funding and is wound up. Beside it stands the promise: so
-much at a mark, and its leverage times the moves since. Decisions and requests go by the promise.
-On an inverse contract the promise is quote money still, and the hedge is coins.
+much at a price, the mark or the index, and its leverage times the moves since. Decisions and
+requests go by the promise. On an inverse contract the promise is quote money still, and the hedge
+is coins.
 """
 
 from __future__ import annotations
@@ -29,7 +30,26 @@ class Promise(Oracle):
         self.spent: dict[str, Any] = Counter()
         self.off: dict[str, Any] = Counter()
         self.paper: tuple[int, float, Fraction] = (0, 1.0, Fraction(0))
+        self.index = 0.0
         super().__init__(case, observed)
+
+    @property
+    def price(self) -> float:
+        return self.index if self.case.index else self.mark
+
+    def _price(self, source: str, price: float) -> None:
+        if not self.case.index:
+            super()._price(source, price)
+        elif source in ("index", self.case.source):
+            if source == "index":
+                self.causes["price"] += self.slope * (Fraction(price) - Fraction(self.index))
+                self.index = price
+            else:
+                self.mark = price
+            if self.mark and self.index:  # nobody is launched at one of two prices
+                if self.status == "pending":
+                    self._launch()
+                self._ask(self.now - 1)
 
     @property
     def slope(self) -> Fraction:
@@ -38,7 +58,7 @@ class Promise(Oracle):
 
     @property
     def nav(self) -> Fraction:
-        return self.paper[0] + self.slope * (Fraction(self.mark) - Fraction(self.paper[1]))
+        return self.paper[0] + self.slope * (Fraction(self.price) - Fraction(self.paper[1]))
 
     @property
     def whole(self) -> int:
@@ -67,7 +87,7 @@ class Promise(Oracle):
     def _write(self, nav: int, leverage: Fraction) -> None:
         self.slack["price"] += 2
         self.slack["rounding"] += 1
-        self.paper = nav, self.mark, leverage
+        self.paper = nav, self.price, leverage
 
     def book(self, cause: str, atoms: Any, roundings: int = 1) -> None:
         """What befalls the hedge is the issuer's; only flows are the holders' too."""
@@ -78,14 +98,14 @@ class Promise(Oracle):
             self._change(cause, quote)
 
     def _change(self, cause: str, atoms: Any) -> None:
-        leverage = self.slope * Fraction(self.mark) / self.nav if self.nav > 0 else Fraction(0)
+        leverage = self.slope * Fraction(self.price) / self.nav if self.nav > 0 else Fraction(0)
         self.causes[cause] += atoms
         self.slack[cause] += 1
         self._write(self.whole + int(atoms), leverage)
 
     def _launch(self) -> None:
         super()._launch()
-        self.paper = self.equity_start, self.mark, Fraction(0)
+        self.paper = self.equity_start, self.price, Fraction(0)
 
     def _charge(self) -> None:
         self.fee_at += self.case.fee_every

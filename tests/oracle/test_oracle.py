@@ -121,6 +121,30 @@ def test_random_promises_are_what_a_stranger_computes() -> None:
         assert seen_of[what], (what, seen_of)
 
 
+def test_random_promises_on_the_index_are_what_a_stranger_computes() -> None:
+    """The same of those that follow the index, while the mark goes its own way."""
+    seen_of: Counter[str] = Counter()
+
+    @settings(THOROUGH, max_examples=EXAMPLES or 120)
+    @given(case=cases(), story=STORIES, start=st.sampled_from(STARTS))
+    def check(case: Case, story: Any, start: int) -> None:
+        case = Case(**{**vars(case), "formula": True, "index": True})
+        tape = tell(case, story, start)
+        seen = run_engine(case, tape)
+        oracle = run_oracle(case, tape, seen)
+        if oracle.close_calls:
+            seen_of["too close to call"] += 1
+            return
+        assert disagreements(seen, oracle) == []
+        seen_of["products"] += 1
+        seen_of.update(fill["purpose"] for fill in oracle.fills)
+
+    check()
+    assert seen_of["too close to call"] <= seen_of["products"] // 10
+    for what in ("opening", "rebalance", "deleverage", "close", "creation", "redemption"):
+        assert seen_of[what], (what, seen_of)
+
+
 def test_random_primary_markets_are_what_a_stranger_computes() -> None:
     """Windows, batches, caps, splits, merges, stop-losses and take-profits: who is dealt when, for
     what, and who is refused why; fills, NAVs and causes as ever. Catches a rule that heart and slow

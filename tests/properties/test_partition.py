@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.engine import Engine
+from engine.engine import Engine, EngineSpec
 from engine.snapshot import restore, snapshot, state_digest
 from engine.ticks import Step, Tick
 from tests.builders import Run, a_malformed, a_tape, run
@@ -89,20 +89,25 @@ def ticks_of(tape: Step) -> list[Any]:
     return [item for _, item in sorted(rows, key=lambda pair: pair[0])]
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_single_live_ticks(seed: int) -> None:
-    """``process_tick``, row by row, says what ``process`` says of the block, and leaves the same
-    state."""
-    engine = Engine(rich_spec())
+def live(spec: EngineSpec, tape: Step) -> Run:
+    """The heart on a tape by ``process_tick``, row by row."""
+    engine = Engine(spec)
     said = Run(engine)
-    for item in ticks_of(rich_tape(seed)):
+    for item in ticks_of(tape):
         if isinstance(item, Tick):
             said.take(engine.process_tick(item))
         else:
             step = a_tape([item]).shifted(engine.sequence)
             said.take(engine.process(step))
     said.take(engine.finish())
-    assert_same(said, rich_run(seed))
+    return said
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_single_live_ticks(seed: int) -> None:
+    """``process_tick``, row by row, says what ``process`` says of the block, and leaves the same
+    state."""
+    assert_same(live(rich_spec(), rich_tape(seed)), rich_run(seed))
 
 
 def taken_live(seed: int, look: Callable[[Engine, int], Engine]) -> Run:

@@ -162,9 +162,13 @@ class ReferenceEngine:
             self._after(product)
         if priced:
             self._look(market, max(row.ts_ns, self.now_ns) - 1)
+        elif row.kind is Kind.INDEX and market.followed:
+            self._look_at_index(market)
 
     def _look(self, market: Market, due_ns: int) -> None:
         """A price that positions are valued with."""
+        if market.followed and not market.index:
+            return  # of two prices the first
         for product in market.products:
             product.watch_high_water()
         if market.resumes():
@@ -185,6 +189,18 @@ class ReferenceEngine:
                     product.survive()
                     product.look()
                     self._after(product)
+
+    def _look_at_index(self, market: Market) -> None:
+        """A price that some NAVs follow: those products alone look, but all are launched."""
+        if market.stale or not market.mark:
+            return
+        for product in market.products:
+            first = product.status == "pending"
+            if first or product.follows:
+                product.look()
+                self._after(product)
+            if first:
+                self._launched(market)
 
     def _stage_others(self, market: Market, due_ns: int) -> None:
         for other in self.markets:
@@ -413,13 +429,13 @@ class ReferenceEngine:
         last, ordinal = self._nav_place
         ordinal = ordinal if last == sequence else 0
         self._nav_place = sequence, ordinal + 1
-        held, mark = product.holding, product.market.mark
+        held, mark, price = product.holding, product.market.mark, product.price
         intercept, slope = held.line()
-        exposure = slope * mark
+        exposure = slope * price
         nav = intercept + exposure
         parts = {name: float(held.parts[name]) for name in ATTRIBUTION}
         since, closed = product.segment
-        parts["price"] = closed + slope * (mark - since)
+        parts["price"] = closed + slope * (price - since)
         self.nav.append(
             {
                 "ts_ns": self.sample_ns,

@@ -213,6 +213,10 @@ class Holding:
         return 0
 
 
+def _the_mark(mark: float) -> float:
+    return mark
+
+
 class Hedge(Holding):
     """Of a formula product: the issuer's, who pays in what the treasury lacks."""
 
@@ -234,12 +238,14 @@ class Hedge(Holding):
 
 class Formula(Holding):
     """What holders of a formula product are owed: NAV ``paper[0]`` at a mark of ``paper[1]``, and
-    ``paper[2]`` times its moves. ``book`` has what they paid."""
+    ``paper[2]`` times its moves (of the index, where it follows that). ``book`` has what they
+    paid."""
 
     def __init__(self, spec: ProductSpec, contract: Contract, funds: dict[str, int]) -> None:
         super().__init__(spec, contract, funds)
         self.hedge = Hedge(spec, contract, funds)
         self.paper = (0, 1.0, 0.0)
+        self.price = _the_mark
 
     @property
     def book(self) -> Holding:
@@ -251,11 +257,20 @@ class Formula(Holding):
         return nav - slope * price, slope
 
     def nav(self, mark: float) -> int:
+        return self.worth(self.price(mark))
+
+    def worth(self, price: float) -> int:
         intercept, slope = self.line()
-        return math.floor(intercept + slope * mark + 0.5)
+        return math.floor(intercept + slope * price + 0.5)
+
+    def close_segment(self, mark: float) -> None:
+        price = self.price(mark)
+        if price != self.since:
+            self.parts["price"] += self.worth(price) - self.worth(self.since)
+            self.since = price
 
     def write(self, nav: int, mark: float, leverage: float) -> None:
-        self.paper = (nav, mark, leverage)
+        self.paper = (nav, self.price(mark), leverage)
         self.parts["rounding"] += self.nav(mark) - nav
 
     def promise(self, mark: float, leverage: float) -> None:
@@ -279,12 +294,13 @@ class Formula(Holding):
 
     def _leverage(self, mark: float) -> float:
         intercept, slope = self.line()
-        nav = intercept + slope * mark
-        return slope * mark / nav if nav > 0.0 else 0.0
+        exposure = slope * self.price(mark)
+        nav = intercept + exposure
+        return exposure / nav if nav > 0.0 else 0.0
 
     def launch(self, paid: int, units: int, mark: float) -> None:
         self.hedge.launch(paid, units, mark)
-        self.since = self.first_mark = mark
+        self.since = self.first_mark = self.price(mark)
         self.units = units
         self.write(paid, mark, 0.0)
 
@@ -329,5 +345,5 @@ class Formula(Holding):
 
     def cover(self, payer: str, deficit: int) -> int:
         if payer == "insurance":
-            deficit = min(deficit, max(0, -self.hedge.nav(self.since)))
+            deficit = min(deficit, max(0, -self.hedge.nav(self.hedge.since)))
         return self.hedge.cover(payer, deficit)

@@ -47,7 +47,7 @@ class Market:
         self.kind = MARK_KIND[spec.mark_source]
         self.now_ns = self.due_ns = 0
         self.mark = self.previous = self.last = self.index = self.bid = self.ask = self.rate = 0.0
-        self.seen_ns = self.changed_ns = 0
+        self.seen_ns = self.changed_ns = self.index_ns = 0
         self.stale, self.stale_since = "", 0
         self.degraded, self.degraded_until_ns = (0, 0.0, False), NEVER_NS
         self.frozen_ns = 0
@@ -73,7 +73,7 @@ class Market:
             if isinstance(self.book, PlainBook):
                 self.book.hear(row)
         elif row.kind is Kind.INDEX and self.points is None:
-            self.index = row.price
+            self.index, self.index_ns = row.price, row.ts_ns
         elif row.kind is Kind.BBO:
             self.bid, self.ask = values["bid"], values["ask"]
         elif row.kind is Kind.FUNDING and self.spec.funding.recorded:
@@ -199,6 +199,16 @@ class Market:
         mid = (self.bid + self.ask) * 0.5
         return mid, (self.ask - self.bid) * 0.5 / mid
 
+    @property
+    def followed(self) -> bool:
+        """Whether the NAV of any product follows the index."""
+        return any(product.follows for product in self.products)
+
+    def view_of_index(self) -> MarketView:
+        """What policies see of a product that follows the index."""
+        old = self.now_ns - self.index_ns >= self.spec.stale_after_ns
+        return MarketView(self.now_ns, self.index, self.index, self.index, stale=old)
+
     def view(self, uses_signals: bool) -> MarketView:
         """What policies see; products without signals do not mind whether these are stale."""
         if not uses_signals:
@@ -226,7 +236,7 @@ class Market:
 
     def next_check_ns(self) -> int:
         """When the market goes stale if nothing comes."""
-        if self.stale or not self.mark or not self.products:
+        if self.stale or not self.products or self.products[0].status == "pending":
             return NEVER_NS
         silent, frozen = self.spec.stale_after_ns, self.spec.frozen_after_ns
         return max(min(self.seen_ns + silent, self.changed_ns + frozen), self.now_ns)

@@ -66,6 +66,9 @@ class Product:
         self.quoted = spec.terms.nav == "quoted"
         kind = Formula if self.formula else Holding
         self.holding: Any = kind(spec, market.contract, market.funds)
+        self.follows = spec.terms.formula_price == "index"
+        if self.follows:
+            self.holding.price = lambda _mark: market.index
         self.policies = list(policies)
         self.memories = [policy.initial_state() for policy in policies]
         self.faulted = [False] * len(self.policies)
@@ -102,6 +105,11 @@ class Product:
 
     def say(self, kind: Any, /, **fields: Any) -> None:
         self.market.log.say(kind, product=self.spec.id, **fields)
+
+    @property
+    def price(self) -> float:
+        """What NAV follows."""
+        return self.market.index if self.follows else self.market.mark
 
     def seat_users(self) -> None:
         """Whoever arrived since has nothing yet."""
@@ -160,7 +168,7 @@ class Product:
 
     def _decide(self) -> None:
         intercept, slope = self.holding.line()
-        if intercept + slope * self.market.mark <= 0.0 and not self.quoted:
+        if intercept + slope * self.price <= 0.0 and not self.quoted:
             self._close("nav_not_positive")
             return
         if self.paused:
@@ -257,7 +265,7 @@ class Product:
         self.watch_high_water()
         market = self.market
         intercept, slope = self.holding.line()
-        exposure = slope * market.mark
+        exposure = slope * self.price
         nav = intercept + exposure
         per_unit = nav * self.quote * 10**8 / self.holding.units if self.holding.units else 0.0
         below = 0.0 < per_unit < self.high_water
@@ -272,13 +280,14 @@ class Product:
             age_ns=market.now_ns - self.launched_ns,
             last_rebalance_ns=self.rebalanced_ns,
         )
-        return View(market.view(self.uses_signals), position, market.due_ns)
+        seen = market.view_of_index() if self.follows else market.view(self.uses_signals)
+        return View(seen, position, market.due_ns)
 
     def watch_high_water(self) -> None:
         """At every price, and before and after whatever moves the line."""
         if self.status == "active" and self.holding.units:
             intercept, slope = self.holding.line()
-            nav = intercept + slope * self.market.mark
+            nav = intercept + slope * self.price
             per_unit = nav * self.quote * 10**8 / self.holding.units
             self.high_water = max(self.high_water, per_unit)
 
@@ -407,7 +416,8 @@ class Product:
     def _done(self, plan: desk.Order) -> None:
         mark, held = self.market.mark, self.holding
         intercept, slope = held.line()
-        nav = intercept + slope * mark
+        exposure = slope * self.price
+        nav = intercept + exposure
         self.rebalanced_ns = self.market.now_ns
         forced = plan.purpose == "deleverage"
         self.say(
@@ -415,7 +425,7 @@ class Product:
             reason=plan.reason,
             target=plan.target,
             leverage_before=plan.before,
-            leverage_after=slope * mark / nav if nav > 0.0 else None,
+            leverage_after=exposure / nav if nav > 0.0 else None,
             lots=plan.lots,
             position_lots=held.book.lots,
             mark_price=mark,
@@ -602,7 +612,9 @@ class Product:
         intercept, slope = self.holding.line()
         if self.market.stale:
             return "halted" if self.market.stale == "halted" else "stale"
-        if intercept + slope * self.market.mark <= 0.0:
+        if self.follows and self.market.view_of_index().stale:
+            return "stale"
+        if intercept + slope * self.price <= 0.0:
             return "nav_not_positive"
         if abs(target) > self.spec.limit:
             return "out_of_limits"
@@ -626,6 +638,8 @@ class Product:
             return "gated"
         if self.market.stale:
             return "halted" if self.market.stale == "halted" else "stale"
+        if self.follows and self.market.view_of_index().stale and self.status != "closed":
+            return "stale"
         nav = self.holding.nav(self.market.mark)
         if self.holding.units <= 0 or (nav <= 0 and self.status != "closed"):
             return "nav_not_positive"
@@ -649,7 +663,7 @@ class Product:
         if not self.orders or self.paused or not self.holding.units:
             return
         intercept, slope = self.holding.line()
-        nav = intercept + slope * self.market.mark
+        nav = intercept + slope * self.price
         per_unit = nav * self.quote * 10**8 / self.holding.units
         for request in list(self.orders):
             stop, take = request.at_or_below, request.at_or_above
@@ -677,7 +691,7 @@ class Product:
         if self.spec.terms.secondary is not None:
             alarm = min(alarm, traded.next_edge(self))
         intercept, slope = self.holding.line()
-        ruined = intercept + slope * self.market.mark <= 0.0 and not self.quoted
+        ruined = intercept + slope * self.price <= 0.0 and not self.quoted
         if ruined or self.paused:
             return alarm
         view = self.view()

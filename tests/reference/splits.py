@@ -47,7 +47,7 @@ def at_its_instant(product: Product) -> None:
     held = product.holding
     if terms.merge_below and not (since - terms.at_ns) % terms.every_ns and held.units:
         intercept, slope = held.line()
-        nav = intercept + slope * product.market.mark
+        nav = intercept + slope * product.price
         if nav * product.quote * 10**8 / held.units < terms.merge_below:
             why = split(product, 1, terms.merge, "low_nav")
             if why != product.unsplit:
