@@ -124,21 +124,8 @@ ORDERS = st.one_of(MOVES, CREATES, CREATES, WAITS, WAITS)
 STORIES = st.lists(st.tuples(PAUSES, MOVES), min_size=3, max_size=40)
 
 
-TALES = st.builds(
-    lambda story, jump: [
-        *story,
-        *(
-            (SECOND, (kind, user, 50, way))
-            for kind, user, way in (("stop", "ann", -3), ("take", "ben", 3))
-        ),
-        (300 * SECOND, ("jump", jump)),
-        (300 * SECOND, ("step", 0)),
-    ],
-    st.lists(st.tuples(PAUSES, ORDERS), min_size=3, max_size=40),
-    st.sampled_from((-12, 12)),
-)
-"""Stories of products with a primary market of their own; at their end a price moves far enough for
-one of two levels."""
+TALES = st.lists(st.tuples(PAUSES, ORDERS), min_size=3, max_size=40)
+"""Stories of products with a primary market of their own."""
 
 
 def edges(oracle: Oracle) -> list[Fraction]:
