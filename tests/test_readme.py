@@ -104,7 +104,8 @@ def test_what_needs_no_broker_works(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "config.toml").write_text(CONFIG)
     assert main(["data", "sample", "-c", "market.toml", "--out", "DATA"]) == 0
     asked = {"ts": "2026-01-15T06:00:00Z", "id": "a", "user": "alice", "product": "BTC3L"}
-    (tmp_path / "requests.jsonl").write_text(json.dumps({**asked, "side": "create", "quote": 10.0}))
+    for name in ("requests.jsonl", "asked.jsonl"):
+        (tmp_path / name).write_text(json.dumps({**asked, "side": "create", "quote": 10.0}))
     for words in commands():
         line = shlex.join(words)
         if "--kafka" in words or words[0] in ("topics", "record") or any(s in line for s in SLOW):
@@ -116,6 +117,8 @@ def test_what_needs_no_broker_works(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             assert main(["run", "DATA", "--out", f"runs/{known}", "-q"]) == 0
         few = shlex.split(re.sub(r"--paths \d+", "--paths 2", line))
         more = ["--paths", "2", "--steps", "24"] if words[0] == "paths" else []
+        if words[0] == "sweep" and "--paths" not in words:
+            more = ["--paths", "2"]
         judged = "--scenario" in words  # a scenario is a test, which a market may fail
         assert main([*few, *more]) in ((0, 1) if judged else (0,)), line
 

@@ -40,7 +40,8 @@ __all__ = ["page_of"]
 Object = dict[str, Any]
 
 SIZE_MAX: Final = 2_000_000
-"""Bytes of a page; with more, curves are drawn with fewer points."""
+"""Bytes of a page; with more, curves are drawn with fewer points, and then the last products go
+without drawings of their own."""
 _COLUMNS_MIN: Final = 60
 _DAY_NS: Final = 86_400_000_000_000
 _SPLIT_DAYS: Final = 2
@@ -51,8 +52,13 @@ def page_of(run: Run) -> str:
     """The page of a run: the same text for the same run."""
     cards = cards_of(run)
     page = _page(run, cards)
-    while len(page.encode()) > SIZE_MAX and run.columns >= 2 * _COLUMNS_MIN:
-        run = run.thinner()
+    while len(page.encode()) > SIZE_MAX:
+        if run.columns >= 2 * _COLUMNS_MIN:
+            run = run.thinner()
+        elif cards:
+            cards.popitem()
+        else:
+            break
         page = _page(run, cards)
     return page
 

@@ -139,10 +139,8 @@ class RiskDesk:
         return True
 
     def is_short(self, stand: Standing, market: int) -> bool:
-        """Whether maintenance is no longer covered."""
-        if self.listings[market].rules.margin.strict:
-            return stand.margin < stand.maintenance
-        return stand.margin <= stand.maintenance
+        """``Listing.is_short`` by the rules of a market."""
+        return self.listings[market].is_short(stand)
 
     def calls_at(self, account: Margined, positions: Sequence[tuple[int, int, int]]) -> float:
         """The multiple of maintenance at which the owner is called; 0: he is not, or was already

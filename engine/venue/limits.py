@@ -66,13 +66,10 @@ def limits_of(account: Margined, listings: Sequence[Listing], marks: Sequence[fl
     Args:
         listings, marks: by market; the marks of today, > 0.
     """
+    first = account.positions()[0][0]  # one venue has one rule
 
     def short(at: Sequence[float]) -> bool:
-        stand = standing_of(account, listings, at)
-        strict = any(listings[m].rules.margin.strict for m, _, _ in account.positions())
-        if strict:
-            return stand.margin < stand.maintenance
-        return stand.margin <= stand.maintenance
+        return listings[first].is_short(standing_of(account, listings, at))
 
     def bankrupt(at: Sequence[float]) -> bool:
         return equity_of(account, listings, at) < 0

@@ -115,6 +115,12 @@ class Listing:
             needed = self.table.maintenance(size)
         return needed + contract.taker_fee(size) if self.fee_inside else needed
 
+    def is_short(self, stand: Standing) -> bool:
+        """Whether an account's maintenance is no longer covered."""
+        if self.rules.margin.strict:
+            return stand.margin < stand.maintenance
+        return stand.margin <= stand.maintenance
+
     def closing_fee(self, lots: int, cash: int) -> int:
         """What closing a position at its bankruptcy price costs, settlement atoms.
 

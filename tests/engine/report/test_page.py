@@ -15,6 +15,7 @@ import pytest
 
 from engine.api import RunResult
 from engine.errors import InputError
+from engine.report import page as page_module
 from engine.report import render
 from engine.report.page import SIZE_MAX, page_of
 from engine.report.reading import CHARTED, Run, read_run
@@ -36,6 +37,15 @@ def test_nothing_is_fetched(text: str) -> None:
 def test_the_page_is_small(report: Path) -> None:
     """Two megabytes, Bokeh included."""
     assert report.stat().st_size <= SIZE_MAX == 2_000_000
+
+
+def test_a_page_of_much_is_small_too(report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where thinner curves are not enough, the last products go without drawings and the first one
+    keeps its own. Catches a bound that a run of two symbols passed."""
+    monkeypatch.setattr(page_module, "SIZE_MAX", 1_750_000)
+    text = page_of(read_run(report.parent))
+    assert 1_500_000 < len(text.encode()) <= 1_750_000
+    assert text.count('class="chart map"') >= 1
 
 
 def test_synthetic_data_are_labelled(text: str) -> None:
