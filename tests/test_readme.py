@@ -1,4 +1,5 @@
-"""What ``README.md`` tells a reader to type is there, and what needs no broker works."""
+"""What ``README.md`` and the pages of ``docs/`` tell a reader to type is there, and what needs no
+broker works."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ import engine.api
 from engine.cli import _application, main
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "README.md").read_text()
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+TEXT = "\n".join(page.read_text() for page in PAGES)
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 MARKET = """
 seed = 7
@@ -86,13 +88,20 @@ def test_every_other_name_is_there() -> None:
     that was renamed."""
     paths = re.findall(r"`((?:engine|feeds|strategies|docker)/[\w/]*(?:\.\w+)?)`", TEXT)
     assert [one for one in paths if not (ROOT / one).exists()] == []
-    links = re.findall(r"\]\(([^)#:]+)\)", TEXT)
-    assert [one for one in links if not (ROOT / one).exists()] == []
+    for page in PAGES:
+        links = re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", page.read_text())
+        assert [one for one in links if not (page.parent / one).exists()] == [], page.name
     for kind, block in BLOCKS:
         if kind == "toml":
             tomllib.loads(block)
         for names in re.findall(r"from engine\.api import (.*)", block):
             assert set(names.split(", ")) <= set(engine.api.__all__)
+
+
+def test_every_page_is_found_from_the_readme() -> None:
+    """Each page of ``docs/`` is linked from ``README.md``. Catches a page that nobody finds."""
+    first = PAGES[0].read_text()
+    assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in first] == []
 
 
 def test_what_needs_no_broker_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
