@@ -14,9 +14,9 @@ from engine.agenda import Edges
 from engine.units import NEVER_NS
 from engine.venue.crowd import Crowd
 from engine.venue.desk import RiskDesk
+from engine.venue.edges import box, edges, rounded
 from engine.venue.margined import Margined
 from engine.venue.places import QUEUED, Places
-from engine.venue.standing import box, edges, rounded
 
 __all__ = ["MarginWatch"]
 

@@ -46,7 +46,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.venue.acting",),
     ("engine.venue.accounts",),
     ("engine.venue.standing",),
-    ("engine.venue.limits",),
+    ("engine.venue.limits", "engine.venue.edges"),
     (
         *("engine.venue.margin", "engine.venue.joint", "engine.venue.bankruptcy"),
         "engine.venue.closing",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
 from engine.config.accounts import check_accounts
 from engine.config.comparators import (
     LEVERAGE_MAX,
-    LOTS_MAX,
     check_comparator,
     check_traders,
 )
 from engine.config.complaints import SettingError, check_range, nearest, require
 from engine.config.crowds import check_crowds
+from engine.config.holdings import check_lots, check_money, check_users
 from engine.config.lineup import mark_sources
 from engine.config.margins import check_fits, check_margin, check_rules
 from engine.config.offerings import offering_of, secondary_of, split_of
@@ -32,7 +31,7 @@ from engine.config.settings import (
 )
 from engine.errors import LevsimError
 from engine.ticks import Kind
-from engine.units import DAY_NS, MILLISECOND_NS, UNIT_STEPS, UNITS_MAX, asset_decimals
+from engine.units import DAY_NS, MILLISECOND_NS, UNIT_STEPS, UNITS_MAX
 from feeds.recording import SymbolInfo
 
 __all__ = ["check"]
@@ -68,14 +67,14 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
             raise SettingError((*path, "symbol"), _no_symbol(product.symbol, known))
         ids.add(product.id)
         _check_product(path, product)
-    _check_users(config, [product.id for product in config.products])
+    check_users(config, [product.id for product in config.products])
     check_traders(config)
     check_crowds(config)
     check_accounts(config)
     for number, product in enumerate(config.products):
         check_formula_price(config, ("products", number), product, known[product.symbol])
-        put_in = _check_money(config, ("products", number), product)
-        _check_lots(config, ("products", number), product, put_in, known[product.symbol].decade)
+        put_in = check_money(config, ("products", number), product)
+        check_lots(config, ("products", number), product, put_in, known[product.symbol].decade)
         check_fits(config, ("products", number), product, put_in)
         check_margin(config, ("products", number), product, put_in)
     _check_output(config.output)
@@ -215,88 +214,3 @@ def _check_hedge(path: tuple[str | int, ...], product: ProductConfig) -> None:
     require(0.0 < share <= 1.0, (*path, "margin_share"), "a share above 0 and at most 1", share)
     cut = hedge.haircut
     require(0.0 <= cut < 1.0, (*path, "haircut"), "a share from 0 to below 1", cut)
-
-
-def _check_users(config: RunConfig, products: list[str]) -> None:
-    names: set[str] = set()
-    population = config.population
-    check_range(("population",), population, ("count",), 0)
-    check_range(("population",), population, ("quote",), -0.0)
-    for number, product in enumerate(population.products or ()):
-        _require_product(("population", "products", number), product, products)
-    for number, user in enumerate(config.users):
-        path = ("users", number)
-        if user.id in names:
-            raise SettingError((*path, "id"), f"user {user.id} is configured twice")
-        tail = user.id[1:]
-        if (
-            user.id[:1] == "u"
-            and tail.isascii()
-            and tail.isdigit()
-            and int(tail) <= population.count
-        ):
-            raise SettingError(
-                (*path, "id"), f"user {user.id} is one of the population; choose another name"
-            )
-        require(bool(user.id), (*path, "id"), "a name", user.id)
-        names.add(user.id)
-        for product, quote in user.holdings.items():
-            place = (*path, "holdings", product)
-            _require_product(place, product, products)
-            good = math.isfinite(quote) and quote > 0.0
-            require(good, place, "quote > 0", quote)
-
-
-def _check_money(config: RunConfig, path: tuple[str | int, ...], product: ProductConfig) -> float:
-    """What is put in at the start can be counted: at least an atom each, and not too much.
-    Returns it."""
-    quote = {market.symbol: market.contract.quote for market in config.markets}[product.symbol]
-    least = 10.0 ** -asset_decimals(quote or "")
-    wants = f"at least {least:.{asset_decimals(quote or '')}f}, the smallest amount of {quote}"
-    put_in, population = product.seed_capital, config.population
-    require(put_in >= least, (*path, "seed_capital"), wants, put_in)
-    if population.count and population.holds(product):
-        require(population.quote >= least, ("population", "quote"), wants, population.quote)
-        put_in += population.count * population.quote
-    for number, user in enumerate(config.users):
-        amount = user.holdings.get(product.id)
-        if amount is not None:
-            require(amount >= least, ("users", number, "holdings", product.id), wants, amount)
-            put_in += amount
-    most = UNITS_MAX / UNIT_STEPS
-    if put_in > most:
-        raise SettingError(
-            (*path, "seed_capital"),
-            f"{product.id}: {put_in:g} {quote} at the start (seed_capital and all holdings) are "
-            f"more than can be counted; at most {most:,.0f}",
-        )
-    return put_in
-
-
-def _check_lots(
-    config: RunConfig,
-    path: tuple[str | int, ...],
-    product: ProductConfig,
-    put_in: float,
-    decade: float | None,
-) -> None:
-    """The lots that the start can buy at the data's prices fit 64 bits, and a thousand times as
-    many."""
-    (contract,) = (m.contract for m in config.markets if m.symbol == product.symbol)
-    price = decade if contract.kind == "linear" else 1.0
-    if not price or not contract.lot_size or not contract.contract_size:
-        return
-    most = max(product.limit, abs(product.leverage or 0.0))
-    lots = put_in * most / (price * contract.lot_size * contract.contract_size)
-    if lots > LOTS_MAX:
-        raise SettingError(
-            (*path, "seed_capital"),
-            f"{product.id}: {put_in:g} {contract.quote} at {most:g} times, in lots of "
-            f"{contract.lot_size:g} at a price of about {price:g}, are more lots than can be "
-            f"counted; use a smaller seed_capital or a larger lot_size of {product.symbol}",
-        )
-
-
-def _require_product(path: tuple[str | int, ...], product: str, products: list[str]) -> None:
-    if product not in products:
-        raise SettingError(path, f'there is no product "{product}"{nearest(product, products)}')

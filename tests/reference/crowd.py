@@ -22,8 +22,9 @@ from engine.venue.bankruptcy import fillable_price, insurance_delta
 from engine.venue.cascade import DISTANCES
 from engine.venue.depth import DepthBook
 from engine.venue.desk import Unpaid
+from engine.venue.edges import edges
 from engine.venue.funding import funding_payment
-from engine.venue.standing import Standing, edges, standing_of
+from engine.venue.standing import Standing, standing_of
 from engine.venue.stepping import fee_rate
 
 if TYPE_CHECKING:

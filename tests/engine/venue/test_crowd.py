@@ -16,8 +16,9 @@ from engine.venue.contract import Contract
 from engine.venue.crowd import Crowd
 from engine.venue.crowd_columns import edges_of, standings
 from engine.venue.crowd_opening import open_crowd
+from engine.venue.edges import edges
 from engine.venue.rules import MarginRules, VenueRules
-from engine.venue.standing import Listing, edges, standing_of
+from engine.venue.standing import Listing, standing_of
 from tests.builders import a_contract, a_market, a_spec, a_tape
 from tests.properties.crowded import a_crowd, as_traders, drawn
 from tests.properties.margined import TIERS

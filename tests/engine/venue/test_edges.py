@@ -1,4 +1,4 @@
-"""Tests of ``engine.venue.standing``: between its edges an account is not short."""
+"""Tests of ``engine.venue.edges``: between its edges an account is not short."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 from engine.ledger import Ledger
 from engine.venue.accounts import PositionSpec, TraderAccount, Traders, TraderSpec
 from engine.venue.contract import Contract
+from engine.venue.edges import box, edges, rounded
 from engine.venue.rules import MarginRules, Tier, VenueRules
-from engine.venue.standing import Listing, box, edges, rounded, standing_of
+from engine.venue.standing import Listing, standing_of
 from tests.builders import a_contract
 
 TIER = Tier(cap=1e30, max_leverage=1.0, rate=0.001, initial_rate=0.001)
