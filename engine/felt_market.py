@@ -1,6 +1,6 @@
 """A generated market that feels what is traded in it: its index is the input's price times what
-fills have moved for good, its mark the median of three legs at the points of a grid, and its depth
-collapses with the moves of the mark.
+fills have moved for good, its mark the median of three legs at the points of a grid, its depth
+collapses with the moves of the mark, and its funding may be made of the moved price's premium.
 
 What nobody traded in says what the input says, but for funding. Fills move the middle at once, for
 the next order at the same instant too; the mark follows at the point at which they happen, wave
@@ -14,18 +14,15 @@ from typing import Any
 import numpy as np
 
 from engine.errors import ConfigError
+from engine.felt import Felt
+from engine.felt_premium import FeltPremiums
 from engine.handler import Handler
-from engine.market_state import MarketSpec
-from engine.points import PricingSpec
 from engine.priced_market import PricedMarket
-from engine.pricing import Pricing
-from engine.rows import Column, Rows
-from engine.ticks import Funding, Kind, Marks
+from engine.rows import Rows
 from engine.units import NEVER_NS
+from engine.venue.book import book_of
 from engine.venue.depth import DepthBook
-from engine.venue.funding import next_scheduled
-from engine.venue.impact import FeltBook, ImpactState
-from engine.venue.price_rules import IndexSource, MarkRules
+from engine.venue.impact import FeltBook
 from engine.venue.survival import Survival
 from engine.venue.taking import Top
 
@@ -33,144 +30,6 @@ __all__ = ["FeltMarket"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
-
-
-class Felt(Pricing):
-    """Makes the points of one market: the last price heard up to each is the index, moved by what
-    trades left for good; the book stands where they left it.
-
-    A point is made where something was heard since the one before.
-    """
-
-    __slots__ = ("_bases", "_carry", "_funding", "_interval_ns", "_kind", "_spec", "impact")
-
-    def __init__(self, symbol: int, kind: Kind, market: MarketSpec, impact: ImpactState) -> None:
-        spec = market.impact
-        assert spec is not None
-        self._kind, self._spec, self.impact = kind, spec, impact
-        self._funding, self._interval_ns = market.funding, market.venue.funding.interval_ns
-        rules = MarkRules(every_ns=spec.every_ns, basis_every_ns=spec.every_ns)
-        self._bases = self._carry = np.zeros(0)
-        source = IndexSource(symbol=symbol)
-        super().__init__(symbol, PricingSpec(sources=(source,), mark=rules), market.funding)
-
-    def open(self, _rows: Rows) -> None:
-        """A new step begins."""
-        self._clear()
-        self._bases = self._carry = np.zeros(0)
-
-    def advance(self, rows: Rows, up_to_ns: int, before: int) -> None:
-        """Make the points up to a time, of rows with a sequence below ``before``."""
-        state, every, column = self.points.state, self._spec.every_ns, rows.by_kind[self._kind]
-        if state.next_ns == NEVER_NS:
-            if column is None:
-                return
-            state.next_ns = -(-column.run.item(0) // every) * every
-        if state.next_ns > up_to_ns:
-            return
-        times = np.arange(state.next_ns, up_to_ns + 1, every)
-        state.next_ns = int(times[-1]) + every
-        bases, heard_ns = self._heard(times, before, column)
-        fresh = heard_ns > times - every
-        if not fresh.any():
-            return
-        bases, times = bases[fresh], times[fresh]
-        self._bases = np.concatenate((self._bases, bases))
-        carry = self._carried(times, before, rows.by_kind[Kind.FUNDING])
-        self._carry = np.concatenate((self._carry, carry))
-        known = self.column.run if self.column is not None else np.zeros(0, np.int64)
-        made = np.concatenate((known, times))
-        table = Marks(sequence=made, symbol=self._symbols[0], ts_ns=made, price=np.zeros(len(made)))
-        before_them = np.zeros(0) if self.column is None else self.column.prices
-        assert before_them is not None
-        prices = np.concatenate((before_them, bases))
-        self.column = Column(table, made, prices, 0.0, np.inf)
-        self.feel(len(known))
-
-    def _heard(self, times: I64, before: int, column: Column | None) -> tuple[F64, I64]:
-        """The last price up to each time, and when it was said; of rows below ``before``."""
-        impact = self.impact
-        bases, heard_ns = np.full(len(times), impact.heard), np.full(len(times), impact.heard_ns)
-        if column is None:
-            return bases, heard_ns
-        rows = self._rows_at(times, before, column)
-        assert column.prices is not None
-        here = rows >= 0
-        bases[here], heard_ns[here] = column.prices[rows[here]], column.run[rows[here]]
-        return bases, heard_ns
-
-    def _rows_at(self, times: I64, before: int, column: Column) -> I64:
-        """The market's last row up to each time, of those below ``before``; -1 where there is
-        none."""
-        stops: I64 = np.minimum(column.run.searchsorted(times, "right"), column.row_at(before))
-        own = column.rows_of(self._symbols[0])
-        if own is not None:
-            picked = own.searchsorted(stops) - 1
-            stops = np.where(picked < 0, -1, own.take(picked, mode="clip")) + 1
-        return stops - 1
-
-    def _carried(self, times: I64, before: int, column: Column | None) -> F64:
-        """What the funding still to come is worth at each time, a share of the index."""
-        if self._funding.recorded:
-            state = self.points.state
-            rates, next_ns = np.full(len(times), state.rate), np.full(len(times), state.funding_ns)
-            if column is not None:
-                table = column.table
-                assert isinstance(table, Funding)
-                rows = self._rows_at(times, before, column)
-                here = rows >= 0
-                rates[here], next_ns[here] = table.rate[rows[here]], table.next_ns[rows[here]]
-            left_ns = next_ns - times
-            return np.where(left_ns >= 0, rates * (left_ns / self._interval_ns), 0.0)
-        carried, first = np.zeros(len(times)), 0
-        while first < len(times):
-            instant_ns, rate = next_scheduled(self._funding, times.item(first))
-            if instant_ns == NEVER_NS:
-                break
-            stop = int(times.searchsorted(instant_ns))
-            carried[first:stop] = rate * ((instant_ns - times[first:stop]) / self._interval_ns)
-            first = stop
-        return carried
-
-    def feel(self, first: int) -> None:
-        """Make the points from the ``first`` of this step on anew."""
-        column, impact, spec = self.column, self.impact, self._spec
-        if column is None or first >= len(column):
-            return
-        assert column.prices is not None
-        bases, carry, times = self._bases[first:], self._carry[first:], column.run[first:]
-        if impact.is_still:
-            zeros = np.zeros(len(bases))
-            column.prices[first:] = impact.marks(spec, bases, carry, zeros, zeros)
-            return
-        steps = (times - impact.at_ns) // spec.every_ns
-        passing, basis = impact.ahead(spec, int(steps[-1]))
-        passing = np.concatenate(([impact.passing], passing)).take(steps)
-        basis = np.concatenate(([impact.basis], basis)).take(steps)
-        marks = impact.marks(spec, bases, carry, passing, basis)
-        masked = times < self.points.state.masked_ns[0]
-        if masked.any():  # of three legs the book alone is left
-            marks = np.where(masked, bases * impact.felt(passing), marks)
-        column.prices[first:] = marks
-
-    def base(self, row: int) -> float:
-        """What the input said at a point of this step."""
-        return float(self._bases.item(row))
-
-    def close(self, rows: Rows) -> None:
-        """The step ends: what it said last is remembered."""
-        column = rows.by_kind[self._kind]
-        symbol = self._symbols[0]
-        row = column.last(symbol, rows.end) if column is not None else -1
-        if column is not None and row >= 0:
-            assert column.prices is not None
-            self.impact.heard, self.impact.heard_ns = column.prices.item(row), column.run.item(row)
-        column = rows.by_kind[Kind.FUNDING]
-        row = column.last(symbol, rows.end) if column is not None else -1
-        if column is not None and row >= 0:
-            table = column.table
-            assert isinstance(table, Funding)
-            self.points.announce(table.rate.item(row), table.next_ns.item(row))
 
 
 class FeltMarket(PricedMarket):
@@ -190,16 +49,34 @@ class FeltMarket(PricedMarket):
         if survival is not None:
             self._survival = Survival(survival, impact.survival, self.seed, spec.symbol)
         self._book = self._felt_book = FeltBook(book, spec.impact, impact)
+        self._premiums = self._premiums_of(book)
+        self._taken = 0
         self._felt = Felt(spec.symbol, kind, spec, impact)
         return self._felt
 
+    def _premiums_of(self, book: DepthBook) -> FeltPremiums | None:
+        rules = self.spec.funding.premium
+        if rules is None:
+            return None
+        fresh = book_of(self.spec.book, self.spec.contract, self.spec.stale_after_ns)
+        assert isinstance(fresh, DepthBook)
+        return FeltPremiums(rules, book, fresh)
+
+    def open(self, rows: Rows) -> None:
+        super().open(rows)
+        self._taken = 0
+
     def stage(self, before: int, ts_ns: int, due_ns: int, mark: float | None = None) -> None:
         self.feel()
+        if self._premiums is not None:
+            self._fund(ts_ns if mark is not None else due_ns, self._premiums)
         self._survive(ts_ns)
         super().stage(before, ts_ns, due_ns, mark)
 
     def close(self, time_ns: int) -> None:
         self.feel()
+        if self._premiums is not None:
+            self._fund(self._made_to_ns, self._premiums)
         self._survive(time_ns)
         if self.source is not None:
             self.state.impact.base = self._felt.base(len(self.source) - 1)
@@ -215,6 +92,23 @@ class FeltMarket(PricedMarket):
         if self._survival is not None:
             self._survival.state = impact.survival
             self._felt_book.book.alive = self._survival.shares
+
+    def _fund(self, ts_ns: int, premiums: FeltPremiums) -> None:
+        """Take the premiums of the points up to a time, before anything is traded at it; at a
+        funding instant they become a rate, which the marks after it expect."""
+        impact, felt = self.state.impact, self._felt
+        while True:
+            until_ns = min(ts_ns, impact.instant_ns)
+            stop = self._row_at(until_ns) + 1
+            if stop > self._taken:
+                for point_ns, middle, index in felt.sampled(self._taken, stop, premiums):
+                    self._survive(point_ns)
+                    felt.points.add_premium(premiums.taken(point_ns, middle, index), point_ns)
+                self._taken = stop
+            if impact.instant_ns > ts_ns:
+                return
+            self._survive(impact.instant_ns)
+            felt.settle(impact.instant_ns, premiums.rules)
 
     def _survive(self, ts_ns: int) -> None:
         """Let the depth collapse and come back at the points of its grid before a time: at those,
@@ -278,4 +172,7 @@ class FeltMarket(PricedMarket):
         return super(PricedMarket, self).index() * self.state.impact.middle
 
     def funding_rate(self) -> float:
+        """Where it is made of premiums, the one of the last instant."""
+        if self._premiums is not None:
+            return self._felt.points.state.rate
         return super(PricedMarket, self).funding_rate()

@@ -245,15 +245,23 @@ class Points:
                 taken = premium(bid - beyond, ask + beyond, index)
             else:
                 taken = mid_premium(bid, ask, index)
-            self._premiums.add(taken, ts_ns)
+            self.add_premium(taken, ts_ns)
         if self.next_instant(ts_ns - 1) == ts_ns:
-            average = self._premiums.settle(ts_ns)
-            self.state.premiums = self._premiums.state
-            rate = 0.0
-            if average is not None:
-                rate = capped(period_rate(average, rules), rules, self.spec.margins)
-            self.state.rate = rate
-            self.settled.append((ts_ns, rate))
+            self.settle(ts_ns, rules)
+
+    def add_premium(self, taken: float, ts_ns: int) -> None:
+        """A premium, at its point; those of one market in order."""
+        self._premiums.add(taken, ts_ns)
+
+    def settle(self, ts_ns: int, rules: FundingRules) -> None:
+        """A funding instant: the premiums become a rate, and a new period begins."""
+        average = self._premiums.settle(ts_ns)
+        self.state.premiums = self._premiums.state
+        rate = 0.0
+        if average is not None:
+            rate = capped(period_rate(average, rules), rules, self.spec.margins)
+        self.state.rate = rate
+        self.settled.append((ts_ns, rate))
 
     def _notice_index(self, ts_ns: int, index: float) -> None:
         state = self.state

@@ -128,7 +128,7 @@ def _market(
         raise SettingError(("markets", number), f"{market.symbol} has no price in the data")
     rules = venue_rules(market.venue, contract)
     try:
-        pricing, impact = pricing_of(market, rules, places, info, book), impact_of(market)
+        pricing, impact = pricing_of(market, rules, places, info, book), impact_of(market, rules)
     except SettingError as error:
         raise SettingError(("markets", number, *error.path), error.sentence) from None
     return MarketSpec(
@@ -277,4 +277,4 @@ def _funding(funding: FundingConfig, symbol: str, rules: VenueRules) -> FundingS
         return FundingSpec(recorded=False, rate_8h=funding.rate_8h)
     if funding.source == "premium":
         return FundingSpec(recorded=False, premium=rules.funding)
-    return FundingSpec(recorded=funding.source == "recorded")
+    return FundingSpec(recorded=funding.source != "none")

@@ -172,7 +172,7 @@ def _market(market: MarketConfig, info: SymbolInfo) -> MarketConfig:
         market,
         contract=contract,
         book=_book(market.book, contract.base or ""),
-        funding=_funding(market.funding, info),
+        funding=_funding(market, info),
         mark=_mark(market, info, sources),
         stale_after=market.stale_after or duration_text(max(_STALE_NS, STALE_BARS * bar_ns)),
         frozen_after=market.frozen_after or duration_text(max(_FROZEN_NS, FROZEN_BARS * bar_ns)),
@@ -230,8 +230,12 @@ def _book(book: BookConfig, base: str) -> BookConfig:
     return replace(book, depth_at_1pct=DEPTH_AT_1PCT.get(base, ASSUMED_DEPTH))
 
 
-def _funding(funding: FundingConfig, info: SymbolInfo) -> FundingConfig:
+def _funding(market: MarketConfig, info: SymbolInfo) -> FundingConfig:
+    funding = market.funding
     constant = funding.rate_8h is not None or funding.file is not None
+    if market.feedback and not constant and funding.source is None:
+        return replace(funding, source="premium")
+    funding = replace(funding, source=funding.source or "recorded")
     if constant or funding.source != "recorded" or Kind.FUNDING in info.kinds:
         return funding
     return replace(funding, source="none")

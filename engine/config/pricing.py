@@ -10,7 +10,7 @@ from typing import Final
 from engine.config.complaints import SettingError, nearest
 from engine.config.crowd_settings import ImpactConfig
 from engine.config.settings import MarketConfig, RunConfig
-from engine.durations import duration_ns
+from engine.durations import duration_ns, duration_text
 from engine.points import PricingSpec
 from engine.ticks import Kind
 from engine.units import MINUTE_NS, SECOND_NS
@@ -18,7 +18,7 @@ from engine.venue.book import BookSpec
 from engine.venue.depth import DepthBook
 from engine.venue.funding_rate import MarginRates
 from engine.venue.impact import ImpactSpec
-from engine.venue.price_rules import IndexSource
+from engine.venue.price_rules import FundingRules, IndexSource
 from engine.venue.rules import VenueRules
 from engine.venue.survival import SurvivalSpec
 from engine.venue.taking import Top
@@ -31,7 +31,10 @@ _RECORDED_STALE_NS: Final = MINUTE_NS
 
 
 def makes_prices(market: MarketConfig) -> bool:
-    """Whether a market's venue makes a mark or a funding rate of its own."""
+    """Whether a market's venue makes a mark or a funding rate of its own; what is felt in a
+    market is no venue's."""
+    if market.feedback:
+        return False
     return market.mark == "venue" or market.funding.source == "premium"
 
 
@@ -88,7 +91,7 @@ def pricing_of(
     )
 
 
-def impact_of(market: MarketConfig) -> ImpactSpec | None:
+def impact_of(market: MarketConfig, rules: VenueRules) -> ImpactSpec | None:
     """How a generated market feels what is traded in it; ``None`` where it does not.
 
     Raises:
@@ -105,16 +108,32 @@ def impact_of(market: MarketConfig) -> ImpactSpec | None:
     if market.book.model != "depth":
         said = f'{market.symbol}: feedback wants a book of model "depth", was {market.book.model!r}'
         raise SettingError(("feedback",), said)
-    if makes_prices(market):
-        said = f"{market.symbol}: with feedback neither mark nor funding is the venue's own"
+    if market.mark == "venue":
+        said = f"{market.symbol}: with feedback the mark is made of what is felt, not the venue's"
         raise SettingError(("feedback",), said)
+    if market.funding.source == "premium":
+        _check_sampled(market, rules.funding, every_ns)
     return ImpactSpec(
         permanent=share,
         every_ns=every_ns,
         half_life_s=market.book.half_life_s,
         mark=market.impact.mark,
         survival=_survival_of(market.impact),
+        margins=_margins(rules),
     )
+
+
+def _check_sampled(market: MarketConfig, rules: FundingRules, every_ns: int) -> None:
+    """Premiums are taken, and settled, at points of the marks."""
+    sample_ns = rules.sample_ns
+    apart = sample_ns % every_ns and every_ns % sample_ns
+    if apart or rules.interval_ns % every_ns or rules.offset_ns % every_ns:
+        said = (
+            f"every must divide {duration_text(sample_ns)}, at which {market.venue.preset} takes "
+            f"premiums, or be a multiple of it that divides {duration_text(rules.interval_ns)}, "
+            f"was {market.impact.every!r}"
+        )
+        raise SettingError(("impact", "every"), said)
 
 
 def _survival_of(impact: ImpactConfig) -> SurvivalSpec | None:
@@ -185,7 +204,13 @@ def pricing_assumptions(market: MarketConfig) -> Iterator[str]:
             f"mark_from_venue: {symbol}: no recorded mark price is used; positions are valued at "
             f"a mark made by the rules of {venue} from its book and an index of {index}"
         )
-    if market.funding.source == "premium":
+    if market.feedback and market.funding.source == "premium":
+        yield (
+            f"funding_from_premium: {symbol}: funding rates are made by the rules of {venue} from "
+            "what its impact notional costs in the book that all trades have moved and moves have "
+            "thinned, and the index that they have moved for good"
+        )
+    elif market.funding.source == "premium":
         where = "the depth model beyond the best bid and ask"
         if market.book.model != "depth":
             where = "the best bid and ask, as if its impact notional traded there"

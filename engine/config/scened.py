@@ -18,7 +18,7 @@ from engine.events import CreationRequest, Message, RedemptionRequest
 from feeds.scenarios import Placed, ScenarioError, Span
 from feeds.scenarios.custody import Adl, Depeg, Population
 from feeds.scenarios.events import Move
-from feeds.scenarios.mishaps import CreationRush, RedemptionRun
+from feeds.scenarios.mishaps import CreationRush, FundingRate, RedemptionRun
 
 __all__ = ["asked_for", "check_scened", "scened"]
 
@@ -59,11 +59,25 @@ def check_scened(config: RunConfig, events: Sequence[Placed]) -> None:
                     check_draws(where, crowd)
                 except SettingError as error:
                     raise ScenarioError(placed.scenario, error.path, error.sentence) from None
+        elif isinstance(placed.event, FundingRate):
+            _check_paid(placed, _markets(config, placed))
         elif isinstance(placed.event, Depeg):
             coins = [m.symbol for m in _markets(config, placed) if m.contract.kind == "inverse"]
             if coins and (placed.event.symbols or len(coins) == len(config.markets)):
                 said = f"margin of {coins[0]} is the coin itself, which has no price but its mark"
                 raise ScenarioError(placed.scenario, (*where, "symbols"), said)
+
+
+def _check_paid(placed: Placed, markets: Sequence[MarketConfig]) -> None:
+    """A rate can only be another where it is one that the rows say."""
+    made = [each.funding for each in markets]
+    told = [each.source == "recorded" and not each.file and each.rate_8h is None for each in made]
+    if any(told) or not markets:
+        return
+    where = "made of premiums" if made[0].source == "premium" else "said by its configuration"
+    said = f"funding is another rate than the rows say, and that of {markets[0].symbol} is {where}"
+    said = f'{said}; set funding = {{ source = "recorded" }} of that market'
+    raise ScenarioError(placed.scenario, ("events", placed.number, "kind"), said)
 
 
 def asked_for(config: RunConfig, events: Sequence[Placed], span: Span) -> Iterator[Message]:

@@ -90,9 +90,10 @@ class BookConfig(_Setting, frozen=True, kw_only=True):
 
 class FundingConfig(_Setting, frozen=True, kw_only=True):
     """Rates as recorded, made of premiums by the venue's rules, a constant ``rate_8h`` at 00, 08
-    and 16 UTC, or those of a ``file``."""
+    and 16 UTC, or those of a ``file``. Where nothing is said: of premiums in a market with
+    ``feedback``, elsewhere as recorded."""
 
-    source: Literal["recorded", "premium", "none"] = "recorded"
+    source: Literal["recorded", "premium", "none"] | None = None
     rate_8h: float | None = None
     file: str | None = None
 

@@ -23,13 +23,16 @@ import numpy as np
 from msgspec import Struct, field
 
 from engine.exact import exp2
+from engine.units import NEVER_NS
 from engine.venue.depth import DepthBook
+from engine.venue.funding_rate import MarginRates
 from engine.venue.survival import SurvivalSpec, SurvivalState
 from engine.venue.taking import Taken, Top
 
 __all__ = ["WAVES_MAX", "FeltBook", "ImpactSpec", "ImpactState"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
+I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 WAVES_MAX: Final = 64
 """Marks made anew at one instant, each after what the one before liquidated; what is short then
@@ -49,6 +52,7 @@ class ImpactSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mark: the median of the three legs, or the book's own middle.
     basis_s: time constant of the average distance of the book from the index.
     survival: how the depth collapses with moves; ``None``: it does not.
+    margins: of the lowest tier, for caps of a funding rate that is made of premiums.
     """
 
     permanent: float = 0.6
@@ -57,6 +61,7 @@ class ImpactSpec(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mark: Literal["median", "book"] = "median"
     basis_s: float = 150.0
     survival: SurvivalSpec | None = SurvivalSpec()
+    margins: MarginRates = MarginRates()
 
     @property
     def left(self) -> float:
@@ -80,6 +85,9 @@ class ImpactState(Struct):
         base: what the input said at the last point.
         heard, heard_ns: what it said last.
         survival: of the depth.
+        own: how far the input's price lay from the input's index when that was last said, as a
+            factor; 1 where it never was.
+        instant_ns: the next funding instant, where rates are made of premiums.
     """
 
     lasting: float = 0.0
@@ -91,6 +99,8 @@ class ImpactState(Struct):
     heard: float = 0.0
     heard_ns: int = -1
     survival: SurvivalState = field(default_factory=SurvivalState)
+    own: float = 1.0
+    instant_ns: int = NEVER_NS
 
     def felt(self, passing: Any) -> Any:
         """By which a price is multiplied."""
@@ -116,6 +126,15 @@ class ImpactState(Struct):
     def is_still(self) -> bool:
         """Whether nothing that decays is left."""
         return not self.passing and not self.basis
+
+    def passing_at(self, spec: ImpactSpec, times: I64) -> F64:
+        """``passing`` at points from the last one on, ascending."""
+        if self.is_still:
+            return np.zeros(len(times))
+        steps = (times - self.at_ns) // spec.every_ns
+        passing, _ = self.ahead(spec, int(steps[-1]))
+        found: F64 = np.concatenate(([self.passing], passing)).take(steps)
+        return found
 
     def ahead(self, spec: ImpactSpec, count: int) -> tuple[F64, F64]:
         """``passing`` and ``basis`` at the next ``count`` points, one step after the other."""

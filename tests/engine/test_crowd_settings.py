@@ -83,6 +83,8 @@ def test_positions_are_read(tmp_path: Path) -> None:
         (f'{FELT}book = {{ model = "flat" }}\n', 'feedback wants a book of model "depth"'),
         (f"{FELT}impact = {{ permanent_share = 2.0 }}\n", "permanent_share must be from 0 to 1"),
         (f'{FELT}impact = {{ every = "0s" }}\n', "every must be > 0"),
+        (f'{FELT}impact = {{ every = "7s" }}\n', ":4: every must divide 5s, at which binance"),
+        (f'{FELT}mark = "venue"\n', "with feedback the mark is made of what is felt"),
         (f"{FELT}impact = {{ calm_move = 1.0 }}\n", "calm_move must be from 0 (depth never"),
         (f'{FELT}impact = {{ recovery = "0s" }}\n', "recovery must be > 0"),
         (f'{FELT}impact = {{ mark = "mid" }}\n', "mark"),

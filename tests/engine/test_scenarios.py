@@ -17,7 +17,7 @@ from engine.config.expecting import judged
 from engine.config.offering_settings import OfferingConfig, SecondaryConfig
 from engine.config.scenarios import load_scenario, scenario_names
 from engine.config.scened import check_scened
-from engine.config.settings import TermsConfig
+from engine.config.settings import FundingConfig, TermsConfig
 from engine.inputs import open_market
 from engine.verify import verify
 from feeds.generators.gbm import Gbm
@@ -261,6 +261,21 @@ def test_a_million_events_are_refused_at_once(
     file.write_text('name = "many"\n' + event * 10**6)
     assert main(["scenario", "check", str(file)]) == 3
     assert f"error: {file}:30002: 1,000,000 events; 10,000 at most" in capsys.readouterr().err
+
+
+def test_a_rate_that_no_row_says_cannot_be_another() -> None:
+    """A funding event where the rate is made of premiums, or the configuration's own, would do
+    nothing, and is refused with what to set."""
+    lineup = alone("BTC3L")
+    said = {"name": "one", "events": [{"kind": "funding", "rate": 0.01}]}
+    events = placed([msgspec.convert(said, Scenario)], Span(0, lambda: 10**12))
+    check_scened(lineup, events)
+    (market, *others) = lineup.markets
+    for funding in (FundingConfig(source="premium"), FundingConfig(rate_8h=0.0001)):
+        made = replace(lineup, markets=(replace(market, funding=funding), *others))
+        with pytest.raises(ScenarioError, match=r"set funding = \{ source") as raised:
+            check_scened(made, events)
+        assert raised.value.path == ("events", 0, "kind")
 
 
 def test_a_recorded_book_does_not_follow(tmp_path: Path) -> None:

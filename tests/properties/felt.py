@@ -56,10 +56,11 @@ def felt_spec(seed: int, depth: float = 5e6, **fields: Any) -> EngineSpec:
     )
 
 
-def felt_tape(seed: int, rows: int = 240, message: Any = None) -> Step:
+def felt_tape(seed: int, rows: int = 240, message: Any = None, *, indexed: bool = False) -> Step:
     """Marks at every second, falling in leaps, quiet at times; every fifth a little late; a message
-    in the twentieth second."""
-    random, mark = Random(seed), 100.0
+    in the twentieth second; if ``indexed``, an index beside every fourth, off by up to half a per
+    cent."""
+    random, mark, other = Random(seed), 100.0, Random(seed + 1)
     found: list[Any] = []
     for row in range(rows):
         scale = random.choice((0.0, 0.001, 0.004, 0.02))
@@ -67,5 +68,9 @@ def felt_tape(seed: int, rows: int = 240, message: Any = None) -> Step:
         late = random.choice((0, 0, 0, 0, 400_000_000))
         if row == 20 and message is not None:
             found.append(message)
-        found.append(a_row(Kind.MARK, T0 + row * SECOND_NS + late, mark))
+        ts_ns = T0 + row * SECOND_NS + late
+        found.append(a_row(Kind.MARK, ts_ns, mark))
+        if indexed and other.random() < 0.25:
+            away = other.choice((0.0, 0.0, 0.005, -0.003))
+            found.append(a_row(Kind.INDEX, ts_ns, mark * (1.0 + away)))
     return a_tape(found)

@@ -9,21 +9,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 from msgspec.structs import replace
 
 from engine.commands import MaskIndex, ThinBook
-from engine.engine import Engine
+from engine.engine import Engine, EngineSpec
 from engine.sampler import Sampling
 from engine.snapshot import restore, snapshot, state_digest
 from engine.summary import depth_left
-from engine.ticks import Step
-from engine.units import SECOND_NS
+from engine.ticks import Kind, Step
+from engine.units import MINUTE_NS, SECOND_NS
+from engine.venue.book import BookSpec
 from engine.venue.depth import DepthBook
 from engine.venue.funding import FundingSpec
+from engine.venue.funding_rate import MarginRates
 from engine.venue.impact import WAVES_MAX, FeltBook, ImpactSpec, ImpactState
+from engine.venue.price_rules import FundingRules
 from engine.venue.rules import LiquidationRules, MarginRules, Tier
 from engine.venue.taking import Top
-from tests.builders import T0, Run, a_tape, cut, run
+from tests.builders import T0, Run, a_row, a_spec, a_tape, cut, run
 from tests.properties.agreement import difference, reference
 from tests.properties.crowded import a_crowd
 from tests.properties.felt import band, felt_spec, felt_tape
@@ -75,11 +79,15 @@ def _records(said: Run, *products: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.parametrize("funded", [False, True])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_idle_observer(seed: int) -> None:
+def test_the_idle_observer(seed: int, funded: bool) -> None:
     """A product that never trades but looks often, and another cadence of NAVs, change nobody's
-    record: impact is felt at fills and at points of the grid, not at wakes."""
-    spec, tape = felt_spec(seed), felt_tape(seed)
+    record: impact is felt, and premiums are taken, at fills and at points of the grid, not at
+    wakes."""
+    spec, tape = felt_spec(seed), felt_tape(seed, indexed=funded)
+    if funded:
+        spec = _funded(spec, PREMIUMS["linear"])
     plain = run(spec, tape)
     idle, _ = band(1.0, "IDLE")
     watching = (replace(spec.policies[0][0], target=1.0, low=0.999999, high=1.000001),)
@@ -214,6 +222,68 @@ def test_legs_and_survival_wherever_cut() -> None:
     assert engine.digest() == whole.engine.digest()
 
 
+PREMIUMS = {
+    "linear": FundingRules(
+        interval_ns=MINUTE_NS,
+        rate_interval_ns=MINUTE_NS,
+        sample_ns=5 * SECOND_NS,
+        impact_notional=5_000.0,
+        cap_maintenance=0.75,
+    ),
+    "rolling": FundingRules(
+        interval_ns=30 * SECOND_NS,
+        rate_interval_ns=30 * SECOND_NS,
+        offset_ns=15 * SECOND_NS,
+        kernel="rolling",
+        window_ns=2 * MINUTE_NS,
+        sample_ns=SECOND_NS,
+    ),
+    "mid": FundingRules(
+        interval_ns=MINUTE_NS,
+        rate_interval_ns=MINUTE_NS,
+        kernel="flat",
+        premium="mid",
+        sample_ns=2 * SECOND_NS,
+        clamp=None,
+    ),
+}
+
+
+def _funded(spec: EngineSpec, rules: FundingRules) -> EngineSpec:
+    """With rates that are made of premiums."""
+    (market,) = spec.markets
+    impact = replace(market.impact, margins=MarginRates(0.02, 0.01))
+    funding = FundingSpec(recorded=False, premium=rules)
+    return replace(spec, markets=(replace(market, impact=impact, funding=funding),))
+
+
+@pytest.mark.parametrize("kernel", sorted(PREMIUMS))
+def test_funding_of_the_moved_price(kernel: str) -> None:
+    """With rates made of the moved price's premium over the index, with an index out of order for a
+    while and a thinned book, the plain engine says the same, and so does a run that is cut and
+    restored everywhere."""
+    seed = 1 + sorted(PREMIUMS).index(kernel)
+    mask = MaskIndex(id="m", ts_ns=T0 + 20 * SECOND_NS, symbol="BTCUSDT", for_ms=40_000)
+    thin = ThinBook(id="t", ts_ns=T0, symbol="BTCUSDT", scale=0.3, until_ns=T0 + 90 * SECOND_NS)
+    spec = _funded(felt_spec(seed), PREMIUMS[kernel])
+    tape = felt_tape(seed, message=(mask, thin)[seed % 2], indexed=True)
+    whole = run(spec, tape, check=True)
+    rates = {event.rate for event in whole.named("funding_settled")}
+    assert len(rates) > 2
+    assert min(rates) < 0.0
+    found = difference(whole, reference(spec, tape))
+    assert found is None, found
+    engine = Engine(spec)
+    said = Run(engine)
+    for step in cut(tape, range(0, tape.end, 3)):
+        said.take(engine.process(step))
+        engine = restore(spec, snapshot(engine))
+    said.take(engine.finish())
+    assert said.lines == whole.lines
+    assert engine.digest() == whole.engine.digest()
+    assert state_digest(engine) == state_digest(whole.engine)
+
+
 def _marks(spec: ImpactSpec, carry: float, passing: float, basis: float) -> float:
     at = [np.array([each]) for each in (100.0, carry, passing, basis)]
     return float(ImpactState(lasting=-0.01).marks(spec, *at)[0])
@@ -318,3 +388,69 @@ def test_waves_are_bounded() -> None:
     counts = Counter(each.ts_ns for each in waves)
     assert max(counts.values()) == 1 + WAVES_MAX
     assert len(counts) == 2
+
+
+def _pushed(rules: FundingRules, index: float | None = None, **impact: Any) -> Run:
+    """A million bought at the start in a book of a million within one per cent, evenly spread; the
+    input says 100 throughout, and of its index that."""
+    (market,) = felt_spec(1).markets
+    book = BookSpec(model="depth", depth_at_1pct=1e6, beta_near=1.0, beta_far=1.0, half_life_s=1e12)
+    felt = {"half_life_s": 1e12, "survival": None, "margins": MarginRates(0.02, 0.01), **impact}
+    market = replace(
+        market,
+        book=book,
+        impact=ImpactSpec(**felt),
+        funding=FundingSpec(recorded=False, premium=rules),
+        venue=replace(market.venue, margin=MarginRules()),
+    )
+    spec = a_spec(band(1.0, "BTC1L", seed_atoms=10**12), markets=(market,))
+    rows = []
+    for second in range(61):
+        if index is not None:
+            rows.append(a_row(Kind.INDEX, T0 + second * SECOND_NS, index))
+        rows.append(a_row(Kind.MARK, T0 + second * SECOND_NS, 100.0))
+    return run(spec, a_tape(rows), check=True)
+
+
+def _rate(said: Run) -> float:
+    (event,) = said.named("funding_settled")
+    assert event.ts_ns == T0 + 40 * SECOND_NS
+    return float(event.rate)
+
+
+def test_a_rate_of_the_moved_price_by_hand() -> None:
+    """A million bought reaches 1 %: 0.6 % stay, in the index too, 0.4 % are the book's own. Then
+    5,000 are sold at 101 less half of 0.005 %, that is 0.395 % above the index of 100.6. The
+    premium before the purchase is none, so the nine of the period average at 0.351 %; less the
+    clamp that is the rate, or the cap is: three quarters of the maintenance margin of 1 %."""
+    rules = FundingRules(
+        interval_ns=MINUTE_NS,
+        rate_interval_ns=MINUTE_NS,
+        sample_ns=5 * SECOND_NS,
+        kernel="flat",
+        impact_notional=5_000.0,
+    )
+    premium = (101.0 * (1.0 - 0.000025) - 100.6) / 100.6
+    assert premium == pytest.approx(0.003951, abs=1e-6)
+    assert _rate(_pushed(rules)) == pytest.approx(premium * 8 / 9 - 0.0005, rel=1e-4)
+    assert _rate(_pushed(rules, index=100.0)) == pytest.approx(premium * 8 / 9 - 0.0005, rel=1e-4)
+    capped = structs.replace(rules, cap_maintenance=0.15)
+    assert _rate(_pushed(capped)) == pytest.approx(0.0015)
+    whole = _rate(_pushed(rules, permanent=1.0))
+    assert whole == pytest.approx(0.0001)  # what stays is in the index too: only the interest
+
+
+def test_the_inputs_own_basis_is_paid_too() -> None:
+    """Where the input's index lies a per cent below its price the premium has that, too."""
+    rules = FundingRules(
+        interval_ns=MINUTE_NS,
+        rate_interval_ns=MINUTE_NS,
+        sample_ns=5 * SECOND_NS,
+        kernel="flat",
+        premium="mid",
+        clamp=None,
+        interest=0.0,
+    )
+    before, after = 100.0 / 99.0 - 1.0, 101.0 / (100.6 * 0.99) - 1.0
+    said = _pushed(rules, index=99.0)
+    assert _rate(said) == pytest.approx((before + 8 * after) / 9, rel=1e-4)
