@@ -9,6 +9,8 @@ part of NAV. And a book that a deal has dented is dented for the next rebalance,
 
 from __future__ import annotations
 
+from bisect import insort
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from engine.account import Account
@@ -41,7 +43,7 @@ class Dealing(Refusing):
     """One product's primary market.
 
     Attributes:
-        queue: requests that wait, oldest first.
+        queue: requests that wait, the first that is due first, the oldest of those due together.
         orders: redemptions that wait for a level of NAV, oldest first.
     """
 
@@ -84,7 +86,7 @@ class Dealing(Refusing):
             if wait is None:
                 self._send(scene, request)
                 return
-            self.queue.append(Waiting(request, due_ns))
+            self.wait(request, due_ns)
             scene.tape.say(
                 RequestQueued,
                 product=request.product,
@@ -92,6 +94,10 @@ class Dealing(Refusing):
                 id=request.id,
                 reason=wait,
             )
+
+    def wait(self, request: Request, due_ns: int) -> None:
+        """Let a request wait, behind all that are due as early."""
+        insort(self.queue, Waiting(request, due_ns), key=attrgetter("due_ns"))
 
     def order(self, scene: Scene, request: RedemptionRequest, refusal: str | None) -> None:
         """Refuse a redemption that is to wait for a level, or let it wait."""

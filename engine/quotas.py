@@ -15,7 +15,7 @@ class Waiting(Struct, frozen=True):
     way."""
 
     request: CreationRequest | RedemptionRequest
-    due_ns: int = 0
+    due_ns: int
 
 
 class DayBook(Struct):

@@ -1,7 +1,8 @@
 """What users ask of one product: taken or refused, dealt at once or when it is time.
 
 A request that is taken outside a window, for a batch or during a rebalance waits in a queue, and is
-looked at once more when its time has come: what was possible when it came may be so no more.
+looked at once more when its time has come: what was possible when it came may be so no more. Who is
+due first is first: a level that NAV has reached waits for no batch of later.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from engine.asking import Asking
 from engine.events import CancellationRequest, CreationRequest, LevelReached, RedemptionRequest
 from engine.handler_state import ACTIVE, CLOSED, CLOSING, PENDING
 from engine.orders import Scene
-from engine.quotas import Waiting
 from engine.refusing import Request
 from engine.units import UNIT_STEPS
 from engine.watch import NEVER, drawn_in
@@ -78,17 +78,17 @@ class Serving(Asking):
         offering = self.spec.terms.offering_at(ts_ns)
         rebalances = self.desk.state.plan is not None
         if self.state.status != ACTIVE:
-            return "rebalancing" if rebalances else None, 0
+            return "rebalancing" if rebalances else None, ts_ns
         taken_ns = offering.taken_ns(ts_ns)
         due_ns = offering.dealt_ns(taken_ns)
         if taken_ns > ts_ns:
             return "window", due_ns
         if due_ns > ts_ns:
             return "batch", due_ns
-        return "rebalancing" if rebalances else None, 0
+        return "rebalancing" if rebalances else None, ts_ns
 
     def _serve_queue(self, scene: Scene) -> None:
-        """Deal what is due, in the order in which it came; a rebalance comes first."""
+        """Deal what is due, in the order in which it fell due; a rebalance comes first."""
         queue, state = self.dealing.queue, self.state
         while state.status == ACTIVE:
             self._reach(scene)
@@ -108,7 +108,7 @@ class Serving(Asking):
         per_unit = nav * self._quote * UNIT_STEPS / account.units
         for request in [each for each in dealing.orders if _reached(each, per_unit)]:
             dealing.orders.remove(request)
-            dealing.queue.append(Waiting(request))
+            dealing.wait(request, scene.due_ns)
             scene.tape.say(
                 LevelReached,
                 product=request.product,

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.commands import PauseProduct, ResumeProduct, SplitUnits
 from engine.errors import InputError
 from engine.events import RedemptionRequest
+from engine.offering import Offering
 from engine.units import SECOND_NS, UNIT_STEPS
 from engine.venue.book import BookSpec
 from feeds.requests import load_requests
@@ -96,6 +98,70 @@ def test_a_paused_product_reaches_no_level_until_it_goes_on() -> None:
     )  # fmt: skip
     (reached,) = said.named("level_reached")
     assert reached.sequence == 5
+
+
+def redemption(second: int, name: str, units: float) -> RedemptionRequest:
+    return RedemptionRequest(
+        ts_ns=T0 + second * SECOND_NS, id=name, user="alice", product="BTC3L", units=units
+    )
+
+
+def test_a_level_that_is_reached_waits_for_no_batch_of_later() -> None:
+    """Ten units wait from 100 on for the batch eight seconds after the stop of others at 0.8 is
+    reached; it gets the 0.78 of 89 at once, they the 0.40 of 70. Catches a stop behind the head of
+    the queue, who would get 0.40, too."""
+    every = Offering(batch_ns=10 * SECOND_NS, batch_at_ns=T0)
+    said = told(
+        100.0, redemption(1, "early", 10.0), order(2, at_or_below=0.8), 89.0, *[70.0] * 8,
+        offering=every,
+    )  # fmt: skip
+    stop, batch = said.named("units_redeemed")
+    assert (stop.id, stop.ts_ns) == ("s", T0 + 3 * SECOND_NS)
+    assert stop.quote_atoms == pytest.approx(0.78 * 50 * USDT, abs=USDT // 100)
+    assert (batch.id, batch.ts_ns) == ("early", T0 + 10 * SECOND_NS)
+    assert batch.quote_atoms == pytest.approx(0.40 * 10 * USDT, abs=USDT // 100)
+
+
+def test_who_is_due_together_is_dealt_as_he_came() -> None:
+    """Two stops that the price of the batch's instant reaches come before the batch, as prices come
+    before alarms, the older first; what came for the batch keeps its order. Catches a queue that is
+    turned, and one whose batches are due before their instant."""
+    every = Offering(batch_ns=5 * SECOND_NS, batch_at_ns=T0)
+    said = told(
+        100.0, redemption(1, "b1", 1.0), redemption(2, "b2", 2.0),
+        replace(order(3, 3.0, at_or_below=0.8), id="older"),
+        replace(order(4, 4.0, at_or_below=0.9), id="newer"), 80.0, 80.0,
+        offering=every,
+    )  # fmt: skip
+    assert [e.id for e in said.named("units_redeemed")] == ["older", "newer", "b1", "b2"]
+
+
+def test_what_fell_due_during_a_trade_is_dealt_as_it_fell_due() -> None:
+    """The opening trade is under way for six seconds. One asks for the batch of the fourth, and
+    stops above NAV are placed in the second and in the fifth. Catches an order of arrival, and
+    levels that go before everybody."""
+    every = Offering(batch_ns=4 * SECOND_NS, batch_at_ns=T0)
+    said = told(
+        100.0, redemption(1, "batch", 1.0),
+        replace(order(2, 2.0, at_or_below=1.5), id="before"), 100.0, 100.0,
+        replace(order(5, 3.0, at_or_below=1.5), id="after"), 100.0,
+        *[100.0] * 7,
+        offering=every, while_rebalancing="queue", latency_ns=6 * SECOND_NS,
+    )  # fmt: skip
+    assert [e.id for e in said.named("units_redeemed")] == ["before", "batch", "after"]
+
+
+def test_a_split_refuses_what_waits_in_the_order_of_its_times() -> None:
+    """The batch of the tenth second was asked for first, and the stop fell due first. Catches
+    refusals by arrival."""
+    every = Offering(batch_ns=10 * SECOND_NS, batch_at_ns=T0)
+    said = told(
+        100.0, redemption(1, "batch", 1.0),
+        replace(order(2, 2.0, at_or_below=1.5), id="stop"),
+        SplitUnits(ts_ns=T0 + 3 * SECOND_NS, id="m", product="BTC3L", new=1, old=10), 100.0,
+        offering=every, while_rebalancing="queue", latency_ns=6 * SECOND_NS,
+    )  # fmt: skip
+    assert [e.id for e in said.named("redemption_refused")] == ["stop", "batch"]
 
 
 def test_an_order_ends_with_its_product_and_with_a_split() -> None:

@@ -61,7 +61,7 @@ class Primary(Oracle):
                 if per_unit < Fraction(rules.merge_below):
                     self._split(1, rules.merge)
         while self.status == "active":
-            self._reach()
+            self._reach(due)
             if self.plan or not self.waiting or self.waiting[0][0] > due:
                 return
             self._request(self.waiting.pop(0)[1], fresh=False)
@@ -96,7 +96,12 @@ class Primary(Oracle):
 
     # Requests ---------------------------------------------------------------------------------
 
-    def _reach(self) -> None:
+    def _wait(self, due: int, row: tuple[Any, ...]) -> None:
+        """Whoever is due earlier is dealt earlier; of those due together who came earlier."""
+        self.waiting.append((due, row))
+        self.waiting.sort(key=lambda each: each[0])
+
+    def _reach(self, due: int) -> None:
         """Whose level NAV per unit has reached is next."""
         if not self.levels:
             return
@@ -106,7 +111,7 @@ class Primary(Oracle):
             low = request[0] == "stop"
             if per_unit <= Fraction(request[5]) if low else per_unit >= Fraction(request[5]):
                 self.levels.remove(request)
-                self.waiting.append((0, ("redeem", *request[1:5])))
+                self._wait(due, ("redeem", *request[1:5]))
 
     def _request(self, row: tuple[Any, ...], fresh: bool) -> None:
         if not fresh:
@@ -132,10 +137,8 @@ class Primary(Oracle):
             self.refused.append((row[2], reason))
         elif level:
             self.levels.append(row)
-        elif active and due > self.now:
-            self.waiting.append((due, row))
-        elif self.plan:
-            self.waiting.append((0, row))
+        elif self.plan or (active and due > self.now):
+            self._wait(due if active else self.now, row)
         else:
             self._hedge(row)
         self._serve(self.now)

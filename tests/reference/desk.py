@@ -518,7 +518,7 @@ def ask(product: Product, request: Any, refusal: str | None) -> None:
         wait = "rebalancing" if product.plan is not None else ""
         wait = "window" if taken > now else "batch" if dealt > now else wait
         if wait:
-            product.queue.append((dealt if dealt > now else 0, request))
+            product.queue.append((max(dealt, now), request))
             product.say(RequestQueued, user=request.user, id=request.id, reason=wait)
         else:
             _send_hedge(product, request)

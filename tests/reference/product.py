@@ -93,7 +93,7 @@ class Product:
         self.unsplit: str | None = None
         self.premium = traded.Premium()
         self.orders: list[Any] = []  # redemptions that wait for a level of NAV
-        self.queue: list[tuple[int, Any]] = []  # from when on each may be dealt
+        self.queue: list[tuple[int, Any]] = []  # from when on each may be dealt, as they came
         self.taken: list[tuple[int, bool, str, int]] = []  # day, whether it creates, user, quote
         self.pledged: dict[int | None, int] = {}
         self.owned: list[int] = [0] * len(users)
@@ -453,7 +453,7 @@ class Product:
         surplus = held.surplus(mark)
         if surplus:
             self.say(SurplusTaken, atoms=surplus)
-        for _, request in self.queue:
+        for _, request in self.waiting():
             desk.refuse(self, request, "closed")
         self.queue.clear()
         for request in self.orders:
@@ -651,12 +651,16 @@ class Product:
             self._reach()
             if not self.queue or self.plan is not None:
                 return
-            due_ns, request = self.queue[0]
+            due_ns, request = first = self.waiting()[0]
             if due_ns > self.market.due_ns:
                 return
-            self.queue.pop(0)
+            self.queue.remove(first)
             desk.serve(self, request, self._refusal(request))
             self.traded = True
+
+    def waiting(self) -> list[tuple[int, Any]]:
+        """The queue by the times at which its requests are due; as they came at one time."""
+        return sorted(self.queue, key=lambda each: each[0])
 
     def _reach(self) -> None:
         """Redemptions that waited for a level of NAV, and have it now, are due."""
@@ -669,7 +673,7 @@ class Product:
             stop, take = request.at_or_below, request.at_or_above
             if (stop is not None and per_unit <= stop) or (take is not None and per_unit >= take):
                 self.orders.remove(request)
-                self.queue.append((0, request))
+                self.queue.append((self.market.due_ns, request))
                 self.say(
                     LevelReached,
                     user=request.user,
@@ -686,7 +690,7 @@ class Product:
         at all of them."""
         if self.status != "active":
             return NEVER_NS
-        first = self.queue[0][0] if self.queue else 0
+        first = self.waiting()[0][0] if self.queue else 0
         alarm = min(first if first > self.market.due_ns else NEVER_NS, self.split_ns)
         if self.spec.terms.secondary is not None:
             alarm = min(alarm, traded.next_edge(self))

@@ -97,7 +97,7 @@ def split(product: Product, new: int, old: int, reason: str) -> str | None:
             product.pledged[user] -= desk.steps_of(order.request)
         desk.refuse(product, order.request, "split")
     product.deals.clear()
-    for _, request in product.queue:
+    for _, request in product.waiting():
         desk.refuse(product, request, "split")
     product.queue.clear()
     for request in product.orders:
