@@ -69,9 +69,11 @@ class Handler(Reviews):
         decision, changed = self._ask(scene, view)
         if decision is None:
             return changed, view
+        ordinal, target = scene.tape.ordinal, account.state.target
         if self._act(scene, decision, view) == "too_small":
             self._remember(scene, decision)
-        return changed, None
+        idle = ordinal == scene.tape.ordinal and target == account.state.target
+        return changed, view if idle and not self.traded else None
 
     def fill(self, scene: Scene) -> None:
         """An alarm: orders that are due meet the book."""

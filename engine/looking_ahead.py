@@ -131,7 +131,10 @@ class LookingAhead(Passing):
         if key[0] != _POLICY:
             return None
         market, handler = self.markets[key[1]], self.markets[key[1]].handlers[key[2]]
-        if not handler.review_ns or market.state.stale or not handler.rests:
+        if not handler.review_ns or market.state.stale:
+            return None
+        known = self._ahead.get((key[1], handler.review_ns, handler.uses_signals), 0)
+        if (not isinstance(known, ViewsAhead) and due < known) or not handler.rests:
             return None
         limit = rows.first_after(due)
         # Nobody looks at a market as of a time before which something else happens.
@@ -144,13 +147,9 @@ class LookingAhead(Passing):
         market = self.markets[key[1]]
         handler = market.handlers[key[2]]
         every_ns, signalled = handler.review_ns, handler.uses_signals
-        known = self._ahead.get((key[1], every_ns, signalled), 0)
-        if isinstance(known, ViewsAhead):
-            if known.holds and known.place(due) >= 0:
-                known.forget()
-                return known
-        elif due < known:
-            return None
+        known = self._ahead.get((key[1], every_ns, signalled))
+        if isinstance(known, ViewsAhead) and known.holds and known.place(due) >= 0:
+            return known
         found = None
         if type(market) is Market and market.spec.book.model != "recorded" and not due % every_ns:
             market.stage(limit, due, due)

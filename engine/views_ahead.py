@@ -89,8 +89,8 @@ class ViewsAhead:
         return -1 if rest or not 0 <= place < len(self.limits) else place
 
     def view(self, place: int) -> MarketView:
-        """The market at a review; the same one for all who are asked there with nothing traded in
-        between."""
+        """The market at a review; the same one for all who are asked there. Nobody trades in
+        between: whoever wants to ends the way ahead, and an instant is looked ahead at once."""
         if place != self._viewed:
             self._viewed, head = place, self._heads[place]
             if self._tails is None:
@@ -99,10 +99,6 @@ class ViewsAhead:
                 depth = self._market.book.depth(head[0])
                 self._view = MarketView(*(*head, depth, *self._tails[place]))
         return self._view
-
-    def forget(self) -> None:
-        """Somebody may have traded."""
-        self._viewed = -1
 
 
 def _rows(*columns: Any) -> list[Any]:
