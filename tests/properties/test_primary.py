@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections import Counter
 from functools import cache
 from random import Random
+from typing import Any
 
 import pytest
 
 from engine.engine import Engine, EngineSpec
-from engine.events import SecondaryPriced
+from engine.events import LevelDealt, LevelReached, RequestQueued, SecondaryPriced
 from engine.snapshot import restore, snapshot
 from engine.ticks import Step
 from tests.builders import Run, cut, run
@@ -71,6 +72,7 @@ def test_everything_happens() -> None:
     """The tapes do what this module is about, so that they cannot pass by being calm."""
     counts: Counter[str] = Counter()
     for seed in SEEDS:
+        counts["before a batch"] += _overtakes(told(seed)[2].events)
         for event in told(seed)[2].events:
             tag = event.__struct_config__.tag
             counts[tag] += 1
@@ -87,7 +89,7 @@ def test_everything_happens() -> None:
         *("units_created", "units_redeemed", "redemption_refused split"),
         *("request_cancelled", "cancellation_refused not_yours"),
         "cancellation_refused not_waiting",
-        *("request_queued level", "level_reached", "level_dealt"),
+        *("request_queued level", "level_reached", "level_dealt", "before a batch"),
         *("units_split announced", "units_split low_nav"),
         *("premium", "discount", "creations open", "creations gated", "creations paused"),
         *("creations halted", "creations rebalancing", "creations outside_window"),
@@ -95,3 +97,21 @@ def test_everything_happens() -> None:
         *("redemptions outside_window", "redemptions stale"),
     )
     assert not [what for what in wanted if not counts[what]], counts
+
+
+def _overtakes(events: list[Any]) -> int:
+    """How many redemptions at a level are dealt before others who waited for a batch or a window
+    when the level was reached."""
+    waiting: set[str] = set()
+    before: dict[str, set[str]] = {}
+    found = 0
+    for event in events:
+        if isinstance(event, RequestQueued) and event.reason in ("batch", "window"):
+            waiting.add(event.id)
+        elif isinstance(event, LevelReached):
+            before[event.id] = set(waiting)
+        elif isinstance(event, LevelDealt):
+            found += bool(before[event.id] & waiting)
+        else:
+            waiting.discard(getattr(event, "id", ""))
+    return found
