@@ -125,16 +125,17 @@ def test_once_long_is_spot_less_costs(returns: list[float], fee: float, funded: 
     spread = BookSpec(model="flat", half_spread_bps=2.0)
     policy = Constant(target=1.0, review_s=60.0)
     said = told(returns, policy, book=spread, funding=funding, taker_fee=fee, **terms)
-    cash, coins = SEED * 1.25, 0.0
+    cash, coins, paid = SEED * 1.25, 0.0, 0
     for event in said.events:
         if isinstance(event, OrderFilled):
             coins += cash / event.mid_price
             cash = event.spread_impact_atoms - event.fee_atoms
+            paid -= cash
         elif isinstance(event, (FundingSettled, ManagementFeeCharged)):
             cash -= event.paid_atoms
     spot = cash + coins * said.engine.markets[0].state.mark
     assert per_unit(said) == pytest.approx(spot / (SEED * 1.25), rel=1e-9)
-    assert cash < 0.0
+    assert paid > 0
 
 
 # Holders ------------------------------------------------------------------------------------------
@@ -262,6 +263,39 @@ def test_nobody_notices_who_leaves_until_the_product_trades_for_itself(
     )
     assert len(after) == len(before)
     assert (after >= before * (1.0 - 1e-9)).all()
+
+
+@few
+@given(
+    returns=st.lists(st.floats(-0.12, 0.12), min_size=3, max_size=3),
+    target=st.sampled_from((-2.0, 1.0, 3.0)),
+    quote=st.floats(1.0, 2e9),
+    creates=st.booleans(),
+)
+def test_with_latency_a_deal_is_at_the_nav_of_its_fill(
+    returns: list[float], target: float, quote: float, creates: bool
+) -> None:
+    """Asked at one price and hedged at the next, free of costs: NAV per unit is nobody's loss or
+    gain. A redemption takes its share of the lots; a creation's lots are those of its money when it
+    asked, its units those when it was hedged, so that the others' lots per unit change by that.
+    Catches a deal at the NAV of the asking, which is a gift of the pool's."""
+    wide = LeverageBand(target=target, low=0.01, high=99.0)
+    named = {"ts_ns": T0 + 2 * MINUTE_NS, "id": "r", "product": "BTC3L"}
+    request: Any = RedemptionRequest(user="alice", units=quote / 8.0, **named)
+    if creates:
+        request = CreationRequest(user="bob", quote=quote, **named)
+    late = 3 * MINUTE_NS // 2
+    plain, joined = (
+        told(returns, wide, insert=each, latency_ns=late) for each in (None, (request, 2))
+    )
+    (deal,) = joined.named("units_created", "units_redeemed")
+    assert deal.ts_ns == request.ts_ns + late
+    assert per_unit(joined) == pytest.approx(per_unit(plain), rel=1e-9)
+    before, after = (said.engine.handlers[0].account for said in (plain, joined))
+    asked, dealt = (before.nav(plain.nav["mark_price"][n]) / 1e6 for n in (2, 3))
+    ratio = (1.0 + quote / asked) / (1.0 + quote / dealt) if creates else 1.0
+    grown = (after.lots / after.units) / (before.lots / before.units)
+    assert grown == pytest.approx(ratio, rel=1e-6)
 
 
 def test_a_creation_just_before_a_rebalance_may_cost_the_others_in_a_thin_book() -> None:
