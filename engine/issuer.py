@@ -8,6 +8,9 @@ How large a product may be is told three ways, each the NAV at which a move of 1
 as much as that way allows (a product of leverage L trades ``L (L - 1)`` times the move of its NAV):
 by the venue's tiers, by the depth within 1 % of mid at the end of the run, and by a tenth of what
 was traded in an hour of the run. 3x trades 0.6 of its NAV: 6,000,000 of depth carry 10,000,000.
+
+Of an omnibus account he is told how far it is from its end: at which mark of each of its markets,
+and at which common move of all of them, the venue liquidates it.
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ from engine.attribution import attribution
 from engine.engine import Engine
 from engine.handler import Handler
 from engine.market import Market
+from engine.omnibus import OmnibusAccount
 from engine.risk_limits import nav_max
 from engine.rundir import RunWriter
 from engine.turnover import Turnover
 from engine.units import HOUR_NS, asset_decimals
+from engine.venue.limits import limits_of
 
 __all__ = ["MOVE", "SHARE", "issuer_book"]
 
@@ -47,6 +52,7 @@ def issuer_book(engine: Engine, writer: RunWriter, turnover: Turnover) -> dict[s
         "deficits_paid": math.fsum(book["deficits_paid"] for book in books.values()),
         "liability": math.fsum(book["liability"] for book in books.values()),
         "hedge_equity": math.fsum(book["hedge_equity"] for book in books.values()),
+        "accounts": _accounts(engine),
         "netting": _netting(engine, writer),
         "largest_aum_for": {"move": MOVE, "participation": SHARE, "seconds": HOUR_NS // 10**9},
     }
@@ -116,6 +122,47 @@ def _largest(
         "depth": depth / traded if depth > 0.0 and traded else None,
         "participation": hourly / traded if hourly and traded else None,
     }
+
+
+def _accounts(engine: Engine) -> dict[str, Any]:
+    """Omnibus accounts as they stand, in what they are settled in, by name.
+
+    ``down`` and ``up`` are the move of all their marks together, as a share of these, that leaves
+    them short of margin; ``liquidated`` and ``bankrupt`` the mark of one market while those of the
+    others stay; ``None``: no such move or mark ends it.
+    """
+    found: dict[str, Any] = {}
+    if engine.margins is None:
+        return found
+    listings = engine.margins.desk.listings
+    for account in dict.fromkeys(engine.margins.behind.values()):
+        if not isinstance(account, OmnibusAccount) or not account.products:
+            continue
+        markets = engine.markets
+        marks = [market.state.mark for market in markets]
+        limits = limits_of(account, listings, marks)
+        contract = markets[account.markets[0]].contract
+        atoms = contract.settlement_atoms
+        found[account.name] = {
+            "asset": contract.settlement_asset,
+            "products": account.products,
+            "equity": limits.stand.margin / atoms,
+            "maintenance": limits.stand.maintenance / atoms,
+            "is_short": limits.is_short,
+            "markets": {
+                markets[limit.market].contract.spec.symbol: {
+                    "position": limit.lots * markets[limit.market].contract.spec.lot_size,
+                    "mark": marks[limit.market],
+                    "maintenance": limit.maintenance / atoms,
+                    "liquidated": limit.liquidated,
+                    "bankrupt": limit.bankrupt,
+                }
+                for limit in limits.positions
+            },
+            "down": limits.down,
+            "up": limits.up,
+        }
+    return found
 
 
 def _netting(engine: Engine, writer: RunWriter) -> dict[str, Any]:

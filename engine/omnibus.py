@@ -59,6 +59,11 @@ class OmnibusAccount:
         return [h for h in self.hedges if h.handler.state.status in (ACTIVE, CLOSING)]
 
     @property
+    def products(self) -> list[str]:
+        """Whose it still is."""
+        return [hedge.handler.spec.id for hedge in self._alive]
+
+    @property
     def cash(self) -> int:
         return total(hedge.cash for hedge in self._alive)
 

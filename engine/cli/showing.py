@@ -13,7 +13,7 @@ from rich.table import Table
 
 from engine.cli.progress import rate
 from engine.report.comparison import WORDS, comparison_of, head_of
-from engine.report.issuing import ISSUER_HEAD, issuer_rows
+from engine.report.issuing import ACCOUNTS_HEAD, ISSUER_HEAD, account_rows, issuer_rows
 from engine.report.table import columns_of
 from engine.report.trading_at import TRADED_HEAD, traded_rows
 from engine.report.words import number, percent
@@ -71,6 +71,10 @@ def run_screen(verdict: str, rows: Sequence[Mapping[str, Any]], summary: Mapping
     issuer = issuer_rows(summary)
     if issuer:
         for table in _fitting(ISSUER_HEAD, issuer, console.width):
+            console.print(table)
+        console.print()
+    if behind := account_rows(summary):
+        for table in _fitting(ACCOUNTS_HEAD, behind, console.width):
             console.print(table)
         console.print()
     if traded := traded_rows(summary):

@@ -1,18 +1,26 @@
-"""The issuer's book as a table: a row a product."""
+"""The issuer's book as tables: a row a product, and a row a market of an omnibus account."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.report.words import DASH, number
+from engine.report.words import DASH, MINUS, number, percent
 
-__all__ = ["ISSUER_HEAD", "issuer_rows"]
+__all__ = ["ACCOUNTS_HEAD", "ISSUER_HEAD", "account_rows", "issuer_rows"]
 
 ISSUER_HEAD: Final = [
     *("product", "owed to holders", "hedge", "fees got", "funding", "slippage", "trading fees"),
     *("costs are", "fees less costs", "unhedged, s", "fits tier", "fits depth", "fits volume"),
 ]
+
+ACCOUNTS_HEAD: Final = [
+    *("account", "market", "position", "mark", "liquidated at", "bankrupt at"),
+    *("equity", "needs", "dies of a fall", "of a rise"),
+]
+"""What lies behind one name at the venue; what is of the whole account stands in its first row."""
+_TIMES: Final = 10.0
+"""A larger rise is told in times."""
 
 
 def issuer_rows(summary: Mapping[str, Any]) -> list[list[str]]:
@@ -40,3 +48,31 @@ def _row(name: str, book: Mapping[str, Any]) -> list[str]:
             for way in ("tier", "depth", "participation")
         ),
     ]
+
+
+def account_rows(summary: Mapping[str, Any]) -> list[list[str]]:
+    """Omnibus accounts: how far each of their marks, and all of them together, are from the end."""
+    rows = []
+    for name, account in summary["issuer"].get("accounts", {}).items():
+        asset = account["asset"]
+        whole = [
+            *(f"{number(account[what])} {asset}" for what in ("equity", "maintenance")),
+            percent(account["down"], 2),
+            _rise(account["up"]),
+        ]
+        for symbol, held in account["markets"].items():
+            rows.append([name, symbol, *_held(held), *whole])
+            whole = [""] * len(whole)
+        if not account["markets"]:
+            rows.append([name, "", *[DASH] * 4, *whole])
+    return rows
+
+
+def _held(held: Mapping[str, Any]) -> list[str]:
+    prices = (held["mark"], held["liquidated"], held["bankrupt"])
+    said = [DASH if price is None else f"{price:,.8g}" for price in prices]
+    return [f"{held['position']:,.8g}".replace("-", MINUS), *said]
+
+
+def _rise(up: float | None) -> str:
+    return percent(up, 2) if up is None or up < _TIMES else f"to {1.0 + up:,.0f} times"

@@ -16,7 +16,7 @@ from engine.report.cards import PRODUCT_CARDS, cards_of, common_cards
 from engine.report.comparison import WORDS, comparison_of, head_of
 from engine.report.crisis import crisis_of
 from engine.report.figures import bokeh_script, figures_json
-from engine.report.issuing import ISSUER_HEAD, issuer_rows
+from engine.report.issuing import ACCOUNTS_HEAD, ISSUER_HEAD, account_rows, issuer_rows
 from engine.report.notes import notes_of
 from engine.report.numbers import Table, numbers_of, overview_of
 from engine.report.pictures import pictures_of
@@ -83,6 +83,7 @@ def _page(run: Run, cards: dict[str, dict[str, Card]]) -> str:
         uncharted=[name for name in summary["products"] if name not in run.curves],
         overview=overview_of(run),
         issuer=Table(ISSUER_HEAD, issuer_rows(summary)),
+        accounts=Table(ACCOUNTS_HEAD, account_rows(summary), words=2),
         traded=Table(TRADED_HEAD, traded_rows(summary)),
         comparison=Table(head_of(1), comparison_of(run.summary), words=WORDS),
         whatif=_whatif(run),

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from engine.venue.margined import Margined
-from engine.venue.standing import Listing, Standing, equity_of, standing_of
+from engine.venue.standing import Listing, Standing
 
 __all__ = ["Limit", "Limits", "limits_of"]
 
@@ -64,15 +64,18 @@ def limits_of(account: Margined, listings: Sequence[Listing], marks: Sequence[fl
     used up at most once on either side of today.
 
     Args:
-        listings, marks: by market; the marks of today, > 0.
+        listings, marks: by market; the marks of today, > 0 where something is held.
     """
-    first = account.positions()[0][0]  # one venue has one rule
+    book = _Book(account, listings, marks)
+    if not book.held:
+        return Limits(book.standing(marks), is_short=False, positions=(), down=None, up=None)
+    first = book.held[0][0]  # one venue has one rule
 
     def short(at: Sequence[float]) -> bool:
-        return listings[first].is_short(standing_of(account, listings, at))
+        return listings[first].is_short(book.standing(at))
 
     def bankrupt(at: Sequence[float]) -> bool:
-        return equity_of(account, listings, at) < 0
+        return book.standing(at).equity < 0
 
     def alone(market: int, scale: float) -> list[float]:
         return [mark * scale if m == market else mark for m, mark in enumerate(marks)]
@@ -93,16 +96,47 @@ def limits_of(account: Margined, listings: Sequence[Listing], marks: Sequence[fl
             nearest(market, short),
             nearest(market, bankrupt),
         )
-        for market, lots, cost in account.positions()
+        for market, lots, cost in book.held
     ]
     down, up = (_scale(lambda s: short(together(s)), far) for far in (1.0 / _FAR, _FAR))
     return Limits(
-        standing_of(account, listings, marks),
+        book.standing(marks),
         short(marks),
         tuple(rows),
         None if down is None else down - 1.0,
         None if up is None else up - 1.0,
     )
+
+
+class _Book:
+    """An account that is asked at a thousand marks and holds the same at all of them:
+    ``standing_of``, but what lies at today's marks is reckoned once."""
+
+    def __init__(
+        self, account: Margined, listings: Sequence[Listing], marks: Sequence[float]
+    ) -> None:
+        self.held = [position for position in account.positions() if position[1]]
+        self._cash, self._withheld = account.cash, account.withheld
+        self._listings, self._marks = listings, marks
+        self._today = [self._parts(*position, marks[position[0]]) for position in self.held]
+
+    def standing(self, at: Sequence[float]) -> Standing:
+        listings, equity, needed = self._listings, self._cash, 0
+        parts = [
+            today if at[held[0]] == self._marks[held[0]] else self._parts(*held, at[held[0]])
+            for held, today in zip(self.held, self._today, strict=True)
+        ]
+        for worth, margin in parts:
+            equity, needed = equity + worth, needed + margin
+        for (market, lots, _), (worth, _) in zip(self.held, parts, strict=True):
+            if listings[market].fee_at_bankruptcy:
+                needed += listings[market].closing_fee(lots, equity - worth)
+        return Standing(equity, needed, self._withheld)
+
+    def _parts(self, market: int, lots: int, cost: int, mark: float) -> tuple[int, int]:
+        """What a position is worth, and what it needs."""
+        listing = self._listings[market]
+        return listing.contract.exposure_value(lots, mark), listing.maintenance(lots, cost, mark)
 
 
 def _scale(holds: Callable[[float], bool], far: float) -> float | None:

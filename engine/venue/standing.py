@@ -113,13 +113,14 @@ class Listing:
         return stand.margin <= stand.maintenance
 
     def closing_fee(self, lots: int, cash: int) -> int:
-        """What closing a position at its bankruptcy price costs, settlement atoms.
+        """What closing a position at its bankruptcy price costs, settlement atoms; nothing where it
+        is closed already.
 
         Args:
             lots: signed, as held.
             cash: of the account, with what its other positions are worth.
         """
-        if not self.fee_at_bankruptcy:
+        if not self.fee_at_bankruptcy or not lots:
             return 0
         return self.contract.before_fee(-lots, -cash) + cash
 

@@ -8,13 +8,14 @@ import pytest
 
 from engine.issuer import issuer_book
 from engine.outputs import Outputs
-from engine.report.issuing import issuer_rows
+from engine.report.issuing import account_rows, issuer_rows
 from engine.rundir import RunWriter
 from engine.summary import summarise
 from engine.ticks import Kind
 from engine.turnover import Turnover
 from engine.units import HOUR_NS
 from engine.venue.book import BookSpec
+from engine.venue.rules import MarginRules, Tier, VenueRules
 from strategies import LeverageBand
 from tests.builders import T0, a_contract, a_market, a_product, a_row, a_spec, a_tape, cut, run
 
@@ -98,3 +99,75 @@ def test_the_table_has_a_row_a_fund() -> None:
     product = a_product("F", kind="futures", leverage=3.0)
     _, summary = books((a_product("P"), (WIDE,)), (product, ()))
     assert [row[0] for row in issuer_rows(summary)] == ["P"]
+
+
+def behind(*products: Any) -> tuple[dict[str, Any], list[list[str]]]:
+    """Omnibus accounts after an hour, products a coin: 1,000,000 each at 100, a tenth to keep."""
+    rules = VenueRules(margin=MarginRules(tiers=(Tier(cap=1e9, max_leverage=5.0, rate=0.1),)))
+    markets = [
+        a_market(
+            number,
+            contract=a_contract(symbol, taker_fee=0.0),
+            book=BookSpec(model="flat"),
+            venue=rules,
+        )
+        for number, symbol in enumerate(("BTCUSDT", "ETHUSDT"))
+    ]
+    rows = [a_row(Kind.MARK, T0 + n * HOUR_NS, 100.0, symbol=n % 2) for n in range(3)]
+    said = run(a_spec(*products, markets=markets), a_tape(rows))
+    writer = RunWriter(None, said.engine)
+    writer.collect(Outputs(said.events, [], said.blocks, []))
+    summary = summarise(said.engine, writer)
+    found: dict[str, Any] = summary["issuer"]["accounts"]
+    return found, account_rows(summary)
+
+
+def test_how_far_an_account_of_two_markets_is_from_its_end() -> None:
+    """Long 30,000 coins of each with 2,000,000. One mark alone: 2,000,000 + 30,000 (p - 100) =
+    3,000 p + 300,000 at 1,300 / 27, and at 100 / 3 all is gone; both: 5,400,000 (1 + b) =
+    4,000,000 at a fall of 7 / 27. Products of their own account are not told here."""
+    own = {"account": "omnibus", "account_name": "desk"}
+    found, rows = behind(
+        (a_product("B", 0, **own), (WIDE,)),
+        (a_product("E", 1, **own), (WIDE,)),
+        (a_product("X", 1), (WIDE,)),
+    )
+    assert list(found) == ["omnibus:desk"]
+    desk = found["omnibus:desk"]
+    assert (desk["asset"], desk["products"]) == ("USDT", ["B", "E"])
+    assert (desk["equity"], desk["maintenance"], desk["is_short"]) == (2e6, 6e5, False)
+    assert list(desk["markets"]) == ["BTCUSDT", "ETHUSDT"]
+    for market in desk["markets"].values():
+        assert (market["position"], market["mark"], market["maintenance"]) == (3e4, 100.0, 3e5)
+        assert market["liquidated"] == pytest.approx(1_300.0 / 27.0, rel=1e-9)
+        assert market["bankrupt"] == pytest.approx(100.0 / 3.0, rel=1e-9)
+    assert desk["down"] == pytest.approx(-7.0 / 27.0, rel=1e-9)
+    assert desk["up"] is None
+    assert rows == [
+        [
+            *("omnibus:desk", "BTCUSDT", "30,000", "100", "48.148148", "33.333333"),
+            *("2,000,000.00 USDT", "600,000.00 USDT", "\u221225.93 %", "\u2013"),
+        ],
+        ["omnibus:desk", "ETHUSDT", "30,000", "100", "48.148148", "33.333333", *[""] * 4],
+    ]
+
+
+def test_what_weighs_the_same_on_both_sides_dies_of_a_rise() -> None:
+    """30,000 long of one, 30,000 short of the other: no common move changes 2,000,000, and a tenth
+    of what both are worth is that at 10 / 3 of today's marks. In one market they hold nothing."""
+    own = {"account": "omnibus", "account_name": "desk"}
+    found, ((*_, down, up), _) = behind(
+        (a_product("B", 0, **own), (WIDE,)), (a_product("E", 1, **own), (SHORT,))
+    )
+    assert found["omnibus:desk"]["markets"]["ETHUSDT"]["position"] == -3e4
+    assert found["omnibus:desk"]["down"] is None
+    assert found["omnibus:desk"]["up"] == pytest.approx(7.0 / 3.0, rel=1e-9)
+    assert (down, up) == ("\u2013", "+233.33 %")
+    own = {"account": "omnibus"}
+    found, (row,) = behind(
+        (a_product("B", 0, **own), (WIDE,)), (a_product("S", 0, **own), (SHORT,))
+    )
+    account = found["omnibus:BTCUSDT"]
+    assert (account["equity"], account["markets"]) == (2e6, {})
+    assert (account["down"], account["up"]) == (None, None)
+    assert row[:3] == ["omnibus:BTCUSDT", "", "\u2013"]
