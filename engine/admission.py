@@ -15,7 +15,7 @@ from engine.units import Rounding
 from engine.venue.book import Book, meet
 from engine.venue.contract import Contract
 from engine.venue.order_rules import OrderBounds
-from engine.venue.taking import AT_MARKET, TakingTerms, Top
+from engine.venue.taking import TakingTerms, Top
 
 __all__ = ["PIECES_MAX", "REFUSALS", "TROUBLE", "is_too_small", "limit_price", "meet_venue"]
 
@@ -78,30 +78,30 @@ def meet_venue(
     """
     if reason := scene.refuses(place, order.number, lots, held):
         return [], reason
-    bounds, market = scene.order_bounds, order.kind == "market"
+    book, bounds, market = scene.book, scene.order_bounds, order.kind == "market"
     if bounds is None:
-        return _take(scene.book, contract, AT_MARKET if market else order.terms, lots, top)
-    side, left, most = 1 if lots > 0 else -1, abs(lots), None
-    if market:
-        terms, most = _within_deviation(bounds, side, scene.mark), bounds.lots_max(market=True)
-        if bounds.surely_takes(left, scene.mark):
-            fills, reason = _take(scene.book, contract, terms, lots, top)
-            return fills, "market_deviation" if reason == "limit" else reason
-    else:
-        terms = order.terms
-    reduces = held * lots < 0 and left <= abs(held)
+        if market:
+            return _take(book, contract, lots, top)
+        return _meet(book, contract, lots, top, order.terms)
+    size = abs(lots)
+    if market and bounds.surely_takes(size, scene.mark):
+        fills, reason = _take(book, contract, lots, top, _worst(bounds, lots, scene.mark))
+        return fills, "market_deviation" if reason == "limit" else reason
+    terms = TakingTerms(limit=_worst(bounds, lots, scene.mark)) if market else order.terms
+    limit = None if market else terms.limit
+    side, left, most = 1 if lots > 0 else -1, size, bounds.lots_max(market=True) if market else None
+    reduces = held * lots < 0 and size <= abs(held)
     whole = order.purpose == "close" or lots == -held
     found: list[tuple[int, float]] = []
     for _ in range(PIECES_MAX):
         piece = left if most is None else min(left, most)
-        limit = None if market else terms.limit
         refusal = bounds.refusal(
             side * piece, scene.mark, limit, position=held, reduce_only=reduces
         )
         # A whole position may be closed, however small it is.
         if refusal is not None and not (refusal == "too_small" and whole and piece):
             return found, refusal
-        fills, reason = _take(scene.book, contract, terms, side * piece, top)
+        fills, reason = _meet(book, contract, side * piece, top, terms)
         found += fills
         if reason:
             return found, "market_deviation" if market and reason == "limit" else reason
@@ -111,17 +111,27 @@ def meet_venue(
     return found, "pieces"
 
 
-def _within_deviation(bounds: OrderBounds, side: int, mark: float) -> TakingTerms:
-    limit = bounds.market_limit(side, mark)
-    return TakingTerms(limit=limit if 0.0 < limit < inf else None)
+def _worst(bounds: OrderBounds, lots: int, mark: float) -> float | None:
+    """Up to which price a market order may fill; ``None``: any."""
+    limit = bounds.market_limit(1 if lots > 0 else -1, mark)
+    return limit if 0.0 < limit < inf else None
 
 
 def _take(
-    book: Book, contract: Contract, terms: TakingTerms, lots: int, top: Top
+    book: Book, contract: Contract, lots: int, top: Top, limit: float | None = None
 ) -> tuple[list[tuple[int, float]], str]:
-    side, size = 1 if lots > 0 else -1, contract.quote_notional(lots, top.mid)
-    if terms is AT_MARKET:
-        taken = book.take_limited(side, side * lots, size, None, top)
-    else:
-        taken = meet(book, terms, side, side * lots, size, top)
+    """What a market order gets at ``limit`` and better."""
+    side = 1 if lots > 0 else -1
+    size = contract.quote_notional(lots, top.mid)
+    taken = book.take_limited(side, side * lots, size, limit, top)
+    return ([(side * taken.lots, taken.price)] if taken.lots else []), taken.reason
+
+
+def _meet(
+    book: Book, contract: Contract, lots: int, top: Top, terms: TakingTerms
+) -> tuple[list[tuple[int, float]], str]:
+    """What any order gets by its terms."""
+    side = 1 if lots > 0 else -1
+    size = contract.quote_notional(lots, top.mid)
+    taken = meet(book, terms, side, side * lots, size, top)
     return ([(side * taken.lots, taken.price)] if taken.lots else []), taken.reason

@@ -33,7 +33,6 @@ from engine.units import UNIT_STEPS, asset_decimals
 __all__ = ["OPENING", "Asking"]
 
 _NUMBERS: Final = (float, int)
-_UNTARGETED: Final = (Close, Warn)
 _RANK: Final = {Close: 0, Quote: 1, Deleverage: 2, SetLeverage: 3, Warn: 4}
 OPENING: Final = {
     "spot": "spot purchase",
@@ -69,19 +68,16 @@ class Asking(Hedging):
         self._quote = 1.0 / 10 ** asset_decimals(account.contract.quote_asset)
 
     def _view(self, scene: Scene) -> View:
-        account = self.account
-        drawdown = 0.0
+        drawdown, reference = 0.0, self.reference
         if self.uses_high_water:
+            account = self.account
             drawdown = self._drawdown(scene, account.intercept + account.slope * scene.mark)
-        return self._beside(self._market_view(scene), drawdown, scene.due_ns)
-
-    def _market_view(self, scene: Scene) -> MarketView:
-        """The market at the price that NAV follows."""
-        reference = self.reference
         if reference is None:
-            return scene.view(self.uses_signals)
-        price = reference.price
-        return MarketView(scene.ts_ns, price, price, price, stale=reference.stale)
+            market = scene.view(self.uses_signals)
+        else:
+            price = reference.price
+            market = MarketView(scene.ts_ns, price, price, price, stale=reference.stale)
+        return self._beside(market, drawdown, scene.due_ns)
 
     def _beside(self, market: MarketView, drawdown: float, due_ns: int) -> View:
         """The product beside a market as of its price and time."""
@@ -193,11 +189,12 @@ class Asking(Hedging):
         return self.desk.state.plan is None and not (view.market.stale or scene.halted)
 
     def _check(self, decision: Decision) -> None:
-        if isinstance(decision, _UNTARGETED):
+        # ``isinstance`` takes five times as long of a ``Struct``.
+        if type(decision) is Close or type(decision) is Warn:
             return
-        if isinstance(decision, Quote) != self._quoted:
+        if (type(decision) is Quote) != self._quoted:
             raise PolicyAnswerError(_MISPLACED[self._quoted])
-        if isinstance(decision, Quote):
+        if type(decision) is Quote:
             _check_quote(decision)
             return
         target, limit = decision.target, self.spec.limit

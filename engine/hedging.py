@@ -81,12 +81,12 @@ class Hedging(Postponing):
 
     def _act(self, scene: Scene, decision: Decision, view: View) -> str | None:
         """Carry a decision out; why not, where something is in its way."""
-        if isinstance(decision, Quote):
+        if type(decision) is Quote:
             decision = self._told(scene, decision)
-        if isinstance(decision, Close):
+        if type(decision) is Close:
             self._close(scene, decision.reason)
             return None
-        if isinstance(decision, Warn):
+        if type(decision) is Warn:
             self.warn(scene, decision, view)
             return None
         account, desk, state, mark = self.account, self.desk, self.state, scene.mark
@@ -110,7 +110,7 @@ class Hedging(Postponing):
         if plan is not None and not self._may_replace(plan, target, lots):
             return "rebalancing"
         purpose = "rebalance" if state.opened else "opening"
-        if isinstance(decision, Deleverage):
+        if type(decision) is Deleverage:
             purpose = "deleverage"
         small = scene.order_bounds is not None and is_too_small(scene, lots, held)
         if small and not self._is_owed(purpose, decision.plan):

@@ -7,12 +7,11 @@ snapshot holds.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, final, runtime_checkable
 
 from msgspec import Struct
 
 from engine.plans import Plan
-from engine.product import price_at_leverage
 from engine.watch import ALWAYS, NEVER, Watch, drawn_in
 
 __all__ = [
@@ -106,6 +105,7 @@ class View(Struct, frozen=True, gc=False):
     due_ns: int
 
 
+@final
 class SetLeverage(Struct, frozen=True, gc=False):
     """Trade to a signed target leverage, by the product's own ``plan`` where none is named."""
 
@@ -114,6 +114,7 @@ class SetLeverage(Struct, frozen=True, gc=False):
     plan: Plan | None = None
 
 
+@final
 class Deleverage(Struct, frozen=True, gc=False):
     """Cut exposure to a signed target leverage because margin is short; beats ``SetLeverage``, and
     is carried out now where no ``plan`` is named."""
@@ -123,6 +124,7 @@ class Deleverage(Struct, frozen=True, gc=False):
     plan: Plan | None = None
 
 
+@final
 class Quote(Struct, frozen=True, gc=False):
     """From here on a unit is worth ``nav_per_unit``, quote, and follows the mark with ``target``
     times its moves; the hedge goes to that leverage, by ``plan`` or the product's own. Of products
@@ -135,12 +137,14 @@ class Quote(Struct, frozen=True, gc=False):
     plan: Plan | None = None
 
 
+@final
 class Close(Struct, frozen=True, gc=False):
     """Give up the position for good; beats everything."""
 
     reason: str
 
 
+@final
 class Warn(Struct, frozen=True, gc=False):
     """Say it, and do nothing: every other decision comes before it."""
 
@@ -206,9 +210,9 @@ def leverage_watch(view: View, low: float, high: float, sign: float) -> Watch:
     if intercept == 0.0:
         return NEVER
     low, high = sign * low, sign * high
-    # Leverage 1 is met at every price or none; of no leverage and of infinite leverage the price
-    # is zero or not a number, which is no edge either.
-    at_low = price_at_leverage(intercept, slope, low) if low != 1.0 else 0.0
-    at_high = price_at_leverage(intercept, slope, high) if high != 1.0 else 0.0
+    # ``price_at_leverage``, twice. Leverage 1 is met at every price or none; of no leverage and of
+    # infinite leverage the price is zero or not a number, which is no edge either.
+    at_low = low * intercept / (slope * (1.0 - low)) if low != 1.0 else 0.0
+    at_high = high * intercept / (slope * (1.0 - high)) if high != 1.0 else 0.0
     below, above = (at_high, at_low) if intercept < 0.0 else (at_low, at_high)
     return Watch(*drawn_in(below if below > 0.0 else _NO_LOW, above if above > 0.0 else _NO_HIGH))

@@ -22,14 +22,7 @@ from msgspec import Struct
 from engine.exact import exp2, power
 from engine.venue.taking import Taken, Top
 
-__all__ = [
-    "ASSUMED_DEPTH",
-    "BETA_FAR",
-    "BETA_NEAR",
-    "DEPTH_AT_1PCT",
-    "DepthBook",
-    "DepthState",
-]
+__all__ = ["ASSUMED_DEPTH", "BETA_FAR", "BETA_NEAR", "DEPTH_AT_1PCT", "DepthBook", "DepthState"]
 
 DEPTH_AT_1PCT: Final[dict[str, float]] = {
     "BTC": 244.0e6,
@@ -77,7 +70,7 @@ class DepthBook:
 
     __slots__ = (
         *("_average", "_betas", "_edge", "_full", "_half_life_ns", "_near", "_to_distance"),
-        *("alive", "half_spread_bps", "state"),
+        *("_ends", "alive", "half_spread_bps", "state"),
     )
 
     def __init__(
@@ -96,6 +89,8 @@ class DepthBook:
         self._to_distance = 1.0 / beta_near, 1.0 / beta_far
         self._average = beta_near / (beta_near + 1.0), beta_far / (beta_far + 1.0)
         self._near, self._edge = self._full
+        # Where the last order ended, and what ``_walked`` was there.
+        self._ends: dict[tuple[float, float], float] = {}
 
     def take(
         self, side: int, notional: float, mid: float, half_spread: float, ts_ns: int
@@ -252,8 +247,8 @@ class DepthBook:
         return half_spread if half_spread >= 0.0 else self.half_spread_bps * 1e-4 * self.widened
 
     def _taken(self, side: int, ts_ns: int) -> float:
-        state = self.state
-        return (state.taken_ask if side > 0 else state.taken_bid) * self._left(ts_ns)
+        taken = self.state.taken_ask if side > 0 else self.state.taken_bid
+        return taken * self._left(ts_ns)
 
     def _keep(self, side: int, taken: float) -> None:
         if side > 0:
@@ -277,8 +272,12 @@ class DepthBook:
 
     def _price(self, side: int, taken: float, size: float, mid: float, spread: float) -> float:
         """Average price of ``size`` quote behind the ``taken`` first."""
-        distance = (self._walked(taken + size) - self._walked(taken)) / size
-        return mid * (1.0 + side * (spread + distance * 0.01))
+        begin, end = (self._near, taken), (self._near, taken + size)
+        # Orders of one instant follow each other: each begins where the last one ended.
+        before = self._ends[begin] if begin in self._ends else self._walked(taken)
+        after = self._walked(taken + size)
+        self._ends = {end: after}
+        return mid * (1.0 + side * (spread + (after - before) / size * 0.01))
 
     def within(self, reach: float) -> float:
         """Quote of a side within ``reach`` per cent of its first, before anybody took of it."""

@@ -145,7 +145,8 @@ class RiskDesk:
     def calls_at(self, account: Margined, positions: Sequence[tuple[int, int, int]]) -> float:
         """The multiple of maintenance at which the owner is called; 0: he is not, or was already
         for what he holds."""
-        if self.called.get(account.name) == (lots_of(positions), account.topups):
+        called = self.called.get(account.name)
+        if called is not None and called == (lots_of(positions), account.topups):
             return 0.0
         return max(self._call_at[positions[0][0]], account.call_at)
 
