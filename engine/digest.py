@@ -113,7 +113,7 @@ class SampleChain(Chain):
         if self._waiting:
             samples = np.empty((self._waiting_items, 3), np.int64)
             for place, columns in enumerate(zip(*self._waiting, strict=True)):
-                samples[:, place] = np.concatenate(columns).view(np.int64)
+                samples[:, place] = np.frombuffer(b"".join(columns), np.int64)
             self._waiting, self._waiting_items = [], 0
             self.records(samples.tobytes(), 24)
 

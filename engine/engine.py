@@ -41,7 +41,7 @@ class Engine(Walker):
         followed = [market.spec.symbol for market in self.markets if market.followers]
         self._index_chains = {symbol: SampleChain() for symbol in followed}
         self.nav_chains += self._index_chains.values()
-        self._quiet = Quiet(self)
+        self._quiet = Quiet(self, self.intake)
         self._live = Live(self.intake, self.markets)
         # Up to when live ticks pass quietly, and up to when no sample is due with them either.
         self._quiet_ns = self._calm_ns = -1
@@ -62,6 +62,7 @@ class Engine(Walker):
         """Let the live ticks that passed quietly count: before the state of the engine or of any
         of its parts is used."""
         if self._live.waiting:
+            self._quiet.end()
             rows, ts_ns = self._live.settle()
             state = self.state
             state.sequence += rows
@@ -81,19 +82,19 @@ class Engine(Walker):
         if step.first != state.sequence:
             raise InvariantError(f"step begins at {step.first}, expected {state.sequence}")
         self._quiet_ns = self._calm_ns = -1
-        alone = len(step.tables) == 1 and not step.messages
-        column = self.intake.calm(step.tables[0], state.time_ns) if alone else None
-        if column is None:
-            refused = self.intake.clock.refused(step, state.time_ns)
-            self._general(self.intake.accept(step, state.time_ns, refused))
-        elif not self._quiet.passes(column):
-            self._general(Rows.of(step, state.time_ns, column))
-        state.ticks += len(step) - len(step.messages)
-        state.sequence = step.end
-        return self._outputs()
+        tables, messages, end = step.tables, step.messages, step.end
+        quiet = len(tables) == 1 and not messages and self._quiet.passes(tables[0])
+        if not quiet:
+            self._general(step)
+        state.ticks += end - step.first - len(messages)
+        state.sequence = end
+        return self._samples() if quiet else self._outputs()
 
-    def _general(self, rows: Rows) -> None:
+    def _general(self, step: Step) -> None:
+        self._quiet.end()
         state = self.state
+        refused = self.intake.clock.refused(step, state.time_ns)
+        rows = self.intake.accept(step, state.time_ns, refused)
         self.sampler.open(rows)
         markets = self._concerned(rows)
         for market in markets:
@@ -123,6 +124,7 @@ class Engine(Walker):
     def finish(self) -> Outputs:
         """A finite input ended: let its last instant pass. Alarms and samples up to now are due."""
         self.settle()
+        self._quiet.end()
         self._quiet_ns = self._calm_ns = -1
         state = self.state
         rows = Rows(Step(first=state.sequence, end=state.sequence), state.time_ns)
@@ -163,7 +165,7 @@ class Engine(Walker):
             if self._live.passes(tick):
                 self.sampler.pass_instant(ts_ns, sequence, marks)
                 self._calm_ns = min(self._quiet_ns, self.sampler.wakes_ns)
-                return self._outputs()
+                return self._samples()
         outputs = self.process(tick.step(self.sequence))
         self._await()
         return outputs
@@ -179,19 +181,25 @@ class Engine(Walker):
 
     def _outputs(self) -> Outputs:
         events, lines, milestones = self.tape.take()
-        nav, users = self.sampler.take()
         if lines:
             self.events_chain.lines(lines)
         for market in self.markets:
             if market.lines.has_records:
                 chain = self.line_chains[market.spec.symbol]
                 chain.records(market.lines.records(), LINE_BYTES)
+        outputs = self._samples()
+        outputs.events, outputs.lines, outputs.milestones = events, lines, milestones
+        return outputs
+
+    def _samples(self) -> Outputs:
+        """Nothing was said: at most samples were taken."""
+        nav, users = self.sampler.take()
         for block in nav:
             self.nav_chains[block.market].samples(block.ts_ns, block.mark, block.sequence)
             if block.index is not None:
                 chain = self._index_chains[block.market]
                 chain.samples(block.ts_ns, block.index, block.sequence)
-        return Outputs(events, lines, nav, users, milestones)
+        return Outputs([], [], nav, users)
 
     def digest(self) -> str:
         """The output digest: events and product NAVs; users' NAVs follow from them."""

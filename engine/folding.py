@@ -17,11 +17,12 @@ from engine.market_state import MarketSpec, MarketState
 from engine.rows import Column, Rows
 from engine.signals import Signals
 from engine.soundness import highest, lowest
-from engine.ticks import Bbo, Funding, Kind
+from engine.ticks import Bbo, Funding, Kind, Table
 from engine.units import NEVER_NS
 
 __all__ = ["Folding"]
 
+F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 # A member of an enumeration is looked up as slowly as a function is called.
@@ -87,21 +88,24 @@ class Folding:
             state.bid, state.ask = self._quotes(book)
         self._rows = self.source = None
 
-    def pass_column(self, column: Column) -> None:
-        """Take a step that is this column, of this symbol, and that nobody looked into: what
-        ``open`` and ``close`` would have made of it where no grid point passes."""
-        state, kind, last = self.state, column.kind, len(column.sequence) - 1
-        assert column.prices is not None
+    def pass_table(self, table: Table, prices: F64, low: float, high: float) -> None:
+        """Take a step that is this table, of this symbol, its prices between two extremes, and that
+        nobody looked into: what ``open`` and ``close`` would have made of it where no grid point
+        passes."""
+        state, kind, price = self.state, table.KIND, prices.item(-1)
         if kind is self.kind:
-            state.changed_ns = self._changed_ns(column, last)
-            state.mark, state.seen_ns = column.prices.item(last), column.table.ts_ns.item(last)
-            self.see(column.low, column.high)
+            last = len(prices) - 1
+            seen_ns = changed_ns = table.ts_ns.item(last)
+            if not last or prices.item(last - 1) == price:
+                changed_ns = self._changed_ns(Column(table, table.ts_ns, prices, low, high), last)
+            state.mark, state.seen_ns, state.changed_ns = price, seen_ns, changed_ns
+            self.see(low, high)
         if kind is _TRADE:
-            state.last = column.prices.item(last)
+            state.last = price
         elif kind is _INDEX:
-            state.index = column.prices.item(last)
-        elif kind is _BBO:
-            state.bid, state.ask = self._quotes_at(column, last)
+            state.index = price
+        elif isinstance(table, Bbo):
+            state.bid, state.ask = table.bid.item(-1), table.ask.item(-1)
 
     def _remember(self, column: Column, last: int) -> None:
         state, prices = self.state, column.prices
@@ -195,10 +199,6 @@ class Folding:
         place = book.last(self.spec.symbol, self._limit)
         if place < 0:
             return self.state.bid, self.state.ask
-        return self._quotes_at(book, place)
-
-    @staticmethod
-    def _quotes_at(book: Column, place: int) -> tuple[float, float]:
         table = book.table
         assert isinstance(table, Bbo)
         return table.bid.item(place), table.ask.item(place)

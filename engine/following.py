@@ -21,7 +21,6 @@ from engine.errors import ConfigError
 from engine.handler import Handler
 from engine.market_state import MarketSpec
 from engine.reference import Reference
-from engine.rows import Column
 from engine.ticks import Kind
 from engine.watch import ALWAYS, NEVER
 
@@ -72,11 +71,6 @@ class Following(Degrading):
             self.refer(time_ns)
             self.state.index_ns = self.reference.seen_ns
         super().close(time_ns)
-
-    def pass_column(self, column: Column) -> None:
-        super().pass_column(column)
-        if column.kind is _INDEX:
-            self.settle_index(column.table.ts_ns.item(-1))
 
     def settle_index(self, seen_ns: int) -> None:
         """The index of the state was said at that time, and nobody looked."""

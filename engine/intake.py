@@ -23,7 +23,7 @@ from msgspec import Struct
 
 from engine.clock import EPOCH_END_NS, Clock
 from engine.groups import Groups
-from engine.lanes import Lane, fresh_ids, fresh_ids_mixed, learn_id
+from engine.lanes import Lane, fresh_ids_mixed, learn_id, newest_id
 from engine.rows import Column, Rows, Untimely
 from engine.soundness import (
     CONFIRMATIONS,
@@ -70,19 +70,6 @@ class Intake:
         self.clock = Clock()
         self.lanes = [[Lane() for _ in range(symbols)] for _ in Kind]
 
-    def calm(self, table: Table, time_ns: int) -> Column | None:
-        """A step's only table, if nothing in it is suspicious and its times want no closer look;
-        ``None`` leaves it untouched for ``accept``."""
-        # Of one symbol only a table whose times ascend is taken whole.
-        ts = table.ts_ns
-        last_ns = ts.item(-1) if isinstance(table.symbol, int) else highest(ts)
-        if self.clock.leaps(ts.item(0), last_ns, time_ns):
-            return None
-        column = self.whole(table, time_ns)
-        if column is not None:
-            self.clock.catch_up(last_ns if last_ns > time_ns else time_ns)
-        return column
-
     def accept(self, step: Step, time_ns: int, refused: dict[int, str]) -> Rows:
         """The step's good rows, and a barrier for each that was refused.
 
@@ -104,7 +91,7 @@ class Intake:
         return rows
 
     def whole(self, table: Table, time_ns: int) -> Column | None:
-        """A step's only table, or one of several, if nothing in it is suspicious."""
+        """One of a step's tables, if nothing in it is suspicious."""
         symbol, ts = table.symbol, table.ts_ns
         if not isinstance(symbol, int):
             return self._fast_mixed(table, time_ns)
@@ -123,9 +110,10 @@ class Intake:
                 return None
         elif not is_sound(table):
             return None
-        if table.KIND is _TRADE and not fresh_ids(table, lane):
+        known_id = newest_id(table, lane) if table.KIND is _TRADE else lane.trade_id
+        if known_id is None:
             return None
-        lane.ts_ns = last
+        lane.ts_ns, lane.trade_id = last, known_id
         lane.rows += len(ts)
         if prices is not None:
             lane.price = prices.item(-1)

@@ -18,7 +18,7 @@ from engine.groups import Groups
 from engine.soundness import CONFIRMATIONS, highest
 from engine.ticks import NOT_MARKET, Table, Trades
 
-__all__ = ["ID_LEAP", "Lane", "fresh_ids", "fresh_ids_mixed", "learn_id"]
+__all__ = ["ID_LEAP", "Lane", "fresh_ids_mixed", "learn_id", "newest_id"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -53,19 +53,19 @@ def learn_id(lane: Lane, trade_id: int) -> None:
     lane.trade_id, lane.leapt_id, lane.leaps = trade_id, -1, 0
 
 
-def fresh_ids(trades: Table, lane: Lane) -> bool:
-    """Whether all ids of a table of one symbol are new, without a leap in doubt; then they are
-    remembered. Prints that are no market trades want a look at each row."""
+def newest_id(trades: Table, lane: Lane) -> int | None:
+    """The id to remember once a table of one symbol was taken; ``None`` where not all ids are new,
+    or a leap is in doubt. Prints that are no market trades want a look at each row."""
     assert isinstance(trades, Trades)
     if highest(trades.aggressor) >= NOT_MARKET:
-        return False
+        return None
     ids = trades.trade_id
     if ids.item(0) == -1 and ids.item(-1) == -1 and highest(ids) == -1:
-        return True
-    return _take_ids(ids, lane)
+        return lane.trade_id
+    return ids.item(-1) if _are_new(ids, lane) else None
 
 
-def _take_ids(ids: I64, lane: Lane) -> bool:
+def _are_new(ids: I64, lane: Lane) -> bool:
     """One symbol's ids: none is a duplicate, and at the end no leap waits to be confirmed."""
     first, last, count = ids.item(0), ids.item(-1), len(ids)
     before = lane.trade_id
@@ -77,12 +77,12 @@ def _take_ids(ids: I64, lane: Lane) -> bool:
         steps = [b - a for a, b in zip(tail[-3:], tail[-2:], strict=False)]
         if count < CONFIRMATIONS or max(steps) > ID_LEAP:
             return False
-    lane.trade_id = last
     return True
 
 
 def fresh_ids_mixed(trades: Trades, lanes: list[Lane], groups: Groups) -> bool:
-    """``fresh_ids`` per symbol, for ids without any leap; ``lanes`` are those of the groups."""
+    """Whether all ids are new, per symbol and without any leap; then they are remembered. ``lanes``
+    are those of the groups."""
     if highest(trades.aggressor) >= NOT_MARKET:
         return False
     ids = trades.trade_id[groups.order]

@@ -129,6 +129,8 @@ class Lines:
         if self._now:
             self.settle()
         self._shared = True
+        if not self._later and not self._plans_later:
+            return self.products, self.line, self.parts, None, self._plans, ()
         line, parts, within = self.line, self.parts, None
         if self._later:
             changes, self._later = self._later, []

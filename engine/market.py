@@ -169,11 +169,11 @@ class Market(Following):
     def check_through(self, due_ns: int, before_ns: int, column: Column | None) -> int:
         """``check_by`` from check to check as long as they find the market fresh and lie before
         ``before_ns``: the first one that does not, or ``due_ns`` where it is that one."""
-        if column is None or column.prices is None or column.rows_of(self.spec.symbol) is not None:
+        if column is None or column.prices is None or not column.alone:
             return self.check_by(due_ns, column)
         runs, times, price = column.run.item, column.table.ts_ns.item, column.prices.item
         wait_ns = min(self.spec.stale_after_ns, self.spec.frozen_after_ns)
-        row, stride, last = 0, 0, len(column) - 1
+        row, stride, last = -1, 0, len(column.sequence) - 1
         while due_ns < before_ns:
             # Where rows come evenly the next check's row is as far on as that of the last was.
             near = row + stride

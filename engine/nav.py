@@ -73,13 +73,13 @@ def product_navs(blocks: list[NavBlock]) -> list[F64]:
     return found
 
 
-def _navs(blocks: list[NavBlock]) -> F64:
-    lines = np.concatenate([block.line for block in blocks]).reshape(len(blocks), -1, 3)
-    prices = np.concatenate([block.prices() for block in blocks])
-    count = [len(block.mark) for block in blocks]
-    intercept, slope = (lines[:, :, column].repeat(count, axis=0) for column in range(2))
-    navs: F64 = intercept + slope * prices
-    return navs
+def _navs(blocks: list[NavBlock]) -> F64:  # short arrays are joined fastest as bytes
+    lines = np.frombuffer(b"".join([each.line.data for each in blocks])).reshape(len(blocks), -1, 3)
+    prices = np.frombuffer(b"".join([each.mark.data for each in blocks]))[:, None]
+    if blocks[0].index is not None:
+        prices = np.concatenate([block.prices() for block in blocks])
+    lines = lines.repeat([len(block.mark) for block in blocks], axis=0)
+    return lines[:, :, 0] + lines[:, :, 1] * prices
 
 
 def _changing_navs(block: NavBlock) -> F64:

@@ -2,53 +2,126 @@
 
 Most blocks of one symbol and one kind hold sound prices between two edges while no alarm rings but
 the check that finds its market fresh. Such a block is sampled, its last values are remembered, and
-that is all. Every other block goes the general way, which gives the same.
+that is all. Between which prices and up to when is found once: it holds until somebody is attended.
+Every other block goes the general way, which gives the same.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
+import numpy as np
+
 from engine.clock import LEAP_NS
 from engine.guarding import Guarding
+from engine.intake import Intake
+from engine.lanes import newest_id
+from engine.market import Market
 from engine.rows import Column
+from engine.soundness import PRICED, is_ascending, prices_of
+from engine.ticks import Kind, Table
 
 __all__ = ["Quiet"]
+
+_TRADE, _INDEX = Kind.TRADE, Kind.INDEX  # looked up once; see ``folding``
+_CALM: Final = 3.0
+"""Prices within this factor of one price are within its square of one another, which is no jump."""
 
 
 class Quiet:
     """Tells the blocks that matter to nobody, and takes them."""
 
-    __slots__ = ("_parts", "_signalled")
+    # Of which rows the rest holds; between which prices, and up to when, they matter to nobody.
+    __slots__ = (
+        "_high",
+        "_intake",
+        "_kind",
+        "_lane",
+        "_low",
+        "_market",
+        "_parts",
+        "_signalled",
+        "_symbol",
+        "_tracked",
+        "_until_ns",
+    )
 
-    def __init__(self, parts: Guarding) -> None:
+    def __init__(self, parts: Guarding, intake: Intake) -> None:
         self._parts = parts
+        self._intake = intake
         self._signalled = [market for market in parts.markets if market.uses_signals]
+        self.end()
 
-    def passes(self, column: Column) -> bool:
-        """Take a column that is all of its step; ``False`` leaves it for the general way."""
-        parts, symbol, state = self._parts, column.symbol, self._parts.state
-        if column.prices is None or not isinstance(symbol, int) or parts.priced:
+    def end(self) -> None:
+        """Somebody is attended: what was found holds no longer."""
+        self._kind: Kind | None = None
+
+    def passes(self, table: Table) -> bool:
+        """Take a table that is all of its step; ``False`` leaves it for the general way."""
+        kind, symbol, parts = table.KIND, table.symbol, self._parts
+        if not isinstance(symbol, int):
             return False
-        low, high = parts.router.edges(column.kind, symbol)
-        if not low < column.low or not column.high < high:
+        if (kind is not self._kind or symbol != self._symbol) and not self._begins(kind, symbol):
             return False
-        last_ns, sampler = column.run.item(-1), parts.sampler
-        if sampler.state.next_users_ns < last_ns or last_ns - state.time_ns > LEAP_NS:
+        ts, lane, state = table.ts_ns, self._lane, parts.state
+        first_ns, last_ns = ts.item(0), ts.item(-1)
+        if first_ns < lane.ts_ns or not is_ascending(ts):
             return False
-        for other in self._signalled:
-            if other.state.grid_ns < last_ns or not other.launched:
-                return False
+        prices, low, high = prices_of(table)
+        if prices is None or not (self._low < low and high < self._high):
+            return False
+        known_id = newest_id(table, lane) if kind is _TRADE else lane.trade_id
+        if known_id is None:
+            return False
+        run, time_ns = ts, last_ns
+        if first_ns < state.time_ns:
+            run = np.maximum(ts, state.time_ns)
+            time_ns = run.item(-1)
+        if time_ns > self._until_ns and not self._lasts(Column(table, run, prices, low, high)):
+            return False
+        lane.ts_ns, lane.price, lane.trade_id = last_ns, prices.item(-1), known_id
+        lane.rows += len(ts)
+        if parts.sampler.wakes_ns < time_ns:
+            parts.sampler.pass_table(self._tracked, table, run, prices)
+        market = self._market
+        if market is not None:
+            market.pass_table(table, prices, low, high)
+            if kind is _INDEX:
+                market.settle_index(last_ns)
+        state.time_ns = time_ns
+        return True
+
+    def _begins(self, kind: Kind, symbol: int) -> bool:
+        """Whether rows of a kind and symbol may matter to nobody; then, between which prices."""
+        parts, intake, self._kind = self._parts, self._intake, None
+        if kind not in PRICED or not 0 <= symbol < intake.symbols or parts.priced:
+            return False
+        lane = intake.lanes[kind][symbol]
+        if not lane.price or lane.suspects or intake.clock.suspects:
+            return False
         number = parts.router.of_symbol[symbol]
-        market = parts.markets[number] if number >= 0 else None
+        market: Market | None = parts.markets[number] if number >= 0 else None
         if market is not None and (market.resting or market.following):
             return False
-        tracked = market if market is not None and market.kind is column.kind else None
+        tracked = market if market is not None and market.kind is kind else None
         if tracked is not None and tracked.keeps_previous:
             return False
-        if parts.agenda.next_ns() < last_ns and parts.pass_checks(last_ns, column) < last_ns:
+        if not all(other.launched for other in self._signalled):
             return False
-        if sampler.wakes_ns < last_ns:
-            sampler.pass_column(tracked, column, last_ns)
-        if market is not None:
-            market.pass_column(column)
-        state.time_ns = last_ns
+        low, high = parts.router.edges(kind, symbol)
+        self._low, self._high = max(low, lane.price / _CALM), min(high, lane.price * _CALM)
+        self._kind, self._symbol, self._lane = kind, symbol, lane
+        self._market, self._tracked, self._until_ns = market, tracked, -1
         return True
+
+    def _lasts(self, column: Column) -> bool:
+        """Whether nothing is due before the last row of a step, which is this column."""
+        parts, last_ns = self._parts, column.run.item(-1)
+        until_ns = min(parts.sampler.state.next_users_ns, parts.state.time_ns + LEAP_NS)
+        for other in self._signalled:
+            until_ns = min(until_ns, other.state.grid_ns)
+        if until_ns < last_ns:
+            return False
+        due_ns = parts.pass_checks(last_ns, column)
+        self._until_ns = min(until_ns, due_ns)
+        return last_ns <= due_ns

@@ -15,9 +15,10 @@ import numpy as np
 from msgspec import Struct
 
 from engine.market import Market
-from engine.marks import indexes_through, marks_at, prices_at
+from engine.marks import indexes_through, marks_at, marks_through, prices_at
 from engine.outputs import NavBlock, UserNavBlock
-from engine.rows import Column, Rows
+from engine.rows import Rows
+from engine.ticks import Table
 from engine.units import NEVER_NS
 from engine.venue.places import Queue
 
@@ -144,11 +145,17 @@ class Sampler:
             state.next_ns, stop_ns = self._skip(state.next_ns, before_ns, every)
             if state.next_ns >= before_ns:
                 break
-            count = min(-(-(stop_ns - state.next_ns) // every), _BLOCK_TIMES)
-            times = np.arange(state.next_ns, state.next_ns + count * every, every)
-            self._products(rows, times, sequence)
-            state.next_ns += count * every
+            self._products(rows, self._times(stop_ns), sequence)
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
+
+    def _times(self, before_ns: int) -> I64:
+        """The next sample times before that one, which are taken now: all, or as many as are valued
+        at once."""
+        state, every = self.state, self.spec.nav_every_ns
+        first_ns = state.next_ns
+        count = min(-(-(before_ns - first_ns) // every), _BLOCK_TIMES)
+        state.next_ns = first_ns + count * every
+        return np.arange(first_ns, state.next_ns, every)
 
     def pass_users(self, rows: Rows, before_ns: int, sequence: int) -> None:
         """Value all holders at the sample times earlier than ``before_ns``, on the lines as they
@@ -161,38 +168,28 @@ class Sampler:
             self._users(rows, state.next_users_ns, sequence)
             state.next_users_ns += every
 
-    def pass_column(self, tracked: Market | None, column: Column, before_ns: int) -> None:
-        """``pass_time`` of a step that is one column, ``before_ns`` the time of its last row, where
-        no holders are to be valued.
+    def pass_table(self, tracked: Market | None, table: Table, run: I64, prices: F64) -> None:
+        """``pass_time`` of a step that is one table, where no holders are to be valued.
 
         Args:
-            tracked: the market whose marks the column holds, if there is one.
+            tracked: the market whose marks the table holds, if there is one.
+            run: shape (n,), engine time at its rows.
         """
-        if len(column.run) == 1:
-            self.pass_instant(before_ns, column.first, self.marks())
+        sequence, began_ns, before_ns = table.sequence, run.item(0), run.item(-1)
+        if len(run) == 1:
+            self.pass_instant(before_ns, sequence.item(0), self.marks())
             return
-        state, every, prices = self.state, self.spec.nav_every_ns, column.prices
-        run, sampled = column.run, self._launched()
-        while (first_ns := state.next_ns) < before_ns:
-            count = min(-(-(before_ns - first_ns) // every), _BLOCK_TIMES)
-            state.next_ns = first_ns + count * every
-            times = np.arange(first_ns, state.next_ns, every)
+        state, later, sampled = self.state, run[1:], self._launched()
+        while state.next_ns < before_ns:
+            times = self._times(before_ns)
             # The last row at or before each time; the first row where there is none yet.
-            rows = run[1:].searchsorted(times, "right")
-            passed = column.sequence[1:].take(rows)
-            early = 0
-            if first_ns < run.item(0):
-                early = int(times.searchsorted(run.item(0)))
-                passed[:early] = column.first
-            marks, indexes = [], indexes_through(sampled, column, rows, early)
-            for market in sampled:
-                if market is tracked and prices is not None:
-                    mark = prices.take(rows)
-                    if early:
-                        mark[:early] = market.state.mark
-                else:
-                    mark = np.full(count, market.state.mark)
-                marks.append(mark)
+            rows = later.searchsorted(times, "right")
+            passed, early = sequence[1:].take(rows), 0
+            if times.item(0) < began_ns:
+                early = int(times.searchsorted(began_ns))
+                passed[:early] = sequence.item(0)
+            marks = marks_through(sampled, tracked, prices, rows, early)
+            indexes = indexes_through(sampled, table, prices, rows, early)
             self._take(passed, times, marks, indexes)
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
 
@@ -206,11 +203,10 @@ class Sampler:
         Args:
             marks: the launched markets' marks and indexes before that input.
         """
-        state, every = self.state, self.spec.nav_every_ns
+        state = self.state
         while state.next_ns < before_ns:
-            count = min(-(-(before_ns - state.next_ns) // every), _BLOCK_TIMES)
-            times = np.arange(state.next_ns, state.next_ns + count * every, every)
-            state.next_ns += count * every
+            times = self._times(before_ns)
+            count = len(times)
             known = [(np.full(count, mark), np.full(count, index)) for mark, index in marks]
             self._take(np.full(count, sequence), times, *map(list, zip(*known, strict=True)))
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
@@ -238,12 +234,17 @@ class Sampler:
         state, offset, count, stride = self.state, 0, len(times), self._stride
         first, last = passed.item(0), passed.item(-1)
         base = state.ordinal if first == state.sequence else 0
-        for market, mark, index in zip(self._sampled, marks, indexes, strict=True):
-            queues = market.places.take(count) if market.places is not None else ()
-            needed = self._marks_of(queues, marks) if queues else _NO_MARKS
-            place = market.spec.symbol, passed, base, stride, offset, times, mark
-            seen = (index, tuple(market.followers)) if market.followers else ()
-            self.blocks.append(NavBlock(*place, *market.lines.take(count), queues, needed, *seen))
+        for number, market in enumerate(self._sampled):
+            place = market.spec.symbol, passed, base, stride, offset, times, marks[number]
+            lines = market.lines.take(count)
+            if market.places is None and not market.followers:
+                block = NavBlock(*place, *lines)
+            else:
+                queues = market.places.take(count) if market.places is not None else ()
+                needed = self._marks_of(queues, marks) if queues else _NO_MARKS
+                seen = (indexes[number], tuple(market.followers)) if market.followers else ()
+                block = NavBlock(*place, *lines, queues, needed, *seen)
+            self.blocks.append(block)
             offset += len(market.handlers)
         alone = count == 1 or passed.item(-2) < last
         same = 1 if alone else count - int(passed.searchsorted(last))
