@@ -129,10 +129,11 @@ class Intake:
             return None
         groups = Groups(symbols)
         order, whose, firsts = groups.order, groups.whose, groups.firsts
-        same = whose[1:] == whose[:-1]
         ascending = is_ascending(ts)
-        if not ascending and bool((same & (ts[order][1:] < ts[order][:-1])).any()):
-            return None
+        if not ascending:
+            own_ts = ts[order]
+            if bool(((whose[1:] == whose[:-1]) & (own_ts[1:] < own_ts[:-1])).any()):
+                return None
         prices, low, high = prices_of(table)
         lanes = [self.lanes[table.KIND][symbol] for symbol in groups.bounds]
         for lane, when_ns in zip(lanes, ts[order[firsts]].tolist(), strict=True):
@@ -144,10 +145,10 @@ class Intake:
             own = prices.take(order)
             known = np.array([lane.price for lane in lanes])
             known = np.where(known > 0.0, known, own[firsts])
-            near = np.minimum.reduceat(own, firsts) > known / _CALM
-            near &= np.maximum.reduceat(own, firsts) < known * _CALM
-            if not near.all():
+            least, most = np.minimum.reduceat(own, firsts), np.maximum.reduceat(own, firsts)
+            if not ((least > known / _CALM) & (most < known * _CALM)).all():
                 return None
+            groups.extremes = least, most
         elif not is_sound(table):
             return None
         if isinstance(table, Trades) and not fresh_ids_mixed(table, lanes, groups):
