@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from tests.golden import venues
 from tests.golden.cases import CASES
 from tests.golden.files import input_path, log_of, output_path, read_tape, written_tape
 
@@ -16,6 +17,8 @@ def main(arguments: list[str]) -> None:
         log = log_of(case.spec, read_tape(name))
         output_path(name).write_text("".join(f"{line}\n" for line in log), encoding="utf-8")
         sys.stdout.write(f"{output_path(name)}: {len(log)} lines\n")
+    venues.write()
+    sys.stdout.write(f"{venues.DIGESTS}: {len(venues.NUMBERS)} venues\n")
 
 
 if __name__ == "__main__":
