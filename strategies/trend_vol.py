@@ -10,6 +10,7 @@ from msgspec import Struct
 from engine.policy import Decision, Deleverage, SetLeverage, View
 from engine.units import SECOND_NS
 from engine.watch import Watch, drawn_in
+from strategies.reviewing import kept_between
 
 __all__ = ["TrendVol", "TrendVolState"]
 
@@ -118,10 +119,11 @@ class TrendVol(
     def _want(self, view: View) -> float:
         market = view.market
         trend, vol = self.direction * market.trend, market.ewma_vol
-        clear = min(1.0, max(0.0, (trend - self.trend_floor) / (1.0 - self.trend_floor)))
-        scale = min(1.0, self.target_vol / vol) if vol > 0.0 else 1.0
-        want = (self.base + (self.high - self.base) * clear) * scale
-        return min(self.high, max(self.low, want))
+        clear = kept_between((trend - self.trend_floor) / (1.0 - self.trend_floor), 0.0, 1.0)
+        want = self.base + (self.high - self.base) * clear
+        if vol > self.target_vol:
+            want *= self.target_vol / vol
+        return kept_between(want, self.low, self.high)
 
     def _fast_edges(self, state: TrendVolState) -> tuple[float, float]:
         if state.mark == 0.0:

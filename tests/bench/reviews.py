@@ -26,6 +26,8 @@ from strategies import (
     KellyCapped,
     LeverageBand,
     OneSidedGuard,
+    TimeSeriesMomentum,
+    TrendVol,
     VolTarget,
 )
 from strategies.reviewing import Review, after
@@ -86,6 +88,9 @@ REVIEWED: Final[dict[str, Policy]] = {
     "kelly_capped": KellyCapped(review_s=1.0, step=_NEVER),
     "drawdown_control": DrawdownControl(review_s=1.0, step=_NEVER),
     "cppi": Cppi(review_s=1.0, step=_NEVER),
+    "trend_vol": TrendVol(review_s=1.0, step=_NEVER),
+    "time_series_momentum": TimeSeriesMomentum(review_s=1.0, step=_NEVER),
+    "constant": Constant(target=1.0, review_s=1.0, step=_NEVER),
 }
 
 
