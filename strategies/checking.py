@@ -5,7 +5,8 @@ at every tick and every alarm, whether it wanted to be or not, on prices that ai
 
 - Woken early it has nothing to say and leaves no trace: its watch is never later than its decision.
 - After a decision is carried out the price lies strictly inside the new watch, or a plan is
-  pending; on a price that stands still it comes to rest, whatever its trades cost.
+  pending; on a price that stands still it comes to rest, whatever its trades cost and however
+  often it is reviewed.
 - An alarm lies in the future; answers depend on nothing but view and state, and neither changes.
 - Its state survives msgpack, as snapshots need.
 - Views that no market gives at peace (no volatility, or none that is a number, stale signals,
@@ -32,7 +33,7 @@ from engine.policy import (
     View,
     Warn,
 )
-from engine.units import SECOND_NS
+from engine.units import HOUR_NS, SECOND_NS
 from strategies.trial_path import START_NS, BrokenPromiseError, TrialPath, place_of_promise
 
 __all__ = ["BrokenPromiseError", "Checked", "check_policy"]
@@ -44,6 +45,9 @@ STILL_TICKS: Final = 120
 STILL_TRADES_MAX: Final = 3
 """On a price that stands still: the opening, and what its own costs make necessary."""
 COSTS: Final = 0.001
+STILL_REVIEWS: Final = 60
+STILL_TURNOVER_MAX: Final = 100.0
+"""Multiples of NAV: at a taker's fee of 0.05 % a twentieth of NAV is gone by then."""
 REVIEW_US_MAX: Final = 1_000.0
 _ASKED_FOR_TIME: Final = 200
 _ODD: Final = (0.0, math.nan, 1e-300, 1e-9, 1e9, math.inf)
@@ -94,7 +98,8 @@ def _dice(name: str) -> Random:
 
 
 def _check_standstill(policy: Policy) -> None:
-    """A price that stands still, with costs: no trade may be the cause of the next one."""
+    """A price that stands still: with costs no trade may be the cause of the next one, and without
+    them no review may be reason enough to trade."""
     path = TrialPath(policy, _dice("still"), 0.0, 0, costs=COSTS)
     for _ in range(STILL_TICKS):
         path.pass_still(SECOND_NS)
@@ -103,6 +108,14 @@ def _check_standstill(policy: Policy) -> None:
             f"a storm: {path.woken_by_price} trades within {STILL_TICKS} s of a price that stands "
             f"still, {STILL_TRADES_MAX} at most: what a trade costs ({COSTS:.1%}) makes it trade "
             "again"
+        )
+    path = TrialPath(policy, _dice("still"), 0.0, 0)
+    for _ in range(STILL_REVIEWS):
+        path.pass_review(HOUR_NS)
+    if path.turnover > STILL_TURNOVER_MAX:
+        raise BrokenPromiseError(
+            f"a storm: it trades {path.turnover:.0f} times NAV in {STILL_REVIEWS} reviews of a "
+            f"price that stands still, {STILL_TURNOVER_MAX:.0f} at most"
         )
 
 

@@ -48,6 +48,7 @@ class TrialPath:
         tick: how many prices there were.
         asked: how many questions.
         woken_by_price: trades that no alarm of the policy's own called for.
+        turnover: all that was traded, in multiples of NAV at the time.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class TrialPath:
         self.fresh = True
         self.order: tuple[float, int] | None = None
         self.tick = self.asked = self.woken_by_price = 0
+        self.turnover = 0.0
 
     def walk(self, ticks: int) -> None:
         """So many prices; fewer where the product is ruined or closed before."""
@@ -101,6 +103,10 @@ class TrialPath:
         self._attend(self.ts_ns - 1)
         # What is left of a rounding is no trade.
         self.woken_by_price += abs(self.lots - before) > 1e-9 * abs(before)
+
+    def pass_review(self, gap_ns_max: int) -> None:
+        """A tick at the same price, right after the next alarm of the policy's own."""
+        self.pass_still(min(self.watch.alarm_ns + 1 - self.ts_ns, gap_ns_max))
 
     def _pass(self, next_ns: int) -> None:
         """The alarms before a time, and then that time."""
@@ -138,7 +144,8 @@ class TrialPath:
                 self._trade(target_lots)
 
     def _trade(self, lots: float) -> None:
-        traded = lots - self.lots
+        traded, nav = lots - self.lots, self._nav()
+        self.turnover += abs(traded) * self.price / nav if nav > 0.0 else 0.0
         self.cash -= traded * self.price + abs(traded) * self.price * self.costs
         self.lots = lots
         self.order = None

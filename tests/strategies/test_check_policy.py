@@ -118,6 +118,17 @@ def slowly(view: View, state: Any) -> Any:
     return sound(view, state)
 
 
+class Flipping:
+    """Long, short, long."""
+
+    def __init__(self) -> None:
+        self.up = False
+
+    def target(self, market: Any, position: Any) -> float:
+        self.up = not self.up
+        return 4.0 if self.up else -4.0
+
+
 counter = itertools.count()
 
 
@@ -155,6 +166,10 @@ counter = itertools.count()
             "asks for inf",
         ),
         (Faulty(watch=soon, decide=there_and_back, state=Turns()), "a storm"),
+        (
+            SmallPolicy.around(Flipping(), review_ns=MINUTE_NS, limit=10.0),
+            "a storm: it trades 4[67]. times NAV in 60 reviews",
+        ),
         (Faulty(decide=slowly), "on average"),
         (
             Faulty(decide=lambda view, state: (SetLeverage(30.0, "all"), state)),
