@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from engine.conform_products import BAND_TICKS, band, path, trial
+from engine.conform_products import BAND_TICKS, band, limits, path, trial
 from engine.events import TermSettled
 from engine.exact import normal_cdf
 from engine.product import Terms
@@ -61,17 +61,14 @@ def restrike(inputs: Inputs) -> dict[str, float]:
     """
     line = inputs.get("path", inputs.get("prices"))
     whole = {**inputs, "path": line}
-    if "low" not in inputs and "high" not in inputs:
+    if inputs.get("low") is None and inputs.get("high") is None:
         factor = path(whole)["nav_factor"]
+    elif "path" in inputs:
+        factor = band(whole, BAND_TICKS)["nav_factor"]
     else:
-        edges = {"low": inputs.get("low", 0.0), "high": inputs.get("high", math.inf)}
-        if "path" in inputs:
-            factor = band({**whole, **edges}, BAND_TICKS)["nav_factor"]
-        else:
-            policy = LeverageBand(
-                target=float(inputs["target"]), low=float(edges["low"]), high=float(edges["high"])
-            )
-            factor = trial(policy, np.array(line, np.float64)).factor
+        low, high = limits(inputs)
+        policy = LeverageBand(target=float(inputs["target"]), low=low, high=high)
+        factor = trial(policy, np.array(line, np.float64)).factor
     return {"nav_factor": factor, "nav": factor * float(inputs.get("nav", 1.0))}
 
 

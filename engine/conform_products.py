@@ -15,6 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.engine import Engine, EngineSpec
+from engine.errors import OutOfRangeError
 from engine.events import OrderFilled, Output, ProductClosed, Rebalanced
 from engine.market import MarketSpec
 from engine.nav import nav_columns
@@ -29,15 +30,16 @@ from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
 from strategies import LeverageBand, Schedule
 
-__all__ = ["BAND_TICKS", "SEC_STEPS", "band", "lev", "path", "sec"]
+__all__ = ["BAND_TICKS", "SEC_STEPS", "band", "lev", "limits", "path", "sec", "trial"]
 
 BAND_TICKS: Final = 120_000
 """Ticks through which a band vector's path is seen."""
 SEC_STEPS: Final = 20_000
 """Rebalances in a year's path; the closed form is met to 0.01 points from about 16,000 on."""
 
-_SEED: Final = 10**10
-"""Quote; every rounding is 1e-16 of it."""
+_SEEDS: Final = (10**10, 10**7, 10**4)
+"""Quote; every rounding is 1e-16 of the first. A product that grows out of 64 bits begins with the
+next."""
 _START: Final = 100.0
 _START_NS: Final = 1_700_000_000 * SECOND_NS
 _FOREVER_NS: Final = 100_000 * DAY_NS
@@ -45,16 +47,18 @@ _BLOCK: Final = 65_536
 _IDENTITY: Final = 1e-9
 _LIMIT: Final = 1e9
 _BASKET: Final = Terms()
-_NEVER_NEAR: Final = 50.0
-"""A price ratio farther than any edge."""
+_STRIDE: Final = 1.25
+_STRIDES_MAX: Final = 100
+"""Price ratios by which an edge is looked for, to 5e9."""
 
 Values = dict[str, float]
 Inputs = Mapping[str, Any]
 
 
 class Trial(Struct):
-    """What one product did on a path."""
+    """What one product did on a path that began with so much quote."""
 
+    seed: int
     events: list[Output]
     nav: np.ndarray[Any, np.dtype[np.float64]]
 
@@ -76,6 +80,18 @@ def trial(
     policy: Policy, prices: np.ndarray[Any, np.dtype[np.float64]], terms: Terms = _BASKET
 ) -> Trial:
     """Send a path, one price a second, through an engine with one product and no costs."""
+    *larger, least = _SEEDS
+    for seed in larger:
+        try:
+            return _tried(policy, prices, terms, seed)
+        except OutOfRangeError:
+            continue
+    return _tried(policy, prices, terms, least)
+
+
+def _tried(
+    policy: Policy, prices: np.ndarray[Any, np.dtype[np.float64]], terms: Terms, seed: int
+) -> Trial:
     spec = EngineSpec(
         symbols=("CONFORM",),
         markets=(
@@ -90,7 +106,7 @@ def trial(
             ),
         ),
         products=(
-            ProductSpec(id="P", market=0, seed_atoms=_SEED * 10**6, limit=_LIMIT, terms=terms),
+            ProductSpec(id="P", market=0, seed_atoms=seed * 10**6, limit=_LIMIT, terms=terms),
         ),
         policies=((policy,),),
         sampling=Sampling(nav_every_ns=SECOND_NS),
@@ -107,7 +123,8 @@ def trial(
         events += outputs.events
         blocks += outputs.nav
     outputs = engine.finish()
-    return Trial([*events, *outputs.events], nav_columns([*blocks, *outputs.nav])["nav_atoms"])
+    nav = nav_columns([*blocks, *outputs.nav])
+    return Trial(seed, [*events, *outputs.events], nav["nav_atoms"])
 
 
 # Groups -------------------------------------------------------------------------------
@@ -117,9 +134,9 @@ def lev(inputs: Inputs) -> Values:
     """Band algebra: a rebalance after a move, or the price at which leverage reaches an edge."""
     if "leverage" in inputs:
         return _edge(float(inputs["target"]), abs(float(inputs["leverage"])))
-    scale = float(inputs["nav"]) / _SEED
     prices = np.array([_START, _START * (1.0 + float(inputs["price_return"]))])
     done = trial(Schedule(target=float(inputs["target"]), every_s=1.0), prices)
+    scale = float(inputs["nav"]) / done.seed
     if not done.rebalances:
         held = float(inputs["target"])
         return {
@@ -138,24 +155,46 @@ def lev(inputs: Inputs) -> Values:
 
 def _edge(target: float, edge: float) -> Values:
     """Bisect on the engine: two neighbouring prices, at one of which it trades and at the other
-    not."""
+    not.
+
+    Raises:
+        ArithmeticError: if no price far away brings it there.
+    """
     against = edge > abs(target)
     low, high = (0.0, edge) if against else (edge, math.inf)
     policy = LeverageBand(target=target, low=low, high=high)
     falls = (target > 0.0) == against
-    quiet, moved = _START, _START / _NEVER_NEAR if falls else _START * _NEVER_NEAR
-    while True:
-        middle = (quiet + moved) * 0.5
-        if middle in (quiet, moved):
+    stride, quiet = 1.0 / _STRIDE if falls else _STRIDE, _START
+    for _ in range(_STRIDES_MAX):
+        moved = quiet * stride
+        if _acts(policy, moved):
             break
-        done = trial(policy, np.array([_START, middle]))
-        if done.rebalances or done.of(ProductClosed):
+        quiet = moved
+    else:
+        raise ArithmeticError(f"no price brings {target:g}x to {edge:g}x")
+    while (middle := (quiet + moved) * 0.5) not in (quiet, moved):
+        if _acts(policy, middle):
             moved = middle
         else:
             quiet = middle
     acted = trial(policy, np.array([_START, moved]))
     nav = acted.rebalances[-1].nav_atoms
-    return {"price_ratio": moved / _START, "nav_factor": nav / (_SEED * 10**6)}
+    return {"price_ratio": moved / _START, "nav_factor": nav / (acted.seed * 10**6)}
+
+
+def _acts(policy: Policy, price: float) -> bool:
+    done = trial(policy, np.array([_START, price]))
+    return bool(done.rebalances or done.of(ProductClosed))
+
+
+def limits(inputs: Inputs) -> tuple[float, float]:
+    """The edges of a band, magnitudes: a file may give those of a short product with its sign, or
+    leave one out."""
+    low, high = (inputs.get(name) for name in ("low", "high"))
+    given = sorted(abs(float(each)) for each in (low, high) if each is not None)
+    if len(given) == 2:
+        return given[0], given[1]
+    return (0.0 if low is None else given[0], math.inf if high is None else given[0])
 
 
 def path(inputs: Inputs) -> Values:
@@ -171,10 +210,8 @@ def band(inputs: Inputs, ticks: int = BAND_TICKS) -> Values:
     points = np.array(inputs["path"], np.float64)
     places = np.linspace(0.0, len(points) - 1.0, ticks)
     prices = np.interp(places, np.arange(len(points)), points)
-    policy = LeverageBand(
-        target=float(inputs["target"]), low=float(inputs["low"]), high=float(inputs["high"])
-    )
-    done = trial(policy, prices)
+    low, high = limits(inputs)
+    done = trial(LeverageBand(target=float(inputs["target"]), low=low, high=high), prices)
     return {"nav_factor": done.factor, "rebalances": len(done.rebalances)}
 
 

@@ -111,7 +111,7 @@ def _check_standstill(policy: Policy) -> None:
         )
     path = TrialPath(policy, _dice("still"), 0.0, 0)
     for _ in range(STILL_REVIEWS):
-        path.pass_review(HOUR_NS)
+        path.pass_still(min(path.watch.alarm_ns + 1 - path.ts_ns, HOUR_NS))
     if path.turnover > STILL_TURNOVER_MAX:
         raise BrokenPromiseError(
             f"a storm: it trades {path.turnover:.0f} times NAV in {STILL_REVIEWS} reviews of a "

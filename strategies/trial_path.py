@@ -104,10 +104,6 @@ class TrialPath:
         # What is left of a rounding is no trade.
         self.woken_by_price += abs(self.lots - before) > 1e-9 * abs(before)
 
-    def pass_review(self, gap_ns_max: int) -> None:
-        """A tick at the same price, right after the next alarm of the policy's own."""
-        self.pass_still(min(self.watch.alarm_ns + 1 - self.ts_ns, gap_ns_max))
-
     def _pass(self, next_ns: int) -> None:
         """The alarms before a time, and then that time."""
         while not self._busy() and self.watch.alarm_ns < next_ns:

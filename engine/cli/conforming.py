@@ -36,6 +36,8 @@ def conform(
     if values:
         known = [answer for answer in answers if answer.status != "unsupported"]
         showing.emit_json({answer.id: answer.values for answer in known})
+        for answer in failed:
+            showing.note(f"{answer.id} failed: {answer.detail}")
         return int(bool(failed))
     counts: dict[str, int] = {}
     for answer in answers:

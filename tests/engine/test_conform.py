@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from engine.conform import GROUPS, conform
+from engine.conform import GROUPS, Answer, conform
 from engine.conform_products import band, sec
 from engine.errors import InputError
 
@@ -127,12 +127,68 @@ def test_values_without_answers(tmp_path: Path) -> None:
     assert answer.values == {"nav_factor": pytest.approx(0.9454545454545455, rel=1e-12)}
 
 
+def of_group(folder: Path, group: str, *inputs: dict[str, Any]) -> list[Answer]:
+    vectors = [{"id": f"{group}.{n}", "inputs": each} for n, each in enumerate(inputs)]
+    path = folder / "vectors.json"
+    path.write_text(json.dumps({"groups": [{"id": group, "vectors": vectors}]}))
+    return conform(path)
+
+
+@pytest.mark.parametrize("target", [-5.0, -3.0, -1.0, 2.0, 3.0, 5.0, 7.5])
+@pytest.mark.parametrize("share", [0.55, 0.9, 1.1, 1.75])
+def test_any_edge_of_any_multiple_is_where_its_algebra_has_it(
+    target: float, share: float, tmp_path: Path
+) -> None:
+    """The ratio l (L - 1) / (L (l - 1)) and the factor (L - 1) / (l - 1), for edges near and far.
+    Catches an edge that is looked for where the product outgrows its numbers, and one beyond."""
+    held = target * share
+    (answer,) = of_group(tmp_path, "LEV", {"target": target, "leverage": held})
+    ratio = held * (target - 1.0) / (target * (held - 1.0))
+    factor = (target - 1.0) / (held - 1.0)
+    assert answer.values == {
+        "price_ratio": pytest.approx(ratio, rel=1e-11),
+        "nav_factor": pytest.approx(factor, rel=1e-11),
+    }
+
+
+def test_an_edge_that_no_price_reaches_fails_alone(tmp_path: Path) -> None:
+    """2x never falls to 0.9x, and a vector without a target is none; the third is worked out.
+    Catches one vector that ends the whole file."""
+    never, without, sound = of_group(
+        tmp_path,
+        "LEV",
+        {"target": 2, "leverage": 0.9},
+        {"leverage": 3.0},
+        {"target": 2, "leverage": 3.0},
+    )
+    assert (never.status, never.detail) == ("failed", "no price brings 2x to 0.9x")
+    assert (without.status, without.detail) == ("failed", "KeyError: 'target'")
+    assert sound.values["nav_factor"] == pytest.approx(0.5, rel=1e-12)
+
+
+def test_edges_of_a_short_product_may_have_its_sign(tmp_path: Path) -> None:
+    """From 1.5x to 5.25x a product of -3x gains 1.6-fold where the price falls to 0.8 of itself;
+    one of two edges is enough, and a product that outgrows 64 bits begins with less. Catches a band
+    that wants its magnitudes in one way, and a growth of a thousand thousand that is an error."""
+    line = {"target": -3, "path": [100.0, 80.0, 64.0]}
+    edges: list[dict[str, Any]] = [
+        {"low": 1.5, "high": 5.25},
+        {"low": -1.5, "high": -5.25},
+        {"low": -5.25, "high": -1.5},
+        {"low": 1.5, "high": None},
+    ]
+    found = of_group(tmp_path, "RESTRIKE", *({**line, **each} for each in edges))
+    assert [a.values["nav"] for a in found] == [pytest.approx(2.56, rel=2e-3)] * 4
+    (grown,) = of_group(tmp_path, "PATH", {"target": 5, "path": [1.0 * 2**n for n in range(9)]})
+    assert grown.values["nav_factor"] == pytest.approx(6.0**8, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("", r"vectors\.json:1: not JSON"),
         ("{}", "no file of vectors"),
-        ('{"groups": [{"id": "LEV", "vectors": [{"id": "X"}]}]}', "vector X: KeyError: 'inputs'"),
+        ('{"groups": [{"id": "LEV", "vectors": [{"id": "X"}]}]}', "vector X: no inputs"),
     ],
 )
 def test_no_vectors(text: str, expected: str, tmp_path: Path) -> None:
