@@ -64,6 +64,11 @@ class Clock(Struct):
         if self.time_ns and not self.suspects and latest - self.time_ns <= LEAP_NS:
             self.time_ns = max(self.time_ns, latest)
             return _NONE
+        if step.tables and not (asked or self.time_ns or self.suspects):
+            first = min(table.ts_ns.min().item() for table in step.tables)
+            if first >= EPOCH_END_NS and last - first <= LEAP_NS:  # in whatever order
+                self.time_ns = last
+                return _NONE
         return self._judged(step, asked)
 
     def catch_up(self, ts_ns: int) -> None:

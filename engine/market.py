@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from engine.agenda import Edges
+from engine.even_checks import pass_even
 from engine.events import MarketResumed
 from engine.following import Following
 from engine.handler import Handler
@@ -172,21 +173,21 @@ class Market(Following):
         if column is None or column.prices is None or not column.alone:
             return self.check_by(due_ns, column)
         runs, times, price = column.run.item, column.table.ts_ns.item, column.prices.item
-        wait_ns = min(self.spec.stale_after_ns, self.spec.frozen_after_ns)
-        row, stride, last = -1, 0, len(column.sequence) - 1
+        spec, row, stride, last = self.spec, -1, 0, len(column.sequence) - 1
+        wait_ns = min(spec.stale_after_ns, spec.frozen_after_ns)
         while due_ns < before_ns:
             # Where rows come evenly the next check's row is as far on as that of the last was.
             near = row + stride
             if not (0 <= near < last and runs(near) <= due_ns < runs(near + 1)):
                 near = int(column.run.searchsorted(due_ns, "right")) - 1
             row, stride = near, near - row
-            if row > 0 and price(row) != price(row - 1):
-                next_ns = times(row) + wait_ns
-            else:
-                next_ns = self._check_at(column, row, due_ns)
+            changed = row > 0 and price(row) != price(row - 1)
+            next_ns = times(row) + wait_ns if changed else self._check_at(column, row, due_ns)
             if next_ns <= due_ns:
                 break
             due_ns = next_ns
+            if 0 < stride <= row:
+                row, due_ns = pass_even(column, wait_ns, row, stride, due_ns, before_ns)
         return due_ns
 
     def _check_at(self, column: Column | None, row: int, ts_ns: int) -> int:

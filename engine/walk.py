@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from engine.agenda import Priority
 from engine.events import Dated
 from engine.felt_market import FeltMarket
@@ -224,11 +226,13 @@ class Walker(LookingAhead):
         if column is None:
             return
         named: dict[int, int] = {}
-        symbols = column.table.symbols().tolist()
-        next_ns = column.table.next_ns.tolist()  # type: ignore[attr-defined]  # funding has it
-        for sequence, symbol, instant in zip(
-            column.sequence.tolist(), symbols, next_ns, strict=True
-        ):
+        symbols, sequences = column.table.symbols(), column.sequence
+        instants = column.table.next_ns  # type: ignore[attr-defined]  # funding has it
+        if column.alone:  # most rows say again what the one before said
+            said = np.append(0, np.flatnonzero(np.diff(instants)) + 1)
+            symbols, sequences, instants = symbols[said], sequences[said], instants[said]
+        told = sequences.tolist(), symbols.tolist(), instants.tolist()
+        for sequence, symbol, instant in zip(*told, strict=True):
             if named.get(symbol) != instant:
                 named[symbol] = instant
                 rows.barriers.append((sequence, Announcement(symbol, instant)))

@@ -93,7 +93,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.soundness", "engine.groups"),
     ("engine.clock",),
     ("engine.rows",),
-    ("engine.cells",),
+    ("engine.cells", "engine.even_checks"),
     ("engine.lanes",),
     ("engine.intake",),
     ("engine.points",),

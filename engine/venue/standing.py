@@ -12,7 +12,7 @@ from engine.venue.accounts import TraderSpec
 from engine.venue.contract import Contract
 from engine.venue.margined import Margined
 from engine.venue.rules import MarginRules, VenueRules
-from engine.venue.tiers import TierTable
+from engine.venue.tiers import tier_table
 
 __all__ = [
     "Listing",
@@ -47,7 +47,7 @@ class Listing:
         self.at_entry = not self.by_face and rules.margin.priced_at == "entry"
         """Whether a position counts by what it cost, whatever it is worth now."""
         asset = contract.quote_asset if self.by_face else contract.settlement_asset
-        self.table = TierTable(rules.margin, asset_decimals(asset))
+        self.table = tier_table(rules.margin, asset_decimals(asset))
         inside = rules.margin.taker_fee_inside
         self.fee_at_bankruptcy = inside and rules.margin.fee_at == "bankruptcy"
         """Whether the fee of closing depends on what is left to lose, not on the position alone."""

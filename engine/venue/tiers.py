@@ -18,6 +18,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +28,7 @@ from engine.units import Rounding, decimal, mul_div
 from engine.venue.exact_columns import F64, I64, ceil_products
 from engine.venue.rules import MarginRules, Tier
 
-__all__ = ["TierTable", "deductions", "tier_fault"]
+__all__ = ["TierTable", "deductions", "tier_fault", "tier_table"]
 
 _UP: Final = Rounding.UP
 _SAFE: Final = 2**62
@@ -184,6 +185,12 @@ class TierTable:
         """Cap of the tier below that of a size; 0 in the first tier."""
         tier = self.tier_of(notional)
         return int(self._caps[tier - 1]) if tier else 0
+
+
+@lru_cache(maxsize=64)
+def tier_table(margin: MarginRules, decimals: int) -> TierTable:
+    """The table of these rules; one, however often it is asked for: nothing changes it."""
+    return TierTable(margin, decimals)
 
 
 def deductions(caps: Sequence[float], rates: Sequence[float]) -> list[float]:
