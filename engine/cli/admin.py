@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from feeds.log import Log
     from feeds.topics import Topics
 
-__all__ = ["degrade", "freeze", "gate", "halt", "mask", "pause", "resume", "target", "unpause"]
+__all__ = ["Product", "Sending", "Symbol", "instant", "send"]
+__all__ += ["degrade", "freeze", "gate", "halt", "mask", "pause", "resume", "target", "unpause"]
 
 Symbol = Annotated[str, Parameter(help="As the ticks name it.")]
 Product = Annotated[str, Parameter(help="Id of the product.")]
@@ -54,14 +55,14 @@ def halt(
     """Take a market for stale until it is resumed: orders wait, requests are refused."""
     from engine.commands import HaltMarket
 
-    return _send(HaltMarket, sending, symbol=symbol, reason=reason)
+    return send(HaltMarket, sending, symbol=symbol, reason=reason)
 
 
 def resume(symbol: Symbol, /, *, sending: Sending | None = None) -> int:
     """Let the next fresh price resume a halted market."""
     from engine.commands import ResumeMarket
 
-    return _send(ResumeMarket, sending, symbol=symbol)
+    return send(ResumeMarket, sending, symbol=symbol)
 
 
 def degrade(
@@ -87,7 +88,7 @@ def degrade(
     from engine.commands import DegradeMarket
 
     trouble = {"refuse": refuse, "reduce_only": reduce_only, "for_ms": for_ms}
-    return _send(DegradeMarket, sending, symbol=symbol, latency_ms=latency_ms, **trouble)
+    return send(DegradeMarket, sending, symbol=symbol, latency_ms=latency_ms, **trouble)
 
 
 def freeze(
@@ -100,8 +101,8 @@ def freeze(
     """Let no top-up of margin reach a market's accounts before a time."""
     from engine.commands import FreezeWithdrawals
 
-    return _send(
-        FreezeWithdrawals, sending, symbol=symbol, until_ns=0 if until == "0" else _instant(until)
+    return send(
+        FreezeWithdrawals, sending, symbol=symbol, until_ns=0 if until == "0" else instant(until)
     )
 
 
@@ -117,21 +118,21 @@ def mask(
     """Take sources of a market's own index for out of order, whatever they say."""
     from engine.commands import MaskIndex
 
-    return _send(MaskIndex, sending, symbol=symbol, source=source, masked=not end, for_ms=for_ms)
+    return send(MaskIndex, sending, symbol=symbol, source=source, masked=not end, for_ms=for_ms)
 
 
 def pause(product: Product, /, *, sending: Sending | None = None) -> int:
     """Ask a product's policies no more, and deal no requests; bankruptcy still closes it."""
     from engine.commands import PauseProduct
 
-    return _send(PauseProduct, sending, product=product)
+    return send(PauseProduct, sending, product=product)
 
 
 def unpause(product: Product, /, *, sending: Sending | None = None) -> int:
     """Ask a paused product's policies again, at once."""
     from engine.commands import ResumeProduct
 
-    return _send(ResumeProduct, sending, product=product)
+    return send(ResumeProduct, sending, product=product)
 
 
 def target(
@@ -144,7 +145,7 @@ def target(
     """Trade a product to a leverage now, paused or not; its policies have their say after that."""
     from engine.commands import ForceTarget
 
-    return _send(ForceTarget, sending, product=product, target=leverage)
+    return send(ForceTarget, sending, product=product, target=leverage)
 
 
 def gate(
@@ -153,17 +154,18 @@ def gate(
     """Refuse creations of a product while closed; redemptions go on."""
     from engine.commands import GateCreations
 
-    return _send(GateCreations, sending, product=product, closed=state == "closed")
+    return send(GateCreations, sending, product=product, closed=state == "closed")
 
 
 def split(product: Product, new: int, old: int, /, *, sending: Sending | None = None) -> int:
     """Every OLD units of a product become NEW, one of which is 1: 1 100 merges a hundred to one."""
     from engine.commands import SplitUnits
 
-    return _send(SplitUnits, sending, product=product, new=new, old=old)
+    return send(SplitUnits, sending, product=product, new=new, old=old)
 
 
-def _instant(said: str) -> int:
+def instant(said: str) -> int:
+    """Nanoseconds of a time as it is typed."""
     from engine.errors import ConfigError
     from feeds.requests import parse_time
 
@@ -173,7 +175,8 @@ def _instant(said: str) -> int:
         raise ConfigError(str(error)) from None
 
 
-def _send(kind: Any, sending: Sending | None, **fields: Any) -> int:
+def send(kind: Any, sending: Sending | None, **fields: Any) -> int:
+    """Make a command of its fields and write it to the topic; the exit code."""
     import asyncio
     from uuid import uuid4
 
@@ -183,7 +186,7 @@ def _send(kind: Any, sending: Sending | None, **fields: Any) -> int:
     from feeds.topics import Topics
 
     to = sending or Sending()
-    ts_ns = _instant(to.at) if to.at else 0
+    ts_ns = instant(to.at) if to.at else 0
     try:
         command = kind(ts_ns=ts_ns, id=to.id or uuid4().hex, **fields)
     except ValueError as error:

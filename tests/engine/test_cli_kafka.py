@@ -17,12 +17,17 @@ import pytest
 from engine.cli import main
 from engine.cli.doctor import here
 from engine.commands import (
+    AutoDeleverage,
+    DefaultVenue,
     ForceTarget,
     GateCreations,
     HaltMarket,
+    OpenPopulation,
     PauseProduct,
+    PriceCollateral,
     ResumeMarket,
     ResumeProduct,
+    ThinBook,
 )
 from feeds import codec
 from feeds.kafka import KafkaLog
@@ -149,17 +154,28 @@ def test_admin(typed: Types, kafka_brokers: str) -> None:
         *(("resume", "ETHUSDT", "--id", "i"), ("pause", "ETH3S", *on), ("unpause", "ETH3S", *on)),
         ("target", "ETH3S", "-2.5", *on, "--at", "2024-08-08T23:54:16Z"),
         *(("gate", "ETH3S", "closed", *on), ("gate", "ETH3S", "open", *on)),
+        ("collateral", "ETHUSDT", "0.65", "--share", "0.5", "--id", "i"),
+        ("deleverage", "ETHUSDT", "0.3", "--side", "short", "--price-bps", "-50", "--id", "i"),
+        ("default", "ETHUSDT", "0.4", "--id", "i"),
+        ("populate", "ETHUSDT", "crowd", "--id", "i"),
+        ("thin", "ETHUSDT", "0.1", "2024-08-08T23:54:16Z", "--half-life-ms", "500", "--id", "i"),
     ):
         sent = typed("admin", *line)
         assert sent.code == 0, sent.err
         assert "sent to shard 0 as i" in sent.out
     eth: dict[str, Any] = {"ts_ns": 0, "id": "i", "product": "ETH3S"}
+    venue: dict[str, Any] = {"ts_ns": 0, "id": "i", "symbol": "ETHUSDT"}
     assert asyncio.run(_commands(kafka_brokers, told.json["topic"])) == {
         0: [
             ResumeMarket(ts_ns=0, id="i", symbol="ETHUSDT"),
             *(PauseProduct(**eth), ResumeProduct(**eth)),
             ForceTarget(ts_ns=1_723_161_256 * 10**9, id="i", product="ETH3S", target=-2.5),
             *(GateCreations(**eth, closed=True), GateCreations(**eth, closed=False)),
+            PriceCollateral(**venue, price=0.65, share=0.5),
+            AutoDeleverage(**venue, share=0.3, side="short", price_bps=-50.0),
+            DefaultVenue(**venue, recovery=0.4),
+            OpenPopulation(**venue, population="crowd"),
+            ThinBook(**venue, scale=0.1, until_ns=1_723_161_256 * 10**9, half_life_ms=500),
         ],
         1: [HaltMarket(ts_ns=0, id="h", symbol="BTCUSDT", reason="venue down")],
     }
@@ -183,6 +199,10 @@ def test_wrong_commands(typed: Types) -> None:
         (("pause", "BTC3L"), "which of the 2 shards has the product? Say --shard N"),
         (("pause", "BTC3L", "--shard", "2"), "--shard must be 0 to 1, was 2"),
         (("halt", "BTCUSDT", "--at", "yesterday"), "is no time such as"),
+        (("collateral", "BTCUSDT", "-1"), "price must be in [1e-9, 1000], was -1.0"),
+        (("default", "BTCUSDT", "1.5"), "recovery must be in [0, 1], was 1.5"),
+        (("deleverage", "BTCUSDT", "2"), "share must be in [0, 1], was 2.0"),
+        (("thin", "BTCUSDT", "0", "0"), "scale must be in [1e-6, 1000], was 0.0"),
     ):
         refused = typed("admin", *line)
         assert refused.code == 3, refused.err

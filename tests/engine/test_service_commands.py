@@ -7,7 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.commands import Command, ForceTarget, GateCreations, HaltMarket, ResumeMarket
+from engine.commands import (
+    AutoDeleverage,
+    Command,
+    DefaultVenue,
+    ForceTarget,
+    GateCreations,
+    HaltMarket,
+    OpenPopulation,
+    PriceCollateral,
+    ResumeMarket,
+)
 from engine.ticks import Kind
 from feeds import codec
 from feeds.log import Log, Outgoing
@@ -90,6 +100,38 @@ def record(topic: str, value: bytes, schema: bytes = codec.COMMAND) -> Outgoing:
     return Outgoing(topic, value, None, codec.schema_header(schema))
 
 
+def of_venue(kind: str, said: bytes) -> bytes:
+    """A command to a venue, as it is sent."""
+    return b'{"kind":"%s","ts_ns":0,"id":"v","symbol":"BTCUSDT",%s}' % (kind.encode(), said)
+
+
+async def test_what_befalls_a_venue_is_the_operators_too() -> None:
+    """A lost peg, hedges closed by force, a crowd that nobody knows, a venue that fails: each is
+    answered, does live what it does in a scenario, and is replayed from the journal."""
+    on: dict[str, Any] = {"ts_ns": 0, "symbol": SYMBOL}
+    said: tuple[Command, ...] = (
+        PriceCollateral(**on, id="1", price=0.9),
+        AutoDeleverage(**on, id="2", share=0.5),
+        OpenPopulation(**on, id="3", population="nobody"),
+        DefaultVenue(**on, id="4", recovery=0.5),
+    )
+    log, topics = await a_day(*(message_record(one, Topics()) for one in said))
+    engine, _ = await served(log, topics)
+    seen = await Audit.read(log, topics)
+    answers = of(seen, "command_obeyed", "command_refused")
+    assert [(e["id"], e.get("reason")) for e in answers] == [
+        ("1", None),
+        ("2", None),
+        ("3", "unknown_population"),
+        ("4", None),
+    ]
+    done = ("collateral_revalued", "hedge_auto_deleveraged", "balance_lost")
+    assert {event["event"] for event in of(seen, *done)} == set(done)
+    again, replayed = await served(log, topics)
+    assert again.digest() == engine.digest()
+    assert replayed.events == 0
+
+
 @pytest.mark.parametrize(
     ("sent", "reason"),
     [
@@ -99,6 +141,10 @@ def record(topic: str, value: bytes, schema: bytes = codec.COMMAND) -> Outgoing:
         (record("admin", b'{"kind":"stop","ts_ns":0,"id":"1"}'), b"Invalid value 'stop'"),
         (record("admin", codec.encode_json(COMMANDS[0]), codec.REQUEST), b"Invalid value 'halt'"),
         (record("admin", b" " * 70_000), b"record has 70000 bytes"),
+        (record("admin", of_venue("collateral", b'"price":0')), b"price"),
+        (record("admin", of_venue("default", b'"recovery":2')), b"recovery"),
+        (record("admin", of_venue("deleverage", b'"share":0.5,"side":"up"')), b"side"),
+        (record("admin", of_venue("populate", b'"populace":"crowd"')), b"population"),
     ],
 )
 async def test_what_is_no_command_is_a_dead_letter(sent: Outgoing, reason: bytes) -> None:
