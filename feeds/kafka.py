@@ -8,6 +8,7 @@ our own making, and a commit that no cancellation can interrupt half-way.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -22,6 +23,8 @@ __all__ = ["KafkaLog"]
 REQUEST_TIMEOUT_MS: Final = 15_000
 VISIBLE_TRIES_MAX: Final = 200
 VISIBLE_WAIT_SECONDS: Final = 0.05
+DESCRIBED_SECONDS: Final = 2.0
+"""How long a description of the topics is believed."""
 COMPACTION: Final = "cleanup.policy"
 RETENTION: Final = "retention.ms"
 SIZE: Final = "retention.bytes"
@@ -56,6 +59,8 @@ class KafkaLog:
         self._transaction_timeout_ms = transaction_timeout_ms
         self._check_crcs = check_crcs
         self._admin: Any = None
+        self._described: dict[str, list[Any]] = {}
+        self._described_at = 0.0
         self._open: set[KafkaProducer | KafkaConsumer] = set()
 
     def _options(self) -> dict[str, Any]:
@@ -122,13 +127,19 @@ class KafkaLog:
         return len(await self._partitions(topic))
 
     async def _partitions(self, topic: str) -> list[Any]:
-        """All topics are asked for: a question about one creates it on many brokers."""
-        admin = await self._client()
-        with translated(f"describe {topic}"):
-            for described in await admin.describe_topics():
-                if described["topic"] == topic and described["partitions"]:
-                    return list(described["partitions"])
-        raise TopicMissingError(topic)
+        """All topics are asked for: a question about one creates it on many brokers. Whoever takes
+        a shard over wants to know of six, one after the other."""
+        now = time.monotonic()
+        if topic not in self._described or now > self._described_at + DESCRIBED_SECONDS:
+            admin = await self._client()
+            with translated(f"describe {topic}"):
+                topics = await admin.describe_topics()
+            self._described = {told["topic"]: told["partitions"] for told in topics}
+            self._described_at = now
+        partitions = self._described.get(topic)
+        if not partitions:
+            raise TopicMissingError(topic)
+        return list(partitions)
 
     async def _visible(self, topic: str) -> int:
         """Partitions of a topic just created: a broker hears of it a little later than the

@@ -32,6 +32,9 @@ __all__ = ["EVENT", "PRODUCT_NAV", "ProductNav", "Recorder", "Valuation"]
 
 EVENT: Final = b"event/1"
 PRODUCT_NAV: Final = b"product-nav/1"
+NAV_ROWS: Final = 10_000
+"""Rows of product NAVs that are enough to value at once."""
+_NAV_HEADERS: Final = codec.schema_header(PRODUCT_NAV)
 _QUOTE_ATOMS: Final = 10 ** asset_decimals("USDT")
 _RAW: Final = frozenset({"malformed", "unknown_symbol"})
 """Reasons for which the record itself is in the batch; of other refused rows a copy is made."""
@@ -118,12 +121,22 @@ class Recorder:
             shard=shard,
             blocks_above=user_blocks_above,
         )
+        self._product_keys = [product.encode() for product in valuation.products]
         self._event_headers: Headers = ((codec.SCHEMA, EVENT), ("shard", self._key))
 
     def records(self, taken: Taken) -> Iterator[Outgoing]:
-        """Everything that a step caused, batch by batch, events first."""
+        """Everything that a step caused: events first, in their order, as is each other topic."""
+        navs: list[NavBlock] = []
+        rows = 0
         for batch, outputs in taken.parts:
             yield from self._part(batch, outputs, taken.user_name)
+            navs += outputs.nav
+            rows += sum(map(len, outputs.nav))
+            # Blocks of few rows cost as much as those of many, so they are valued together.
+            if rows >= NAV_ROWS:
+                yield from self._product_navs(navs)
+                navs, rows = [], 0
+        yield from self._product_navs(navs)
 
     def _part(
         self, batch: Batch, outputs: Outputs, user_name: Callable[[int], str]
@@ -131,7 +144,6 @@ class Recorder:
         for line in outputs.lines:
             yield Outgoing(self._topics.events, line, self._key, self._event_headers)
         yield from self._letters(outputs, batch)
-        yield from self._product_navs(outputs.nav)
         for block in outputs.user_nav:
             yield from self._user_navs.records(block, user_name)
 
@@ -139,22 +151,20 @@ class Recorder:
         if not blocks:
             return
         columns = self._valuation.nav_columns(blocks)
-        names = ("product", "ts_ns", "nav_per_unit", "units", "leverage", "mark_price")
+        per_unit = columns["nav_per_unit"] / _QUOTE_ATOMS
+        names = ("product", "ts_ns", "units", "leverage", "mark_price", "sequence", "ordinal")
         exact = [sample for block in blocks for sample in self._valuation.exact_navs(block)]
-        last = ("sequence", "ordinal", "adl_quantile", "plan_lots")
-        told = [columns[name].tolist() for name in (*names, *last)]
-        rows = zip(*told, chain.from_iterable(exact), strict=True)
-        headers = codec.schema_header(PRODUCT_NAV)
-        for number, ts_ns, per_unit, units, leverage, mark, *place, queued, plan, nav in rows:
-            product = self._valuation.products[number]
+        told = [columns[name].tolist() for name in (*names, "adl_quantile", "plan_lots")]
+        rows = zip(per_unit.tolist(), chain.from_iterable(exact), *told, strict=True)
+        topic, shard, products = self._topics.nav, self._shard, self._valuation.products
+        for worth, nav, number, ts_ns, units, leverage, mark, *place, queued, plan in rows:
             known = None if math.isnan(leverage) else leverage
             quantile = None if math.isnan(queued) else queued
-            value = per_unit / _QUOTE_ATOMS
             record = ProductNav(
-                *(product, ts_ns, value, units, known, mark),
-                *(*place, self._shard, nav, quantile, plan),
+                *(products[number], ts_ns, worth, units, known, mark),
+                *(*place, shard, nav, quantile, plan),
             )
-            yield Outgoing(self._topics.nav, self._encode(record), product.encode(), headers)
+            yield Outgoing(topic, self._encode(record), self._product_keys[number], _NAV_HEADERS)
 
     def _letters(self, outputs: Outputs, batch: Batch) -> Iterator[Outgoing]:
         """Records that could not be read, as they came, and copies of the rows that were refused.
