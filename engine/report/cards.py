@@ -18,7 +18,7 @@ from engine.report.together import together_card
 __all__ = ["PRODUCT_CARDS", "cards_of", "common_cards"]
 
 PRODUCT_CARDS: Final = ("holding", "eaten", "met")
-_PRODUCTS: Final = 12
+_PRODUCTS: Final = 24
 """Products with drawings of their own; a page of more would not stay small."""
 
 

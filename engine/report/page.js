@@ -1,24 +1,30 @@
 "use strict";
 (() => {
-  const run = JSON.parse(document.getElementById("report-data").textContent);
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const ids = Object.keys(run.pictures.products);
+  const ids = [...new Set([...document.querySelectorAll("[data-product]")].map((one) => one.dataset.product))];
   const SOURCES = ["value", "leverage", "underwater", "target", "trades", "waterfall", "marks"];
   const asked = decodeURIComponent(location.hash.slice(1));
   const LABEL = 64;
   let shown = ids.includes(asked) ? asked : ids[0];
+  let run = null;
   let model = null;
 
-  // Steps of a range in 32 bits; the first and the last number are as they were.
-  function unpacked(column) {
-    const bytes = Uint8Array.from(atob(column.data), (one) => one.charCodeAt(0));
-    const steps = new DataView(bytes.buffer);
-    const count = bytes.length / 4;
+  async function unpacked(part) {
+    const packed = atob(document.getElementById(part).textContent);
+    const bytes = Uint8Array.from(packed, (one) => one.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  }
+
+  // Each number as steps from the one before; the first and the last are as they were.
+  function summed(column) {
+    const count = column.steps.length;
     const values = new Float64Array(count);
-    for (let i = 0; i < count; i++) {
-      const step = steps.getUint32(4 * i, true);
-      values[i] = step === 0xffffffff ? NaN : column.low + column.step * step;
-    }
+    let steps = 0;
+    column.steps.forEach((more, i) => {
+      steps += more ?? 0;
+      values[i] = more === null ? NaN : column.low + column.step * steps;
+    });
     column.ends.forEach((end, i) => { values[i === 0 ? 0 : count - 1] = end ?? NaN; });
     return values;
   }
@@ -28,7 +34,7 @@
   function columns(source) {
     const found = {};
     for (const [name, values] of Object.entries(source)) {
-      found[name] = Array.isArray(values) ? values : unpacked(values);
+      found[name] = Array.isArray(values) ? values : summed(values);
     }
     if (found.color) found.color = found.color.map(color);
     return found;
@@ -48,6 +54,35 @@
     const end = high + (high - start) * LABEL / (width - LABEL);
     model.get_model_by_name("amounts").setv({start, end});
     model.get_model_by_name("amount ticks").desired_num_ticks = Math.max(2, Math.floor(width / 90));
+  }
+
+  // Bokeh and what it draws are packed; of the other charts all but the first product's, too.
+  async function begin() {
+    if (typeof DecompressionStream === "undefined") {
+      told("This browser is too old to unpack the pictures; Chrome 80, Firefox 113 and Safari 16.4 can");
+      return;
+    }
+    try {
+      run = JSON.parse(await unpacked("packed-data"));
+      for (const place of document.querySelectorAll("[data-chart]")) {
+        place.outerHTML = run.charts[place.dataset.chart];
+      }
+      const bokeh = document.createElement("script");
+      bokeh.textContent = await unpacked("packed-bokeh");
+      document.head.append(bokeh);
+      Bokeh.set_log_level("error");
+      await draw();
+    } catch (error) {
+      told(`The pictures could not be drawn (${error.message})`);
+      throw error;
+    }
+  }
+
+  function told(why) {
+    const place = document.getElementById("no-pictures");
+    place.textContent = `${why}. Every number is in the tables.`;
+    place.hidden = false;
+    for (const empty of document.querySelectorAll(".figure, .axis")) empty.hidden = true;
   }
 
   async function draw() {
@@ -86,11 +121,10 @@
     tab.addEventListener("click", () => show(tab.dataset.show));
   }
   document.getElementById("choose")?.addEventListener("change", (event) => show(event.target.value));
-  dark.addEventListener("change", draw);
+  dark.addEventListener("change", () => { if (model) draw(); });
   window.addEventListener("resize", () => { if (model) fit(); });
-  Bokeh.set_log_level("error");
   show(shown);
-  const ready = draw();
+  const ready = begin();
   // For those who look at the numbers behind the pictures.
   window.levsim = {ids, show, ready, columns: (name) => model.get_model_by_name(`${name} data`).data};
 })();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
 from typing import Any, Final
@@ -19,6 +20,7 @@ from engine.report.figures import bokeh_script, figures_json
 from engine.report.issuing import ACCOUNTS_HEAD, ISSUER_HEAD, account_rows, issuer_rows
 from engine.report.notes import notes_of
 from engine.report.numbers import Table, numbers_of, overview_of
+from engine.report.packing import KIND, packed
 from engine.report.pictures import pictures_of
 from engine.report.reading import Run
 from engine.report.trading_at import TRADED_HEAD, traded_rows
@@ -40,8 +42,9 @@ __all__ = ["page_of"]
 Object = dict[str, Any]
 
 SIZE_MAX: Final = 2_000_000
-"""Bytes of a page; with more, curves are drawn with fewer points, and then the last products go
-without drawings of their own."""
+"""Bytes of a page; with more, curves are drawn with fewer points, then the last products go
+without drawings of their own, and then curves have fewer points still."""
+_COLUMNS_GOOD: Final = 240
 _COLUMNS_MIN: Final = 60
 _DAY_NS: Final = 86_400_000_000_000
 _SPLIT_DAYS: Final = 2
@@ -53,10 +56,12 @@ def page_of(run: Run) -> str:
     cards = cards_of(run)
     page = _page(run, cards)
     while len(page.encode()) > SIZE_MAX:
-        if run.columns >= 2 * _COLUMNS_MIN:
+        if run.columns >= 2 * _COLUMNS_GOOD:
             run = run.thinner()
         elif cards:
             cards.popitem()
+        elif run.columns >= 2 * _COLUMNS_MIN:
+            run = run.thinner()
         else:
             break
         page = _page(run, cards)
@@ -92,16 +97,35 @@ def _page(run: Run, cards: dict[str, dict[str, Card]]) -> str:
         notes=list(notes_of(run)),
         footer=_footer(run),
         style=_part("page.css"),
-        bokeh=bokeh_script() if run.curves else "",
+        bokeh=_bokeh() if run.curves else "",
         script=_part("page.js"),
-        data=_json(
-            {
-                "colors": COLORS,
-                "figures": figures_json(),
-                "pictures": pictures_of(run),
-            }
-        ),
+        packed_kind=KIND,
+        data=packed(_data(run, cards)),
     )
+
+
+@cache
+def _bokeh() -> str:
+    return packed(bokeh_script())
+
+
+def _data(run: Run, cards: dict[str, dict[str, Card]]) -> str:
+    """What the page's script draws, as JSON. The charts of the product that is shown first stand
+    in the page; whoever wants another's has a script that runs."""
+    first = next(iter(run.curves), None)
+    charts = {
+        f"{card.name} {name}": card.chart
+        for name, own in cards.items()
+        if name != first
+        for card in own.values()
+    }
+    data = {
+        "colors": COLORS,
+        "figures": figures_json(),
+        "pictures": pictures_of(run),
+        "charts": charts,
+    }
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def _those_of(card: str, cards: dict[str, dict[str, Card]]) -> dict[str, Card]:
@@ -111,12 +135,6 @@ def _those_of(card: str, cards: dict[str, dict[str, Card]]) -> dict[str, Card]:
 
 def _part(name: str) -> str:
     return files("engine.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _json(value: Any) -> str:
-    """JSON that no HTML parser takes for markup."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c")
 
 
 def _spaced(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,15 +13,17 @@ from engine.report.thinning import F64, Curve
 from engine.report.waterfall import bars_of
 from engine.report.words import money, number, percent
 
-__all__ = ["WHAT", "pictures_of", "trades_of"]
+__all__ = ["WHAT", "in_steps", "pictures_of", "trades_of"]
 
 Object = dict[str, Any]
 
 _TRADES: Final = 900
 """Marked trades of all products together."""
 _MANY: Final = 40
-_STEPS: Final = 0xFFFFFFFE
-_UNDEFINED: Final = 0xFFFFFFFF
+_STEPS: Final = 2**18
+"""Of a range: eight hundred a pixel, so that one may look closer."""
+_STEP_MS: Final = 1.0
+"""Of times; of a run that is over soon, less."""
 WHAT: Final = {
     "rebalanced": "Rebalance",
     "deleveraged": "Forced cut",
@@ -58,26 +59,31 @@ def _of_product(name: str, run: Run) -> Object:
 
 def _packed(curve: Curve) -> Object:
     times = curve.ts_ns.astype(np.float64) / 1e6
-    return {"t": packed(times), **{name: packed(v) for name, v in curve.series.items()}}
+    width = float(times[-1] - times[0]) if len(times) else 0.0
+    ticked = in_steps(times, min(_STEP_MS, width / _STEPS) or _STEP_MS)
+    return {"t": ticked, **{name: in_steps(v) for name, v in curve.series.items()}}
 
 
-def packed(values: F64) -> Object:
-    """Numbers as steps of their range in 32 bits, base64; the first and the last as they are.
+def in_steps(values: F64, step: float | None = None) -> Object:
+    """Numbers as whole steps from the one before, ``None`` where undefined; lowest, highest, first
+    and last as they are.
 
-    A step is ``2**-32`` of the range, finer than any screen; half the size of floats.
+    >>> in_steps(np.array([1.0, 3.0, 2.0]))["steps"]
+    [0, 262144, -131072]
+
+    Args:
+        values: what to say, shape (n,).
+        step: its size; by default a ``_STEPS``-th of the range.
     """
     known = values[np.isfinite(values)]
     low = float(known.min()) if len(known) else 0.0
-    step = (float(known.max()) - low) / _STEPS if len(known) else 0.0
-    steps = np.full(len(values), _UNDEFINED, np.uint32)
-    finite = np.isfinite(values)
-    if step > 0.0:
-        steps[finite] = np.rint((values[finite] - low) / step).astype(np.uint32)
-    else:
-        steps[finite] = 0
+    if step is None:
+        step = (float(known.max()) - low) / _STEPS if len(known) else 0.0
+    counts = np.rint((known - low) / (step or 1.0)).astype(np.int64)
+    moved = iter(np.diff(counts, prepend=0).tolist())
+    steps = [next(moved) if finite else None for finite in np.isfinite(values).tolist()]
     ends = [_plain(values[0]), _plain(values[-1])] if len(values) else []
-    data = base64.b64encode(steps.astype("<u4").tobytes()).decode("ascii")
-    return {"low": low, "step": step, "ends": ends, "data": data}
+    return {"low": low, "step": step, "ends": ends, "steps": steps}
 
 
 def _plain(value: Any) -> float | None:

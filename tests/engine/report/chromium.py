@@ -106,15 +106,20 @@ class Chromium:
         ready = (
             "document.readyState == 'complete' && (!window.levsim || levsim.ready.then(() => true))"
         )
+        self.until(f"location.protocol == 'file:' && {ready}")
+
+    def until(self, script: str, *, settled: bool = True) -> None:
+        """Wait until an expression is true in the page."""
         until = time.monotonic() + SECONDS
-        while not self.run(f"location.protocol == 'file:' && {ready}"):
-            assert time.monotonic() < until, "the page was not ready in time"
+        while not self.run(script, settled=settled):
+            assert time.monotonic() < until, f"the page was not ready in time: {script}"
             time.sleep(0.05)
 
-    def run(self, script: str) -> Any:
-        """The value of an expression in the page; promises are waited for."""
+    def run(self, script: str, *, settled: bool = True) -> Any:
+        """The value of an expression in the page; promises are waited for, unless ``settled`` is
+        false: where the page may run no scripts, none ever settles."""
         said = self.call(
-            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=settled
         )
         assert "exceptionDetails" not in said, said["exceptionDetails"]
         return said["result"].get("value")

@@ -132,6 +132,46 @@ def test_all_four_pictures_are_drawn_in_light_and_in_dark(page: Chromium, tmp_pa
     assert [said for said in page.logged if said[0] == "error"] == []
 
 
+def test_who_runs_no_scripts_reads_every_number(browser: Chromium, report: Path) -> None:
+    """Without JavaScript a sentence says so, tables and texts of all products are there, and no
+    empty frames. Catches numbers behind tabs that do not work."""
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.call("Page.navigate", url=report.resolve().as_uri())
+        browser.until("document.readyState == 'complete' && !window.levsim", settled=False)
+        seen = "[...document.querySelectorAll({!r})].map((one) => one.checkVisibility())"
+        said = "document.querySelector('noscript p')"
+        told = browser.run(f"{said}.checkVisibility() && {said}.textContent", settled=False)
+        assert told == "The pictures need JavaScript; every number is in the tables."
+        details = browser.run(seen.format("details[data-product]"), settled=False)
+        assert len(details) > 40
+        assert set(details) == {True}
+        for empty in (".figure", ".tabs", ".axis", "#no-pictures"):
+            assert True not in browser.run(seen.format(empty), settled=False)
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+def test_an_old_browser_is_told(browser: Chromium, report: Path) -> None:
+    """Where nothing can be unpacked, a sentence says which browser can; tabs and numbers work, and
+    no error is logged."""
+    browser.logged.clear()
+    script = browser.call(
+        "Page.addScriptToEvaluateOnNewDocument", source="delete window.DecompressionStream"
+    )
+    try:
+        browser.open(report)
+        said = browser.run("document.getElementById('no-pictures').textContent")
+        assert said.startswith("This browser is too old")
+        assert said.endswith("Every number is in the tables.")
+        browser.run("document.querySelector('[data-show=BTC3S]').click()")
+        tables = "[...document.querySelectorAll('details[data-product=BTC3S]')]"
+        assert browser.run(f"{tables}.every((one) => one.checkVisibility())")
+        assert [one for one in browser.logged if one[0] in ("error", "warning")] == []
+    finally:
+        browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])
+
+
 def test_tabs_change_everything_that_belongs_to_a_product(page: Chromium) -> None:
     """Titles, legends and numbers are those of the product that was chosen."""
     page.run("document.querySelector('[data-show=BTC3S]').click()")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import os
 import re
@@ -10,6 +12,7 @@ import subprocess
 import sys
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,14 +20,15 @@ from engine.api import RunResult
 from engine.errors import InputError
 from engine.report import page as page_module
 from engine.report import render
+from engine.report.packing import opened
 from engine.report.page import SIZE_MAX, page_of
 from engine.report.reading import CHARTED, Run, read_run
 
 
 @pytest.fixture(scope="module")
 def text(report: Path) -> str:
-    """The page's text."""
-    return report.read_text(encoding="utf-8")
+    """The page's text, with that of its packed parts."""
+    return opened(report.read_text(encoding="utf-8"))
 
 
 def test_nothing_is_fetched(text: str) -> None:
@@ -42,10 +46,26 @@ def test_the_page_is_small(report: Path) -> None:
 def test_a_page_of_much_is_small_too(report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where thinner curves are not enough, the last products go without drawings and the first one
     keeps its own. Catches a bound that a run of two symbols passed."""
-    monkeypatch.setattr(page_module, "SIZE_MAX", 1_750_000)
-    text = page_of(read_run(report.parent))
-    assert 1_500_000 < len(text.encode()) <= 1_750_000
-    assert text.count('class="chart map"') >= 1
+    monkeypatch.setattr(page_module, "SIZE_MAX", 760_000)
+    run = read_run(report.parent)
+    text = page_of(run)
+    assert 650_000 < len(text.encode()) <= 760_000
+    assert text.count('class="chart map"') == 1
+    charts = {one.split()[1] for one in _drawn(text)["charts"]}
+    first, *others = run.curves
+    assert first not in charts
+    assert charts == set(others[: len(charts)]) != set(others)
+
+
+def test_curves_have_the_points_of_a_wide_screen(text: str, sample_run: RunResult) -> None:
+    """The sample's page keeps every one of 960 columns: two points of each and more. Catches a page
+    that grew, and was thinned without a word."""
+    curves = read_run(Path(sample_run.path or "")).curves
+    drawn = json.loads(text.partition('id="packed-data">')[2].partition("</script>")[0])
+    for name, own in drawn["pictures"]["products"].items():
+        for kind in ("value", "leverage", "underwater"):
+            assert len(own[kind]["t"]["steps"]) == len(curves[name][kind])
+        assert len(own["value"]["t"]["steps"]) >= 2 * 900
 
 
 def test_synthetic_data_are_labelled(text: str) -> None:
@@ -91,6 +111,28 @@ def test_the_same_run_gives_the_same_bytes(
     assert (elsewhere / "report.html").read_bytes() == kept
 
 
+def _drawn(page: str) -> dict[str, Any]:
+    """What the page's script draws."""
+    data = re.search(r'id="packed-data">([^<]*)</script>', page)
+    assert data is not None
+    drawn: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(data[1])))
+    return drawn
+
+
+def test_another_machines_packing_is_the_same_page(report: Path) -> None:
+    """What another zlib packed otherwise is opened to the same text; a picture that was changed, or
+    that cannot be unpacked, is not."""
+    page = report.read_text()
+    data = re.search(r'id="packed-data">([^<]*)</script>', page)
+    assert data is not None
+    held = gzip.decompress(base64.b64decode(data[1]))
+    other = base64.b64encode(gzip.compress(held, 1, mtime=0)).decode()
+    assert opened(page.replace(data[1], other)) == opened(page)
+    changed = base64.b64encode(gzip.compress(held.replace(b"BTC3S", b"BTC3X"), 9)).decode()
+    assert opened(page.replace(data[1], changed)) != opened(page)
+    assert opened(page.replace(data[1], other[:-9])) != opened(page)
+
+
 def test_a_hundred_products_fit(report: Path) -> None:
     """Many products: the pictures of the first, fewer points, all rows in the table."""
     run = read_run(report.parent)
@@ -107,9 +149,15 @@ def test_a_hundred_products_fit(report: Path) -> None:
         run.markets,
         curves,
         dict.fromkeys(names, run.scales[name]),
+        moments=dict.fromkeys(names[:CHARTED], run.moments[name]),
+        turns=dict.fromkeys(names[:CHARTED], run.turns[name]),
     )
     page = page_of(many)
     assert len(page.encode()) <= SIZE_MAX
+    drawn = _drawn(page)
+    assert {one.split()[1] for one in drawn["charts"]} == set(names[1:CHARTED])
+    for one in names[:CHARTED]:  # two points a column at least: its lowest and its highest
+        assert len(drawn["pictures"]["products"][one]["value"]["t"]["steps"]) >= 2 * 240
     assert all(f"<td>{one}</td>" in page for one in names)
     assert '<select id="choose"' in page
 
@@ -127,9 +175,7 @@ def test_names_cannot_break_the_page(report: Path) -> None:
     page = page_of(Run(only, {}, {}, {evil: run.events[name]}, [], {evil: run.curves[name]}, {}))
     assert "</script><b>" not in page
     assert "<i>y" not in page
-    data = re.search(r'id="report-data">(.*?)</script>', page, re.DOTALL)
-    assert data is not None
-    assert list(json.loads(data[1])["pictures"]["products"]) == [evil]
+    assert list(_drawn(page)["pictures"]["products"]) == [evil]
 
 
 def test_a_run_without_products_has_a_page(report: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.report.pictures import packed
+from engine.report.pictures import in_steps
 from engine.report.thinning import Curve, thinned
 
 
@@ -60,14 +60,20 @@ def test_the_first_and_the_last_row_stay() -> None:
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=50))
-def test_packed_numbers_keep_their_ends_and_stay_within_a_step(values: list[float]) -> None:
-    """Ends are exact; all others lie within one step of 2**-32 of the range."""
-    column = packed(np.array(values))
+def test_numbers_in_steps_keep_their_ends_and_stay_within_half_a_step(values: list[float]) -> None:
+    """Ends are exact; the steps add up to each number, within half of a step that is 2**-18 of the
+    range."""
+    column = in_steps(np.array(values))
     assert column["ends"] == [values[0], values[-1]]
-    assert column["step"] <= 2000.0 / 2**31
+    assert column["low"] == min(values)
+    assert column["step"] == (max(values) - min(values)) / 2**18
+    sums = column["low"] + column["step"] * np.cumsum(column["steps"])
+    assert np.abs(sums - values).max() <= 0.5001 * column["step"] + 1e-12
 
 
-def test_undefined_numbers_are_packed_as_undefined() -> None:
-    """A leverage that is undefined is not drawn as zero."""
-    column = packed(np.array([1.0, np.nan, 2.0, np.nan]))
+def test_undefined_numbers_are_undefined_in_steps() -> None:
+    """A leverage that is undefined is not drawn as zero, and the next step counts from the number
+    before it."""
+    column = in_steps(np.array([1.0, np.nan, 2.0, np.nan]))
     assert column["ends"] == [1.0, None]
+    assert column["steps"] == [0, None, 2**18, None]
