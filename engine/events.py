@@ -84,7 +84,6 @@ __all__ = [
     "UnitsNotSplit",
     "UnitsRedeemed",
     "UnitsSplit",
-    "encode_event",
 ]
 
 
@@ -475,8 +474,3 @@ Event = (
 EVENT_TYPES: Final[tuple[type[Output], ...]] = get_args(Event)
 
 EVENT_ENCODER: Final = msgspec.json.Encoder()
-
-
-def encode_event(event: Output) -> bytes:
-    """The event's canonical form: one JSON object, fields in declared order, no line end."""
-    return EVENT_ENCODER.encode(event)

@@ -23,28 +23,14 @@ __all__ = [
     "SECOND_NS",
     "UNITS_MAX",
     "UNIT_STEPS",
-    "Atoms",
-    "Lots",
-    "Nanos",
     "Rounding",
-    "Units",
     "asset_decimals",
     "decimal",
     "decimal_ratio",
-    "float_mul_floor",
     "mul_div",
     "split",
     "total",
 ]
-
-Nanos = int
-"""Nanoseconds since the epoch, UTC, or a duration."""
-Atoms = int
-"""Money in the smallest unit of its asset."""
-Lots = int
-"""Signed contracts in steps of the venue's lot size; long positive."""
-Units = int
-"""Shares of a product in steps of 1e-8."""
 
 MILLISECOND_NS: Final = 1_000_000
 SECOND_NS: Final = 1_000_000_000
@@ -90,21 +76,6 @@ def mul_div(a: int, b: int, c: int, rounding: Rounding) -> int:
     if rounding is _DOWN:
         return a * b // c
     return -(a * b // -c)
-
-
-def float_mul_floor(a: int, price: float, numerator: int, denominator: int) -> int:
-    """``floor(a * price * numerator / denominator)`` with the float taken at its exact value.
-
-    A float is a fraction, so the product is exact and only the floor rounds: 3 lots at a price of
-    0.1 are worth what 3 times that very float is, on every machine.
-
-    Args:
-        a: signed count.
-        price: finite.
-        numerator, denominator: the scale, both positive.
-    """
-    over, under = price.as_integer_ratio()
-    return a * over * numerator // (under * denominator)
 
 
 def asset_decimals(asset: str) -> int:

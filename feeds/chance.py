@@ -15,7 +15,6 @@ import numpy as np
 from engine.exact import exp2, log2, normal_cdf
 
 __all__ = [
-    "LANES",
     "QUANTILES",
     "exponentials",
     "indexes",
@@ -31,9 +30,6 @@ F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 QUANTILES: Final = 4_096
 """Entries of each table: quantiles at ``(i + 1/2) / 4096``; the normal one ends at 3.7."""
-LANES: Final = 5
-"""Independent indexes in one raw word."""
-
 _INDEX_BITS: Final = 12
 _HALF_LOG2_E: Final = 0.7213475204444817
 _SQRT_2_PI: Final = 2.5066282746310002

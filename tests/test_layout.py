@@ -47,11 +47,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.venue.accounts",),
     ("engine.venue.standing",),
     ("engine.venue.limits", "engine.venue.edges"),
-    (
-        *("engine.venue.margin", "engine.venue.joint", "engine.venue.bankruptcy"),
-        "engine.venue.closing",
-    ),
-    ("engine.venue.inverse_margin",),
+    (*("engine.venue.bankruptcy", "engine.venue.closing"),),
     ("engine.venue.insurance", "engine.venue.ranking", "engine.venue.sharing", "engine.venue.adl"),
     (
         *("engine.venue.crowd_columns", "engine.venue.crowd_watch"),

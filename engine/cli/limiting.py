@@ -170,7 +170,7 @@ def _ends(listing: Listing, limit: Limit, mark: float) -> str:
 
 def _published(listing: Listing, price: float, *, falls: bool) -> str:
     """A price as a venue states it: on its step, early rather than late."""
-    from engine.venue.margin import to_price_step
+    from engine.venue.contract import to_price_step
 
     step = listing.contract.spec.price_step
     if not step:

@@ -8,55 +8,13 @@ Money is in atoms and exact; prices are floats.
 
 from __future__ import annotations
 
-from math import inf
-
 from engine.units import Rounding, decimal, mul_div
 
 __all__ = [
-    "bankruptcy_price",
     "bankruptcy_quote",
     "fillable_price",
     "insurance_delta",
-    "inverse_bankruptcy_price",
 ]
-
-
-def bankruptcy_price(side: int, size: float, entry: float, collateral: float) -> float:
-    """Mark at which an isolated linear position has no equity: ``EP - s C / q``.
-
-    Long 1 at 1 with 2 of collateral: -1 (no price does); short 4 at 1 with 8 / 3: 1.6667.
-
-    Args:
-        side: +1 long, -1 short.
-        size: unsigned, in base.
-        collateral: in quote.
-
-    Source: definition; BitMEX, Bybit, Chitra et al.
-    """
-    if size <= 0.0:
-        raise ValueError(f"size must be > 0, was {size}")
-    return entry - side * collateral / size
-
-
-def inverse_bankruptcy_price(
-    side: int, face: float, entry: float, collateral: float, fee: float = 0.0
-) -> float:
-    """Mark at which an isolated inverse position has no coins left after paying ``fee`` to close.
-
-    ``N (1 + s f) / (N / EP + s C)``. Long 10,000 USD at 8,000 with 0.5 BTC: ``10,000 / 1.75 =
-    5,714.29``, with a fee of 0.075 % 5,718.57. A short whose coins cover its face has none:
-    infinity.
-
-    Args:
-        face: unsigned notional in quote.
-        collateral: in coin.
-
-    Source: Bybit help centre, inverse contracts.
-    """
-    if face <= 0.0:
-        raise ValueError(f"face must be > 0, was {face}")
-    coins = face / entry + side * collateral
-    return face * (1.0 + side * fee) / coins if coins > 0.0 else inf
 
 
 def bankruptcy_quote(

@@ -7,18 +7,15 @@ closing a lot less would leave the account where it was, short.
 
 from __future__ import annotations
 
-from math import ceil, floor, inf
+from math import ceil, inf
 from typing import Final
 
 __all__ = [
     "GRACE_SLOTS",
     "charged_insurance_fee",
-    "health",
-    "health_lots",
     "ramped_fee",
     "shortage_lots",
     "shortage_size",
-    "tier_step_lots",
 ]
 
 GRACE_SLOTS: Final = 1_500
@@ -99,62 +96,3 @@ def ramped_fee(base: float, most: float, slots: int) -> float:
     if slots < GRACE_SLOTS:
         return base
     return min(base + slots / _RISE_SLOTS, most)
-
-
-def health(spot: float, base: float, quote: float, weight: float, price: float = 1.0) -> float:
-    """Mango's health of an account with one perp: ``spot + base p w + quote`` where it is long,
-    ``spot + base p (2 - w) + quote`` where short. Below zero it is liquidated.
-
-    5 of spot and a short of 4 with a weight of 0.5: ``5 - 4 * 1.5 = -1``.
-    """
-    return spot + price * (base - (1.0 - weight) * abs(base)) + quote
-
-
-def health_lots(
-    spot: float,
-    base: int,
-    quote: float,
-    *,
-    weight: float,
-    lots_max: int,
-    price: float = 1.0,
-    fee: float = 0.0,
-) -> int:
-    """Base lots to close until health is no longer negative, unsigned; ``lots_max`` (its sign does
-    not matter) and the position at most.
-
-    Each lot closed at the price ``p (1 -+ fee)`` adds ``p (1 - w - fee)``. 20 long, -20 of quote,
-    5 of spot, weight 0.5: health ``5 + 10 - 20 = -5``, so 10 are sold; a short of 4 with 5 of spot:
-    2.
-
-    Source: Mango v4, perp_liq_base_or_positive_pnl.
-    """
-    short_of = -health(spot, base, quote, weight, price)
-    most = min(abs(base), abs(lots_max))
-    gained = price * (1.0 - weight - fee)
-    if gained <= 0.0:
-        return most if short_of > 0.0 else 0
-    return max(min(ceil(short_of / gained), most), 0)
-
-
-def tier_step_lots(lots: int, lot_value: float, cap: float) -> int:
-    """Lots to close so that what is left fits the cap of the tier below; all where there is none.
-
-    30 lots of 50 each (1,500), the tier below up to 1,000: 20 lots fit, close 10.
-
-    Args:
-        lots: signed position.
-        lot_value: notional of one lot at the mark, > 0, in the cap's money.
-        cap: of the tier below, ``TierTable.cap_below``, which still belongs to it; 0 in the lowest.
-
-    Source: Gate help 22159 ("step the risk limit down by one, close the excess"); Binance.
-    """
-    if lot_value <= 0.0:
-        raise ValueError(f"a lot must be worth something, was {lot_value}")
-    held, kept = abs(lots), floor(cap / lot_value)
-    # The quotient is rounded: hold the rule itself, not its division.
-    if (kept + 1) * lot_value <= cap:
-        kept += 1
-    elif kept * lot_value > cap:
-        kept -= 1
-    return max(held - kept, 0)

@@ -15,7 +15,7 @@ Money is exact: a float price counts as the fraction it is, and only the last st
 from __future__ import annotations
 
 from fractions import Fraction
-from math import nan
+from math import ceil, floor, nan
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -23,10 +23,12 @@ from msgspec import Struct
 from engine.errors import ConfigError
 from engine.units import Rounding, asset_decimals, decimal, mul_div
 
-__all__ = ["Contract", "ContractSpec"]
+__all__ = ["Contract", "ContractSpec", "to_price_step"]
 
 
 _UP: Final = Rounding.UP
+_ON_STEP: Final = 1e-12
+"""A price this near a step, as a share of it, is on it: the rest is the float's."""
 
 
 class ContractSpec(Struct, frozen=True, kw_only=True):
@@ -202,12 +204,6 @@ class Contract:
         linear, of 1 / price where inverse."""
         return (-lots if self.inverse else lots) * self._over / self._under
 
-    def entry_price(self, lots: int, cost: int) -> float:
-        """Average price of a position of ``lots`` that cost so many settlement atoms: by size where
-        linear, harmonic where inverse."""
-        size, paid = lots * self._over, cost * self._under
-        return -size / paid if self.inverse else paid / size
-
     def price_of(self, lots: int, cash: int) -> float | None:
         """The price at which buying ``lots`` (selling where negative) moves so much cash, in
         settlement atoms; ``None`` where no positive price does."""
@@ -284,3 +280,13 @@ class Contract:
         over, under = mark.as_integer_ratio()
         ratio = self._quote_per_coin
         return quote * under * ratio.denominator // (over * ratio.numerator)
+
+
+def to_price_step(price: float, step: float, side: int) -> float:
+    """The price as published: a long's rounded up to the step, a short's down, so that the venue
+    acts early rather than late. 5,739.08 of a long becomes 5,739.5 at a step of 0.5."""
+    steps = price / step
+    nearest = floor(steps + 0.5)
+    if abs(steps - nearest) <= _ON_STEP * (1.0 + abs(steps)):
+        return nearest * step
+    return side * ceil(side * steps) * step

@@ -72,20 +72,6 @@ class InsuranceFund(Struct, kw_only=True):
         kept = mul_div(self.peak(balance, ts_ns), self.kept_over, self.kept_under, Rounding.UP)
         return max(balance - kept, 0)
 
-    def can_pay(self, amount: int, balance: int, ts_ns: int) -> bool:
-        """Whether the whole amount may be paid."""
-        return amount <= self.available(balance, ts_ns)
-
-    def payment(self, loss: int, balance: int, ts_ns: int) -> int:
-        """What it pays of a loss, atoms: all of it, or what is available. The rest is for ADL.
-
-        Raises:
-            ValueError: if the loss is negative.
-        """
-        if loss < 0:
-            raise ValueError(f"a loss is not negative, was {loss}")
-        return min(loss, self.available(balance, ts_ns))
-
     def check(self) -> None:
         """Hold what the rest relies on: larger balances first, ends in order, none of the future.
 

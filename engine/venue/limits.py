@@ -1,8 +1,8 @@
 """Where an account's margin ends: the marks at which the venue liquidates it, found by asking the
 very question that the venue asks in a run, at one mark after the other.
 
-The closed forms of ``engine.venue.margin`` and ``engine.venue.joint`` say the same of the rules
-that have one; here every rule counts, fees at the bankruptcy price and caps in coin among them.
+Closed forms say the same of the rules that have one, and the tests hold this to them; here every
+rule counts, fees at the bankruptcy price and caps in coin among them.
 """
 
 from __future__ import annotations

@@ -24,7 +24,6 @@ __all__ = [
     "integer_shares",
     "pro_rata",
     "socialised_rate",
-    "socialised_share",
 ]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -187,9 +186,3 @@ def socialised_rate(loss: int, open_lots: int, unit_lots: int) -> int:
     if loss < 0 or open_lots <= 0 or unit_lots <= 0:
         raise ValueError(f"cannot socialise {loss} over {open_lots} lots of {unit_lots} a unit")
     return mul_div(loss, unit_lots, open_lots, Rounding.UP)
-
-
-def socialised_share(rate: int, lots: int, unit_lots: int) -> int:
-    """What a position of signed ``lots`` pays at a ``socialised_rate``, atoms, rounded up; the sum
-    over all is the loss or a little more, which is dust."""
-    return mul_div(rate, abs(lots), unit_lots, Rounding.UP)

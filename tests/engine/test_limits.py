@@ -12,10 +12,10 @@ import pytest
 from engine.cli import main
 from engine.config import venue_rules
 from engine.config.settings import ContractConfig, VenueConfig
-from engine.venue.inverse_margin import liquidation_price_inverse
-from engine.venue.joint import Leg, joint_shock
-from engine.venue.margin import entry_priced, liquidation_price, mark_priced
 from engine.venue.rules import Tier
+from tests.engine.venue.closed_forms import entry_priced, liquidation_price, mark_priced
+from tests.engine.venue.closed_inverse import liquidation_price_inverse
+from tests.engine.venue.closed_joint import Leg, joint_shock
 
 Said = Callable[..., dict[str, Any]]
 

@@ -6,7 +6,7 @@ import json
 
 import msgspec
 
-from engine.events import EVENT_TYPES, InputRejected, MarketResumed, encode_event
+from engine.events import EVENT_ENCODER, EVENT_TYPES, InputRejected, MarketResumed
 from engine.outputs import ATTRIBUTION, Outputs, Tape
 
 
@@ -45,7 +45,7 @@ def test_lines_are_the_canonical_bytes_of_the_events() -> None:
     tape.at(1, 2)
     tape.say(MarketResumed, symbol="BTCUSDT", price=100.5, stale_ns=3)
     events, lines, _ = tape.take()
-    assert lines == [encode_event(events[0])]
+    assert lines == [EVENT_ENCODER.encode(events[0])]
     assert lines[0] == (
         b'{"event":"market_resumed","sequence":1,"ordinal":0,"ts_ns":2,'
         b'"symbol":"BTCUSDT","price":100.5,"stale_ns":3}'
@@ -60,7 +60,7 @@ def test_every_event_has_its_own_tag() -> None:
     assert len(set(tags)) == len(tags)
     event = InputRejected(sequence=1, ordinal=0, ts_ns=5, reason="late", symbol="X", kind="mark")
     union = msgspec.json.Decoder(type=EVENT_TYPES[0] | EVENT_TYPES[1])
-    assert union.decode(encode_event(event)) == event
+    assert union.decode(EVENT_ENCODER.encode(event)) == event
 
 
 def test_outputs_are_true_where_anything_was_said() -> None:

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from engine.units import Rounding, asset_decimals, decimal, float_mul_floor, mul_div
+from engine.units import Rounding, asset_decimals, decimal, mul_div
 
 DRAWS = 2_000
 
@@ -52,20 +52,6 @@ def test_dividing_by_zero_is_an_error() -> None:
     for rounding in Rounding:
         with pytest.raises(ZeroDivisionError):
             mul_div(1, 1, 0, rounding)
-
-
-def test_a_float_price_counts_as_the_fraction_it_is() -> None:
-    """3 at the float 0.1 is floor(0.3000000000000000166), and in units of 1e-17 that tail is seen.
-    Catches a product that is rounded to a float before the floor."""
-    assert float_mul_floor(3, 0.1, 1, 1) == 0
-    assert float_mul_floor(10, 0.1, 1, 1) == 1  # 0.1 is a little more than a tenth
-    assert float_mul_floor(10, 0.3, 1, 1) == 2  # 0.3 is a little less than three tenths
-    assert float_mul_floor(-10, 0.1, 1, 1) == -2
-    random = Random(2)
-    for _ in range(DRAWS):
-        lots, price = random.randint(-(10**15), 10**15), random.uniform(1e-6, 1e6)
-        true = Fraction(price) * lots * 10**6 / 10**8
-        assert float_mul_floor(lots, price, 10**6, 10**8) == math.floor(true)
 
 
 def test_quote_money_has_six_decimals_and_coins_eight() -> None:

@@ -23,13 +23,13 @@ from engine.commands import (
     ThinBook,
 )
 from engine.events import (
+    EVENT_ENCODER,
     CommandObeyed,
     CommandRefused,
     InputRejected,
     Malformed,
     Output,
     ScenarioMark,
-    encode_event,
 )
 from engine.outputs import ATTRIBUTION
 from engine.ticks import Kind, Step
@@ -66,7 +66,7 @@ class Log:
         event = kind(sequence=self.sequence, ordinal=self.ordinal, ts_ns=self.ts_ns, **fields)
         self.ordinal += 1
         self.events.append(event)
-        self.lines.append(encode_event(event))
+        self.lines.append(EVENT_ENCODER.encode(event))
 
 
 class ReferenceEngine:

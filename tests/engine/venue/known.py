@@ -14,11 +14,13 @@ from typing import Any, Final
 import numpy as np
 
 from engine.units import Rounding, decimal, mul_div
-from engine.venue import bankruptcy, closing, margin, ranking, sharing
+from engine.venue import bankruptcy, closing, ranking, sharing
 from engine.venue.adl import overlaps, seized, taken_from, walked
-from engine.venue.inverse_margin import entry_priced_inverse
+from engine.venue.contract import to_price_step
 from engine.venue.ranking import Candidates
 from engine.venue.rules import Tier
+from tests.engine.venue import closed_forms as closed
+from tests.engine.venue import closed_inverse as inverse
 
 Inputs = dict[str, Any]
 SIDES: Final = {"long": 1, "short": -1}
@@ -46,13 +48,13 @@ def atoms(value: float) -> int:
 def a1(i: Inputs) -> Inputs:
     tiers = flat(i["mmr"], i["maintenance_amount"])
     side = SIDES[i["side"]]
-    price = margin.liquidation_price(side, i["qty"], i["entry"], i["wallet_balance"], tiers)
+    price = closed.liquidation_price(side, i["qty"], i["entry"], i["wallet_balance"], tiers)
     return {"liq_price": price}
 
 
 def a2(i: Inputs) -> Inputs:
     collateral = i["qty"] * i["entry"] / i["leverage"]
-    price = margin.liquidation_price(
+    price = closed.liquidation_price(
         SIDES[i["side"]],
         i["qty"],
         i["entry"],
@@ -65,7 +67,7 @@ def a2(i: Inputs) -> Inputs:
 
 def a3(i: Inputs) -> Inputs:
     side, entry = SIDES[i["side"]], i["entry"]
-    price = margin.entry_priced(side, 1.0, entry, entry / i["leverage"], rate=i["mmr"])
+    price = closed.entry_priced(side, 1.0, entry, entry / i["leverage"], rate=i["mmr"])
     return {"liq_price": price}
 
 
@@ -78,13 +80,13 @@ def a4(i: Inputs) -> Inputs:
     def side(position: Inputs) -> int:
         return SIDES[position.get("side", "long")]
 
-    price = margin.liquidation_price(
+    price = closed.liquidation_price(
         side(own),
         own["q"],
         own["ep"],
         i["wallet_balance"],
         flat(own["mmr"], own["cum"]),
-        others=margin.what_others_add(
+        others=closed.what_others_add(
             [side(p) * p["q"] * (p["mark"] - p["ep"]) for p in others],
             [p["q"] * p["mark"] * p["mmr"] - p["cum"] for p in others],
         ),
@@ -96,18 +98,18 @@ def a5(i: Inputs) -> Inputs:
     side, entry = SIDES[i["side"]], i["entry"]
     if "contracts_usd" in i:
         face, coins, fee = i["contracts_usd"], i["account_balance_btc"], i["taker_fee"]
-        price = entry_priced_inverse(side, face, entry, coins, rate=i["mmr"], fee=fee)
+        price = inverse.entry_priced_inverse(side, face, entry, coins, rate=i["mmr"], fee=fee)
         return {
-            "bankruptcy_price": bankruptcy.inverse_bankruptcy_price(side, face, entry, coins, fee),
+            "bankruptcy_price": inverse.inverse_bankruptcy_price(side, face, entry, coins, fee),
             "liq_price_unrounded": price,
-            "liq_price_published": margin.to_price_step(price, 0.5, side),
+            "liq_price_published": to_price_step(price, 0.5, side),
         }
     value = i["qty"] * entry
     initial = value / i["leverage"]
     return {
         "initial_margin": initial,
         "maintenance_margin": value * i["mmr"] - i["deduction"],
-        "liq_price": margin.entry_priced(
+        "liq_price": closed.entry_priced(
             side, i["qty"], entry, initial, rate=i["mmr"], deduction=i["deduction"]
         ),
     }
@@ -117,8 +119,8 @@ def f5(i: Inputs) -> Inputs:
     side, size, entry = SIDES[i["side"]], number(i["qty"]), number(i["entry"])
     collateral = number(i["collateral"])
     return {
-        "bankruptcy": max(bankruptcy.bankruptcy_price(side, size, entry, collateral), 0.0),
-        "liq_mu10": max(margin.liquidation_price(side, size, entry, collateral, flat(0.1)), 0.0),
+        "bankruptcy": max(closed.bankruptcy_price(side, size, entry, collateral), 0.0),
+        "liq_mu10": max(closed.liquidation_price(side, size, entry, collateral, flat(0.1)), 0.0),
     }
 
 
@@ -189,7 +191,7 @@ def d5(i: Inputs) -> Inputs:
     side = 1 if own["btc"] > 0 else -1
 
     def price(each: Inputs) -> float:
-        return bankruptcy.bankruptcy_price(
+        return closed.bankruptcy_price(
             1 if each["btc"] > 0 else -1,
             abs(each["btc"]),
             i["oracle"]["BTC"],
@@ -253,7 +255,7 @@ def e4(i: Inputs) -> Inputs:
     )
 
     def lost(base: float) -> float:
-        return sharing.socialised_share(rate, atoms(base), MICROS) / MICROS
+        return closed.socialised_share(rate, atoms(base), MICROS) / MICROS
 
     return {
         "cumulative_funding_delta_1e9": rate * 1_000,
@@ -265,7 +267,7 @@ def e4(i: Inputs) -> Inputs:
 
 def k1(i: Inputs) -> Inputs:
     base, quote = i["base"], i["quote"]
-    lots = closing.health_lots(
+    lots = closed.health_lots(
         i["spot"], base, quote, weight=i["base_weight"], lots_max=i["max_base"]
     )
     way = 1 if base > 0 else -1

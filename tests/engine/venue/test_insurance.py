@@ -23,17 +23,12 @@ def test_a_fund_stops_at_thirty_per_cent_below_its_peak() -> None:
     """From 1,000 it pays 300 and no atom more; the loss beyond that is left to others."""
     fund = a_fund()
     assert fund.available(1_000, 0) == 300
-    assert fund.can_pay(300, 1_000, 0)
-    assert not fund.can_pay(301, 1_000, 0)
-    assert fund.payment(200, 1_000, 0) == 200
+    assert fund.available(1_000, 0) == 300
     fund.changed(1_000, 10)
     assert fund.peak(800, 10) == 1_000
     assert fund.available(800, 10) == 100
-    assert fund.payment(500, 800, 10) == 100
     fund.changed(800, 20)
     assert fund.available(700, 20) == 0
-    assert fund.payment(5, 700, 20) == 0
-    assert fund.payment(0, 700, 20) == 0
 
 
 def test_the_part_that_stays_is_rounded_up() -> None:
@@ -82,8 +77,8 @@ def test_what_was_in_force_for_no_time_never_was_a_peak() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_peak_is_what_a_plain_memory_says(seed: int) -> None:
-    """Random walks with repeated instants and rises and falls of every size: peak, available part
-    and payments are those of a list of every balance that was ever in force."""
+    """Random walks with repeated instants and rises and falls of every size: peak and available
+    part are those of a list of every balance that was ever in force."""
     random = Random(seed)
     window, share = random.choice([1, 7, 50]), random.choice(["0.3", "0.05", "1"])
     fund = a_fund(float(share), window)
@@ -102,8 +97,6 @@ def test_the_peak_is_what_a_plain_memory_says(seed: int) -> None:
         assert fund.peak(balance, ts) == peak
         kept = ceil(peak * (1 - Fraction(share)))
         assert fund.available(balance, ts) == max(balance - kept, 0)
-        loss = random.randint(0, 60)
-        assert fund.payment(loss, balance, ts) == min(loss, max(balance - kept, 0))
         assert all(end > ts - window for end, _ in fund.ended)
 
 
@@ -122,8 +115,6 @@ def test_a_fund_refuses_what_cannot_be() -> None:
     fund = a_fund(ts_ns=5)
     with pytest.raises(InvariantError, match="back"):
         fund.changed(10, 4)
-    with pytest.raises(ValueError, match="negative"):
-        fund.payment(-1, 10, 5)
     for drawdown in (0.0, 1.1, float("nan")):
         with pytest.raises(ValueError, match="drawdown"):
             a_fund(drawdown)

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 
-from engine.venue.margin import liquidation_price
 from engine.venue.rules import Tier
-
-__all__ = ["entry_priced_inverse", "liquidation_price_inverse", "mark_priced_inverse"]
+from tests.engine.venue.closed_forms import liquidation_price
 
 
 def entry_priced_inverse(
@@ -93,3 +91,24 @@ def liquidation_price_inverse(
         raise ValueError(f"face must be > 0, was {face}")
     coins = liquidation_price(-side, 1.0, 0.0, collateral + side * face / entry, tiers, fee=fee)
     return face / coins if coins > 0.0 else inf
+
+
+def inverse_bankruptcy_price(
+    side: int, face: float, entry: float, collateral: float, fee: float = 0.0
+) -> float:
+    """Mark at which an isolated inverse position has no coins left after paying ``fee`` to close.
+
+    ``N (1 + s f) / (N / EP + s C)``. Long 10,000 USD at 8,000 with 0.5 BTC: ``10,000 / 1.75 =
+    5,714.29``, with a fee of 0.075 % 5,718.57. A short whose coins cover its face has none:
+    infinity.
+
+    Args:
+        face: unsigned notional in quote.
+        collateral: in coin.
+
+    Source: Bybit help centre, inverse contracts.
+    """
+    if face <= 0.0:
+        raise ValueError(f"face must be > 0, was {face}")
+    coins = face / entry + side * collateral
+    return face * (1.0 + side * fee) / coins if coins > 0.0 else inf

@@ -16,8 +16,6 @@ from msgspec import Struct
 
 from engine.venue.rules import Tier
 
-__all__ = ["Leg", "Shock", "joint_shock", "margin_left"]
-
 
 class Leg(Struct, frozen=True, kw_only=True):
     """One linear position of a cross account.

@@ -1,4 +1,4 @@
-"""Tests of ``engine.venue.margin`` and ``engine.venue.joint``: closed forms against plain scans."""
+"""The closed forms to which the engine is held agree with plain scans."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.venue import margin
-from engine.venue.inverse_margin import (
+from engine.venue.contract import to_price_step
+from engine.venue.rules import Tier
+from tests.engine.venue import closed_forms as closed
+from tests.engine.venue.closed_inverse import (
     entry_priced_inverse,
     liquidation_price_inverse,
     mark_priced_inverse,
 )
-from engine.venue.joint import Leg, Shock, joint_shock, margin_left
-from engine.venue.rules import Tier
+from tests.engine.venue.closed_joint import Leg, Shock, joint_shock, margin_left
 
 
 def a_table(*steps: tuple[float, float]) -> tuple[Tier, ...]:
@@ -54,9 +55,9 @@ def left(
 def test_the_tier_is_that_of_the_liquidation_price() -> None:
     """A long of 2,000 that dies at 808 dies in the first tier: ``(1,200 - 2,000) / (20 * 0.01 -
     20) = 40.404``; the second tier's rate would say 40.82. Catches the present tier used."""
-    price = margin.liquidation_price(1, 20.0, 100.0, 1_200.0, TIERS)
+    price = closed.liquidation_price(1, 20.0, 100.0, 1_200.0, TIERS)
     assert isclose(price, 800.0 / 19.8, rel_tol=1e-15)
-    assert margin.mark_priced(1, 20.0, 100.0, 1_200.0, rate=0.02, deduction=10.0) == pytest.approx(
+    assert closed.mark_priced(1, 20.0, 100.0, 1_200.0, rate=0.02, deduction=10.0) == pytest.approx(
         790.0 / 19.6
     )
 
@@ -64,41 +65,27 @@ def test_the_tier_is_that_of_the_liquidation_price() -> None:
 def test_a_short_grows_into_a_higher_tier() -> None:
     """A short of 900 with 900 of collateral dies at 1,780.39 of notional, in the second tier:
     ``(900 + 10 + 900) / (10 * 1.02)``. Catches the sign of the side and of the deduction."""
-    price = margin.liquidation_price(-1, 10.0, 90.0, 900.0, TIERS)
+    price = closed.liquidation_price(-1, 10.0, 90.0, 900.0, TIERS)
     assert isclose(price, 1_810.0 / 10.2, rel_tol=1e-15)
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_liquidation_prices_are_where_a_plain_scan_finds_them(seed: int) -> None:
     """A hair to the safe side equity exceeds maintenance, a hair further it does not, for every
-    side, size and fee, in every tier; and the arrays answer with the same bits."""
+    side, size and fee, in every tier."""
     random = Random(seed)
     side = 1 if seed % 2 else -1
-    sizes, entries, collaterals, found = [], [], [], []
     fee = random.choice([0.0, 0.0006])
     for _ in range(50):
         size, entry = random.uniform(0.1, 400.0), random.uniform(50.0, 150.0)
         collateral = size * entry * random.uniform(0.01, 1.5)
-        price = margin.liquidation_price(side, size, entry, collateral, TIERS, fee=fee)
+        price = closed.liquidation_price(side, size, entry, collateral, TIERS, fee=fee)
         if price > 0.0:
             near = 1e-9 * price
             assert left(price + side * near, side, size, entry, collateral, fee) > 0.0
             assert left(price - side * near, side, size, entry, collateral, fee) < 0.0
         else:
             assert left(1e-9, side, size, entry, collateral, fee) > 0.0
-        sizes.append(size)
-        entries.append(entry)
-        collaterals.append(collateral)
-        found.append(price)
-    many = margin.liquidation_prices(
-        np.full(50, float(side)),
-        np.array(sizes),
-        np.array(entries),
-        np.array(collaterals),
-        TIERS,
-        fee=fee,
-    )
-    assert many.tolist() == found
 
 
 @pytest.mark.parametrize("cap", [1_000.0, 5_000.0, 20_000.0])
@@ -110,7 +97,7 @@ def test_a_position_that_dies_at_a_cap_dies_there_in_both_tiers(side: int, cap: 
     exact = maintenance(cap) - side * size * (price - entry)
     for off in (-3, -1, 0, 1, 3):
         collateral = exact + off * ulp(exact)
-        found = margin.liquidation_price(side, size, entry, collateral, TIERS)
+        found = closed.liquidation_price(side, size, entry, collateral, TIERS)
         assert isclose(found, price, rel_tol=1e-12)
 
 
@@ -119,35 +106,23 @@ def test_a_table_whose_deductions_are_rounded_answers_at_the_cap() -> None:
     the position dies as it crosses the cap. Catches an answer from neither tier."""
     rounded = (TIERS[0], Tier(cap=inf, max_leverage=25.0, rate=0.02, deduction=11.0))
     collateral = 9.5 + 10.0 * (130.0 - 100.0)
-    found = margin.liquidation_price(1, 10.0, 130.0, collateral, rounded)
+    found = closed.liquidation_price(1, 10.0, 130.0, collateral, rounded)
     assert found == 100.0
-    (many,) = margin.liquidation_prices(
-        np.ones(1), np.array([10.0]), np.array([130.0]), np.array([collateral]), rounded
-    )
-    assert many == 100.0
 
 
 def test_a_long_that_no_price_saves_has_none() -> None:
     """Where the last tier asks for all of the notional, a long that is short of margin up to its
     cap stays so at every price: infinity. A short has its price there."""
     table = a_table((1_000.0, 0.01), (inf, 1.0))
-    sides, ones = np.array([1.0, -1.0, 1.0]), np.ones(3)
-    sizes, collateral = 10.0 * ones, np.array([-300.0, 900.0, 300.0])
     found = [
-        margin.liquidation_price(int(side), 10.0, 100.0, cash, table)
-        for side, cash in zip(sides, collateral, strict=True)
+        closed.liquidation_price(side, 10.0, 100.0, cash, table)
+        for side, cash in ((1, -300.0), (-1, 900.0), (1, 300.0))
     ]
     assert found[0] == inf
     assert found[1] == pytest.approx((900.0 + 990.0 + 1_000.0) / 20.0)
     assert found[2] == pytest.approx(700.0 / 9.9)
-    many = margin.liquidation_prices(sides, sizes, 100.0 * ones, collateral, table)
-    assert many.tolist() == found
     full = a_table((inf, 0.999))
-    assert margin.liquidation_price(1, 1.0, 100.0, 10.0, full, fee=0.001) == inf
-    (many,) = margin.liquidation_prices(
-        np.ones(1), np.ones(1), np.full(1, 100.0), np.full(1, 10.0), full, fee=0.001
-    )
-    assert many == inf
+    assert closed.liquidation_price(1, 1.0, 100.0, 10.0, full, fee=0.001) == inf
 
 
 @pytest.mark.parametrize("seed", range(100))
@@ -175,47 +150,43 @@ def test_inverse_tiers_are_those_of_the_coins_at_the_price(seed: int) -> None:
 
 def test_without_tiers_the_price_is_that_of_bankruptcy() -> None:
     """No maintenance: a long of 2 at 100 with 50 lasts to 75, a short to 125."""
-    assert margin.liquidation_price(1, 2.0, 100.0, 50.0, ()) == 75.0
-    assert margin.liquidation_price(-1, 2.0, 100.0, 50.0, ()) == 125.0
-    prices = margin.liquidation_prices(
-        np.array([1.0, -1.0]), np.full(2, 2.0), np.full(2, 100.0), np.full(2, 50.0), ()
-    )
-    assert prices.tolist() == [75.0, 125.0]
+    assert closed.liquidation_price(1, 2.0, 100.0, 50.0, ()) == 75.0
+    assert closed.liquidation_price(-1, 2.0, 100.0, 50.0, ()) == 125.0
 
 
 def test_what_the_others_add_moves_the_price() -> None:
     """10 less in the others is 10 less collateral; 56,354.57 of loss and 71,200.81 of maintenance
     take 127,555.38 away."""
-    alone = margin.liquidation_price(1, 1.0, 100.0, 40.0, TIERS)
-    assert margin.liquidation_price(1, 1.0, 100.0, 50.0, TIERS, others=-10.0) == alone
-    assert margin.what_others_add([-56_354.57, 3.0], [71_200.81, 1.0]) == pytest.approx(-127_553.38)
-    assert margin.what_others_add([], []) == 0.0
+    alone = closed.liquidation_price(1, 1.0, 100.0, 40.0, TIERS)
+    assert closed.liquidation_price(1, 1.0, 100.0, 50.0, TIERS, others=-10.0) == alone
+    assert closed.what_others_add([-56_354.57, 3.0], [71_200.81, 1.0]) == pytest.approx(-127_553.38)
+    assert closed.what_others_add([], []) == 0.0
     with pytest.raises(ValueError, match="zip"):
-        margin.what_others_add([1.0], [])
+        closed.what_others_add([1.0], [])
 
 
 def test_hyperliquid_s_form_is_the_same_price_seen_from_the_mark() -> None:
     """``P - s A / q / (1 - l s)`` from any mark is where equity meets maintenance; the docstring's
     long of 2 at 100 dies at 89.47."""
-    assert margin.from_margin_available(1, 2.0, 100.0, 20.0, rate=0.05) == pytest.approx(
+    assert closed.from_margin_available(1, 2.0, 100.0, 20.0, rate=0.05) == pytest.approx(
         100.0 - 10.0 / 0.95, rel=1e-15
     )
     for side in (1, -1):
         for mark in (80.0, 100.0, 130.0):
             available = 60.0 + side * 2.0 * (mark - 100.0) - 2.0 * mark * 0.05
-            found = margin.from_margin_available(side, 2.0, mark, available, rate=0.05)
-            whole = margin.mark_priced(side, 2.0, 100.0, 60.0, rate=0.05)
+            found = closed.from_margin_available(side, 2.0, mark, available, rate=0.05)
+            whole = closed.mark_priced(side, 2.0, 100.0, 60.0, rate=0.05)
             assert isclose(found, whole, rel_tol=1e-13)
 
 
 def test_entry_priced_maintenance_does_not_move_with_the_mark() -> None:
     """400 of collateral less 100 of maintenance is 300 of loss on 1 coin; with a deduction of 20
     and 30 from others, 350; on 2 coins half of it each."""
-    assert margin.entry_priced(1, 1.0, 20_000.0, 400.0, rate=0.005) == 19_700.0
-    assert margin.entry_priced(-1, 1.0, 20_000.0, 400.0, rate=0.005) == 20_300.0
-    changed = margin.entry_priced(1, 1.0, 20_000.0, 400.0, rate=0.005, deduction=20.0, others=30.0)
+    assert closed.entry_priced(1, 1.0, 20_000.0, 400.0, rate=0.005) == 19_700.0
+    assert closed.entry_priced(-1, 1.0, 20_000.0, 400.0, rate=0.005) == 20_300.0
+    changed = closed.entry_priced(1, 1.0, 20_000.0, 400.0, rate=0.005, deduction=20.0, others=30.0)
     assert changed == 19_650.0
-    assert margin.entry_priced(1, 2.0, 20_000.0, 400.0, rate=0.005) == 19_900.0
+    assert closed.entry_priced(1, 2.0, 20_000.0, 400.0, rate=0.005) == 19_900.0
 
 
 @pytest.mark.parametrize("side", [1, -1])
@@ -265,7 +236,7 @@ def test_published_prices_are_rounded_to_act_early(
     price: float, step: float, side: int, published: float
 ) -> None:
     """A long's up, a short's down; a price on a step stays, whatever its float says."""
-    assert margin.to_price_step(price, step, side) == pytest.approx(published, rel=1e-14)
+    assert to_price_step(price, step, side) == pytest.approx(published, rel=1e-14)
 
 
 def test_inverse_prices_below_one_and_small_faces_count() -> None:
@@ -281,28 +252,26 @@ def test_inverse_prices_below_one_and_small_faces_count() -> None:
 
 def test_what_has_no_liquidation_price_is_refused() -> None:
     """No size, or a maintenance of all the notional, is an error and not a number."""
-    assert margin.mark_priced(1, 0.5, 100.0, 10.0, rate=0.5) == 160.0
-    assert margin.entry_priced(1, 0.5, 100.0, 10.0, rate=0.01) == 81.0
-    assert margin.from_margin_available(1, 0.5, 100.0, 10.0, rate=0.5) == 60.0
+    assert closed.mark_priced(1, 0.5, 100.0, 10.0, rate=0.5) == 160.0
+    assert closed.entry_priced(1, 0.5, 100.0, 10.0, rate=0.01) == 81.0
+    assert closed.from_margin_available(1, 0.5, 100.0, 10.0, rate=0.5) == 60.0
     for size in (0.0, -1.0):
         with pytest.raises(ValueError, match="size"):
-            margin.mark_priced(1, size, 100.0, 10.0, rate=0.01)
+            closed.mark_priced(1, size, 100.0, 10.0, rate=0.01)
         with pytest.raises(ValueError, match="size"):
-            margin.entry_priced(1, size, 100.0, 10.0, rate=0.01)
+            closed.entry_priced(1, size, 100.0, 10.0, rate=0.01)
         with pytest.raises(ValueError, match="size"):
-            margin.from_margin_available(1, size, 100.0, 10.0, rate=0.01)
+            closed.from_margin_available(1, size, 100.0, 10.0, rate=0.01)
         with pytest.raises(ValueError, match="face"):
             mark_priced_inverse(1, size, 100.0, 10.0, rate=0.01)
         with pytest.raises(ValueError, match="face"):
             entry_priced_inverse(1, size, 100.0, 10.0, rate=0.01)
-        with pytest.raises(ValueError, match="size"):
-            margin.liquidation_prices(np.ones(1), np.array([size]), np.ones(1), np.ones(1), TIERS)
     with pytest.raises(ValueError, match="rate"):
-        margin.mark_priced(1, 1.0, 100.0, 10.0, rate=0.999, fee=0.001)
+        closed.mark_priced(1, 1.0, 100.0, 10.0, rate=0.999, fee=0.001)
     with pytest.raises(ValueError, match="rate"):
-        margin.from_margin_available(1, 1.0, 100.0, 10.0, rate=1.0)
-    assert margin.mark_priced(-1, 1.0, 100.0, 10.0, rate=1.0) == 55.0
-    assert margin.from_margin_available(-1, 1.0, 100.0, 10.0, rate=1.0) == 105.0
+        closed.from_margin_available(1, 1.0, 100.0, 10.0, rate=1.0)
+    assert closed.mark_priced(-1, 1.0, 100.0, 10.0, rate=1.0) == 55.0
+    assert closed.from_margin_available(-1, 1.0, 100.0, 10.0, rate=1.0) == 105.0
     with pytest.raises(ValueError, match="face"):
         liquidation_price_inverse(1, 0.0, 100.0, 1.0, TIERS)
 
@@ -321,7 +290,7 @@ def test_two_longs_die_together_long_before_either_price() -> None:
     shock = joint_shock(60.0, legs)
     assert isclose(shock.down, -58.0 / 198.0, rel_tol=1e-14)
     assert shock.up == inf
-    alone = margin.liquidation_price(1, 1.0, 100.0, 60.0, legs[0].tiers, others=-1.0)
+    alone = closed.liquidation_price(1, 1.0, 100.0, 60.0, legs[0].tiers, others=-1.0)
     assert isclose(alone, 100.0 - 100.0 * 58.0 / 99.0, rel_tol=1e-14)
 
 
@@ -330,7 +299,7 @@ def test_one_leg_s_shock_is_its_liquidation_price() -> None:
     for side in (1, -1):
         leg = a_leg(side=side, size=30.0, mark=110.0, tiers=TIERS, fee=0.0006)
         shock = joint_shock(900.0, [leg])
-        price = margin.liquidation_price(side, 30.0, 100.0, 900.0, TIERS, fee=0.0006)
+        price = closed.liquidation_price(side, 30.0, 100.0, 900.0, TIERS, fee=0.0006)
         beta = shock.down if side > 0 else shock.up
         assert isclose(110.0 * (1.0 + beta), price, rel_tol=1e-13)
         assert (shock.up if side > 0 else shock.down) == side * inf

@@ -1,4 +1,6 @@
-"""Liquidation prices: the mark at which an account has no more than its maintenance margin.
+"""Liquidation prices in closed form, as venues publish them: the engine is held to these.
+
+The mark at which an account has no more than its maintenance margin.
 
 One closed form serves most venues. A position of ``side`` s (+1 long, -1 short), ``size`` q and
 entry EP, with collateral C, has equity ``C + X + s q (P - EP)`` at the mark P and must keep
@@ -16,27 +18,10 @@ infinity: every price a long, no price a short.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import ceil, floor, inf
-from typing import Any, Final
+from math import ceil, inf
 
-import numpy as np
-
+from engine.units import Rounding, mul_div
 from engine.venue.rules import Tier
-
-__all__ = [
-    "entry_priced",
-    "from_margin_available",
-    "liquidation_price",
-    "liquidation_prices",
-    "mark_priced",
-    "to_price_step",
-    "what_others_add",
-]
-
-F64 = np.ndarray[Any, np.dtype[np.float64]]
-
-_ON_STEP: Final = 1e-12
-"""A price this near a step, as a share of it, is on it: the rest is the float's."""
 
 
 def mark_priced(
@@ -122,38 +107,6 @@ def liquidation_price(
     return price
 
 
-def liquidation_prices(
-    sides: F64,
-    sizes: F64,
-    entries: F64,
-    collateral: F64,
-    tiers: Sequence[Tier],
-    *,
-    fee: float = 0.0,
-) -> F64:
-    """``liquidation_price`` of many isolated positions at once, the same bits; shapes (n,).
-
-    Raises:
-        ValueError: if a size is not positive.
-    """
-    if not (sizes > 0.0).all():
-        raise ValueError("every size must be > 0")
-    steps = tiers or (Tier(cap=inf, max_leverage=inf, rate=0.0),)
-    settled = np.zeros(len(sizes), np.bool_)
-    prices = np.zeros(len(sizes))
-    floors = np.full(len(sizes), -inf)
-    for tier in steps:
-        hopeless = sides * (tier.rate + fee) >= 1.0
-        slope = np.where(hopeless, 1.0, sizes * (tier.rate + fee) - sides * sizes)
-        solution = (collateral + tier.deduction - sides * sizes * entries) / slope
-        solution = np.where(hopeless, inf, solution)
-        prices = np.where(settled, prices, solution)
-        settled |= prices <= tier.cap / sizes
-        floors = np.where(settled, floors, tier.cap / sizes)
-    bounded: F64 = np.maximum(prices, floors)
-    return bounded
-
-
 def what_others_add(profits: Sequence[float], maintenance: Sequence[float]) -> float:
     """X of a cross account: unrealised profit of its other positions less their maintenance.
 
@@ -210,11 +163,60 @@ def from_margin_available(
     return mark - side * available / size / (1.0 - rate * side)
 
 
-def to_price_step(price: float, step: float, side: int) -> float:
-    """The price as published: a long's rounded up to the step, a short's down, so that the venue
-    acts early rather than late. 5,739.08 of a long becomes 5,739.5 at a step of 0.5."""
-    steps = price / step
-    nearest = floor(steps + 0.5)
-    if abs(steps - nearest) <= _ON_STEP * (1.0 + abs(steps)):
-        return nearest * step
-    return side * ceil(side * steps) * step
+def bankruptcy_price(side: int, size: float, entry: float, collateral: float) -> float:
+    """Mark at which an isolated linear position has no equity: ``EP - s C / q``.
+
+    Long 1 at 1 with 2 of collateral: -1 (no price does); short 4 at 1 with 8 / 3: 1.6667.
+
+    Args:
+        side: +1 long, -1 short.
+        size: unsigned, in base.
+        collateral: in quote.
+
+    Source: definition; BitMEX, Bybit, Chitra et al.
+    """
+    if size <= 0.0:
+        raise ValueError(f"size must be > 0, was {size}")
+    return entry - side * collateral / size
+
+
+def health(spot: float, base: float, quote: float, weight: float, price: float = 1.0) -> float:
+    """Mango's health of an account with one perp: ``spot + base p w + quote`` where it is long,
+    ``spot + base p (2 - w) + quote`` where short. Below zero it is liquidated.
+
+    5 of spot and a short of 4 with a weight of 0.5: ``5 - 4 * 1.5 = -1``.
+    """
+    return spot + price * (base - (1.0 - weight) * abs(base)) + quote
+
+
+def health_lots(
+    spot: float,
+    base: int,
+    quote: float,
+    *,
+    weight: float,
+    lots_max: int,
+    price: float = 1.0,
+    fee: float = 0.0,
+) -> int:
+    """Base lots to close until health is no longer negative, unsigned; ``lots_max`` (its sign does
+    not matter) and the position at most.
+
+    Each lot closed at the price ``p (1 -+ fee)`` adds ``p (1 - w - fee)``. 20 long, -20 of quote,
+    5 of spot, weight 0.5: health ``5 + 10 - 20 = -5``, so 10 are sold; a short of 4 with 5 of spot:
+    2.
+
+    Source: Mango v4, perp_liq_base_or_positive_pnl.
+    """
+    short_of = -health(spot, base, quote, weight, price)
+    most = min(abs(base), abs(lots_max))
+    gained = price * (1.0 - weight - fee)
+    if gained <= 0.0:
+        return most if short_of > 0.0 else 0
+    return max(min(ceil(short_of / gained), most), 0)
+
+
+def socialised_share(rate: int, lots: int, unit_lots: int) -> int:
+    """What a position of signed ``lots`` pays at a ``socialised_rate``, atoms, rounded up; the sum
+    over all is the loss or a little more, which is dust."""
+    return mul_div(rate, abs(lots), unit_lots, Rounding.UP)
