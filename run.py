@@ -67,16 +67,22 @@ def check_python():
     step = "Install one (Debian, Ubuntu: sudo apt-get install python3.11; others: python.org), then"
     for minor in range(20, PYTHON_MIN[1] - 1, -1):
         name = "python3.%d" % minor
-        if any(
-            os.access(os.path.join(folder, name), os.X_OK)
-            for folder in os.environ.get("PATH", "").split(os.pathsep)
-        ):
+        if answers(name):
             newer, step = name, "There is a %s on this machine:" % name
             break
     raise SetUpError(
         "levsim needs Python 3.11 or newer, and this is Python %d.%d (%s). %s run\n    %s run.py"
         % (sys.version_info[0], sys.version_info[1], sys.executable, step, newer)
     )
+
+
+def answers(name):
+    """Whether a command runs Python; version managers leave names of Pythons that do not."""
+    with open(os.devnull, "w") as nowhere:
+        try:
+            return not subprocess.call([name, "-c", ""], stdout=nowhere, stderr=nowhere)
+        except (IOError, OSError):
+            return False
 
 
 def environment():
@@ -181,8 +187,8 @@ def make_venv(env):
         lack = "pip %s, which is too old," % version.group(0)[4:] if version else "no pip"
         raise SetUpError(
             "%s has %s and no ensurepip either. Install pip: sudo apt-get install python3-pip"
-            " (Debian, Ubuntu), sudo dnf install python3-pip (Fedora), or %s -m ensurepip --user;"
-            " then run this again." % (sys.executable, lack, sys.executable)
+            " (Debian, Ubuntu), sudo dnf install python3-pip (Fedora; others: pip.pypa.io); then"
+            " run this again." % (sys.executable, lack)
         )
     return installer(own=True)
 

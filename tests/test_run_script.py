@@ -237,7 +237,7 @@ def test_another_failure_of_pip(checkout: Checkout) -> None:
 
 
 def test_an_old_python_is_turned_away(checkout: Checkout, tmp_path: Path) -> None:
-    """With the name of a newer one on this machine, or with how to get one."""
+    """With the name of a newer one that runs on this machine, or with how to get one."""
     act_old = (
         "import runpy, sys; sys.version_info = (3, 8, 2, 'final', 0); sys.argv = ['run.py'];"
         f"runpy.run_path({str(checkout.folder / 'run.py')!r}, run_name='__main__')"
@@ -253,8 +253,10 @@ def test_an_old_python_is_turned_away(checkout: Checkout, tmp_path: Path) -> Non
 
     assert "needs Python 3.11 or newer, and this is Python 3.8" in said("")
     assert "apt-get install python3.11" in said("")
-    newer = tmp_path / "python3.12"
-    newer.touch(0o755)
+    (tmp_path / "python3.12").symlink_to(sys.executable)
+    shim = tmp_path / "python3.13"
+    shim.write_text("#!/bin/sh\nexit 127\n")
+    shim.chmod(0o755)
     assert "python3.12 run.py" in said(str(tmp_path))
     assert not (checkout.folder / ".venv").exists()
 
