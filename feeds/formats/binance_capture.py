@@ -102,6 +102,7 @@ class BinanceCapture:
                     reader.read(content.path, number + start, lines[start : start + rows])
                     if reader.rows >= rows:
                         yield reader.flush()
+        reader.end()
         if reader.rows:
             yield reader.flush()
 

@@ -2,7 +2,8 @@
 
 Changes come before the REST snapshot that they build on. So they are kept until it comes; those it
 already contains are dropped, the rest is applied in order, and each must follow the one before
-without a gap. After a gap nothing is applied until the next snapshot.
+without a gap. After a gap nothing is applied until the next snapshot. Where none comes the changes
+are lost, and told.
 
 Source: Binance, "How to manage a local order book correctly", for futures (``pu`` names the event
     before) and for spot
@@ -19,8 +20,7 @@ from feeds.formats.gathering import Pairs
 __all__ = ["Changes", "DepthSync"]
 
 BUFFERED_MAX: Final = 4_096
-"""Changes kept while waiting for a snapshot: 40 s of a busy stream. Older ones are dropped, which a
-gap would show."""
+"""Changes kept while waiting for a snapshot: 40 s of a busy stream. Older ones are lost."""
 
 
 class Changes(NamedTuple):
@@ -48,7 +48,7 @@ class DepthSync:
         self.breaks = 0
         self._last: int | None = None
         self._joined = False
-        self._waiting: deque[Changes] = deque(maxlen=BUFFERED_MAX)
+        self._waiting: deque[Changes] = deque()
 
     @property
     def synced(self) -> bool:
@@ -85,6 +85,14 @@ class DepthSync:
         self._last = changes.last
         self._joined = True
         return True
+
+    def lost(self, *, ended: bool = False) -> list[Changes]:
+        """Changes, taken from those that wait, that no snapshot came for: the oldest of too many,
+        or all of them where the stream has ended."""
+        kept = 0 if ended else BUFFERED_MAX
+        if len(self._waiting) <= kept:
+            return []
+        return [self._waiting.popleft() for _ in range(len(self._waiting) - kept)]
 
     def snapshot(self, update: int) -> tuple[bool, list[Changes]]:
         """Whether to take this image, and the waiting changes to apply after it.

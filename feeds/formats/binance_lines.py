@@ -38,7 +38,8 @@ class LineReader(Gatherer):
 
     def __init__(self, markets: Sequence[Market], first_ns: int, derive_bbo: bool) -> None:
         super().__init__(len(markets), first_ns)
-        self._index = {m.symbol: i for i, m in enumerate(markets)}
+        self._symbols = [m.symbol for m in markets]
+        self._index = {symbol: i for i, symbol in enumerate(self._symbols)}
         self._sync = [DepthSync(m.contract == "spot") for m in markets]
         self._tops = [TopOfBook() if derive_bbo else None for m in markets]
         self._bbo = self._tables[Kind.BBO]
@@ -55,6 +56,11 @@ class LineReader(Gatherer):
     def breaks(self) -> int:
         """Gaps in the L2 streams so far."""
         return sum(sync.breaks for sync in self._sync)
+
+    def end(self) -> None:
+        """Refuse the changes of the books that still wait for a snapshot: none will come."""
+        for symbol, sync in enumerate(self._sync):
+            self._tell_lost(symbol, sync.lost(ended=True))
 
     def read(self, path: str, number: int, lines: Sequence[bytes]) -> None:
         """Append the rows of these lines; ``number`` is that of the first."""
@@ -141,6 +147,16 @@ class LineReader(Gatherer):
         changes = Changes(ts_ns, ingest_ns, event.U, event.u, event.pu, bids, asks)
         if self._sync[symbol].accept(changes):
             self._levels(symbol, changes, image=False)
+        elif lost := self._sync[symbol].lost():
+            self._tell_lost(symbol, lost)
+
+    def _tell_lost(self, symbol: int, lost: Sequence[Changes]) -> None:
+        """A row for each, at the time when it is known."""
+        name = self._symbols[symbol]
+        for changes in lost:
+            covers = f"{name}: depthUpdate {changes.first} to {changes.last}"
+            detail = f"{covers}: no snapshot of the book came that it builds on"
+            self._refused(detail, reason="out_of_sync", symbol=name)
 
     def _snapshot(self, event: Event, ingest_ns: int) -> None:
         if event.bids is None or event.asks is None:

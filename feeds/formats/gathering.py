@@ -50,7 +50,9 @@ class Gatherer:
     def _refuse(self, where: str, why: str, line: bytes, **about: Any) -> None:
         """One row that says why a line, or what it tells of a symbol, is none."""
         shown = line[:_SHOWN].decode("ascii", "backslashreplace")
-        detail = f"{where}: {why}: {shown}"
+        self._refused(f"{where}: {why}: {shown}", **about)
+
+    def _refused(self, detail: str, **about: Any) -> None:
         self._messages.append((self.rows, Malformed(ts_ns=self._last_ns, detail=detail, **about)))
         self.rows += 1
 

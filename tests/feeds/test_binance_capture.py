@@ -204,12 +204,33 @@ def test_spot_rule() -> None:
 
 
 def test_waiting_is_bounded() -> None:
-    """Changes that wait for a snapshot that never comes do not grow for ever."""
+    """Of changes that wait for a snapshot too long the oldest are lost, each told once."""
     sync = DepthSync(spot=False)
+    lost = []
     for number in range(BUFFERED_MAX + 10):
         sync.accept(Changes(0, 0, number, number, number - 1, [], []))
+        lost += sync.lost()
+    assert [changes.first for changes in lost] == list(range(10))
     assert len(sync.snapshot(0)[1]) == 0
     assert sync.breaks == 1
+    assert len(sync.lost(ended=True)) == BUFFERED_MAX
+    assert sync.lost(ended=True) == []
+
+
+def test_changes_without_a_snapshot_are_refused(tmp_path: Path) -> None:
+    """Where no snapshot comes to a book, or comes again after a gap, each change is a refused row.
+
+    Catches lines dropped in silence; one that a snapshot contains is in the book already.
+    """
+    never = depth(0, 1, 9, 0, [(99, 1)]) + depth(1, 10, 19, 9, [(98, 1)]) + ticker(2)
+    recording = opened(tmp_path, "never.raw", never)
+    (refused,) = recording.inspect().refused
+    assert (refused.reason, refused.symbol, refused.rows) == ("out_of_sync", "BTCUSDT", 2)
+    assert refused.first.startswith("BTCUSDT: depthUpdate 1 to 9: no snapshot of the book")
+    assert [row[1] for row in rows(recording.steps())] == ["BBO", "MESSAGE", "MESSAGE"]
+    gap = depth(0, 1, 9, 0) + snapshot(1, 9, [(100, 1)], [(101, 1)]) + depth(2, 10, 19, 9)
+    again = opened(tmp_path, "gap.raw", gap + depth(3, 30, 39, 29) + depth(4, 40, 49, 39))
+    assert [(one.reason, one.rows) for one in again.inspect().refused] == [("out_of_sync", 2)]
 
 
 @pytest.mark.parametrize(
