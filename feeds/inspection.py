@@ -80,6 +80,7 @@ class Inspection(Struct, frozen=True, kw_only=True):
         header = ("symbol", "rows", "kinds", "from", "to", "low", "high", "gaps", "longest gap")
         lines: list[tuple[str, ...]] = [(*header, "duplicates", "late", "crossed", "frozen")]
         for one in self.symbols:
+            priced = one.price_max > 0
             longest = one.longest_gaps[0].length_ns if one.longest_gaps else 0
             lines.append(
                 (
@@ -88,8 +89,8 @@ class Inspection(Struct, frozen=True, kw_only=True):
                     ", ".join(f"{kind} {count:,}" for kind, count in one.rows.items()),
                     _when(one.first_ns),
                     _when(one.last_ns),
-                    f"{one.price_min:,.10g}",
-                    f"{one.price_max:,.10g}",
+                    f"{one.price_min:,.10g}" if priced else "",
+                    f"{one.price_max:,.10g}" if priced else "",
                     str(one.gaps),
                     f"{longest / SECOND_NS:.10g} s" if longest else "",
                     str(one.duplicates),

@@ -17,6 +17,8 @@ __all__ = ["Inspector"]
 GAP_NS: Final = 10 * SECOND_NS
 """Ticks: no row for this long is a gap. Bars: three quarters of a bar, which one missing bar
 exceeds."""
+_RATES_GAP_NS: Final = 12 * 3_600 * SECOND_NS
+"""Files of funding alone: rates come every 8 hours at the most."""
 FROZEN_NS: Final = 60 * SECOND_NS
 """Rows kept coming and said the same price for this long; for bars, ten bars."""
 SHOWN_MAX: Final = 20
@@ -48,7 +50,8 @@ class _Symbol:
     ) -> None:
         self.symbol = symbol
         self.contract = contract
-        self.gap_ns = GAP_NS if bar_ns is None else bar_ns * 3 // 4
+        ticks_ns = _RATES_GAP_NS if set(kinds) == {Kind.FUNDING} else GAP_NS
+        self.gap_ns = ticks_ns if bar_ns is None else bar_ns * 3 // 4
         self.frozen_ns = FROZEN_NS if bar_ns is None else 10 * bar_ns
         # Marks every 8 hours say nothing on gaps of a market whose trades are recorded.
         self._paced = {Kind.TRADE, Kind.BBO} & set(kinds) or set(kinds)

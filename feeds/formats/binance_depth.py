@@ -49,6 +49,7 @@ class DepthSync:
         self._last: int | None = None
         self._joined = False
         self._waiting: deque[Changes] = deque()
+        self._repeated: list[Changes] = []
 
     @property
     def synced(self) -> bool:
@@ -76,6 +77,9 @@ class DepthSync:
             follows = changes.first == last + 1
         else:
             follows = changes.before == last
+        if not follows and changes.last <= last:
+            self._repeated.append(changes)
+            return False
         if not follows:
             self.breaks += 1
             self._last = None
@@ -85,6 +89,11 @@ class DepthSync:
         self._last = changes.last
         self._joined = True
         return True
+
+    def repeated(self) -> list[Changes]:
+        """Changes since the last call that a book in sync held already: they came twice."""
+        repeated, self._repeated = self._repeated, []
+        return repeated
 
     def lost(self, *, ended: bool = False) -> list[Changes]:
         """Changes, taken from those that wait, that no snapshot came for: the oldest of too many,

@@ -27,6 +27,10 @@ __all__ = ["LineReader"]
 
 _MS_MIN: Final = 1
 _MS_MAX: Final = 9 * 10**12
+_UNUSED: Final = {
+    "duplicate": "the book holds it already",
+    "out_of_sync": "no snapshot of the book came that it builds on",
+}
 
 
 def _refuse(why: str) -> None:
@@ -60,7 +64,7 @@ class LineReader(Gatherer):
     def end(self) -> None:
         """Refuse the changes of the books that still wait for a snapshot: none will come."""
         for symbol, sync in enumerate(self._sync):
-            self._tell_lost(symbol, sync.lost(ended=True))
+            self._tell(symbol, sync.lost(ended=True), "out_of_sync")
 
     def read(self, path: str, number: int, lines: Sequence[bytes]) -> None:
         """Append the rows of these lines; ``number`` is that of the first."""
@@ -147,16 +151,16 @@ class LineReader(Gatherer):
         changes = Changes(ts_ns, ingest_ns, event.U, event.u, event.pu, bids, asks)
         if self._sync[symbol].accept(changes):
             self._levels(symbol, changes, image=False)
-        elif lost := self._sync[symbol].lost():
-            self._tell_lost(symbol, lost)
+        else:
+            self._tell(symbol, self._sync[symbol].repeated(), "duplicate")
+            self._tell(symbol, self._sync[symbol].lost(), "out_of_sync")
 
-    def _tell_lost(self, symbol: int, lost: Sequence[Changes]) -> None:
-        """A row for each, at the time when it is known."""
+    def _tell(self, symbol: int, unused: Sequence[Changes], reason: str) -> None:
+        """A row for each change that no book took, at the time when it is known."""
         name = self._symbols[symbol]
-        for changes in lost:
+        for changes in unused:
             covers = f"{name}: depthUpdate {changes.first} to {changes.last}"
-            detail = f"{covers}: no snapshot of the book came that it builds on"
-            self._refused(detail, reason="out_of_sync", symbol=name)
+            self._refused(f"{covers}: {_UNUSED[reason]}", reason=reason, symbol=name)
 
     def _snapshot(self, event: Event, ingest_ns: int) -> None:
         if event.bids is None or event.asks is None:

@@ -48,7 +48,7 @@ class Layout(Struct, frozen=True):
 
 def header_of(head: bytes) -> list[str] | None:
     """The names in a first line that is a header, lower case; ``None`` where it holds numbers."""
-    fields = head.split(b"\n", 1)[0].decode("utf-8", "replace").lstrip("\ufeff").strip().split(",")
+    fields = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().split(",")
     names = [field.strip().strip('"').lower() for field in fields]
     if len(names) < 2 or not names[0] or not (names[0][0].isalpha() or names[0][0] == "_"):
         return None

@@ -33,6 +33,8 @@ HEAD_BYTES: Final = 1 << 16
 _SMALL_BYTES: Final = 4_096
 LINE_BYTES_MAX: Final = 16 << 20
 
+_MARK: Final = b"\xef\xbb\xbf"
+"""What editors on Windows begin a text with."""
 _GZIP: Final = b"\x1f\x8b"
 _ZIP: Final = b"PK\x03\x04"
 _ZIP_EMPTY: Final = b"PK\x05\x06"
@@ -104,8 +106,9 @@ def broken(path: str, error: BaseException, line: int) -> InputError:
 
 
 def chunks(path: str, gauge: Gauge | None = None) -> Iterator[bytes]:
-    """The decompressed bytes, at most ``CHUNK_BYTES`` at a time; the gauge is told how far the file
-    has been read."""
+    """The decompressed bytes but for a mark of UTF-8 at the front, at most ``CHUNK_BYTES`` at a
+    time; the gauge is told how far the file has been read."""
+    mark = _MARK
     with open_bytes(path) as (stream, file):
         while True:
             try:
@@ -118,7 +121,8 @@ def chunks(path: str, gauge: Gauge | None = None) -> Iterator[bytes]:
                 return
             if gauge is not None:
                 gauge.reach(path, file.tell())
-            yield chunk
+            yield chunk.removeprefix(mark)
+            mark = b""
 
 
 def _last_line(path: str) -> int:
@@ -134,7 +138,8 @@ def _last_line(path: str) -> int:
 
 
 def head(path: str) -> bytes:
-    """The first ``HEAD_BYTES`` decompressed bytes; fewer where the file is short or breaks off."""
+    """The first ``HEAD_BYTES`` decompressed bytes, as ``chunks`` has them; fewer where the file is
+    short or breaks off."""
     if Path(path).stat().st_size == 0:
         return b""
     with open_bytes(path) as (stream, _):
@@ -148,7 +153,7 @@ def head(path: str) -> bytes:
         except _BROKEN as error:
             if not parts:
                 raise broken(path, error, 0) from None
-        return b"".join(parts)
+        return b"".join(parts).removeprefix(_MARK)
 
 
 def line_batches(path: str, gauge: Gauge | None = None) -> Iterator[tuple[int, list[bytes]]]:

@@ -233,6 +233,20 @@ def test_changes_without_a_snapshot_are_refused(tmp_path: Path) -> None:
     assert [(one.reason, one.rows) for one in again.inspect().refused] == [("out_of_sync", 2)]
 
 
+def test_a_change_that_comes_twice_is_taken_once(tmp_path: Path) -> None:
+    """It is refused as a duplicate, and the book stays in sync.
+
+    Catches a gap seen where nothing is missing, after which the book stands still.
+    """
+    text = snapshot(0, 9, [(100, 1)], [(101, 1)]) + depth(1, 9, 19, 8, [(99, 1)])
+    text += depth(2, 20, 29, 19, [(98, 1)]) * 2 + depth(3, 30, 39, 29, [(97, 1)])
+    found = opened(tmp_path, "twice.raw", "\ufeff" + text)
+    assert [row[1] for row in values(found, "LEVEL")] == [100, 101, 99, 98, 97]
+    inspection = found.inspect()
+    assert [(one.reason, one.rows) for one in inspection.refused] == [("duplicate", 1)]
+    assert (inspection.book_breaks, inspection.malformed) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("name", "events", "trades", "tickers", "contract", "low", "high"),
     [

@@ -54,6 +54,16 @@ def test_zip_and_gzip(tmp_path: Path) -> None:
     assert rows(opened(tmp_path, "BTCUSDT-c.csv.gz", text).steps()) == plain
 
 
+@pytest.mark.parametrize("header", ["", AGGREGATED + "\n"])
+def test_a_mark_of_utf_8_is_no_part_of_the_text(tmp_path: Path, header: str) -> None:
+    """What an editor on Windows saved, with its mark and line ends, has the rows it had before."""
+    text = f"{header}1,100.5,4.7,1,2,{MS},true\n2,100.6,4.7,1,2,{MS + 1},false\n"
+    plain = rows(opened(tmp_path, "BTCUSDT-a.csv", text).steps())
+    assert len(plain) == 2
+    saved = b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
+    assert rows(opened(tmp_path, "BTCUSDT-d.csv", saved).steps()) == plain
+
+
 def test_bad_rows(tmp_path: Path) -> None:
     """Bad rows are malformed one by one in their places, however many good ones are around.
 

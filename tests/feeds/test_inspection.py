@@ -58,3 +58,15 @@ def test_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len({len(row) for row in table}) == 1
     assert table[1][0] == "BTCUSDT"
     assert "5 s" in table[1]
+
+
+def test_rates_alone(tmp_path: Path) -> None:
+    """A file of funding rates has no prices, and every eight hours is no gap in it.
+
+    Catches a market said to have traded at 0, and as many gaps as rates.
+    """
+    times = [START_MS + 8 * 3_600_000 * number for number in (0, 1, 2, 4)]
+    text = "".join(f"{time},BTCUSDT,0.0001\n" for time in times)
+    found = opened(tmp_path, "f.csv", f"timestamp,symbol,funding_rate\n{text}").inspect()
+    row = dict(zip(*found.table(), strict=True))
+    assert (row["low"], row["high"], row["gaps"], row["longest gap"]) == ("", "", "1", "57600 s")
