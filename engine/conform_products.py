@@ -41,6 +41,9 @@ _SEEDS: Final = (10**10, 10**7, 10**4)
 """Quote; every rounding is 1e-16 of the first. A product that grows out of 64 bits begins with the
 next."""
 _START: Final = 100.0
+_LOT_SIZE: Final = 1e-8
+_CHEAP: Final = 10.0
+_PRICE_MIN: Final = 1e-9
 _START_NS: Final = 1_700_000_000 * SECOND_NS
 _FOREVER_NS: Final = 100_000 * DAY_NS
 _BLOCK: Final = 65_536
@@ -97,7 +100,9 @@ def _tried(
         markets=(
             MarketSpec(
                 symbol=0,
-                contract=ContractSpec(symbol="CONFORM", base="BASE", quote="USD", lot_size=1e-8),
+                contract=ContractSpec(
+                    symbol="CONFORM", base="BASE", quote="USD", lot_size=_lot_size(prices)
+                ),
                 book=BookSpec(model="flat"),
                 funding=FundingSpec(recorded=False),
                 mark_source="mark",
@@ -127,11 +132,19 @@ def _tried(
     return Trial(seed, [*events, *outputs.events], nav["nav_atoms"])
 
 
+def _lot_size(prices: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    """A hundred-millionth of the base; where a price is below 10, so much more that the seed's lots
+    can be counted."""
+    lowest = max(float(prices.min()), _PRICE_MIN)
+    return _LOT_SIZE * 10.0 ** max(0, math.ceil(math.log10(_CHEAP / lowest)))
+
+
 # Groups -------------------------------------------------------------------------------
 
 
 def lev(inputs: Inputs) -> Values:
-    """Band algebra: a rebalance after a move, or the price at which leverage reaches an edge."""
+    """Band algebra: a rebalance after a move (what is bought, negative where it sells), or the price
+    at which leverage reaches an edge."""
     if "leverage" in inputs:
         return _edge(float(inputs["target"]), abs(float(inputs["leverage"])))
     prices = np.array([_START, _START * (1.0 + float(inputs["price_return"]))])
@@ -149,7 +162,7 @@ def lev(inputs: Inputs) -> Values:
     return {
         "nav_after": rebalanced.nav_atoms / 10**6 * scale,
         "leverage_before_rebalance": rebalanced.leverage_before,
-        "trade_notional": abs(fill.hedge_atoms) / 10**6 * scale,
+        "trade_notional": -fill.hedge_atoms / 10**6 * scale,
     }
 
 

@@ -3,6 +3,7 @@ fall."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Callable
@@ -118,6 +119,43 @@ def test_wrong_count_of_rebalances_fails(tmp_path: Path) -> None:
     """One rebalance more than there are is a failure."""
     (answer,) = conform(a_file(tmp_path, "BAND", expected={"rebalances": 9}))
     assert answer.status == "failed"
+
+
+@pytest.mark.parametrize("start", [1e-4, 0.1163, 7.0, 99_000.0])
+def test_a_path_at_any_price(start: float, tmp_path: Path) -> None:
+    """Prices have no scale: what a path makes of NAV is the same for dear and cheap assets."""
+    points = [start * ratio for ratio in (1.0, 1.07, 0.98, 1.01)]
+    wanted = math.prod(1.0 - 3.0 * (b / a - 1.0) for a, b in itertools.pairwise(points))
+    vector = {"id": "PATH.9", "inputs": {"target": -3, "path": points}}
+    group = {"id": "PATH", "vectors": [{**vector, "expected": {"nav_factor": wanted}}]}
+    file = tmp_path / "v.json"
+    file.write_text(json.dumps({"groups": [group]}))
+    (answer,) = conform(file)
+    assert (answer.status, answer.detail) == ("passed", "")
+
+
+@pytest.mark.parametrize(("target", "change"), [(3, -0.1), (-3, -0.1), (3, 0.1), (-3, 0.1)])
+def test_a_rebalance_has_the_sign_of_the_move(target: int, change: float, tmp_path: Path) -> None:
+    """``L (L - 1) r NAV`` is bought after a rise and sold after a fall, by long and short alike."""
+    inputs = {"target": target, "price_return": change, "nav": 250}
+    (answer,) = conform(a_file(tmp_path, "LEV", inputs=inputs, expected={}))
+    wanted = target * (target - 1) * change * 250
+    assert answer.values["trade_notional"] == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_vector_that_cannot_be_counted_fails_alone(tmp_path: Path) -> None:
+    """Money beyond 64 bits is that vector's failure; the others are worked out."""
+    paths = ([2.0**power for power in range(12)], [100.0, 110.0])
+    vectors = [
+        {"id": f"PATH.{number}", "inputs": {"target": 3, "path": path}}
+        for number, path in enumerate(paths)
+    ]
+    file = tmp_path / "v.json"
+    file.write_text(json.dumps({"groups": [{"id": "PATH", "vectors": vectors}]}))
+    first, second = conform(file)
+    assert (first.status, second.status) == ("failed", "computed")
+    assert "64 bits" in first.detail
+    assert second.values["nav_factor"] == pytest.approx(1.3)
 
 
 def test_values_without_answers(tmp_path: Path) -> None:
