@@ -143,8 +143,8 @@ def _lot_size(prices: np.ndarray[Any, np.dtype[np.float64]]) -> float:
 
 
 def lev(inputs: Inputs) -> Values:
-    """Band algebra: a rebalance after a move (what is bought, negative where it sells), or the price
-    at which leverage reaches an edge."""
+    """Band algebra: a rebalance after a move (what it buys; negative: it sells), or the price at
+    which leverage reaches an edge."""
     if "leverage" in inputs:
         return _edge(float(inputs["target"]), abs(float(inputs["leverage"])))
     prices = np.array([_START, _START * (1.0 + float(inputs["price_return"]))])

@@ -143,21 +143,6 @@ def test_a_rebalance_has_the_sign_of_the_move(target: int, change: float, tmp_pa
     assert answer.values["trade_notional"] == pytest.approx(wanted, rel=1e-12)
 
 
-def test_a_vector_that_cannot_be_counted_fails_alone(tmp_path: Path) -> None:
-    """Money beyond 64 bits is that vector's failure; the others are worked out."""
-    paths = ([2.0**power for power in range(12)], [100.0, 110.0])
-    vectors = [
-        {"id": f"PATH.{number}", "inputs": {"target": 3, "path": path}}
-        for number, path in enumerate(paths)
-    ]
-    file = tmp_path / "v.json"
-    file.write_text(json.dumps({"groups": [{"id": "PATH", "vectors": vectors}]}))
-    first, second = conform(file)
-    assert (first.status, second.status) == ("failed", "computed")
-    assert "64 bits" in first.detail
-    assert second.values["nav_factor"] == pytest.approx(1.3)
-
-
 def test_values_without_answers(tmp_path: Path) -> None:
     """A vector without expected values is computed."""
     (answer,) = conform(a_file(tmp_path, "PATH", expected={}))
