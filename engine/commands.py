@@ -192,9 +192,10 @@ class OpenPopulation(Instruction, frozen=True, gc=False, kw_only=True, tag="popu
 
 
 class PriceCollateral(Instruction, frozen=True, gc=False, kw_only=True, tag="collateral"):
-    """What products keep at a market's venue as margin, open profit apart, is an asset of its own,
-    or ``share`` of it is: from now on that is worth ``price`` quote, where it was worth that of the
-    command before, or 1. Money that comes in later buys the asset at its price of then."""
+    """What lies at a market's venue as margin of products, traders and populations, open profit
+    apart, is an asset of its own, or ``share`` of each one's is: from now on that is worth
+    ``price`` quote, where it was worth that of the command before, or 1. Money that comes in later
+    buys the asset at its price of then."""
 
     symbol: str
     price: Annotated[float, Meta(ge=1e-9, le=1e3)]

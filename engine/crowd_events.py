@@ -18,6 +18,7 @@ __all__ = [
     "PopulationFunded",
     "PopulationLiquidated",
     "PopulationOpened",
+    "PopulationRevalued",
     "PositionLiquidated",
 ]
 
@@ -101,6 +102,21 @@ class PopulationFunded(_CrowdEvent, frozen=True, gc=False, kw_only=True, tag="po
     index_price: float | None = None
 
 
+class PopulationRevalued(
+    _CrowdEvent, frozen=True, gc=False, kw_only=True, tag="population_revalued"
+):
+    """The asset that margin is paid in costs ``price`` quote now, and cost ``price_before``: what
+    lay at the venue for its open positions, open profit apart, is ``change_atoms`` more, or less
+    where negative."""
+
+    price_before: float
+    price: float
+    mark_price: float
+    positions: int
+    collateral_atoms: int
+    change_atoms: int
+
+
 class CascadeRatio(Output, frozen=True, gc=False, kw_only=True, tag="cascade_ratio"):
     """How many quote of a market's populations a fall (``down``) or a rise (``up``) liquidates for
     each that the book takes, by distance from the mark: between each two of ``distances_pct``.
@@ -120,5 +136,6 @@ CrowdEvent = (
     | PositionLiquidated
     | PopulationDeleveraged
     | PopulationFunded
+    | PopulationRevalued
     | CascadeRatio
 )

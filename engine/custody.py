@@ -7,18 +7,18 @@ The operator, or a scenario, says so; what is done is booked as any other move o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from engine.commands import AutoDeleverage, DefaultVenue, OpenPopulation, PriceCollateral
-from engine.custody_events import BalanceLost, CollateralRevalued
+from engine.custody_events import BalanceLost, CollateralRevalued, TradersRevalued
 from engine.handler_state import ACTIVE, CLOSING
 from engine.hedge_account import HedgeAccount
 from engine.ledger import Cause
 from engine.margins import Margins
 from engine.market import Market
-from engine.units import Rounding, decimal, mul_div
+from engine.units import Rounding, decimal, mul_div, total
 
-__all__ = ["deleverage", "fail", "forget", "gather", "reprice", "seized"]
+__all__ = ["deleverage", "fail", "forget", "gather", "look", "reprice", "seized"]
 
 _FORCED: Final = {"long": 1, "short": -1, "both": 0}
 
@@ -30,7 +30,9 @@ def _hedges(market: Market, number: int) -> Iterator[HedgeAccount]:
             yield HedgeAccount(number, place, handler, market)
 
 
-def reprice(market: Market, number: int, command: PriceCollateral) -> str | None:
+def reprice(
+    market: Market, number: int, command: PriceCollateral, margins: Margins | None
+) -> str | None:
     """What lies at the venue, or a share of it, is worth as much more or less as its asset; why
     not, where it is refused. Rounded down: nobody gains by rounding."""
     state, contract = market.state, market.contract
@@ -43,13 +45,13 @@ def reprice(market: Market, number: int, command: PriceCollateral) -> str | None
         decimal(before),
         decimal(command.share) * (decimal(command.price) - decimal(before)),
     )
+    over, under = moved.numerator * was.denominator, moved.denominator * was.numerator
     owner = f"collateral:{contract.spec.symbol}"
     for hedge in _hedges(market, number):
         account = hedge.account
         collateral = account.collateral(market.mark)
         if collateral <= 0:
             continue
-        over, under = moved.numerator * was.denominator, moved.denominator * was.numerator
         change = mul_div(collateral, over, under, Rounding.DOWN)
         hedge.move(number, Cause.REVALUATION, 0, change, owner, market.mark)
         market.tape.say(
@@ -63,7 +65,39 @@ def reprice(market: Market, number: int, command: PriceCollateral) -> str | None
             change_atoms=change,
         )
         hedge.handler.go_on(market)
+    if margins is not None and number in margins.state.launched:
+        said = {"symbol": contract.spec.symbol, "price_before": before}
+        _reprice_others(margins, number, (over, under), {**said, "price": command.price})
     return None
+
+
+def _reprice_others(
+    margins: Margins, number: int, change: tuple[int, int], said: dict[str, Any]
+) -> None:
+    """The same of the venue's other customers, and of its populations."""
+    market, had, changed, accounts = margins.markets[number], 0, 0, 0
+    owner = f"collateral:{market.contract.spec.symbol}"
+    for trader in margins.traders.accounts:
+        collateral = trader.cash + total(held.cost for held in trader.holdings)
+        open_lots = any(held.lots for held in trader.holdings)
+        if trader.holdings[0].market != number or not open_lots or collateral <= 0:
+            continue
+        lost = mul_div(collateral, *change, Rounding.DOWN)
+        margins.traders.move(trader, number, Cause.REVALUATION, 0, lost, owner)
+        had, changed, accounts = had + collateral, changed + lost, accounts + 1
+    said = {**said, "mark_price": market.mark}
+    if accounts:
+        sums = {"collateral_atoms": had, "change_atoms": changed}
+        market.tape.say(TradersRevalued, accounts=accounts, **sums, **said)
+    margins.crowds.revalue(number, *change, said)
+
+
+def look(margins: Margins, number: int) -> bool:
+    """The venue's other customers in a market have more or less; whether it must look at any."""
+    margins.watch.follow_crowds()
+    due = [margins.watch.arm(other) for other in margins.others(number)]
+    margins.guard(number)
+    return any(due) or margins.crowds.are_short()
 
 
 def deleverage(market: Market, number: int, command: AutoDeleverage) -> str | None:

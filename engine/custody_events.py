@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from engine.fact import Output
 
-__all__ = ["BalanceLost", "CollateralRevalued", "CustodyEvent"]
+__all__ = ["BalanceLost", "CollateralRevalued", "CustodyEvent", "TradersRevalued"]
 
 
 class CollateralRevalued(Output, frozen=True, gc=False, kw_only=True, tag="collateral_revalued"):
@@ -24,6 +24,19 @@ class CollateralRevalued(Output, frozen=True, gc=False, kw_only=True, tag="colla
     change_atoms: int
 
 
+class TradersRevalued(Output, frozen=True, gc=False, kw_only=True, tag="traders_revalued"):
+    """The same of the venue's other customers who hold anything, each in the market of his first
+    position, together."""
+
+    symbol: str
+    price_before: float
+    price: float
+    mark_price: float
+    accounts: int
+    collateral_atoms: int
+    change_atoms: int
+
+
 class BalanceLost(Output, frozen=True, gc=False, kw_only=True, tag="balance_lost"):
     """A venue failed: a product's position of ``position_lots`` ended at the mark, of its balance
     of then it gets back all but ``lost_atoms``. What a balance below zero owed is still owed."""
@@ -36,4 +49,4 @@ class BalanceLost(Output, frozen=True, gc=False, kw_only=True, tag="balance_lost
     lost_atoms: int
 
 
-CustodyEvent = CollateralRevalued | BalanceLost
+CustodyEvent = CollateralRevalued | TradersRevalued | BalanceLost

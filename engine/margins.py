@@ -216,6 +216,10 @@ class Margins:
 
     # Funding ----------------------------------------------------------------------------------
 
+    def others(self, number: int) -> list[TraderAccount]:
+        """The other customers who have held something in a market."""
+        return self._by_market[number]
+
     def fund_traders(self, number: int, rate: float) -> bool:
         """Funding of the other customers at its instant, once there is a price; whether the venue
         must look at any."""

@@ -21,7 +21,7 @@ from engine.commands import (
     PriceCollateral,
     ThinBook,
 )
-from engine.custody import deleverage, fail, forget, gather, reprice, seized
+from engine.custody import deleverage, fail, forget, gather, look, reprice, seized
 from engine.events import CommandObeyed, CommandRefused, Dated, ScenarioMark
 from engine.guarding import MARGINS, Guarding
 from engine.priced_market import trouble
@@ -118,7 +118,9 @@ class Obeying(Guarding):
             if due:
                 self.agenda.hasten(MARGINS, self.tape.ts_ns)
         elif isinstance(command, PriceCollateral):
-            refusal = reprice(market, number, command)
+            refusal = reprice(market, number, command, self.margins)
+            if refusal is None and self.margins is not None and look(self.margins, number):
+                self.agenda.hasten(MARGINS, self.tape.ts_ns)
         elif isinstance(command, AutoDeleverage):
             refusal = deleverage(market, number, command)
             if self.margins is not None:

@@ -184,11 +184,10 @@ class Crowd:
         listing = self.listing
         return listing.contract.before_fee(-held, -cash) if listing.fee_at_bankruptcy else -cash
 
-    def pay_funding(self, paid: I64) -> None:
-        """Everybody pays his amount (negative: receives)."""
-        symbol = self.listing.contract.spec.symbol
-        self.post(Cause.FUNDING, 0, -total_of(paid), f"funding:{symbol}")
-        self.cash -= paid
+    def credit(self, amounts: I64, cause: Cause, against: str) -> None:
+        """Everybody gets his amount (negative: pays)."""
+        self.post(cause, 0, total_of(amounts), against)
+        self.cash += amounts
         self._rearm()
 
     def traded(self, rows: I64, lots: I64, cash: I64) -> None:

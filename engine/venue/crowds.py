@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
-from engine.crowd_events import CascadeRatio, PopulationFunded, PopulationOpened
-from engine.ledger import Ledger
+from engine.crowd_events import (
+    CascadeRatio,
+    PopulationFunded,
+    PopulationOpened,
+    PopulationRevalued,
+)
+from engine.ledger import Cause, Ledger
 from engine.units import MINUTE_NS, decimal
 from engine.venue.cascade import DISTANCES, cascade_ratios
 from engine.venue.crowd import Crowd, CrowdSpec, CrowdState, Pool
@@ -15,7 +21,7 @@ from engine.venue.crowd_columns import notionals
 from engine.venue.crowd_opening import open_crowd
 from engine.venue.depth import DepthBook
 from engine.venue.desk import Unpaid
-from engine.venue.exact_columns import ceil_products, total_of
+from engine.venue.exact_columns import ceil_products, floor_products, total_of
 from engine.venue.impact import FeltBook
 from engine.venue.insuring import Insuring
 from engine.venue.sweeping import sweep
@@ -118,12 +124,13 @@ class Crowds:
             signed = np.where(crowd.lots[rows] > 0, size, -size)
             paid = np.zeros(len(crowd), np.int64)
             paid[rows] = ceil_products(signed, share.numerator, share.denominator)
-            crowd.pay_funding(paid)
+            symbol = venue.listing.contract.spec.symbol
+            crowd.credit(-paid, Cause.FUNDING, f"funding:{symbol}")
             funded = True
             venue.floor.tape.say(
                 PopulationFunded,
                 population=crowd.spec.id,
-                symbol=venue.listing.contract.spec.symbol,
+                symbol=symbol,
                 rate=rate,
                 mark_price=venue.floor.mark,
                 positions=len(rows),
@@ -131,6 +138,28 @@ class Crowds:
                 index_price=index,
             )
         return funded
+
+    def revalue(self, number: int, over: int, under: int, said: dict[str, Any]) -> None:
+        """What lies there for open positions, open profit apart, changes by a share, rounded down.
+
+        Args:
+            said: what the event says beside it.
+        """
+        for crowd in self.of(number):
+            collateral = np.where(crowd.lots != 0, np.maximum(crowd.cash + crowd.cost, 0), 0)
+            count = int(np.count_nonzero(collateral))
+            if not count:
+                continue
+            changes = floor_products(collateral, over, under)
+            crowd.credit(changes, Cause.REVALUATION, f"collateral:{said['symbol']}")
+            self._desk.venues[number].floor.tape.say(
+                PopulationRevalued,
+                population=crowd.spec.id,
+                positions=count,
+                collateral_atoms=total_of(collateral),
+                change_atoms=total_of(changes),
+                **said,
+            )
 
     def check(self) -> None:
         """See ``Crowd.check``."""

@@ -15,8 +15,9 @@ __all__ = ["Adl", "Depeg", "Population", "VenueDefault"]
 
 class Depeg(BaseEvent, frozen=True, kw_only=True, tag="depeg"):
     """The asset that margin is paid in comes to cost ``to`` quote within ``over``, told ``every``
-    so often, and stays there; before the first such event it costs 1. ``share`` of what products
-    keep at the venue, open profit apart, is that asset; funds and futures alike."""
+    so often, and stays there; before the first such event it costs 1. ``share`` of what each
+    account keeps at the venue, open profit apart, is that asset: funds, futures, traders and
+    populations alike."""
 
     BOUNDS: ClassVar[Bounds] = {"to": (1e-6, 1e3), "share": (1e-6, 1.0)}
 

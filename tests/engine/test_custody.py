@@ -13,6 +13,8 @@ from msgspec.structs import replace
 from engine import api
 from engine.cli import main
 from engine.config import RunConfig, standard_lineup
+from engine.config.crowd_settings import CrowdConfig
+from engine.config.settings import TraderConfig
 from engine.inputs import open_market
 from engine.verify import verify
 from feeds.generators.gbm import Gbm
@@ -240,3 +242,42 @@ def test_what_cannot_be_is_told_with_its_line(
     error = capsys.readouterr().err
     assert str(file) in error
     assert said in error
+
+
+def test_a_peg_alone_liquidates_other_customers(tmp_path: Path) -> None:
+    """Of two longs of 1 BTC at 50,000 whose margin falls to three tenths, 500 become 150, less than
+    the maintenance of 200, and 2,500 become 750: the first is liquidated though no price moved, the
+    second stays. So in a population: those of 100x go, those of 20x stay, to the last position."""
+    own = {"symbol": "BTCUSDT", "size": 1.0, "entry": 50_000.0}
+    traders = (
+        TraderConfig(id="thin", wallet=500.0, leverage=100.0, **own),
+        TraderConfig(id="thick", wallet=2_500.0, leverage=20.0, **own),
+    )
+    crowd = CrowdConfig(
+        id="crowd",
+        symbol="BTCUSDT",
+        count=200,
+        size=10_000.0,
+        size_spread=0.1,
+        entry_spread=0.0,
+        leverages=((100.0, 1.0), (20.0, 1.0)),
+    )
+    config = replace(lineup("BTC3L"), traders=traders, populations=(crowd,))
+    done = under(
+        config, {"kind": "depeg", "to": 0.3, "at": "2m", "over": "10s"}, out=tmp_path / "low"
+    )
+    (told,) = done.events("traders_revalued")
+    assert told["accounts"] == 2
+    assert (told["collateral_atoms"], told["change_atoms"]) == (3_000 * ATOMS, -2_100 * ATOMS)
+    assert {event["account"] for event in done.events("liquidation_started")} == {"trader:thin"}
+    (worth,) = done.events("population_revalued")
+    assert worth["positions"] == 200
+    assert worth["change_atoms"] == pytest.approx(-0.7 * worth["collateral_atoms"], rel=1e-6)
+    fallen = sum(event["positions"] for event in done.events("population_liquidated"))
+    (opened,) = done.events("population_opened")
+    assert opened["positions"] == 200
+    assert 70 < fallen < 130
+    again = under(
+        config, {"kind": "depeg", "to": 0.5, "at": "2m", "over": "10s"}, out=tmp_path / "half"
+    )
+    assert not again.events("population_liquidated")

@@ -108,6 +108,7 @@ def test_every_way_was_gone() -> None:
         *("command_refused opened", "command_refused unknown_population", "population_opened"),
         *(f"command_refused {why}" for why in ("collateral_is_the_coin", "no_change")),
         *(f"command_refused {why}" for why in ("nothing_held", "not_launched", "defaulted")),
+        *("traders_revalued", "population_revalued"),
         *("collateral_revalued", "balance_lost", "hedge_auto_deleveraged", "margin_called"),
         *("liquidation_started", "product_closed venue_default", "deficit_paid issuer"),
         *("product_closed nav_not_positive", "creation_refused closed"),

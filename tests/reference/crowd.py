@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from engine.crowd_events import (
     PopulationFunded,
     PopulationLiquidated,
     PopulationOpened,
+    PopulationRevalued,
     PositionLiquidated,
 )
 from engine.ledger import Cause
@@ -348,6 +351,20 @@ class Crowd:
                 paid_atoms=paid,
                 index_price=index,
             )
+
+    def revalue(self, moved: Fraction, named: dict[str, Any]) -> None:
+        """What lies there for each open position changes by a share."""
+        found = []
+        for position in self.positions:
+            collateral = position.cash + position.cost
+            if position.lots and collateral > 0:
+                change = math.floor(collateral * moved)
+                position.cash += change
+                found.append((collateral, change))
+        if found:
+            had, changed = (sum(each) for each in zip(*found, strict=True))
+            said = {"positions": len(found), "collateral_atoms": had, "change_atoms": changed}
+            self.venue.floor.tape.say(PopulationRevalued, population=self.spec.id, **said, **named)
 
     def _column(self, name: str, kind: Any = np.int64) -> Any:
         return np.array([getattr(position, name) for position in self.positions], kind)

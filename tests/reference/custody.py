@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from engine.commands import AutoDeleverage, OpenPopulation, PriceCollateral
-from engine.custody_events import BalanceLost, CollateralRevalued
+from engine.custody_events import BalanceLost, CollateralRevalued, TradersRevalued
 from engine.ledger import Cause
 from tests.reference.margins import Hedge
 
@@ -72,7 +72,34 @@ def _reprice(margins: Margins, market: Market, command: Any) -> str | None:
             change_atoms=change,
         )
         hedge.product.look()
+    number = margins.markets.index(market)
+    if number in margins.launched:
+        _reprice_others(margins, market, number, share * (now / was - 1), (before, command.price))
     return None
+
+
+def _reprice_others(
+    margins: Margins, market: Market, number: int, moved: Fraction, prices: tuple[float, float]
+) -> None:
+    before, price = prices
+    named = {"symbol": market.spec.contract.symbol, "mark_price": market.mark}
+    named |= {"price_before": before, "price": price}
+    found = []
+    for trader in margins.traders.accounts:
+        first, *_ = trader.holdings
+        collateral = trader.cash + sum(held.cost for held in trader.holdings)
+        if first.market == number and collateral > 0 and [h for h in trader.holdings if h.lots]:
+            change = math.floor(collateral * moved)
+            margins.traders.move(trader, number, Cause.REVALUATION, 0, change, "collateral")
+            found.append((collateral, change))
+    if found:
+        had, changed = (sum(each) for each in zip(*found, strict=True))
+        sums = {"collateral_atoms": had, "change_atoms": changed}
+        market.log.say(TradersRevalued, accounts=len(found), **sums, **named)
+    for crowd in margins.crowds:
+        if crowd.spec.market == number:
+            crowd.revalue(moved, named)
+    margins.revalued(number)
 
 
 def _deleverage(margins: Margins, market: Market, command: Any) -> str | None:

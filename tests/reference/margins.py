@@ -296,6 +296,12 @@ class Margins:
         self._look_if_short(self.others)
         self._look_at_crowds()
 
+    def revalued(self, number: int) -> None:
+        """What the other customers of a market have there is worth more or less."""
+        own = [each for each in self.others if each.trader.holding(number) is not None]
+        self._look_if_short(own)
+        self._look_at_crowds()
+
     def gathered(self, number: int, crowd: Crowd) -> None:
         """A population opened later than at the first price."""
         self._acts(crowd.name, self.markets[number])
