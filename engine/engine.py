@@ -15,6 +15,7 @@ from engine.errors import InvariantError, OutOfRangeError
 from engine.intake import Intake
 from engine.lines import LINE_BYTES
 from engine.live import Live
+from engine.lull import Lull
 from engine.market import Market
 from engine.outputs import Outputs
 from engine.priced_market import PricedMarket
@@ -41,7 +42,8 @@ class Engine(Walker):
         followed = [market.spec.symbol for market in self.markets if market.followers]
         self._index_chains = {symbol: SampleChain() for symbol in followed}
         self.nav_chains += self._index_chains.values()
-        self._quiet = Quiet(self, self.intake)
+        self._lull = Lull(self.sampler, self.nav_chains, self._index_chains)
+        self._quiet = Quiet(self, self.intake, self._lull)
         self._live = Live(self.intake, self.markets)
         # Up to when live ticks pass quietly, and up to when no sample is due with them either.
         self._quiet_ns = self._calm_ns = -1
@@ -49,20 +51,22 @@ class Engine(Walker):
     @property
     def sequence(self) -> int:
         """The sequence that the next input must begin with."""
-        self.settle()
+        if self._live.waiting:
+            self.settle()
         return self.state.sequence
 
     @property
     def time_ns(self) -> int:
         """Engine time: the running maximum of exchange time."""
-        self.settle()
+        if self._live.waiting:
+            self.settle()
         return self.state.time_ns
 
     def settle(self) -> None:
-        """Let the live ticks that passed quietly count: before the state of the engine or of any
-        of its parts is used."""
+        """Let what passed quietly count, samples and live ticks: before the state of the engine or
+        of any of its parts is used."""
+        self._quiet.end()
         if self._live.waiting:
-            self._quiet.end()
             rows, ts_ns = self._live.settle()
             state = self.state
             state.sequence += rows
@@ -83,12 +87,12 @@ class Engine(Walker):
             raise InvariantError(f"step begins at {step.first}, expected {state.sequence}")
         self._quiet_ns = self._calm_ns = -1
         tables, messages, end = step.tables, step.messages, step.end
-        quiet = len(tables) == 1 and not messages and self._quiet.passes(tables[0])
-        if not quiet:
+        quiet = self._quiet.take(tables[0]) if len(tables) == 1 and not messages else None
+        if quiet is None:
             self._general(step)
         state.ticks += end - step.first - len(messages)
         state.sequence = end
-        return self._samples() if quiet else self._outputs()
+        return Outputs([], [], quiet, []) if quiet is not None else self._outputs()
 
     def _general(self, step: Step) -> None:
         self._quiet.end()
@@ -124,7 +128,6 @@ class Engine(Walker):
     def finish(self) -> Outputs:
         """A finite input ended: let its last instant pass. Alarms and samples up to now are due."""
         self.settle()
-        self._quiet.end()
         self._quiet_ns = self._calm_ns = -1
         state = self.state
         rows = Rows(Step(first=state.sequence, end=state.sequence), state.time_ns)
@@ -161,7 +164,8 @@ class Engine(Walker):
             if self._live.passes(tick):
                 return _NOTHING
         elif ts_ns <= self._quiet_ns:
-            sequence, marks = self.sequence, self.sampler.marks()
+            self.settle()
+            sequence, marks = self.state.sequence, self.sampler.marks()
             if self._live.passes(tick):
                 self.sampler.pass_instant(ts_ns, sequence, marks)
                 self._calm_ns = min(self._quiet_ns, self.sampler.wakes_ns)
@@ -203,5 +207,6 @@ class Engine(Walker):
 
     def digest(self) -> str:
         """The output digest: events and product NAVs; users' NAVs follow from them."""
+        self._lull.settle()
         chains = [self.events_chain, *self.line_chains, *self.nav_chains]
         return sha256(b"".join(chain.digest() for chain in chains)).hexdigest()

@@ -17,7 +17,7 @@ from engine.account import Account
 from engine.errors import OutOfRangeError
 from engine.outputs import ATTRIBUTION, LineChanges
 
-__all__ = ["LINE_BYTES", "Lines"]
+__all__ = ["LINE_BYTES", "Lines", "Taken"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]

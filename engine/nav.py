@@ -31,7 +31,7 @@ _FLOAT_EXACT: Final = 2**52
 _TOTAL_MAX: Final = 2**61
 
 
-def nav_columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
+def nav_columns(blocks: Sequence[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
     """Rows of product NAVs: one per sample and product, in the order of the samples, products in
     declared order.
 
@@ -63,7 +63,7 @@ _COLUMNS: Final[dict[str, str]] = {
 }
 
 
-def product_navs(blocks: list[NavBlock]) -> list[F64]:
+def product_navs(blocks: Sequence[NavBlock]) -> list[F64]:
     """Shape (rows, products) each: NAVs of the samples of blocks in order, quote atoms; blocks of
     as many products that follow one another are valued at once."""
     found: list[F64] = []

@@ -7,7 +7,7 @@ bytes, encoded once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -195,7 +195,7 @@ class Outputs(Struct, eq=False, gc=False):
 
     events: list[Output]
     lines: list[bytes]
-    nav: list[NavBlock]
+    nav: Sequence[NavBlock]
     user_nav: list[UserNavBlock]
     milestones: list[Milestone] = []
 

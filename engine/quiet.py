@@ -8,6 +8,7 @@ Every other block goes the general way, which gives the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -16,7 +17,9 @@ from engine.clock import LEAP_NS
 from engine.guarding import Guarding
 from engine.intake import Intake
 from engine.lanes import newest_id
+from engine.lull import Lull
 from engine.market import Market
+from engine.outputs import NavBlock
 from engine.rows import Column
 from engine.soundness import PRICED, is_ascending, prices_of
 from engine.ticks import Kind, Table
@@ -38,58 +41,59 @@ class Quiet:
         "_kind",
         "_lane",
         "_low",
+        "_lull",
         "_market",
         "_parts",
         "_signalled",
         "_symbol",
-        "_tracked",
         "_until_ns",
     )
 
-    def __init__(self, parts: Guarding, intake: Intake) -> None:
+    def __init__(self, parts: Guarding, intake: Intake, lull: Lull) -> None:
         self._parts = parts
         self._intake = intake
+        self._lull = lull
         self._signalled = [market for market in parts.markets if market.uses_signals]
         self.end()
 
     def end(self) -> None:
         """Somebody is attended: what was found holds no longer."""
         self._kind: Kind | None = None
+        self._lull.settle()
 
-    def passes(self, table: Table) -> bool:
-        """Take a table that is all of its step; ``False`` leaves it for the general way."""
+    def take(self, table: Table) -> Sequence[NavBlock] | None:
+        """Take a table that is all of its step: the samples that it let pass. ``None`` leaves it
+        for the general way."""
         kind, symbol, parts = table.KIND, table.symbol, self._parts
         if not isinstance(symbol, int):
-            return False
+            return None
         if (kind is not self._kind or symbol != self._symbol) and not self._begins(kind, symbol):
-            return False
+            return None
         ts, lane, state = table.ts_ns, self._lane, parts.state
         first_ns, last_ns = ts.item(0), ts.item(-1)
         if first_ns < lane.ts_ns or not is_ascending(ts):
-            return False
+            return None
         prices, low, high = prices_of(table)
         if prices is None or not (self._low < low and high < self._high):
-            return False
+            return None
         known_id = newest_id(table, lane) if kind is _TRADE else lane.trade_id
         if known_id is None:
-            return False
+            return None
         run, time_ns = ts, last_ns
         if first_ns < state.time_ns:
             run = np.maximum(ts, state.time_ns)
             time_ns = run.item(-1)
         if time_ns > self._until_ns and not self._lasts(Column(table, run, prices, low, high)):
-            return False
+            return None
         lane.ts_ns, lane.price, lane.trade_id = last_ns, prices.item(-1), known_id
         lane.rows += len(ts)
-        if parts.sampler.wakes_ns < time_ns:
-            parts.sampler.pass_table(self._tracked, table, run, prices)
-        market = self._market
+        samples, market = self._lull.take(table, run, prices), self._market
         if market is not None:
             market.pass_table(table, prices, low, high)
             if kind is _INDEX:
                 market.settle_index(last_ns)
         state.time_ns = time_ns
-        return True
+        return samples
 
     def _begins(self, kind: Kind, symbol: int) -> bool:
         """Whether rows of a kind and symbol may matter to nobody; then, between which prices."""
@@ -103,21 +107,22 @@ class Quiet:
         market: Market | None = parts.markets[number] if number >= 0 else None
         if market is not None and (market.resting or market.following):
             return False
-        tracked = market if market is not None and market.kind is kind else None
-        if tracked is not None and tracked.keeps_previous:
+        if market is not None and market.kind is kind and market.keeps_previous:
             return False
         if not all(other.launched for other in self._signalled):
             return False
         low, high = parts.router.edges(kind, symbol)
         self._low, self._high = max(low, lane.price / _CALM), min(high, lane.price * _CALM)
         self._kind, self._symbol, self._lane = kind, symbol, lane
-        self._market, self._tracked, self._until_ns = market, tracked, -1
+        self._market, self._until_ns = market, -1
+        self._lull.begin(market, kind)
         return True
 
     def _lasts(self, column: Column) -> bool:
         """Whether nothing is due before the last row of a step, which is this column."""
         parts, last_ns = self._parts, column.run.item(-1)
-        until_ns = min(parts.sampler.state.next_users_ns, parts.state.time_ns + LEAP_NS)
+        sampling = parts.sampler.state
+        until_ns = min(sampling.next_users_ns, parts.state.time_ns + LEAP_NS)
         for other in self._signalled:
             until_ns = min(until_ns, other.state.grid_ns)
         if until_ns < last_ns:

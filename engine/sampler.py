@@ -12,47 +12,28 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from msgspec import Struct
 
+from engine.lines import Taken
 from engine.market import Market
-from engine.marks import indexes_through, marks_at, marks_through, prices_at
+from engine.marks import marks_at, prices_at
 from engine.outputs import NavBlock, UserNavBlock
 from engine.rows import Rows
-from engine.ticks import Table
+from engine.sampler_state import SamplerState, Sampling
 from engine.units import NEVER_NS
 from engine.venue.places import Queue
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 Known = tuple[float, float]
+Queues = tuple[tuple[int, Queue], ...]
+Held = tuple[Market, Taken, Queues]
+"""What a block needs of a market but its prices."""
 
-__all__ = ["Sampler", "SamplerState", "Sampling"]
+__all__ = ["Held", "Sampler", "SamplerState", "Sampling"]
 
 _NO_MARKS: Final[dict[int, F64]] = {}
 _BLOCK_TIMES: Final = 65_536
 """Sample times valued at once; a gap of a year at one second is taken in parts."""
-
-
-class Sampling(Struct, frozen=True, kw_only=True):
-    """How often products and users are valued; 0 never. ``users_on_trade``: holders at once when
-    their product traded."""
-
-    nav_every_ns: int = 1_000_000_000
-    user_nav_every_ns: int = 0
-    users_on_trade: bool = False
-
-
-class SamplerState(Struct):
-    """Next sample times, how many NAV records the last input had, and how many sample times were
-    left out."""
-
-    next_ns: int = NEVER_NS
-    next_users_ns: int = NEVER_NS
-    sequence: int = -1
-    ordinal: int = 0
-    users_sequence: int = -1
-    users_ordinal: int = 0
-    left_out: int = 0
 
 
 class Sampler:
@@ -168,34 +149,25 @@ class Sampler:
             self._users(rows, state.next_users_ns, sequence)
             state.next_users_ns += every
 
-    def pass_table(self, tracked: Market | None, table: Table, run: I64, prices: F64) -> None:
-        """``pass_time`` of a step that is one table, where no holders are to be valued.
-
-        Args:
-            tracked: the market whose marks the table holds, if there is one.
-            run: shape (n,), engine time at its rows.
-        """
-        sequence, began_ns, before_ns = table.sequence, run.item(0), run.item(-1)
-        if len(run) == 1:
-            self.pass_instant(before_ns, sequence.item(0), self.marks())
-            return
-        state, later, sampled = self.state, run[1:], self._launched()
-        while state.next_ns < before_ns:
-            times = self._times(before_ns)
-            # The last row at or before each time; the first row where there is none yet.
-            rows = later.searchsorted(times, "right")
-            passed, early = sequence[1:].take(rows), 0
-            if times.item(0) < began_ns:
-                early = int(times.searchsorted(began_ns))
-                passed[:early] = sequence.item(0)
-            marks = marks_through(sampled, tracked, prices, rows, early)
-            indexes = indexes_through(sampled, table, prices, rows, early)
-            self._take(passed, times, marks, indexes)
+    def pass_by(self, before_ns: int) -> tuple[int, list[Held]]:
+        """The samples earlier than ``before_ns`` count as taken, no holders being due: how many,
+        and what they need of each launched market but its prices."""
+        state, every = self.state, self.spec.nav_every_ns
+        first_ns = state.next_ns
+        if first_ns >= before_ns:
+            return 0, []
+        count = -(-(before_ns - first_ns) // every)
+        state.next_ns = first_ns + count * every
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
+        return count, self._hold(count)
+
+    def times_from(self, first_ns: int) -> I64:
+        """The sample times from one on that count as taken."""
+        return np.arange(first_ns, self.state.next_ns, self.spec.nav_every_ns)
 
     def marks(self) -> list[Known]:
         """The present marks and indexes, for ``pass_instant``."""
-        return [(market.state.mark, market.state.index) for market in self._launched()]
+        return [(market.state.mark, market.state.index) for market in self.launched()]
 
     def pass_instant(self, before_ns: int, sequence: int, marks: list[tuple[float, float]]) -> None:
         """``pass_time`` where one input lets all times pass, and no holders are to be valued.
@@ -211,7 +183,7 @@ class Sampler:
             self._take(np.full(count, sequence), times, *map(list, zip(*known, strict=True)))
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
 
-    def _launched(self) -> list[Market]:
+    def launched(self) -> list[Market]:
         """The markets that are sampled; who was launched stays so."""
         if len(self._sampled) < len(self.markets):
             self._sampled = [market for market in self.markets if market.launched]
@@ -222,7 +194,7 @@ class Sampler:
         passed = rows.firsts_after(times)
         if passed.item(-1) > at:
             passed = np.minimum(passed, at)
-        launched = self._launched()
+        launched = self.launched()
         indexes = [market.indexes_at(passed) for market in launched]
         self._take(passed, times, marks_at(launched, passed, times), indexes)
 
@@ -231,27 +203,53 @@ class Sampler:
     ) -> None:
         """Samples at ``times``, which the inputs ``passed`` let pass, of the launched markets at
         their marks and indexes."""
-        state, offset, count, stride = self.state, 0, len(times), self._stride
-        first, last = passed.item(0), passed.item(-1)
+        held, base = self._hold(len(times)), self.base(passed)
+        self.blocks += self.blocks_of(held, passed, times, marks, indexes, base)
+
+    def _hold(self, count: int) -> list[Held]:
+        return [
+            (
+                each,
+                each.lines.take(count),
+                each.places.take(count) if each.places is not None else (),
+            )
+            for each in self.launched()
+        ]
+
+    def base(self, passed: I64) -> int:
+        """Where the ordinals start of samples that these inputs let pass; they are counted."""
+        state, first, last = self.state, passed.item(0), passed.item(-1)
         base = state.ordinal if first == state.sequence else 0
-        for number, market in enumerate(self._sampled):
+        alone = len(passed) == 1 or passed.item(-2) < last
+        same = 1 if alone else len(passed) - int(passed.searchsorted(last))
+        state.ordinal = same * self._stride + (base if first == last else 0)
+        state.sequence = last
+        return base
+
+    def blocks_of(
+        self,
+        held: list[Held],
+        passed: I64,
+        times: I64,
+        marks: list[F64],
+        indexes: Sequence[F64 | None],
+        base: int,
+    ) -> list[NavBlock]:
+        """A block for each market, at its marks and indexes."""
+        offset, stride, blocks = 0, self._stride, []
+        for number, (market, lines, queues) in enumerate(held):
             place = market.spec.symbol, passed, base, stride, offset, times, marks[number]
-            lines = market.lines.take(count)
-            if market.places is None and not market.followers:
-                block = NavBlock(*place, *lines)
-            else:
-                queues = market.places.take(count) if market.places is not None else ()
+            if queues or market.followers:
                 needed = self._marks_of(queues, marks) if queues else _NO_MARKS
                 seen = (indexes[number], tuple(market.followers)) if market.followers else ()
                 block = NavBlock(*place, *lines, queues, needed, *seen)
-            self.blocks.append(block)
+            else:
+                block = NavBlock(*place, *lines)
+            blocks.append(block)
             offset += len(market.handlers)
-        alone = count == 1 or passed.item(-2) < last
-        same = 1 if alone else count - int(passed.searchsorted(last))
-        state.ordinal = same * stride + (base if first == last else 0)
-        state.sequence = last
+        return blocks
 
-    def _marks_of(self, queues: tuple[tuple[int, Queue], ...], marks: list[F64]) -> dict[int, F64]:
+    def _marks_of(self, queues: Queues, marks: list[F64]) -> dict[int, F64]:
         """Those on which queues depend."""
         needed = {number for _, queue in queues for number in queue.markets}
         known = zip(self._sampled, marks, strict=True)

@@ -79,7 +79,7 @@ class Valuation(Struct, frozen=True):
         population: users below this index are named by their number.
     """
 
-    nav_columns: Callable[[list[NavBlock]], dict[str, np.ndarray[Any, Any]]]
+    nav_columns: Callable[[Sequence[NavBlock]], dict[str, np.ndarray[Any, Any]]]
     value_users: Callable[[Any, int, int], np.ndarray[Any, Any]]
     exact_navs: Callable[[NavBlock], list[list[int]]]
     products: Sequence[str]
@@ -147,7 +147,7 @@ class Recorder:
         for block in outputs.user_nav:
             yield from self._user_navs.records(block, user_name)
 
-    def _product_navs(self, blocks: list[NavBlock]) -> Iterator[Outgoing]:
+    def _product_navs(self, blocks: Sequence[NavBlock]) -> Iterator[Outgoing]:
         if not blocks:
             return
         columns = self._valuation.nav_columns(blocks)

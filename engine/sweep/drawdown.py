@@ -7,6 +7,7 @@ by piece between two trades, and keeps the peak.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class Drawdowns:
         self.peak = [1.0] * len(unit_scales)
         self.worst = [0.0] * len(unit_scales)
 
-    def add(self, blocks: list[NavBlock]) -> None:
+    def add(self, blocks: Sequence[NavBlock]) -> None:
         """Take the samples of a step, in time order."""
         for block in blocks:
             if len(block):

@@ -6,15 +6,18 @@ blocks of one kind and one symbol.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 import pytest
 
 from engine.engine import Engine, EngineSpec
+from engine.lull import QuietSamples
+from engine.outputs import NavBlock
 from engine.quiet import Quiet
-from engine.rows import Column
 from engine.sampler import Sampling
-from engine.ticks import Kind, Step
+from engine.snapshot import snapshot
+from engine.ticks import Kind, Step, Table
 from engine.units import SECOND_NS
 from strategies import LeverageBand, TrendVol
 from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape
@@ -87,17 +90,42 @@ def test_quiet_blocks_leave_what_a_walk_leaves(
     walked.take(walked.engine.process(joined(runs)))
     walked.take(walked.engine.finish())
 
-    quiet, right = [0], Quiet.passes
+    quiet, right = [0], Quiet.take
 
-    def counted(self: Quiet, column: Column) -> bool:
-        passed = right(self, column)
-        quiet[0] += passed and len(column) > 1
-        return passed
+    def counted(self: Quiet, table: Table) -> Sequence[NavBlock] | None:
+        samples = right(self, table)
+        quiet[0] += samples is not None and len(table) > 1
+        return samples
 
-    monkeypatch.setattr(Quiet, "passes", counted)
+    monkeypatch.setattr(Quiet, "take", counted)
     said = Run(Engine(spec(nav_every_ns)))
     for run in runs:
         said.take(said.engine.process(run))
     said.take(said.engine.finish())
     assert quiet[0] > RUNS // 8
     assert_same(said, walked)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_when_samples_are_looked_at_makes_no_difference(seed: int) -> None:
+    """Catches samples of quiet blocks that are valued on later marks or lines because nobody looked
+    at them before, or that a digest or a snapshot leaves out."""
+    early, late = Engine(spec(SECOND_NS)), Engine(spec(SECOND_NS))
+    looked, kept, waited = Run(early), [], 0
+    for number, run in enumerate(calm_runs(seed)):
+        looked.take(early.process(run))
+        kept.append(late.process(run))
+        waited += isinstance(kept[-1].nav, QuietSamples) and len(run) > 1
+        if number % 40 == 39:
+            assert snapshot(late) == snapshot(early)
+        elif number % 40 == 19:
+            assert late.digest() == early.digest()
+    looked.take(early.finish())
+    kept.append(late.finish())
+    for outputs in reversed(kept):
+        list(outputs.nav)
+    read = Run(late)
+    for outputs in kept:
+        read.take(outputs)
+    assert waited > RUNS // 8
+    assert_same(read, looked)
