@@ -93,36 +93,38 @@ class Agenda:
 class Edges:
     """The price edges of a market's products, and the tightest of them."""
 
-    __slots__ = ("_bounds", "_highs", "_lows")
+    __slots__ = ("_highs", "_least", "_lows", "_most")
 
     def __init__(self, count: int) -> None:
         rows = max(count, 1)  # of none there would be no tightest
         self._lows = np.full(rows, -math.inf)
         self._highs = np.full(rows, math.inf)
-        # As last looked for; none since somebody was armed.
-        self._bounds: tuple[float, float] | None = None
+        # The tightest of either; none since who was that gave way.
+        self._least: float | None = None
+        self._most: float | None = None
 
     def bounds(self) -> tuple[float, float]:
         """Between which prices nobody wakes: the highest of the lows, the lowest of the highs."""
-        bounds = self._bounds
-        if bounds is None:
-            lows, highs = self._lows, self._highs
-            bounds = self._bounds = lows.item(lows.argmax()), highs.item(highs.argmin())
-        return bounds
+        least, most = self._least, self._most
+        if least is None:
+            least = self._least = self._lows.item(self._lows.argmax())
+        if most is None:
+            most = self._most = self._highs.item(self._highs.argmin())
+        return least, most
 
     def arm(self, handler: int, low: float, high: float) -> None:
         """From now on the handler wakes at or below ``low`` and at or above ``high``."""
-        lows, highs, bounds = self._lows, self._highs, self._bounds
-        if bounds is not None:
-            # Who was not among the tightest, and is not now, changes nothing about them.
-            least, most = bounds
-            if (
-                low >= least
-                or lows.item(handler) >= least
-                or high <= most
-                or highs.item(handler) <= most
-            ):
-                self._bounds = None
+        lows, highs, least, most = self._lows, self._highs, self._least, self._most
+        if least is not None:
+            if low >= least:
+                self._least = low
+            elif lows.item(handler) >= least:
+                self._least = None
+        if most is not None:
+            if high <= most:
+                self._most = high
+            elif highs.item(handler) <= most:
+                self._most = None
         lows[handler] = low
         highs[handler] = high
 

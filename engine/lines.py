@@ -37,6 +37,7 @@ LINE_BYTES: Final = _RECORD.size - 8
 """Of a change in the digest."""
 _MOST: Final = 2**62
 """Of lots and atoms: twice as many, a fill that turns a position round, still fit 64 bits."""
+_LEAST: Final = -_MOST
 
 
 class Lines:
@@ -82,9 +83,9 @@ class Lines:
         Raises:
             OutOfRangeError: if it grew beyond 64 bits.
         """
-        state, lots, cash = account.state, account.lots, account.cash
+        state, (cash, lots, units) = account.state, account.held()
         nav = state.since_nav
-        if not (-_MOST < lots < _MOST and -_MOST < cash < _MOST and -_MOST < nav < _MOST):
+        if not (_LEAST < lots < _MOST and _LEAST < cash < _MOST and _LEAST < nav < _MOST):
             raise OutOfRangeError(account.spec.id)
         try:
             record = _RECORD.pack(
@@ -92,7 +93,7 @@ class Lines:
                 account.intercept,
                 account.slope,
                 state.since_mark,
-                account.units,
+                units,
                 *state.attribution,
             )
         except struct.error:

@@ -21,6 +21,7 @@ class Wallet:
 
     __slots__ = (
         "_cash",
+        "_counts_whole",
         "_haircut",
         "_lots",
         "_mint",
@@ -50,6 +51,7 @@ class Wallet:
         self._share = decimal(spec.hedge.margin_share)
         self._parted = spec.hedge.margin_share < 1.0
         self._haircut = decimal(spec.hedge.haircut)
+        self._counts_whole = not self._haircut
         self.formula = spec.terms.promised
         """Whether holders have a promise, and the hedge is the issuer's."""
         self.backed = self._parted
@@ -89,6 +91,14 @@ class Wallet:
         """Units outstanding, steps of 1e-8."""
         return -self.balances[self._mint]
 
+    def held(self) -> tuple[int, int, int]:
+        """``cash, lots, units`` at once."""
+        balances = self.balances
+        cash = balances[self._cash]
+        if self._parted:
+            cash += balances[self._treasury]
+        return cash, balances[self._lots], -balances[self._mint]
+
     def nav(self, mark: float) -> int:
         """Equity in quote atoms at ``mark``, rounded down."""
         balances = self.balances
@@ -109,7 +119,7 @@ class Wallet:
         """What of the collateral at the venue does not count as margin, where the position cost so
         much: the haircut's share of what was paid in and won or lost for good, rounded up."""
         collateral = self.balances[self._cash] + cost
-        if not self._haircut or collateral <= 0:
+        if self._counts_whole or collateral <= 0:
             return 0
         return mul_div(collateral, self._haircut.numerator, self._haircut.denominator, Rounding.UP)
 

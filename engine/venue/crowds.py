@@ -35,6 +35,9 @@ class Crowds:
     def __init__(self, specs: Sequence[CrowdSpec], desk: Insuring, ledger: Ledger) -> None:
         self._desk = desk
         self.all = [Crowd(spec, desk.listings[spec.market], ledger) for spec in specs]
+        self._of: dict[int, list[Crowd]] = {}
+        for crowd in self.all:
+            self._of.setdefault(crowd.spec.market, []).append(crowd)
 
     def pools(self) -> list[Pool]:
         """Of the bankrupt, longs and shorts."""
@@ -78,9 +81,9 @@ class Crowds:
         for crowd in crowds:
             crowd.told_ns = floor.ts_ns
 
-    def of(self, number: int) -> list[Crowd]:
+    def of(self, number: int) -> Sequence[Crowd]:
         """Those of a market."""
-        return [crowd for crowd in self.all if crowd.spec.market == number]
+        return self._of.get(number, ())
 
     def within(self, number: int, low: float, high: float) -> tuple[float, float]:
         """Between which marks, within these, no row of a crowd is short either."""

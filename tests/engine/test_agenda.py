@@ -129,6 +129,21 @@ def test_a_market_has_the_tightest_edges_of_its_products() -> None:
     assert edges.bounds() == (90.0, 110.0)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_tightest_edges_are_those_of_a_plain_search(seed: int) -> None:
+    """Whoever moves his edges in or out, asked for after each move or seldom, ties included.
+    Catches a tightest edge that outlives its product's move, or one that is not taken over."""
+    random, edges = Random(seed), Edges(5)
+    plain = [(-math.inf, math.inf)] * 5
+    for _ in range(400):
+        place = random.randrange(5)
+        plain[place] = float(random.randint(90, 99)), float(random.randint(101, 110))
+        edges.arm(place, *plain[place])
+        if random.random() < 0.7:
+            lows, highs = zip(*plain, strict=True)
+            assert edges.bounds() == (max(lows), min(highs))
+
+
 @pytest.mark.parametrize(
     ("price", "woken"),
     [(100.0, []), (95.0, [1]), (90.0, [0, 1]), (1.0, [0, 1, 2]), (110.0, [2]), (125.0, [0, 2])],
