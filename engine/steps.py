@@ -28,12 +28,16 @@ from engine.outputs import Outputs
 from engine.ports import Batch, JournalledStep, Mark, Range, Taken
 from engine.snapshot import snapshot, state_digest
 from engine.ticks import Step
+from engine.venue_events import HedgeAutoDeleveraged, HedgeLiquidated, LiquidationStarted
 
 __all__ = ["LATE_MS", "End", "Observer", "Pace", "Steps"]
 
 LATE_MS: Final = 100.0
 """Between writing and reading, by two clocks: whoever is later than this is behind, or looks it,
 and loses no more than a few milliseconds by being thought so."""
+
+_FORCED: Final = (Deleveraged, LiquidationStarted, HedgeLiquidated, HedgeAutoDeleveraged)
+"""Cuts that nobody chose, ours and the venue's: whoever holds what was cut must know at once."""
 
 
 class End(Enum):
@@ -111,7 +115,7 @@ class _Open:
         self.rows += len(batch.step)
         self.user_navs += count_user_navs(outputs)
         self.said = self.said or bool(outputs)
-        self.urgent = self.urgent or any(isinstance(e, Deleveraged) for e in outputs.events)
+        self.urgent = self.urgent or any(isinstance(e, _FORCED) for e in outputs.events)
         for run in batch.ranges:
             last = self.ranges[-1] if self.ranges else None
             if last is not None and (last.input, last.end) == (run.input, run.start):

@@ -475,7 +475,7 @@ async def test_a_commit_that_hangs_is_noticed(topics: Topics) -> None:
 
 
 async def test_a_step_waits_for_company(topics: Topics) -> None:
-    """Input within ``step_ms`` goes into one transaction; a deleveraging closes it at once."""
+    """Input within ``step_ms`` goes into one transaction."""
     log = MemoryLog(MemoryBroker())
     await published(log, topics, a_market(2_000), "msgpack")
     _, alone = await served(log, topics)

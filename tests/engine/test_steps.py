@@ -6,18 +6,35 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+import numpy as np
+import pytest
 from msgspec.structs import replace
 
+from engine.engine import EngineSpec
 from engine.ports import Taken
 from engine.sampler import Sampling
 from engine.service import serve
 from engine.steps import Observer, Pace
+from engine.ticks import Marks, Step
 from engine.units import HOUR_NS
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
 from feeds.shard import LogShard
-from strategies import LeverageBand
-from tests.engine.serving import RECORDS_MAX, a_market, a_shard, a_spec, published, some_topics
+from strategies import LeverageBand, MarginFloor
+from tests import builders
+from tests.engine.serving import (
+    RECORDS_MAX,
+    SYMBOL,
+    T0,
+    Audit,
+    a_market,
+    a_shard,
+    a_spec,
+    published,
+    some_topics,
+)
+from tests.engine.test_liquidation_by_hand import a_trader, a_venue
 
 ROWS = 2_000
 NEVER_MS = 600_000.0
@@ -127,3 +144,45 @@ async def test_whoever_keeps_up_reads_nothing_during_a_commit() -> None:
     """But for the batches that were in hand when it began; whoever is behind reads on."""
     assert await rows_read_during_a_commit(NOT_YET_MS) < 8 * RECORDS_MAX
     assert await rows_read_during_a_commit(LONG_AGO_MS) == ROWS
+
+
+def a_fall() -> Step:
+    """The mark goes from 100 to 85, evenly, and stays there for as long."""
+    price = np.concatenate([np.linspace(100.0, 85.0, ROWS // 2), np.full(ROWS // 2, 85.0)])
+    places = np.arange(ROWS)
+    marks = Marks(sequence=places, symbol=0, ts_ns=T0 + places * 1_000_000, price=price)
+    return Step(first=0, end=ROWS, tables=(marks,))
+
+
+def fallen(*policies: Any, traders: tuple[Any, ...] = ()) -> EngineSpec:
+    """Who lives through the fall: a 3x product with these policies, and these customers."""
+    product = builders.a_product("BTC3L")
+    spec = builders.a_spec((product, policies), markets=(a_venue(),), traders=traders)
+    return replace(spec, symbols=(SYMBOL,), users=("alice", "bob"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "cut"),
+    [
+        (fallen(UNTOUCHED), ""),
+        (fallen(UNTOUCHED, MarginFloor(max_leverage=3.4, cut_to=3.0)), "deleveraged"),
+        (
+            fallen(UNTOUCHED, traders=(a_trader("long", 10_000, (0, 1_000, 100.0)),)),
+            "liquidation_started",
+        ),
+    ],
+    ids=["calm", "deleveraging", "liquidation"],
+)
+async def test_a_forced_cut_closes_the_step(spec: EngineSpec, cut: str) -> None:
+    """However long steps may wait for company, one with a forced cut in it, ours or the venue's, is
+    committed as soon as it is computed; without one all goes together."""
+    log, topics = MemoryLog(MemoryBroker()), some_topics()
+    await published(log, topics, a_fall(), "msgpack")
+    pace = Pace(step_ms=NEVER_MS, behind_ms=NEVER_MS, silent_ms=NEVER_MS)
+    await serve(spec, a_shard(log, topics, spec=spec).open, pace=pace)
+    seen = await Audit.read(log, topics)
+    told = [msgspec.json.decode(line) for line in seen.events.values()]
+    cuts = [event["sequence"] for event in told if event["event"] == cut]
+    assert bool(cuts) == bool(cut)
+    closed = {(sequence // RECORDS_MAX + 1) * RECORDS_MAX for sequence in cuts}
+    assert {step.mark.sequence for step in seen.steps} == closed | {ROWS}
