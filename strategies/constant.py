@@ -26,6 +26,8 @@ class Constant(Reviewing, frozen=True, kw_only=True, tag="constant", tag_field="
 
     It does badly in a market that goes nowhere: it buys what rose and sells what fell, for
     ``target (target - 1) / 2`` times the variance a year.
+
+    Source: any fund of a fixed multiple, and its prospectus (``products.md`` 3.1).
     """
 
     uses_signals: ClassVar[bool] = False

@@ -37,6 +37,9 @@ class MarginLevel(
         call: level at which the borrower is called, > ``sell``.
         sell: level at which the lender sells, > 1.
 
+    It does badly where the price jumps over both levels: the call and the sale come together, and
+    what is sold late may leave the lender with a loss.
+
     Source: margin level of Binance's cross margin, call at 1.3 and liquidation at 1.1.
     """
 

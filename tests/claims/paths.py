@@ -50,8 +50,9 @@ CAUTIOUS: Final = DrawdownControl(base=3.0, max_drawdown=0.4, review_s=60.0, ste
 """One that looks at what was lost, and not at how."""
 
 
-def replayed(prices: Sequence[float], **products: Any) -> Run:
-    """Each product (a policy, or several) on the path."""
+def replayed(prices: Sequence[float], *orders: Any, **products: Any) -> Run:
+    """Each product (a policy, or several) on the path; Ann holds a thousand of each, and gives her
+    orders after the first price."""
     market = a_market(
         contract=a_contract(taker_fee=0.0),
         book=BookSpec(model="flat"),
@@ -59,12 +60,16 @@ def replayed(prices: Sequence[float], **products: Any) -> Run:
         stale_after_ns=DAY_NS,
         frozen_after_ns=DAY_NS,
     )
-    rows = (a_row(Kind.MARK, START + n * MINUTE_NS, price) for n, price in enumerate(prices))
+    rows = [a_row(Kind.MARK, START + n * MINUTE_NS, price) for n, price in enumerate(prices)]
     own = [
-        (a_product(name), policies if isinstance(policies, tuple) else (policies,))
+        (
+            a_product(name, holdings=((0, 10**9),) if orders else ()),
+            policies if isinstance(policies, tuple) else (policies,),
+        )
         for name, policies in products.items()
     ]
-    return run(a_spec(*own, markets=[market]), a_tape(rows))
+    spec = a_spec(*own, markets=[market], users=("ann",))
+    return run(spec, a_tape([*rows[:1], *orders, *rows[1:]]))
 
 
 def nav_factors(prices: Sequence[float], **products: Any) -> dict[str, float]:

@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.events import RedemptionRequest
 from strategies import Constant, Schedule, TrendVol
 from tests.claims.paths import (
     CAUTIOUS,
     FIXED,
     SMART,
+    START,
     YEAR_MINUTES,
     band,
     held,
@@ -235,6 +237,21 @@ def test_k20_k21_the_longer_held_the_further_from_the_multiple(target: float) ->
         apart.append(median(gaps))
     assert apart[0] * 5.0 < apart[1]
     assert apart[1] * 5.0 < apart[2]
+
+
+def test_k22_a_stop_loss_on_nav() -> None:
+    """K22: who sells at 0.8 of NAV gets no less than a step below it where the price falls by steps
+    of 0.1 %, and 0.39 where it falls by a fifth at once. Catches a sale at the level itself."""
+    stop = RedemptionRequest(
+        ts_ns=START, id="s", user="ann", product="P", units=1_000.0, at_or_below=0.8
+    )
+    slow = [100.0 * 0.999**n for n in range(120)]
+    for prices, least, most in ((slow, 0.797, 0.8), ([100.0, 99.0, 79.2, 99.0], 0.38, 0.40)):
+        (dealt,) = replayed(prices, stop, P=FIXED).named("level_dealt")
+        assert least < dealt.price_per_unit <= most
+    waits = replayed([100.0, 94.0, 100.0], stop, P=FIXED)
+    assert waits.named("request_queued")
+    assert not waits.named("level_reached")
 
 
 def test_k23_long_and_short_together_are_not_neutral() -> None:
