@@ -81,8 +81,8 @@ def _split(
             turn = turns[place]
             if isinstance(turn, Mile):
                 course.decide(turn, 1.0)
-            elif turn.before.units:
-                course.sums.scale(turn.after.mark, turn.after.units / turn.before.units)
+            else:
+                course.sums.scale(turn.after.mark, turn.scale)
             place += 1
         price = float(moments.causes[n, 0]) / scale
         rows.append(course.sums.parts(float(moments.mark[n]), price))

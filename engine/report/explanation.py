@@ -10,7 +10,8 @@ import msgspec
 
 from engine.errors import InputError
 from engine.report.actions import MOST, last_actions
-from engine.report.amounts import MEANINGS, amount, biggest_causes, lines_of, words_of
+from engine.report.amounts import MEANINGS, biggest_causes, lines_of, words_of
+from engine.report.holder_words import told_deals
 from engine.report.statement import Statement, summary_statement
 from engine.report.trading_at import traded_words
 from engine.report.verdict import promise, undecided, verdict_of
@@ -25,7 +26,6 @@ from engine.report.words import (
     plural,
     points,
 )
-from engine.units import UNIT_STEPS
 
 if TYPE_CHECKING:
     from engine.report.history import History
@@ -69,7 +69,7 @@ def explain(
         money = history.decimals(one.product), history.currency(one.product)
         head = _whole_head if whole else _part_head
         if user is not None:
-            parts.append("\n".join(_deals(history, one, money)))
+            parts.append("\n".join(told_deals(history, one, money)))
         lines = [*head(one, summary), "", *lines_of(one, *money), "", *_because(one)]
         did = last_actions(events) if most is None else last_actions(events, most)
         lines += ["", *did] if did else []
@@ -232,47 +232,6 @@ def _doubt(name: str, summary: Object) -> list[str]:
     if name not in undecided(summary):
         return []
     return ["Not decidable from bars: the order of the extremes within them decides."]
-
-
-def _deals(history: History, one: Statement, money: tuple[int, str]) -> Iterator[str]:
-    """What a holder asked for and what he has."""
-    decimals, currency = money
-    yield f"What {one.user} did in {one.product}:"
-    if one.units[0]:
-        paid = amount(one.worth_start, decimals, signed=False)
-        yield f"  {instant(one.from_ns)}  held {_units(one.units[0])} units, worth {paid}"
-    for event in history.events[one.product]:
-        if event.get("user") == one.user and one.from_ns <= event["ts_ns"] <= one.to_ns:
-            yield f"  {instant(event['ts_ns'])}  {_did(event, decimals)}"
-    worth = amount(one.worth_end, decimals, signed=False)
-    yield f"  {instant(one.to_ns)}  holds {_units(one.units[1])} units, worth {worth} {currency}"
-    result = f"{amount(one.result, decimals)} {currency}".rstrip()
-    yield f"  That is {result}, {percent(one.gain)} of what was put in."
-
-
-def _did(event: Object, decimals: int) -> str:
-    kind, fee = event["event"], event.get("fee_atoms", 0)
-    if kind in ("units_created", "units_redeemed"):
-        verb, flow, sign = ("bought", "paid", 1) if kind == "units_created" else ("sold", "got", -1)
-        money = amount(event["quote_atoms"] + sign * fee, decimals, signed=False)
-        cost = amount(event["cost_atoms"] + fee, decimals, signed=False)
-        return (
-            f"{verb} {_units(event['units'])} units, {flow} {money} "
-            f"(of it spread, impact and fees {cost}), request {event['id']}"
-        )
-    if kind == "request_cancelled":
-        return f"took request {event['id']} back"
-    words = {
-        "request_queued": "request waits",
-        "creation_refused": "creation refused",
-        "cancellation_refused": "cancellation refused",
-        "redemption_refused": "redemption refused",
-    }
-    return f"{words.get(kind, kind)}: {event.get('reason', '')}, request {event.get('id', '')}"
-
-
-def _units(steps: int) -> str:
-    return number(steps / UNIT_STEPS, 8).rstrip("0").rstrip(".")
 
 
 def _assumed(summary: Object, product: str | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +11,8 @@ import pyarrow.parquet as pq
 
 from engine.errors import InputError
 from engine.outputs import ATTRIBUTION
-from engine.report.holding import Own, statement_of_holder
+from engine.report.holding import statement_of_holder
+from engine.report.own_deals import OwnDeal, own_deals
 from engine.report.reading import events_of, holdings_of, quotes_of, readable, summary_of
 from engine.report.statement import Deal, Mile, Point, Statement, statement_of
 from engine.report.turns import turns_of
@@ -179,43 +179,21 @@ class History:
     ) -> Statement | None:
         """What became of a holder's units in an interval; ``None`` where he never had any."""
         start, end = self._interval(product, from_ns, to_ns)
-        units, own = self._held(product, user, start), dict(self._own(product, user))
-        if not units and not own:
+        units, deals = self.own_deals(product, user)
+        if not units and not deals:
             return None
+        launched = start.ts_ns == self.launches[product]["ts_ns"]
+        for deal in deals:
+            if deal.ts_ns <= start.ts_ns and not launched:
+                units = deal.units
         turns, first = self.turns(product, start, end)
-        names = (product, user)
-        return statement_of_holder(names, units, (start, end), turns, own, first=first)
+        own = {deal.place: deal.own for deal in deals}
+        return statement_of_holder((product, user), units, (start, end), turns, own, first=first)
 
-    def _held(self, product: str, user: str, start: Point) -> int:
-        """What he held at a point: before his first deal what he had at the launch."""
-        deals = [e for e in self._deals(product) if e["user"] == user]
-        before = [e for e in deals if e["ts_ns"] <= start.ts_ns]
-        if start.ts_ns == self.launches[product]["ts_ns"]:
-            before = []
-        if before:
-            return int(before[-1]["user_units"])
-        if deals:
-            sign = -1 if deals[0]["event"] == "units_created" else 1
-            return int(deals[0]["user_units"] + sign * deals[0]["units"])
+    def own_deals(self, product: str, user: str) -> tuple[int, list[OwnDeal]]:
+        """What a holder had at the launch, and his deals."""
         rows = [row for row in holdings_of(self.path, user) if row["product"] == product]
-        return int(rows[-1]["units"]) if rows else 0
-
-    def _deals(self, product: str) -> Iterator[Object]:
-        for event in self.events[product]:
-            if event["event"] in ("units_created", "units_redeemed"):
-                yield event
-
-    def _own(self, product: str, user: str) -> Iterator[tuple[tuple[int, int], Own]]:
-        for event in self._deals(product):
-            if event["user"] != user:
-                continue
-            fee, quote, created = event["fee_atoms"], event["quote_atoms"], 1
-            paid = quote + fee
-            if event["event"] == "units_redeemed":
-                created, paid = -1, fee - quote
-            place = event["sequence"], event["ordinal"] + 1
-            units, took = created * event["units"], event["cost_atoms"] + fee
-            yield place, Own(units=units, paid=paid, dealing=took)
+        return own_deals(self.events[product], user, rows)
 
 
 def read_history(run_dir: Path) -> History:

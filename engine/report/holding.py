@@ -84,7 +84,7 @@ def statement_of_holder(
         units: what he held at the start, steps.
         ends: the product at the start and at the end.
         turns: those later than the start and not later than the end, in order.
-        own: his deals, by ``(sequence, ordinal)`` of the moment after them.
+        own: his deals, by ``(sequence, ordinal)`` of the event that says so.
         first: whether nothing was decided up to the start.
     """
     start, end = ends
@@ -95,9 +95,13 @@ def statement_of_holder(
         if isinstance(turn, Mile):
             course.decide(turn, share.part)
             continue
-        mine = own.get((turn.after.sequence, turn.after.ordinal))
+        mine = _among(own, turn)
+        before = share.worth(turn.before.nav)
         share.deal(turn, mine)
-        if mine is not None and mine.units:
+        if turn.is_split:
+            left = 1.0 + mine.paid / before if mine is not None and before else 1.0
+            course.sums.scale(turn.after.mark, left)
+        elif mine is not None and mine.units:
             if not worth_start and share.units == mine.units:
                 since = (turn.after.ts_ns, turn.after.mark)
             _join(course, turn.after, share, mine.units)
@@ -122,6 +126,16 @@ def statement_of_holder(
         causes=causes,
         put_in=share.put_in,
     )
+
+
+def _among(own: Mapping[tuple[int, int], Own], turn: Deal) -> Own | None:
+    """His deal where it is this one: what else an event of it brought comes after it."""
+    since, until = turn.before, turn.after
+    if since.sequence != until.sequence:
+        return None
+    behind = until.ordinal + turn.is_split  # it is said after both moments
+    places = ((until.sequence, place) for place in range(since.ordinal, behind))
+    return next((own[place] for place in places if place in own), None)
 
 
 def _join(course: Course, after: Mile, share: _Share, units: int) -> None:

@@ -69,12 +69,27 @@ class Deal(Struct, frozen=True, kw_only=True):
     before: Mile
     after: Mile
 
+    @property
+    def is_split(self) -> bool:
+        """Whether units were counted anew: of that nothing is said between the two moments."""
+        places = ((mile.sequence, mile.ordinal) for mile in (self.before, self.after))
+        return len(set(places)) == 1
+
+    @property
+    def scale(self) -> float:
+        """What was there afterwards, in parts of what was there before."""
+        before, after = self.before, self.after
+        if self.is_split:
+            return after.nav / before.nav if before.nav > 0 else 1.0
+        return after.units / before.units if before.units else 1.0
+
 
 class Statement(Struct, frozen=True, kw_only=True):
     """``worth_start + price + sum(causes) == worth_end``, in atoms.
 
     Attributes:
-        units: at the start and at the end, steps.
+        units: at the start and at the end, steps; those of a product at the start in units of the
+            end, where there was a split between.
         leverage: at the start: what direction is measured with.
         split: the price part, in ``PARTS``; empty where it is undefined.
         causes: the others. ``flows`` is money that came in less what went out; ``dealing``, of a
@@ -159,12 +174,14 @@ def statement_of(
         first: whether nothing was decided up to ``start``: then the first decision tells the
             leverage at the start.
     """
-    course = Course(start, 1.0, first=first)
+    course, units = Course(start, 1.0, first=first), start.units
     for turn in turns:
         if isinstance(turn, Mile):
             course.decide(turn, 1.0)
-        elif turn.before.units:
-            course.sums.scale(turn.after.mark, turn.after.units / turn.before.units)
+            continue
+        course.sums.scale(turn.after.mark, turn.scale)
+        if turn.is_split:
+            units = units * turn.after.units // turn.before.units
     price, *others = (b - a for a, b in zip(start.causes, end.causes, strict=True))
     return Statement(
         product=product,
@@ -174,7 +191,7 @@ def statement_of(
         mark_end=end.mark,
         worth_start=start.nav,
         worth_end=end.nav,
-        units=(start.units, end.units),
+        units=(units, end.units),
         leverage=course.sums.leverage,
         price=price,
         split=course.parts(end.mark, price),
