@@ -93,7 +93,7 @@ class Guard:
         }
         today = type("date", (dt.date,), {"today": refused["today"]})
         setattr(dt, "date", today)  # noqa: B010  # a type checker knows it as a type
-        setattr(dt, "datetime", type("datetime", (dt.datetime,), refused))  # noqa: B010
+        setattr(dt, "datetime", type("datetime", (dt.datetime,), refused))  # noqa: B010  # the same
 
 
 def _writes(mode: Any = None, flags: Any = 0) -> bool:

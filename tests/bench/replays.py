@@ -24,10 +24,11 @@ from engine.ticks import Kind, Marks, Step
 from engine.venue.book import BookSpec
 from engine.venue.contract import ContractSpec
 from feeds.recording import open_recording, write_parquet
-from feeds.synthetic import Synthetic, generate, generate_rows
+from feeds.synthetic import Synthetic
 from strategies import LeverageBand
 from tests.bench.clock import once
 from tests.bench.table import Row, Scale
+from tests.bench.walk import generate, generate_rows
 
 __all__ = ["Drive", "drive", "recorded_book", "shipped", "shipped_spec", "symbols"]
 

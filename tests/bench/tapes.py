@@ -137,7 +137,7 @@ class MixedTape:
 @cache
 def mixed_tape(rows: int) -> MixedTape:
     """The mixed tape of that many rows; the same bits everywhere."""
-    from feeds.synthetic import generate_rows
+    from tests.bench.walk import generate_rows
 
     return MixedTape([_off_grid(step) for step in generate_rows(rows, block_rows=BLOCK_ROWS)])
 
@@ -160,7 +160,7 @@ def _off_grid(step: Step) -> Step:
 @cache
 def tape(rows: int) -> Tape:
     """The tape of that many ticks; the same bits everywhere."""
-    from feeds.synthetic import generate_rows  # not for those who measure memory: it needs pyarrow
+    from tests.bench.walk import generate_rows  # not for those who measure memory: it needs pyarrow
 
     tables = [
         step.tables[0]

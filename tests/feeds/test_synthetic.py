@@ -17,9 +17,10 @@ from engine.ticks import Bbo, Funding, Index, Kind, Marks, Step, Trades
 from engine.units import DAY_NS, HOUR_NS, SECOND_NS
 from feeds.parquet_writer import write_sections
 from feeds.recording import open_recording
-from feeds.synthetic import Synthetic, generate, generate_rows
+from feeds.synthetic import Synthetic
 from feeds.synthetic_day import START_NS
 from feeds.synthetic_path import LEGS
+from tests.bench.walk import generate, generate_rows
 
 SAMPLE = "63a9dab9b332ab677b0ec1b4fa81cbde7a98517db9afa97d31bb7b6ea0d8428c"
 ROWS = "a07ca2e1c5da7f2e92ccaad2ee52d589221092f03c17162af694d42822f436d1"
