@@ -174,6 +174,23 @@ def test_paper_shows_every_picture_and_no_buttons(page: Chromium) -> None:
     page.call("Emulation.setEmulatedMedia", media="")
 
 
+def test_opened_numbers_fit_the_page(page: Chromium) -> None:
+    """At a desk no table of any product scrolls sideways once it is open. Catches eleven columns
+    in half a page."""
+    every = "document.querySelectorAll('details').forEach((one) => { one.open = %s })"
+    page.run(every % "true")
+    for name in page.run("levsim.ids"):
+        page.run(f"levsim.show({name!r})")
+        widths = page.run(
+            """[...document.querySelectorAll(".scroll")].filter((one) => one.checkVisibility())
+                .map((one) => [one.closest(".card").id, one.scrollWidth - one.clientWidth])"""
+        )
+        assert len(widths) > 10
+        assert [one for one in widths if one[1] > 0] == [], name
+    page.run(every % "false")
+    page.run("levsim.show(levsim.ids[0])")
+
+
 def _contrast(one: str, other: str) -> float:
     """As WCAG defines it, of two ``rgb(...)``."""
     lights = sorted(_light(each) for each in (one, other))
