@@ -1,4 +1,4 @@
-"""The data of the pictures, packed: what the page hands to Bokeh when a product is shown."""
+"""The data of the pictures, in steps: what the page hands to Bokeh when a product is shown."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ def pictures_of(run: Run) -> Object:
 def _of_product(name: str, run: Run) -> Object:
     curves = run.curves[name]
     return {
-        "value": _packed(curves["value"]),
-        "leverage": _packed(curves["leverage"]),
-        "underwater": _packed(curves["underwater"]),
+        "value": _stepped(curves["value"]),
+        "leverage": _stepped(curves["leverage"]),
+        "underwater": _stepped(curves["underwater"]),
         "target": _targets(run, name),
         "trades": _trades(run, name),
         "marks": _marks(run),
@@ -57,7 +57,7 @@ def _of_product(name: str, run: Run) -> Object:
     }
 
 
-def _packed(curve: Curve) -> Object:
+def _stepped(curve: Curve) -> Object:
     times = curve.ts_ns.astype(np.float64) / 1e6
     width = float(times[-1] - times[0]) if len(times) else 0.0
     ticked = in_steps(times, min(_STEP_MS, width / _STEPS) or _STEP_MS)
@@ -68,8 +68,7 @@ def in_steps(values: F64, step: float | None = None) -> Object:
     """Numbers as whole steps from the one before, ``None`` where undefined; lowest, highest, first
     and last as they are.
 
-    >>> in_steps(np.array([1.0, 3.0, 2.0]))["steps"]
-    [0, 262144, -131072]
+    1, 3 and 2 are 0, 262,144 and -131,072 steps.
 
     Args:
         values: what to say, shape (n,).
