@@ -56,6 +56,9 @@ def _became(history: History, product: str, from_ns: int, to_ns: int) -> float |
     except InputError:
         return None
     before, after = _per_unit(start), _per_unit(end)
+    for event in history.events[product]:
+        if event["event"] == "units_split" and start.ts_ns < event["ts_ns"] <= end.ts_ns:
+            after *= event["new"] / event["old"]  # so many are left of one
     return max(after, 0.0) / before if before > 0.0 else None
 
 

@@ -180,8 +180,9 @@ def statement_of(
             course.decide(turn, 1.0)
             continue
         course.sums.scale(turn.after.mark, turn.scale)
-        if turn.is_split:
-            units = units * turn.after.units // turn.before.units
+        if turn.is_split and turn.after.nav > 0:  # what was paid out was paid for its units
+            before, after = turn.before, turn.after
+            units = units * after.units * before.nav // (before.units * after.nav)
     price, *others = (b - a for a, b in zip(start.causes, end.causes, strict=True))
     return Statement(
         product=product,

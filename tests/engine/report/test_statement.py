@@ -19,9 +19,11 @@ from engine.engine import Engine, EngineSpec
 from engine.errors import InputError
 from engine.outputs import ATTRIBUTION
 from engine.price_split import PARTS
+from engine.report.alternatives import alternatives_of
 from engine.report.history import History, read_history
 from engine.report.reading import holdings_of
 from engine.report.statement import Statement
+from engine.report.words import percent
 from engine.rundir import RunWriter
 from engine.summary import summarise
 from engine.ticks import Step
@@ -88,6 +90,10 @@ def test_splits_levels_and_premiums_are_told_to_the_unit(seed: int, tmp_path: Pa
         for part, value in one.split.items():
             want = said["price_split"][part] * atoms
             assert value == pytest.approx(want, rel=1e-8, abs=slack(history, name)), name
+        if one.worth_end > 0:
+            assert one.gain == pytest.approx(said["return"], rel=1e-6)
+            _, became, *_ = alternatives_of(history, one)
+            assert f" {percent(one.gain)}" in became
         for user in HOLDERS:
             rows = [r for r in holdings_of(tmp_path, user) if r["product"] == name]
             held = history.holder(name, user, None, None)
