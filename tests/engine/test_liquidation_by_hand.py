@@ -109,6 +109,27 @@ def test_a_fifth_then_a_pause_then_the_rest(then: float, event: str, equity: int
     assert abs(ended.equity_atoms - equity * QUOTE) <= 2
 
 
+@pytest.mark.parametrize(
+    ("wallet", "price", "equity", "taken"),
+    [(50_000, 95.0, 0, True), (44_800, 96.0, 4_800, False), (44_799, 96.0, 4_799, True)],
+)
+def test_the_backstop_begins_below_its_share(
+    wallet: int, price: float, equity: int, *, taken: bool
+) -> None:
+    """Long 10,000 from 100, half of maintenance the share: who has nothing at all owes nothing yet,
+    and the backstop takes it; 4,800 of 9,600 are the half, and sold; one less is not."""
+    rules = {"surplus": "account", "backstop_below": 0.5}
+    rows = [mark(0, 100.0), mark(1, price)]
+    said = said_of([a_venue(**rules)], [a_trader("t", wallet, (0, 10_000, 100.0))], rows)
+    (started,) = said.named("liquidation_started")
+    assert started.equity_atoms == equity * QUOTE
+    takeovers = said.named("backstop_takeover")
+    assert [(e.lots, e.equity_atoms) for e in takeovers] == (
+        [(-10_000 * COIN, equity * QUOTE)] if taken else []
+    )
+    assert len(said.named("liquidation_filled")) == (not taken)
+
+
 # One account, two contracts -----------------------------------------------------------------------
 
 

@@ -16,14 +16,16 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final
 
+import numpy as np
 from msgspec.structs import asdict
 
 from engine.engine import EngineSpec
 from engine.sampler import Sampling
 from engine.ticks import Kind, Step
-from engine.units import SECOND_NS
+from engine.units import HOUR_NS, SECOND_NS
 from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.book import BookSpec
+from engine.venue.crowd import CrowdSpec
 from engine.venue.rules import (
     AdlRules,
     InsuranceRules,
@@ -53,7 +55,6 @@ DIGESTS: Final = Path(__file__).with_name("venues.txt")
 LOGS: Final = Path(__file__).with_name("venues.out.jsonl")
 ROWS: Final = 20
 COIN: Final = 10**6
-ENTRY: Final = 100.0
 TIERS: Final = (
     Tier(cap=2e4, max_leverage=25.0, rate=0.01),
     Tier(cap=1e5, max_leverage=10.0, rate=0.03, deduction=400.0),
@@ -68,7 +69,8 @@ SAID: Final = frozenset(
         *("margin_called", "liquidation_started", "liquidation_filled", "liquidation_ended"),
         *("orders_cancelled", "backstop_takeover", "insurance_fund_changed", "account_charged"),
         *("position_auto_deleveraged", "hedge_auto_deleveraged", "loss_socialised"),
-        *("hedge_liquidated", "omnibus_shared", "adl_triggered"),
+        *("hedge_liquidated", "omnibus_shared", "population_liquidated", "population_deleveraged"),
+        *("cascade_ratio"),
     }
 )
 
@@ -76,6 +78,7 @@ SAID: Final = frozenset(
 def _rules(number: int) -> VenueRules:
     random = Random(f"rules {number}")
     pick: Any = random.choice
+    bounds: Any = Random(f"bounds {number}")
     steps = ("full", "tier", "portion", "shortage")[number % 4]
     fee = pick([0.0, 0.002])
     return VenueRules(
@@ -91,6 +94,8 @@ def _rules(number: int) -> VenueRules:
             steps=steps,
             portion=0.3,
             portion_above=1e4,
+            step_min=bounds.choice([0.0, 5e3]),
+            step_max=bounds.choice([None, 1.2e4]),
             cooldown_ns=pick([0, 3 * SECOND_NS]) if steps == "portion" else 0,
             whole_after=pick([True, False]),
             first=pick(["heaviest", "listed"]),
@@ -113,28 +118,54 @@ def _rules(number: int) -> VenueRules:
     )
 
 
-def _trader(random: Random, name: str, *, inverse: bool, crossed: bool) -> TraderSpec:
+def _entry(number: int) -> float:
+    """Some coins are worth less than one."""
+    return 0.5 if number % 5 == 4 else 100.0
+
+
+def _lot(number: int) -> float:
+    """Coins in a lot; some venues trade in lots of 5,000 quote."""
+    return 5_000.0 / _entry(number) if number % 6 == 1 else 1e-6
+
+
+def _trader(
+    random: Random, name: str, entry: float, lot: float, *, inverse: bool, crossed: bool
+) -> TraderSpec:
     """Every side and size, from 3x to what the tier allows."""
     market, side = random.choice((0, 1)), random.choice((1, -1))
     held = [market, 1 - market] if crossed and not inverse else [market]
     value = random.choice((5_000.0, 15_000.0, 60_000.0, 300_000.0))
     leverage = min(random.choice((3.0, 6.0, 12.0)), 3.0 if value > 1e5 else 9.0)
-    lots = round(value) if inverse else round(value / ENTRY) * COIN
+    lots = round(value) if inverse else round(value / entry / lot)
     sides = {market: side, 1 - market: random.choice((1, -1))}
-    positions = tuple(PositionSpec(market=m, lots=lots * sides[m], entry=ENTRY) for m in held)
+    positions = tuple(PositionSpec(market=m, lots=lots * sides[m], entry=entry) for m in held)
     wallet = value * len(held) / leverage
     return TraderSpec(
         id=name,
-        wallet_atoms=round(wallet / ENTRY * 1e8 if inverse else wallet * COIN),
+        wallet_atoms=round(wallet / entry * 1e8 if inverse else wallet * COIN),
         positions=positions,
         max_leverage=random.choice((0.0, leverage / len(held))),
     )
 
 
+def _crowd(random: Random, market: int, *, told: bool) -> CrowdSpec:
+    """Twenty more of them, as a population."""
+    value = [random.choice((-1, 1)) * random.uniform(1e3, 4e4) for _ in range(20)]
+    return CrowdSpec(
+        id=f"crowd{market}",
+        market=market,
+        sizes=np.array(value).tobytes(),
+        entries=np.array([random.uniform(0.98, 1.02) for _ in value]).tobytes(),
+        leverages=np.array([random.choice((3.0, 8.0, 25.0)) for _ in value]).tobytes(),
+        tells_rows=told,
+    )
+
+
 def venue_spec(number: int) -> EngineSpec:
-    """Two markets of one venue, thin books, fourteen customers, and funds of three ways to lie."""
+    """Two markets of one venue, thin books, fourteen customers, funds of three ways to lie, and at
+    some a population. Some markets are stale between their marks."""
     random, inverse = Random(f"venue {number}"), number % 3 == 2
-    rules, lot = _rules(number), (1.0 if inverse else 1e-6)
+    rules, lot = _rules(number), (1.0 if inverse else _lot(number))
     depth = BookSpec(model="depth", depth_at_1pct=random.choice((2e4, 1e5, 1e6)), half_life_s=5.0)
     markets = tuple(
         a_market(
@@ -143,6 +174,7 @@ def venue_spec(number: int) -> EngineSpec:
             book=depth if place == 0 else BookSpec(model="flat", half_spread_bps=5.0),
             venue=rules,
             insurance_atoms=random.choice((0, 200, 20_000)) * COIN,
+            stale_after_ns=(SECOND_NS // 2 if number % 7 == 0 else HOUR_NS),
         )
         for place, name in enumerate(("BTCUSD", "ETHUSD") if inverse else ("BTCUSDT", "ETHUSDT"))
     )
@@ -154,20 +186,29 @@ def venue_spec(number: int) -> EngineSpec:
         (a_product("E", 1, **fund, **desk), (LeverageBand(target=2.5, low=0.5, high=9.0),)),
     )
     traders = tuple(
-        _trader(random, f"t{n}", inverse=inverse, crossed=n % 3 == 0) for n in range(14)
+        _trader(random, f"t{n}", _entry(number), lot, inverse=inverse, crossed=n % 3 == 0)
+        for n in range(14)
     )
-    quiet = Sampling(nav_every_ns=0)
-    return a_spec(*products, markets=markets, traders=traders, seed=number, sampling=quiet)
+    crowds = tuple(_crowd(random, place, told=place == 0) for place in range(2))
+    return a_spec(
+        *products,
+        markets=markets,
+        traders=traders,
+        crowds=crowds if number % 4 == 3 else (),
+        seed=number,
+        sampling=Sampling(nav_every_ns=0),
+    )
 
 
 def venue_tape(number: int) -> Step:
-    """Marks of both, a second apart, falling or rising on the whole, with leaps."""
-    random = Random(f"tape {number}")
-    drift, marks, rows = random.choice((-0.04, 0.04)), [ENTRY, ENTRY], []
+    """Marks of both, a second apart, falling or rising on the whole, with leaps; every fourth
+    venue opens its second market late."""
+    random, entry = Random(f"tape {number}"), _entry(number)
+    drift, marks, rows = random.choice((-0.04, 0.04)), [entry, entry], []
     for place in range(ROWS):
-        market = place % 2
+        market = 0 if number % 4 == 1 and place < 5 else place % 2
         rows.append(
-            a_row(Kind.MARK, T0 + place * SECOND_NS, round(marks[market], 2), symbol=market)
+            a_row(Kind.MARK, T0 + place * SECOND_NS, round(marks[market], 4), symbol=market)
         )
         marks[market] *= 1.0 + drift + random.choice((-0.05, 0.0, 0.0, 0.03, 0.08))
     return a_tape(rows)
