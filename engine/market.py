@@ -186,7 +186,7 @@ class Market(Following):
             if next_ns <= due_ns:
                 break
             due_ns = next_ns
-            if 0 < stride <= row:
+            if 0 < stride <= row < last - stride:
                 row, due_ns = pass_even(column, wait_ns, row, stride, due_ns, before_ns)
         return due_ns
 

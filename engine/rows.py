@@ -15,6 +15,7 @@ from msgspec import Struct
 from engine.clock import LEAP_NS, silences
 from engine.events import Dated
 from engine.groups import Groups
+from engine.soundness import is_ascending
 from engine.ticks import Kind, Step, Table
 
 __all__ = ["Column", "Rows", "Untimely"]
@@ -238,10 +239,11 @@ class Rows:
                 clock[column.sequence - self.first] = column.run
             for sequence, ts_ns in moved:
                 clock[sequence - self.first] = ts_ns
-            np.maximum.accumulate(clock, out=clock)
             self._clock = clock
-            for column in columns:
-                column.run = clock[column.sequence - self.first]
+            if not is_ascending(clock):  # else every column is on it already
+                np.maximum.accumulate(clock, out=clock)
+                for column in columns:
+                    column.run = clock[column.sequence - self.first]
         for column in columns:
             self.time_ns = max(self.time_ns, column.run.item(-1))
         last = max(self.time_ns, *(ts_ns for _, ts_ns in moved)) if moved else self.time_ns

@@ -22,6 +22,8 @@ Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 _FIRST: Final = 32
 """Points worked out when the first is asked for; then as many again, and so on."""
+_CELLS: Final = 65_536
+"""Squares of windows that are added at once."""
 
 
 class Figures(NamedTuple):
@@ -114,12 +116,15 @@ class SignalsAhead:
         count = np.maximum(points - self._opening, 0)
         squares = self._changes[: max(count.item(-1), 1)]
         squares = squares * squares
-        total = np.zeros(len(points))
-        for place in range(window):
-            first = (place - self._place) % window
-            new = first + (count - 1 - first) // window * window
-            old = kept[place] * kept[place] if place < len(kept) else 0.0
-            total += np.where(count > first, squares.take(new, mode="clip"), old)
+        old = np.zeros(window)
+        old[: len(kept)] = kept
+        first = (np.arange(window) - self._place) % window
+        total, size = np.empty(len(points)), max(_CELLS // window, 1)
+        for start in range(0, len(points), size):
+            part = slice(start, start + size)
+            ahead = count[part, None] - 1 - first
+            new = squares.take(first + ahead // window * window, mode="clip")
+            total[part] = np.where(ahead >= 0, new, old * old).cumsum(axis=1)[:, -1]
         held = np.minimum(count + len(kept), window)
         with np.errstate(divide="ignore", invalid="ignore"):
             yearly = np.sqrt(total / held * self._signals.per_year)
