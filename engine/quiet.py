@@ -21,7 +21,7 @@ from engine.lull import Lull
 from engine.market import Market
 from engine.outputs import NavBlock
 from engine.rows import Column
-from engine.soundness import PRICED, is_ascending, prices_of
+from engine.soundness import is_ascending, prices_of
 from engine.ticks import Kind, Table
 
 __all__ = ["Quiet"]
@@ -67,14 +67,17 @@ class Quiet:
         kind, symbol, parts = table.KIND, table.symbol, self._parts
         if not isinstance(symbol, int):
             return None
-        if (kind is not self._kind or symbol != self._symbol) and not self._begins(kind, symbol):
+        prices, low, high = prices_of(table)
+        if prices is None:
+            return None
+        known = kind is self._kind and symbol == self._symbol
+        if not known and not self._begins(kind, symbol, low, high):
+            return None
+        if not (self._low < low and high < self._high):
             return None
         ts, lane, state = table.ts_ns, self._lane, parts.state
         first_ns, last_ns = ts.item(0), ts.item(-1)
         if first_ns < lane.ts_ns or not is_ascending(ts):
-            return None
-        prices, low, high = prices_of(table)
-        if prices is None or not (self._low < low and high < self._high):
             return None
         known_id = newest_id(table, lane) if kind is _TRADE else lane.trade_id
         if known_id is None:
@@ -95,10 +98,14 @@ class Quiet:
         state.time_ns = time_ns
         return samples
 
-    def _begins(self, kind: Kind, symbol: int) -> bool:
-        """Whether rows of a kind and symbol may matter to nobody; then, between which prices."""
+    def _begins(self, kind: Kind, symbol: int, low: float, high: float) -> bool:
+        """Whether rows of a kind and symbol may matter to nobody, with prices from ``low`` to
+        ``high``; then, between which."""
         parts, intake, self._kind = self._parts, self._intake, None
-        if kind not in PRICED or not 0 <= symbol < intake.symbols or parts.priced:
+        if not 0 <= symbol < intake.symbols or parts.priced:
+            return False
+        least, most = parts.router.edges(kind, symbol)
+        if not (least < low and high < most):
             return False
         lane = intake.lanes[kind][symbol]
         if not lane.price or lane.suspects or intake.clock.suspects:
@@ -111,8 +118,7 @@ class Quiet:
             return False
         if not all(other.launched for other in self._signalled):
             return False
-        low, high = parts.router.edges(kind, symbol)
-        self._low, self._high = max(low, lane.price / _CALM), min(high, lane.price * _CALM)
+        self._low, self._high = max(least, lane.price / _CALM), min(most, lane.price * _CALM)
         self._kind, self._symbol, self._lane = kind, symbol, lane
         self._market, self._until_ns = market, -1
         self._lull.begin(market, kind)
