@@ -68,12 +68,13 @@ class LeverageBand(
         return Nothing()
 
     def watch(self, view: View, state: Nothing) -> Watch:
-        return leverage_watch(view, self.low, self.high, math.copysign(1.0, self.target))
+        return leverage_watch(view, self.low, self.high, 1.0 if self.target > 0.0 else -1.0)
 
     def decide(self, view: View, state: Nothing) -> tuple[Decision | None, Nothing]:
         # Signed: coins of an inverse account that are not hedged yet are one times long, for short
         # products too.
-        held = math.copysign(1.0, self.target) * view.position.leverage
+        leverage = view.position.leverage
+        held = leverage if self.target > 0.0 else -leverage
         inside = self.low < held < self.high
         if inside and view.position.target:
             return None, state
@@ -85,11 +86,12 @@ class LeverageBand(
             else "at or above"
         )
         reason = f"leverage {held:.4g} {where}{'' if inside else ' the band'}"
-        return SetLeverage(self._goal(held, opened=bool(view.position.target)), reason), state
+        # An opening goes to the target always.
+        if self.rebalance_to == "target" or not view.position.target:
+            return SetLeverage(self.target, reason), state
+        return SetLeverage(self._inside(held), reason), state
 
-    def _goal(self, held: float, *, opened: bool) -> float:
-        """Where to trade to; an opening goes to the target always."""
-        if self.rebalance_to == "target" or not opened:
-            return self.target
+    def _inside(self, held: float) -> float:
+        """Just within the edge that was left."""
         edge = math.copysign(self.low if held <= self.low else self.high, self.target)
         return edge + self.inset * (self.target - edge)
