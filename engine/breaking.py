@@ -35,6 +35,8 @@ _AUM: Final = (1e3, 1e11)
 _WIDE: Final = {1: (0.9999, 0.95, 0.85, 0.7, 0.5, 0.3), -1: (20.0, 6.0, 2.0, 0.8, 0.4)}
 """Gaps that are tried first, falls for longs and rises for shorts."""
 
+_CALLS: Final = MarginCalled | LiquidationStarted | HedgeLiquidated
+
 
 class Shape(Struct, frozen=True, kw_only=True):
     """What a product meets.
@@ -62,7 +64,7 @@ class Break(Struct, frozen=True, kw_only=True):
     """The smallest adverse gaps, as shares of the price; ``None`` where none does it.
 
     Attributes:
-        leverage: before it.
+        leverage: before it; 0 where NAV was gone by then.
         survives: ``1 / l``: the closed form without costs.
         zero: at which NAV is gone.
         issuer: at which the issuer loses more than he may.
@@ -100,7 +102,12 @@ def survived(spec: EngineSpec, place: int, shape: Shape) -> Break:
     """The gaps that break one product of a run."""
     alone = _alone(spec, place, shape)
     product = alone.products[0]
-    engine, _ = _run(alone, shape, 0.0)
+    engine, before = _run(alone, shape, 0.0)
+    most = shape.loss * product.seed_atoms
+    if _is_gone(engine, before):
+        lost = 0.0 if _lost(engine, before) > most else None
+        at_once = dict.fromkeys(("leverage", "survives", "zero"), 0.0)
+        return Break(product=product.id, issuer=lost, margin=None, **at_once)
     leverage = _leverage(engine)
     if not leverage:
         raise ConfigError(f"{product.id}: the book has not what it is to open; more depth, or less")
@@ -114,24 +121,17 @@ def survived(spec: EngineSpec, place: int, shape: Shape) -> Break:
         fits, fails = 0.0, min(wide)
         for _ in range(_STEPS):
             middle = (fits + fails) / 2.0
-            if happened(*_run(alone, shape, -side * middle)):
-                fails = middle
-            else:
-                fits = middle
+            broke = happened(*_run(alone, shape, -side * middle))
+            fits, fails = (fits, middle) if broke else (middle, fails)
         return fails
 
-    most = shape.loss * product.seed_atoms
     return Break(
         product=product.id,
         leverage=leverage,
         survives=1.0 / abs(leverage),
         zero=breaks(_is_gone),
         issuer=breaks(lambda engine, said: _lost(engine, said) > most),
-        margin=breaks(
-            lambda _, said: any(
-                isinstance(e, MarginCalled | LiquidationStarted | HedgeLiquidated) for e in said
-            )
-        ),
+        margin=breaks(lambda _, said: any(isinstance(e, _CALLS) for e in said)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product as combinations
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
@@ -103,8 +104,10 @@ def capacity(
     from engine.durations import duration_ns
     from engine.errors import ConfigError
 
-    if not (0.0 < gap < 1.0 and 0.0 < cost < 1.0 and depth > 0.0):
-        raise ConfigError("gap and cost are shares between 0 and 1, depth is one above 0")
+    for name, share, limit in (("gap", gap, 1.0), ("cost", cost, 1.0), ("depth", depth, 1e6)):
+        if not 0.0 < share < limit:
+            raise ConfigError(f"--{name} must be above 0 and below {limit:g}, was {share!r}")
+    _lengths("over", over)
     spec, shape = _spec(config, sets, policy), Shape(depth=depth, over_ns=duration_ns(over))
     places = [n for n, each in enumerate(spec.products) if each.kind == "fund"]
     found = [capacities(spec, place, shape, gap, cost) for place in places]
@@ -141,7 +144,6 @@ def _shapes(
     depth: str, latency: str, outage: str, over: str, before: float, loss: float
 ) -> Iterator[Shape]:
     from engine.breaking import Shape
-    from engine.durations import duration_ns
     from engine.errors import ConfigError
 
     try:
@@ -151,20 +153,38 @@ def _shapes(
             f"--depth {depth}: expected shares such as 0.3, or moves such as z16 and z16p90, with "
             "commas between"
         ) from None
-    if not (all(0.0 < each < 1e6 for each in depths) and -0.9 < before < 10.0 and loss >= 0.0):
-        raise ConfigError("depths are above 0, before is between -0.9 and 10, loss not negative")
-    rounds = list(combinations(depths, latency.split(","), outage.split(",")))
+    for share in depths:
+        if not 0.0 < share < 1e6:
+            raise ConfigError(f"--depth must be above 0 and below 1e+06, was {share!r}")
+    if not -0.9 < before < 10.0:
+        raise ConfigError(f"--before must be between -0.9 and 10, was {before!r}")
+    if not 0.0 <= loss < inf:
+        raise ConfigError(f"--loss must be 0 or more, was {loss!r}")
+    spans = _lengths("latency", latency), _lengths("outage", outage)
+    (over_ns,) = _lengths("over", over)
+    rounds = list(combinations(depths, *spans))
     if len(rounds) > _ROUNDS:
         raise ConfigError(f"{len(rounds)} combinations, at most {_ROUNDS}")
     for share, late, out in rounds:
         yield Shape(
             depth=share,
-            latency_ns=duration_ns(late.strip()),
-            outage_ns=duration_ns(out.strip()),
-            over_ns=duration_ns(over),
+            latency_ns=late,
+            outage_ns=out,
+            over_ns=over_ns,
             before=before,
             loss=loss,
         )
+
+
+def _lengths(name: str, said: str) -> list[int]:
+    """Durations with commas between."""
+    from engine.durations import duration_ns
+    from engine.errors import ConfigError
+
+    found = [duration_ns(each.strip()) for each in said.split(",")]
+    if min(found) < 0:
+        raise ConfigError(f"--{name} must be 0s or more, was {said!r}")
+    return found
 
 
 def _depth(text: str) -> float:
@@ -180,7 +200,7 @@ def _depth(text: str) -> float:
 def _row(broken: Break, shape: Shape) -> tuple[str, ...]:
     return (
         broken.product,
-        f"{broken.leverage:.3f}x",
+        f"{broken.leverage:.3f}x" if broken.leverage else "gone",
         f"{broken.survives:.2%}",
         *(_gap(each) for each in (broken.zero, broken.issuer, broken.margin)),
         f"{shape.depth:.3g}",

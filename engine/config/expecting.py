@@ -11,9 +11,11 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from math import isfinite, nan
 from typing import Any, Final
 
 from engine.config.complaints import nearest
+from engine.events import EVENT_TYPES
 from feeds.scenarios import Scenario, ScenarioError
 
 __all__ = ["check_expectations", "judged"]
@@ -29,6 +31,7 @@ _COMPARES: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
+_KINDS: Final = sorted(str(each.__struct_config__.tag) for each in EVENT_TYPES)
 _COUNTED: Final = ("events", "rejected", "refused")
 _NONE: Final = "none"
 
@@ -53,14 +56,20 @@ def _parsed(condition: str) -> tuple[str, str, float | None]:
         said = 'expected a condition such as "products.BTC3L.nav_end > 0.1"'
         raise ValueError(f"{said}, was {condition!r}")
     figure, compare, text = match.groups()
+    kind = figure.removeprefix("events.")
+    if kind != figure and kind not in _KINDS and "*" not in kind and "?" not in kind:
+        raise ValueError(f'there is no event "{kind}"{nearest(kind, _KINDS)}')
     if text == _NONE:
         if compare not in ("==", "!="):
             raise ValueError(f"none can only be == or !=, was {condition!r}")
         return figure, compare, None
     try:
-        return figure, compare, float(text)
+        value = float(text)
     except ValueError:
-        raise ValueError(f"expected a number or none after {compare}, was {text!r}") from None
+        value = nan
+    if not isfinite(value):  # with which a condition would hold, or not, whatever was
+        raise ValueError(f"expected a number or none after {compare}, was {text!r}")
+    return figure, compare, value
 
 
 def judged(scenarios: Sequence[Scenario], summary: Object) -> list[Object]:

@@ -100,3 +100,33 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "BTC3L" in capsys.readouterr().out
     assert main(["breakpoint", *given, "--depth", "deep"]) == 3
     assert "--depth deep" in capsys.readouterr().err
+
+
+def test_what_was_gone_before_is_said() -> None:
+    """A price that took NAV before leaves nothing to break: the smallest gap is none, and a deficit
+    beyond what the issuer may lose counts at once."""
+    for before, issuer in ((-0.334, None), (-0.6, 0.0)):
+        found = survived(_spec(3.0), 0, Shape(before=before))
+        assert (found.leverage, found.survives, found.zero) == (0.0, 0.0, 0.0)
+        assert found.issuer == issuer
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (("breakpoint", "--latency=-1s"), "--latency must be 0s or more, was '-1s'"),
+        (("breakpoint", "--outage=0s,-1m"), "--outage must be 0s or more"),
+        (("breakpoint", "--depth", "0"), "--depth must be above 0 and below 1e+06, was 0.0"),
+        (("breakpoint", "--before", "nan"), "--before must be between -0.9 and 10, was nan"),
+        (("breakpoint", "--loss=-1"), "--loss must be 0 or more, was -1.0"),
+        (("capacity", "--gap", "2"), "--gap must be above 0 and below 1, was 2.0"),
+        (("capacity", "--cost", "nan"), "--cost must be above 0 and below 1, was nan"),
+        (("capacity", "--over=-5s"), "--over must be 0s or more"),
+    ],
+)
+def test_what_is_no_crash_is_refused(
+    line: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the option and what it was."""
+    assert main(list(line)) == 3
+    assert said in capsys.readouterr().err

@@ -154,6 +154,8 @@ depth_pct = -38.0
         ("[[events]]\nkind = 'shok'", '6: events[1].kind is "shok"; did you mean "shock"?'),
         ("[[events]", "5: not TOML"),
         ("[expect]\na = 'nav > >'", "6: a: expected a number or none after >, was '>'"),
+        ("[expect]\na = 'nav != nan'", "6: a: expected a number or none after !=, was 'nan'"),
+        ("[expect]\na = 'events.margin_caled == 0'", '6: a: there is no event "margin_caled"; did'),
     ],
 )
 def test_a_broken_file_is_told_with_its_line(
