@@ -63,7 +63,7 @@ def test_events_are_counted_for_expectations(base: Path) -> None:
     """Also those that never came. Catches a count that is missing instead of 0."""
     done = a_sweep(base, scenarios=[a_scenario("events.rebalanced > 1000000")], out="a")
     assert done.summary["violating"] == PATHS
-    done = a_sweep(base, scenarios=[a_scenario("events.auto_deleveraged == 0")], out="b")
+    done = a_sweep(base, scenarios=[a_scenario("events.hedge_auto_deleveraged == 0")], out="b")
     assert done.summary["violating"] == 0
 
 
