@@ -139,7 +139,7 @@ def decode_alike(
     """The blocks at the front that look like the first one, read together: a tenth of the time.
 
     Alike are blocks of one table that differ in their rows alone: as many rows, of the same kind,
-    with the same names. What is not, and what is damaged, is left to `decode_block`.
+    with the same names, all known. What is not, and what is damaged, is left to `decode_block`.
 
     Args:
         values: records, each of them said to be a block.
@@ -152,10 +152,11 @@ def decode_alike(
         count, rows, place, names = _opened(values[0])
         if count != 1 or len(values) < 2:
             return None
-        table, end = _unpacked(values[0], place, _numbers(names, index), first, alone=True)
+        numbers = _numbers(names, index)
+        table, end = _unpacked(values[0], place, numbers, first, alone=True)
     except BadRecord:
         return None
-    if len(table) != rows or end != len(values[0]):
+    if len(table) != rows or end != len(values[0]) or numbers.min() < 0:
         return None
     alike = _alike(values, place + _TABLE.size)
     if alike < 2:
@@ -174,7 +175,7 @@ def decode_alike(
         local = columns.pop("symbol")
         if int(local.min()) < 0 or int(local.max()) >= len(names):
             return None
-        symbol = _numbers(names, index)[local]
+        symbol = numbers[local]
     sequence = np.arange(first, first + alike * rows)
     return alike, type(table)(sequence=sequence, symbol=symbol, **columns)
 

@@ -141,7 +141,7 @@ class StepBuilder:
                 break
             values.append(record.value)
         found = decode_alike(values, self._codec.index, self.end) if len(values) > 1 else None
-        if found is None or np.min(found[1].symbol) < 0:
+        if found is None:
             return 0
         alike, table = found
         self._flush()

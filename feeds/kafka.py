@@ -59,6 +59,8 @@ class KafkaLog:
         self._transaction_timeout_ms = transaction_timeout_ms
         self._check_crcs = check_crcs
         self._admin: Any = None
+        self._asked: Any = None
+        self._asking = asyncio.Lock()
         self._described: dict[str, list[Any]] = {}
         self._described_at = 0.0
         self._open: set[KafkaProducer | KafkaConsumer] = set()
@@ -178,19 +180,23 @@ class KafkaLog:
         """First offset kept, and the one that comes next.
 
         aiokafka asks at once where the partition lives only for what is assigned; for anything else
-        it fails first and tries again after 100 ms. Paused, it reads nothing.
+        it fails first and tries again after 100 ms. Paused, it reads nothing. Whoever asks once
+        asks again soon, so a client that answered is kept.
         """
-        consumer = await self._consumer(committed=False)
-        try:
-            with translated(f"bounds of {place}"):
-                where = topic_partition(place)
-                consumer.assign([where])
-                consumer.seek(where, 0)
-                consumer.pause(where)
-                first = await consumer.beginning_offsets([where])
-                end = await consumer.end_offsets([where])
-        finally:
-            await consumer.stop()
+        async with self._asking:
+            consumer, self._asked = self._asked or await self._consumer(committed=False), None
+            try:
+                with translated(f"bounds of {place}"):
+                    where = topic_partition(place)
+                    consumer.assign([where])
+                    consumer.seek(where, 0)
+                    consumer.pause(where)
+                    first = await consumer.beginning_offsets([where])
+                    end = await consumer.end_offsets([where])
+                self._asked = consumer
+            finally:
+                if self._asked is None:
+                    await consumer.stop()
         return first[where], end[where]
 
     async def truncate(self, place: Place, before: int) -> None:
@@ -250,6 +256,9 @@ class KafkaLog:
         """Close the connection used for questions, and every client that is still open."""
         for client in list(self._open):
             await client.close()
+        if self._asked is not None:
+            await self._asked.stop()
+            self._asked = None
         if self._admin is not None:
             await self._admin.close()
             self._admin = None
