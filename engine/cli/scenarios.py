@@ -121,7 +121,7 @@ def check(scenario: ScenarioName, /, *data: DataFiles, json: Json = False) -> in
     3 where it cannot be used."""
     from engine.cli import showing
     from engine.config import load_config
-    from engine.config.scenarios import base_of, in_place, load_scenario, staging_of, under
+    from engine.config.scenarios import base_of, in_place, last_ns, load_scenario, staging_of, under
     from engine.inputs import open_market
     from engine.report.words import instant
     from engine.units import NEVER_NS
@@ -131,6 +131,8 @@ def check(scenario: ScenarioName, /, *data: DataFiles, json: Json = False) -> in
     with in_place([file]):
         config = load_config(None, symbols=opened.symbols)
         staging = staging_of(under(config, (file.scenario,), None), opened)
+    # Of data that were given nobody waits to hear where they end.
+    ends_ns = NEVER_NS if data else last_ns(opened, config.bars)
     rows = [
         {
             "event": each.event.called,
@@ -148,8 +150,9 @@ def check(scenario: ScenarioName, /, *data: DataFiles, json: Json = False) -> in
         end_ns, start = each.end_ns, instant(each.start_ns + 1, seconds=True)
         end = "the end" if end_ns == NEVER_NS else instant(end_ns, seconds=True)
         told = start if each.is_instant else f"{start} to {end}"
-        showing.emit(f"  {told}: {each.event.kind} {each.event.words}")
-    showing.emit(f"{scenario} can be run: {len(rows)} events")
+        late = " (beyond the end of the data)" if each.start_ns >= ends_ns else ""
+        showing.emit(f"  {told}: {each.event.kind} {each.event.words}{late}")
+    showing.emit(f"{scenario} can be run: {len(rows)} event{'s' * (len(rows) != 1)}")
     return 0
 
 

@@ -88,10 +88,16 @@ def complaint(error: msgspec.ValidationError, settings: Any, model: type) -> Set
     if texts:
         what = f"expected {texts[0]}, was {_at(settings, path)!r}"
     elif what.startswith("Expected `str") and isinstance(kind, inspect.StrType) and kind.pattern:
-        what = f'expected a duration such as "90s" in quotes, was {_at(settings, path)!r}'
+        text = _TEXTS.get(kind.pattern, 'a duration such as "90s"')
+        what = f"expected {text}, in quotes, was {_shown(_at(settings, path))}"
     else:
         what = what[:1].lower() + what[1:]
     return SettingError(path, f"{dotted(path)}: {what}" if path else what)
+
+
+def _shown(value: Any) -> str:
+    """As TOML has it: a date is no call."""
+    return str(value.isoformat()) if hasattr(value, "isoformat") else repr(value)
 
 
 def _at(settings: Any, path: Path) -> Any:

@@ -31,6 +31,7 @@ __all__ = [
     "ScenarioFile",
     "base_of",
     "in_place",
+    "last_ns",
     "load_scenario",
     "scenario_names",
     "scenario_summary",
@@ -136,7 +137,7 @@ def staging_of(config: RunConfig, data: Data, path: int | None = None) -> Stagin
     """
     scenarios, bars = config.scenarios or (), config.bars
     check_expectations(scenarios)
-    span = Span(_first_ns(data, bars), lambda: _last_ns(data, bars))
+    span = Span(_first_ns(data, bars), lambda: last_ns(data, bars))
     staging = staged(
         scenarios,
         span,
@@ -200,7 +201,8 @@ def _first_ns(data: Data, bars: str) -> int:
     return 0
 
 
-def _last_ns(data: Data, bars: str) -> int:
+def last_ns(data: Data, bars: str) -> int:
+    """Time of the last row of data."""
     return max((_latest(step) for step in data.steps(bars=bars)), default=0)
 
 

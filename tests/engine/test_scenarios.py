@@ -138,6 +138,8 @@ depth_pct = -38.0
             "[[events]]\nkind = 'gap'\ndepth_pct = -1\nafter = 'shock'\nat = '2026-01-15'",
             '9: after "shock", at is a time after its end such as "5m", was "2026-01-15"',
         ),
+        ("at = 5", '5: events[0].at: expected a time such as "2h", "50%" of the data or'),
+        ("at = 2026-01-15", "5: events[0].at: expected a time such as"),
         ("at = '2020-01-01'", '5: at is "2020-01-01", and the data begin later'),
         ("name = 'a'\nafter = 'a'", "6: a circle: a after a"),
         (
@@ -217,6 +219,22 @@ def test_an_expectation_makes_a_test(
     assert main(command) == code
     said = f"violated: lives: expected {figure} {compare} 0.2; products.BTC3L.nav_end was 0.24"
     assert (said in capsys.readouterr().err) is bool(code)
+
+
+def test_what_lies_beyond_the_data_is_said_beforehand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An event at twice the length of the market's path never comes about: ``check`` says so."""
+    file = tmp_path / "late.toml"
+    base = "[base]\nmodel = 'gbm'\nvolatility = 0.0\ndays = 0.01\nstep = '5s'\n"
+    file.write_text(f"name = 'late'\n{base}[[events]]\nkind = 'gap'\nat = '200%'\ndepth_pct = -5\n")
+    assert main(["scenario", "check", str(file)]) == 0
+    told = capsys.readouterr().out
+    assert "gap -5 % at once (beyond the end of the data)" in told
+    assert "can be run: 1 event\n" in told
+    file.write_text(file.read_text().replace("200%", "50%"))
+    assert main(["scenario", "check", str(file)]) == 0
+    assert "beyond the end" not in capsys.readouterr().out
 
 
 def test_names_are_known(capsys: pytest.CaptureFixture[str]) -> None:
