@@ -55,7 +55,7 @@ def compare_orders(
 
 
 def _ends(engine: Engine) -> dict[str, tuple[float, bool]]:
-    """NAV per unit in quote, and whether the product was closed, by product."""
+    """NAV per unit of the start in quote, and whether the product was closed, by product."""
     ends: dict[str, tuple[float, bool]] = {}
     for market in engine.markets:
         for handler in market.handlers:
@@ -63,7 +63,8 @@ def _ends(engine: Engine) -> dict[str, tuple[float, bool]]:
             if handler.state.status != "pending" and account.units:
                 scale = UNIT_STEPS / 10 ** asset_decimals(account.contract.quote_asset)
                 per_unit = account.nav(market.state.mark) * scale / account.units
-                ends[handler.spec.id] = (per_unit, handler.state.status == "closed")
+                first = per_unit * handler.state.units_scale
+                ends[handler.spec.id] = (first, handler.state.status == "closed")
     return ends
 
 

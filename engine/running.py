@@ -101,6 +101,11 @@ def run(
     >>> result.summary["products"]["BTC3L"]["rebalances"]
     2
     """
+    if isinstance(config, RunConfig) and (sets or policy is not None):
+        raise ConfigError(
+            "sets and policy change a file or the standard line-up; change a RunConfig itself with "
+            "msgspec.structs.replace"
+        )
     files = [load_scenario(each) for each in scenarios]
     own = scenarios_of(config)
     everything = (*own, *(each.scenario for each in files))

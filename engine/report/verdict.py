@@ -156,16 +156,24 @@ def _doubts(summary: Summary) -> Iterator[str]:
         return
     alone = _alone(summary)
     for name in names[:_NAMED]:
+        ends = {order: one[name] for order, one in bars["orders"].items() if name in one}
         results = [
-            f"{moved(ends[name] - 1.0)}{_ruin(bars, order, name)} if {_ORDERS.get(order, order)}"
-            for order, ends in bars["orders"].items()
-            if name in ends
+            f"{told}{_ruin(bars, order, name)} if {_ORDERS.get(order, order)}"
+            for order, told in zip(ends, _apart(list(ends.values())), strict=True)
         ]
         said = f"{title_of(name, alone=alone)} is not decidable from bars"
         yield f"{said}: it {listed(results)}" if results else said
     if len(names) > _NAMED:
         more = listed([title_of(name, alone=alone) for name in names[_NAMED:]])
         yield f"Not decidable from bars either: {more}"
+
+
+def _apart(ends: list[float]) -> list[str]:
+    """What became of one, in words that differ where the figures do."""
+    told = [moved(end - 1.0) for end in ends]
+    if len(set(told)) == len(told):
+        return told
+    return [f"made {number(1_000.0 * end)} of 1,000" for end in ends]
 
 
 def _ruin(bars: Summary, order: str, name: str) -> str:

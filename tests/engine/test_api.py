@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,6 +17,8 @@ from msgspec import structs
 
 from engine.api import RunResult, load, open_data, run
 from engine.config import standard_lineup
+from engine.config.offering_settings import SplitConfig
+from engine.errors import ConfigError
 from engine.verify import verify
 from feeds.recording import open_recording, write_parquet
 
@@ -181,7 +184,7 @@ def test_a_finished_run_loads_as_it_was(finished: RunResult) -> None:
 
 def test_bars_that_cannot_decide_say_so(tmp_path: Path) -> None:
     """Catches a bar-fed run that sells one order of the extremes as the truth: here the low comes
-    first or last."""
+    first or last. And one that takes a merge of units on the way for a gain."""
     start = 1_700_000_000_000
     bars = [[start + i * 60_000, "100", "100.1", "99.9", "100", "5"] for i in range(5)]
     bars.append([start + 5 * 60_000, "100", "130", "72", "100", "5"])
@@ -194,3 +197,15 @@ def test_bars_that_cannot_decide_say_so(tmp_path: Path) -> None:
     result = run(path, config=alone, write=False)
     assert result.summary["bars"]["decidable"]["BTC3L"] is False
     assert "not decidable from bars" in result.verdict
+    told = {"announced": [{"at": "2023-11-14T22:14:30Z", "new": 1, "old": 10}]}
+    split = msgspec.convert(told, SplitConfig)
+    merged = [
+        structs.replace(each, terms=structs.replace(each.terms, split=split))
+        for each in alone.products
+    ]
+    again = run(path, config=structs.replace(alone, products=tuple(merged)), write=False)
+    assert again.summary["products"]["BTC3L"]["splits"]
+    for order, ends in result.summary["bars"]["orders"].items():
+        assert again.summary["bars"]["orders"][order] == pytest.approx(ends, rel=1e-6)
+    with pytest.raises(ConfigError, match="sets and policy change a file"):
+        run(path, config=alone, sets=["seed=3"], write=False)

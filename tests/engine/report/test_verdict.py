@@ -77,6 +77,17 @@ def test_what_bars_cannot_decide_is_said_with_both_results() -> None:
     )
 
 
+def test_results_that_differ_are_told_apart() -> None:
+    """Both lost 99.8 %. Catches a doubt between one figure and the same."""
+    bars = {
+        "orders": {"ohlc": {"BTC3L": 0.00151}, "olhc": {"BTC3L": 0.00173}},
+        "ruined": {"ohlc": [], "olhc": []},
+        "decidable": {"BTC3L": False},
+    }
+    said = verdict_of(a_summary(bars=bars, products={"BTC3L": a_product()}))
+    assert "it made 1.51 of 1,000 if each bar's high came before its low and made 1.73" in said
+
+
 def test_faults_deficits_and_missing_products_are_said() -> None:
     """What went wrong is in the verdict, not in a footnote."""
     said = verdict_of(
