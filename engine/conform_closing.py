@@ -38,6 +38,8 @@ _HELD: Final = 100.0
 """Times what would be short if nothing were left: a position of which a part is closed."""
 _TINY_RATE: Final = 1e-6
 _LOT_DECIMALS_MAX: Final = 9
+_PPM_DIGITS: Final = 6
+"""Fees are whole millionths; what floats add lies far below."""
 
 Values = dict[str, Any]
 
@@ -101,7 +103,7 @@ def charged_fee(inputs: Inputs) -> Values:
         fees,
     )
     filled = done.first(LiquidationFilled, "T")
-    return {"if_fee_ppm": filled.fee_atoms * MICROS / abs(filled.cash_atoms)}
+    return {"if_fee_ppm": round(filled.fee_atoms * MICROS / abs(filled.cash_atoms), _PPM_DIGITS)}
 
 
 def ramped_fee(inputs: Inputs) -> Values:
@@ -120,7 +122,7 @@ def ramped_fee(inputs: Inputs) -> Values:
     started = done.first(LiquidationStarted, "T")
     short = started.maintenance_atoms - started.equity_atoms
     closed = -done.first(LiquidationFilled, "T").lots * _LOT
-    return {"fee_ppm": (rate - short / MICROS / closed) * MICROS}
+    return {"fee_ppm": round((rate - short / MICROS / closed) * MICROS, _PPM_DIGITS)}
 
 
 def socialised(inputs: Inputs) -> Values:

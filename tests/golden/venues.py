@@ -20,6 +20,7 @@ import numpy as np
 from msgspec.structs import asdict
 
 from engine.engine import EngineSpec
+from engine.product import ProductSpec
 from engine.sampler import Sampling
 from engine.ticks import Kind, Step
 from engine.units import HOUR_NS, SECOND_NS
@@ -163,7 +164,7 @@ def _crowd(random: Random, market: int, *, told: bool) -> CrowdSpec:
 
 def venue_spec(number: int) -> EngineSpec:
     """Two markets of one venue, thin books, fourteen customers, funds of three ways to lie, and at
-    some a population. Some markets are stale between their marks."""
+    some futures or a population. Some markets are stale between their marks."""
     random, inverse = Random(f"venue {number}"), number % 3 == 2
     rules, lot = _rules(number), (1.0 if inverse else _lot(number))
     depth = BookSpec(model="depth", depth_at_1pct=random.choice((2e4, 1e5, 1e6)), half_life_s=5.0)
@@ -180,11 +181,16 @@ def venue_spec(number: int) -> EngineSpec:
     )
     desk = {"account": "omnibus", "account_name": "desk"} if not inverse else {"account": "omnibus"}
     fund = {"seed_atoms": 50_000 * COIN, "topup_latency_ns": 2 * SECOND_NS, "margin_share": 0.6}
-    products = (
+    products: tuple[tuple[ProductSpec, tuple[LeverageBand, ...]], ...] = (
         (a_product("L", 0, **fund), (LeverageBand(target=2.5, low=1.5, high=3.6),)),
         (a_product("S", 0, **fund, **desk), (LeverageBand(target=-2.5, low=0.5, high=9.0),)),
         (a_product("E", 1, **fund, **desk), (LeverageBand(target=2.5, low=0.5, high=9.0),)),
     )
+    if number % 2:
+        lone = a_product(
+            "F", 1, kind="futures", leverage=random.choice((-8.0, 8.0)), seed_atoms=10**10
+        )
+        products = (*products, (lone, ()))
     traders = tuple(
         _trader(random, f"t{n}", _entry(number), lot, inverse=inverse, crossed=n % 3 == 0)
         for n in range(14)
