@@ -77,11 +77,11 @@ def _drawn(one: Series, place: int, points: Sequence[tuple[float, float]]) -> It
     y = _TOP + 12 + 19 * place
     x = _WIDTH - _RIGHT + 12
     if one.dots:
-        for px, py in points:
-            yield f'<circle fill="var(--{role})" cx="{px:.1f}" cy="{py:.1f}" r="4"/>'
+        for across, down in points:
+            yield f'<circle fill="var(--{role})" cx="{across:.1f}" cy="{down:.1f}" r="4"/>'
         yield f'<circle fill="var(--{role})" cx="{x + 12}" cy="{y}" r="4"/>'
     else:
-        path = " ".join(f"{px:.1f},{py:.1f}" for px, py in points)
+        path = " ".join(f"{across:.1f},{down:.1f}" for across, down in points)
         style = f'fill="none" stroke="var(--{role})" stroke-width="2" stroke-dasharray="{dash}"'
         yield f'<polyline {style} points="{path}"/>'
         yield f'<line {style} x1="{x}" x2="{x + 24}" y1="{y}" y2="{y}"/>'
