@@ -83,6 +83,19 @@ def test_every_test_that_is_named_is_there() -> None:
     assert [one for one in named if not (ROOT / one).exists()] == []
 
 
+def test_every_choice_of_tests_chooses_some() -> None:
+    """What stands after ``-k`` is in the name of a test of the folder or file before it, each of
+    several. Catches a claim whose test was renamed."""
+    chosen = re.findall(r"run\.py test (?:-s )?(\S*) ?-k (\w+|\"[^\"]+\")", TEXT)
+    assert len(chosen) >= 15
+    for place, words in chosen:
+        root = ROOT / (place or "tests")
+        files = sorted(root.rglob("test_*.py")) if root.is_dir() else [root]
+        names = re.findall(r"def (test_\w+)", "".join(file.read_text() for file in files))
+        for word in words.strip('"').split(" or "):
+            assert any(word in name for name in names), (place, word)
+
+
 def test_every_other_name_is_there() -> None:
     """Modules that are pointed to exist, what is imported can be, tables are TOML. Catches a path
     that was renamed."""
