@@ -79,7 +79,7 @@ class CaptureReader(Gatherer):
         super().__init__(len(markets), first_ns)
         self._dialect = dialect
         self._desks = {m.symbol: _Desk(m, place, plan) for place, m in enumerate(markets)}
-        self._refused = plan.refused
+        self._refusals = plan.refused
 
     @property
     def breaks(self) -> int:
@@ -117,7 +117,7 @@ class CaptureReader(Gatherer):
         if self._dialect.no_book.search(line) is not None:
             return
         named = [desk for desk in self._desks.values() if desk.named.search(line)]
-        if not named and any(name.encode() in line.upper() for name in self._refused):
+        if not named and any(name.encode() in line.upper() for name in self._refusals):
             return
         for desk in named or self._desks.values():
             desk.book.lose()
@@ -128,7 +128,7 @@ class CaptureReader(Gatherer):
                 self._last_ns = ts_ns
         desk = self._desks.get(said.symbol)
         if desk is None:
-            why = self._refused.get(said.symbol, "is no market of this capture")
+            why = self._refusals.get(said.symbol, "is no market of this capture")
             about = {"reason": "unsupported", "symbol": said.symbol}
             self._refuse(where, f"{said.symbol} {why}", line, **about)
             return
