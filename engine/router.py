@@ -162,6 +162,6 @@ class Router:
             if low < column.low and column.high < high:
                 return end
             return first_breach(prices, low, high, start, end)
-        if column.groups.lie_within(lows, highs):
+        if not start and column.groups.lie_within(lows, highs):
             return end
         return first_breach_by_symbol(prices, symbol, lows, highs, start, end)
