@@ -48,7 +48,11 @@ class SymbolInfo(Struct, frozen=True):
 def chained(
     contents: Sequence[tuple[Format, Content]],
 ) -> list[tuple[Format, tuple[Content, ...]]]:
-    """Captures of one market that follow one another, as one; in the order of their first files."""
+    """Captures of one market that follow one another, as one; in the order of their first files.
+
+    Files of one market and format stand in the order of their times, in whichever they were named:
+    what one ends with and the next begins with may be of one instant."""
+    contents = _in_time(contents)
     chains: list[tuple[Format, list[Content]]] = []
     ordered = sorted(enumerate(contents), key=lambda pair: (pair[1][1].received_ns[0], pair[0]))
     placed: list[int] = []
@@ -65,6 +69,18 @@ def chained(
             placed.append(number)
     order = sorted(range(len(chains)), key=lambda place: placed[place])
     return [(chains[place][0], tuple(chains[place][1])) for place in order]
+
+
+def _in_time(contents: Sequence[tuple[Format, Content]]) -> list[tuple[Format, Content]]:
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for place, (known, content) in enumerate(contents):
+        alike.setdefault((known.name, content.markets, content.priority), []).append(place)
+    ordered = list(contents)
+    for places in alike.values():
+        in_time = sorted((contents[place] for place in places), key=lambda each: each[1].first_ns)
+        for place, each in zip(places, in_time, strict=True):
+            ordered[place] = each
+    return ordered
 
 
 def symbols_of(

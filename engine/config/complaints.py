@@ -83,7 +83,7 @@ def complaint(error: msgspec.ValidationError, settings: Any, model: type) -> Set
             nearest(chosen, options) if difflib.get_close_matches(chosen, options, 1, 0.6) else ""
         )
         one_of = ", ".join(options)
-        return SettingError(path, f'{dotted(path)} is "{chosen}"{said or ";"} (one of: {one_of})')
+        return SettingError(path, f'{dotted(path)} is "{chosen}"{said} (one of: {one_of})')
     texts = [said for pattern, said in _TEXTS.items() if repr(pattern) in what]
     if texts:
         what = f"expected {texts[0]}, was {_at(settings, path)!r}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import itertools
 import zipfile
 from pathlib import Path
 
@@ -17,7 +18,17 @@ from feeds.formats.files import line_batches
 from feeds.formats.names import file_contract, file_symbol, split_symbol
 from feeds.formats.registry import FORMATS, format_of
 from feeds.recording import open_recording
-from tests.feeds.rows import column, depth, numbered, opened, rows, snapshot, ticker, trade
+from tests.feeds.rows import (
+    START_MS,
+    column,
+    depth,
+    numbered,
+    opened,
+    rows,
+    snapshot,
+    ticker,
+    trade,
+)
 
 REPLAYABLE = 6 + 3 + 12 + 6 + 2 + 58 + 1 + 1 + 3
 
@@ -157,6 +168,22 @@ def test_files_against_one(tmp_path: Path) -> None:
     both = open_recording([tmp_path / "b2.raw.gz", tmp_path / "b1.raw"])
     assert rows(both.steps()) == whole
     assert len(both.inputs) == 2
+
+
+def test_files_named_in_any_order(tmp_path: Path) -> None:
+    """Files of one market that meet within an instant are read as they follow, however named.
+
+    Catches trades of one millisecond whose ids go back, which are then refused as duplicates.
+    """
+    lines = [f"{i},100.5,1,1,2,{START_MS + i // 4},true\n" for i in range(12)]
+    whole = opened(tmp_path, "BTCUSDT-trades.csv", "".join(lines))
+    parts = {"b": lines[:6], "a": lines[6:10], "c": lines[10:]}
+    paths = []
+    for name, part in parts.items():
+        paths.append(tmp_path / f"BTCUSDT-trades-{name}.csv")
+        paths[-1].write_text("".join(part))
+    for order in itertools.permutations(paths):
+        assert rows(open_recording(order).steps()) == rows(whole.steps())
 
 
 def test_spot_beside_perpetual(shared_data: Path) -> None:
