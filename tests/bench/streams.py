@@ -48,6 +48,9 @@ T0: Final = 1_700_000_000 * SECOND_NS
 TICKS_PER_SECOND: Final = 1_000
 """Of event time and symbol; a product's NAV is published each second."""
 HEADER: Final = struct.Struct("<HBBII")
+BLOCK_TICKS: Final = 8_000_000
+"""A stream's rate is asked for: of half as many, a tenth of the time goes for taking the shard
+over."""
 TARGETS: Final = {("block", 1): 0.60, ("block", 20): 0.45, ("single", 1): 0.50}
 END_BYTES_MAX: Final = 18
 """The record that ends the tape is no longer than this, and every tick is."""
@@ -255,8 +258,8 @@ def streams(scale: Scale) -> list[Row]:
                 return [
                     asyncio.run(_contest(kafka.brokers, scale.of(rows), symbols, form, rounds))
                     for form, symbols, rows in (
-                        ("block", 1, 4_000_000),
-                        ("block", 20, 4_000_000),
+                        ("block", 1, BLOCK_TICKS),
+                        ("block", 20, BLOCK_TICKS),
                         ("single", 1, 300_000),
                     )
                 ]
