@@ -175,7 +175,8 @@ def _configured(directory: Path) -> str:
 def _shown(directory: Path) -> str:
     """The text of ``report.html``, its packed parts opened: another machine may have another
     zlib, which packs the same otherwise."""
-    return opened((directory / "report.html").read_text(encoding="utf-8"))
+    page = (directory / "report.html").read_bytes()
+    return opened(page.decode("utf-8", "surrogateescape"))
 
 
 def _same_bytes(one: Path, other: Path) -> bool:
