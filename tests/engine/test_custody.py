@@ -277,6 +277,8 @@ def test_a_peg_alone_liquidates_other_customers(tmp_path: Path) -> None:
     (opened,) = done.events("population_opened")
     assert opened["positions"] == 200
     assert 70 < fallen < 130
+    ends = (*done.events("liquidation_started"), *done.events("population_liquidated"))
+    assert {event["ts_ns"] for event in ends} == {told["ts_ns"]}  # not at the next price
     again = under(
         config, {"kind": "depeg", "to": 0.5, "at": "2m", "over": "10s"}, out=tmp_path / "half"
     )
