@@ -133,8 +133,7 @@ class Felt(Pricing):
         stops: I64 = np.minimum(column.run.searchsorted(times, "right"), column.row_at(before))
         own = column.rows_of(self._symbols[0])
         if own is not None:
-            picked = own.searchsorted(stops) - 1
-            stops = np.where(picked < 0, -1, own.take(picked, mode="clip")) + 1
+            stops = np.append(-1, own).take(own.searchsorted(stops)) + 1
         return stops - 1
 
     def _carried(self, times: I64, before: int, column: Column | None) -> F64:

@@ -72,6 +72,7 @@ class FeltMarket(PricedMarket):
             self._fund(ts_ns if mark is not None else due_ns, self._premiums)
         self._survive(ts_ns)
         super().stage(before, ts_ns, due_ns, mark)
+        self._felt_book.seen_ns = self._seen_ns
 
     def close(self, time_ns: int) -> None:
         self.feel()
@@ -82,7 +83,8 @@ class FeltMarket(PricedMarket):
             self.state.impact.base = self._felt.base(len(self.source) - 1)
         super().close(time_ns)
         if self.spec.impact is not None:
-            self.state.impact.settle(self.spec.impact, time_ns)
+            next_ns = self._felt.points.state.next_ns  # that of the last instant may be to come
+            self.state.impact.settle(self.spec.impact, min(time_ns, next_ns - 1))
 
     def recall(self, handlers: list[Handler]) -> None:
         super().recall(handlers)

@@ -179,12 +179,15 @@ class FeltBook:
     Attributes:
         book: the model.
         impact: what is moved; kept by the market.
+        seen_ns: up to when the market's points were made: one of this very instant, still to come,
+            finds what a fill moves, and lets it decay.
     """
 
-    __slots__ = ("book", "impact", "spec")
+    __slots__ = ("book", "impact", "seen_ns", "spec")
 
     def __init__(self, book: DepthBook, spec: ImpactSpec, impact: ImpactState) -> None:
         self.book, self.spec, self.impact = book, spec, impact
+        self.seen_ns = 0
 
     @property
     def state(self) -> Any:
@@ -221,7 +224,7 @@ class FeltBook:
         rest = moved - lasting
         self.book.set_reach(side, before + rest)
         impact = self.impact
-        impact.settle(self.spec, top.ts_ns)
+        impact.settle(self.spec, self.seen_ns)
         impact.lasting += side * lasting * 0.01
         impact.passing += side * rest * 0.01
         impact.fills += 1

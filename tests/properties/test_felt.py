@@ -19,6 +19,7 @@ from engine.snapshot import restore, snapshot, state_digest
 from engine.summary import depth_left
 from engine.ticks import Kind, Step
 from engine.units import MINUTE_NS, SECOND_NS
+from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.book import BookSpec
 from engine.venue.depth import DepthBook
 from engine.venue.funding import FundingSpec
@@ -28,7 +29,7 @@ from engine.venue.price_rules import FundingRules
 from engine.venue.rules import LiquidationRules, MarginRules, Tier
 from engine.venue.taking import Top
 from tests.builders import T0, Run, a_row, a_spec, a_tape, cut, run
-from tests.properties.agreement import difference, reference
+from tests.properties.agreement import agree, difference, reference
 from tests.properties.crowded import a_crowd
 from tests.properties.felt import band, felt_spec, felt_tape
 
@@ -220,6 +221,51 @@ def test_legs_and_survival_wherever_cut() -> None:
     said.take(engine.finish())
     assert said.lines == whole.lines
     assert engine.digest() == whole.engine.digest()
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_fill_before_the_point_of_its_instant(both: bool) -> None:
+    """An account with positions in two markets falls by the price of the first, row or point: what
+    is sold in the second, before its own point of that instant, is decaying at that point already.
+    So says the plain engine, and so does a run that is cut and restored everywhere."""
+    (market,) = _dominoes(1).markets
+    tier = Tier(cap=1e12, max_leverage=50.0, rate=0.01)
+    felt = replace(market, venue=replace(market.venue, margin=MarginRules(tiers=(tier,))))
+    contract = replace(felt.contract, symbol="ETHUSDT")
+    lots, moved = 10**8, ImpactSpec(half_life_s=2.0, survival=None)
+    spec = a_spec(
+        band(1.0, "A", seed_atoms=10**9),
+        band(1.0, "B", market=1, seed_atoms=10**9),
+        markets=(
+            replace(felt, impact=moved if both else None),
+            replace(felt, impact=moved, symbol=1, contract=contract),
+        ),
+        traders=(
+            TraderSpec(
+                id="joint",
+                wallet_atoms=lots * 10,
+                positions=tuple(PositionSpec(market=n, lots=lots, entry=100.0) for n in (0, 1)),
+            ),
+        ),
+    )
+    seconds = [T0 + second * SECOND_NS for second in range(12)]
+    rows = []
+    for ts_ns in seconds:
+        rows.append(a_row(Kind.MARK, ts_ns, 100.0, symbol=1))
+        rows.append(a_row(Kind.MARK, ts_ns, 100.0 if ts_ns < seconds[5] else 80.0))
+    tape = a_tape(rows)
+    whole = agree(spec, tape)
+    fills = [event for event in whole.named("liquidation_filled") if event.symbol == "ETHUSDT"]
+    assert {event.ts_ns for event in fills} == {seconds[5]}
+    engine = Engine(spec)
+    said = Run(engine)
+    for step in cut(tape, range(tape.end)):
+        said.take(engine.process(step))
+        engine = restore(spec, snapshot(engine))
+    said.take(engine.finish())
+    assert said.lines == whole.lines
+    assert said.nav["nav_atoms"].tolist() == whole.nav["nav_atoms"].tolist()
+    assert state_digest(engine) == state_digest(whole.engine)
 
 
 PREMIUMS = {
