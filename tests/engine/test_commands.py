@@ -458,7 +458,8 @@ def test_trouble_within_its_bounds() -> None:
 def test_a_market_is_stale_at_the_very_instant_of_a_command(source: Any, account: str) -> None:
     """Silent since its second it is stale thirty seconds later, when a command is due, and fresh
     with the price behind that command, of the same time: what comes behind a message in its step is
-    not there yet. Also where the venue makes the mark, and two products share an account."""
+    not there yet. Nor does the venue make marks beyond the message, where it makes them. Also where
+    two products share an account."""
     spot = (IndexSource(symbol=1, weight=1.0, stale_after_ns=20 * SECOND_NS),)
     pricing = PricingSpec(sources=spot, mark=MarkRules(legs=("index",)))
     tier = Tier(cap=1e9, max_leverage=10.0, rate=0.01)

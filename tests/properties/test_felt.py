@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from engine.commands import MaskIndex, ThinBook
 from engine.engine import Engine, EngineSpec
+from engine.plans import LimitThenMarket
 from engine.sampler import Sampling
 from engine.snapshot import restore, snapshot, state_digest
 from engine.summary import depth_left
@@ -266,6 +267,29 @@ def test_a_fill_before_the_point_of_its_instant(both: bool) -> None:
     assert said.lines == whole.lines
     assert said.nav["nav_atoms"].tolist() == whole.nav["nav_atoms"].tolist()
     assert state_digest(engine) == state_digest(whole.engine)
+
+
+def test_orders_that_rest_are_struck_at_points() -> None:
+    """A row of the very instant of a point fills orders that rest, which moves nothing; what nobody
+    took goes on at market, and moves the price. The plain engine says the same."""
+    plan = LimitThenMarket(offset_bps=20.0, timeout_s=3.0)
+    (market,) = felt_spec(1).markets
+    spec = a_spec(band(3.0, "BTC3L", seed_atoms=10**11, plan=plan), markets=(market,))
+    rows: list[Any] = []
+    for second in range(60):
+        mark, ts_ns = 100.0 + second // 10 % 2 * 10.0 + second % 2 * 0.1, T0 + second * SECOND_NS
+        rows.append(a_row(Kind.MARK, ts_ns, mark))
+        if second < 25:
+            for place, side in enumerate((-1, 1)):
+                price = mark * (1.0 + side * 0.01)
+                rows.append(a_row(Kind.TRADE, ts_ns, price, 30.0, side, 2 * second + place))
+    said, pieces = agree(spec, a_tape(rows)), run(spec, a_tape(rows), range(0, len(rows), 2))
+    assert pieces.lines == said.lines
+    fills = said.named("order_filled")
+    struck = [event for event in fills if event.maker]
+    assert len(struck) == 3
+    assert all(event.ts_ns % SECOND_NS == 0 for event in struck)
+    assert said.engine.markets[0].state.impact.fills == len(fills) - len(struck) > 0
 
 
 PREMIUMS = {
