@@ -198,4 +198,5 @@ def test_what_becomes_of_futures_changes_nobody_else() -> None:
     assert told[0] == told[1]
     taken = [e for e in of(said, "liquidation_filled") if e.step == "taken_over"]
     assert {e.account for e in taken} == {"product:FUT10@0", "product:FUT50@0"}
+    assert {e.fee_atoms for e in taken} == {0}
     assert [e.nav_atoms for e in of(said, "product_closed")] == [0, 0]

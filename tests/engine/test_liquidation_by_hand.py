@@ -83,8 +83,8 @@ def mark(second: float, price: float, symbol: int = 0) -> Any:
 )
 def test_a_fifth_then_a_pause_then_the_rest(then: float, event: str, equity: int) -> None:
     """Long 10,000 from 100 with 50,000: at 95.9 he has 9,000 and needs 9,590. A fifth is sold, and
-    for three seconds nobody looks, whatever the price does; a nanosecond before their end nothing
-    has happened yet."""
+    would have used up a fifth of the 9,000 at 190,000; for three seconds nobody looks, whatever the
+    price does; a nanosecond before their end nothing has happened yet."""
     rules = {"steps": "portion", "portion": 0.2, "portion_above": 1e5, "whole_after": True}
     rules |= {"cooldown_ns": 3 * SECOND_NS, "surplus": "account", "backstop_below": 2 / 3}
     rows = [mark(0, 100.0), mark(1, 95.9), mark(2, then), mark(4.5, then)]
@@ -92,6 +92,7 @@ def test_a_fifth_then_a_pause_then_the_rest(then: float, event: str, equity: int
     first, *later = said.named("liquidation_filled")
     assert (first.step, first.lots, first.ts_ns) == ("partial", -2_000 * COIN, T0 + SECOND_NS)
     assert first.cash_atoms == floor(2_000 * COIN * Fraction(95.9))
+    assert abs(first.bankruptcy_atoms - 190_000 * QUOTE) <= 2
     after = [e for e in said.events if e.ts_ns > T0 + SECOND_NS]
     assert {e.ts_ns for e in after} == {T0 + 4 * SECOND_NS}
     (ended,) = said.named("liquidation_ended")
