@@ -59,34 +59,54 @@ def edges(
     """``(low, high)``: between these marks the equity of an account with one position, but for what
     is ``withheld``, stays above ``share`` times maintenance.
 
-    In the coordinate ``x`` (mark, or 1 / mark where inverse) equity is ``cash + slope * x`` and
-    a tier's maintenance ``|slope| * x * rate - deduction``; they meet once."""
+    In the coordinate ``x`` (mark, or 1 / mark where inverse) equity is ``cash + slope * x``, and
+    maintenance the largest of the tiers' lines ``|slope| * x * rate - deduction``: what is left is
+    the smallest of as many lines, and above zero where all of them are.
+    """
+    lines = _left(listing, cash, lots, cost, share, withheld)
+    low, high = _NOWHERE
+    for level, rises in lines:
+        if rises > 0.0:
+            low = max(low, -level / rises)
+        elif rises < 0.0:
+            high = min(high, -level / rises)
+        elif level <= 0.0:
+            return _ALWAYS
+    if listing.contract.inverse:
+        if high <= 0.0:
+            return _ALWAYS
+        low, high = 1.0 / high, (1.0 / low if low > 0.0 else math.inf)
+    low = low * (1.0 + _DRAW_IN) if low > 0.0 else -math.inf
+    return low, max(high, 0.0) * (1.0 - _DRAW_IN)
+
+
+def _left(
+    listing: Listing, cash: int, lots: int, cost: int, share: float, withheld: int
+) -> list[tuple[float, float]]:
+    """``(level, rises)`` of the lines ``level + rises * x`` of what is left, as far as they tell
+    where that is zero; none where no margin is asked for."""
     contract = listing.contract
     slope = contract.settlement_slope(lots)
     if not listing.rates or slope == 0.0:
-        return _NOWHERE
-    kept, meet, size = float(cash - withheld), 0.0, abs(slope)
+        return []
+    kept, size = float(cash - withheld), abs(slope)
     if listing.fee_at_bankruptcy:  # the same at every mark
         kept = cash - withheld - share * listing.closing_fee(lots, cash)
     if listing.by_face:
         needed = listing.table.maintenance(contract.face(abs(lots))) * contract.coins_a_quote
         needed += size * listing.fee_inside
-        meet = -kept / (slope - share * needed)
-    elif listing.at_entry:
-        meet = (share * listing.maintenance(lots, cost, 1.0) - kept) / slope
-    else:
-        for cap, rate, deduction in listing.rates:
-            meet = -(kept + share * deduction) / (slope - share * size * rate)
-            if meet * size <= cap:
-                break
-    falls = slope > 0.0
-    if contract.inverse:
-        if meet <= 0.0:
-            return _NOWHERE if falls else _ALWAYS
-        meet, falls = 1.0 / meet, not falls
-    if falls:
-        return (meet * (1.0 + _DRAW_IN), math.inf) if meet > 0.0 else _NOWHERE
-    return -math.inf, max(meet, 0.0) * (1.0 - _DRAW_IN)
+        return [(kept, slope - share * needed)]
+    if listing.at_entry:
+        return [(kept - share * listing.maintenance(lots, cost, 1.0), slope)]
+    # Where margin may grow faster than equity every line counts, else the one that holds at zero.
+    steep = share * listing.rates[-1][1] >= 1.0
+    lines: list[tuple[float, float]] = []
+    for cap, rate, deduction in listing.rates:
+        level, rises = kept + share * deduction, slope - share * size * rate
+        if not steep and -level / rises * size <= cap:
+            return [(level, rises)]
+        lines.append((level, rises))
+    return lines
 
 
 def _side(

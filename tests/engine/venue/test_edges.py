@@ -90,3 +90,29 @@ def test_an_atom_short_is_beyond_the_edge(seed: int, share: float) -> None:
         if 0.0 < mark < inf:
             stand = standing_of(account, [listing], [mark])
             assert stand.equity >= share * stand.maintenance, mark
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("share", [1.0, 2.0, 3.0, 10.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_multiple_of_the_margin_may_grow_faster_than_equity(
+    seed: int, share: float, *, inverse: bool
+) -> None:
+    """Twice a margin of 50 % takes all that a long earns, more than twice takes more: then it comes
+    down to its multiple as the price rises, or is always below it."""
+    random = Random(seed)
+    cap = 1_000.0
+    low_tier = Tier(cap=cap, max_leverage=2.0, rate=0.25)
+    high_tier = Tier(cap=1e9, max_leverage=2.0, rate=0.5, deduction=cap * 0.25)
+    margin = MarginRules(tiers=(low_tier, high_tier), caps_in="settlement")
+    contract = Contract(a_contract(inverse=inverse))
+    listing = Listing(contract, VenueRules(margin=margin))
+    side, unit = random.choice((-1, 1)), contract.notional(10**6, 100.0) / contract.settlement_atoms
+    lots = side * int(cap / unit * random.uniform(0.2, 5.0) * 10**6)
+    cash = contract.trade_cash(lots, 100.0)
+    cash += int(contract.notional(lots, 100.0) * random.uniform(0.3, 3.0))
+    low, high = edges(listing, cash, lots, 0, share)
+    for mark in (25.0, 50.0, 80.0, 100.0, 125.0, 200.0, 400.0, 1_600.0):
+        left = cash + contract.exposure_value(lots, mark)
+        left -= share * listing.maintenance(lots, 0, mark)
+        assert (left > 0.0) == (low < mark < high), mark
