@@ -31,7 +31,7 @@ from engine.config.settings import (
 )
 from engine.errors import LevsimError
 from engine.ticks import Kind
-from engine.units import DAY_NS, MILLISECOND_NS, UNIT_STEPS, UNITS_MAX
+from engine.units import DAY_NS, MILLISECOND_NS, UNIT_STEPS, UNITS_MAX, asset_decimals
 from feeds.recording import SymbolInfo
 
 __all__ = ["check"]
@@ -59,6 +59,7 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
         configured.add(market.symbol)
         _check_market(path, market, known[market.symbol])
     ids: set[str] = set()
+    quotes = {market.symbol: market.contract.quote for market in config.markets}
     for number, product in enumerate(config.products):
         path = ("products", number)
         if product.id in ids:
@@ -66,7 +67,7 @@ def check(config: RunConfig, symbols: Sequence[SymbolInfo]) -> None:
         if product.symbol not in known:
             raise SettingError((*path, "symbol"), _no_symbol(product.symbol, known))
         ids.add(product.id)
-        _check_product(path, product)
+        _check_product(path, product, 10 ** asset_decimals(quotes[product.symbol] or ""))
     check_users(config, [product.id for product in config.products])
     check_traders(config)
     check_crowds(config)
@@ -159,7 +160,8 @@ def _check_funding(path: tuple[str | int, ...], funding: FundingConfig, info: Sy
             raise SettingError((*path, "file"), str(error)) from None
 
 
-def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
+def _check_product(path: tuple[str | int, ...], product: ProductConfig, atoms: int) -> None:
+    """``atoms`` a quote."""
     require(
         bool(product.id) and not set(product.id) & set("/\\\n\r\t\0 "),
         (*path, "id"),
@@ -179,11 +181,11 @@ def _check_product(path: tuple[str | int, ...], product: ProductConfig) -> None:
     every = product.terms.fee_every
     require(_longer(every, MILLISECOND_NS), (*path, "terms", "fee_every"), "at least 1 ms", every)
     if product.terms.offering is not None:
-        offering_of((*path, "terms", "offering"), product.terms.offering, 1)
+        offering_of((*path, "terms", "offering"), product.terms.offering, atoms)
     if product.terms.split is not None:
         split_of((*path, "terms", "split"), product.terms.split)
     if product.terms.secondary is not None:
-        secondary_of((*path, "terms", "secondary"), product.terms.secondary, 1)
+        secondary_of((*path, "terms", "secondary"), product.terms.secondary, atoms)
         if product.kind != "fund" or product.terms.nav == "quoted":
             said = f"{product.id}: units of a fund are traded, and no claims that are quoted"
             raise SettingError((*path, "terms", "secondary"), said)

@@ -160,7 +160,10 @@ def _read(file: str, contract: ContractConfig) -> tuple[bytes, bytes, bytes, byt
     inverse, path = contract.kind == "inverse", Path(file)
     asset = (contract.base if inverse else contract.quote) or ""
     atoms, lot = 10.0 ** asset_decimals(asset), contract.lot_size or 1.0
-    rows = list(_rows(path))
+    try:
+        rows = list(_rows(path))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
     if not 1 <= len(rows) <= CROWD_MAX:
         raise ConfigError(f"{path}: {len(rows):,} positions, expected 1 to {CROWD_MAX:,}")
     table = np.array([values for _, values in rows])
@@ -191,7 +194,7 @@ def _check_row(path: Path, line: int, values: list[float], lots: float) -> None:
 def _rows(path: Path) -> Iterator[tuple[int, list[float]]]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file of positions")
-    with path.open(newline="", encoding="utf-8") as lines:
+    with path.open(newline="", encoding="utf-8-sig") as lines:
         reader = csv.DictReader(lines)
         missing = [name for name in _COLUMNS[:3] if name not in (reader.fieldnames or ())]
         if missing:

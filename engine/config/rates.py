@@ -26,19 +26,30 @@ def funding_instants(file: str, symbol: str) -> tuple[tuple[int, float], ...]:
     path = Path(file)
     if not path.is_file():
         raise ConfigError(f"{file}: no such file of funding rates")
-    if path.suffix.lower() == ".csv":
-        rates = dict(_csv_rates(path))
-    else:
-        rates = _recorded_rates(file, symbol)
+    is_csv = path.suffix.lower() == ".csv"
+    rates = _csv_rates(path) if is_csv else _recorded_rates(file, symbol)
     if not rates:
         raise ConfigError(f"{file}: no funding rates in it")
     return tuple(sorted(rates.items()))
 
 
-def _csv_rates(path: Path) -> Iterator[tuple[int, float]]:
-    with path.open(newline="", encoding="utf-8") as lines:
+def _csv_rates(path: Path) -> dict[int, float]:
+    rates: dict[int, float] = {}
+    try:
+        for number, ts_ns, rate in _csv_rows(path):
+            if rates.setdefault(ts_ns, rate) != rate:
+                said = f"an instant has one rate, was {rates[ts_ns]} and {rate}"
+                raise ConfigError(f"{path}:{number}: {said}")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    return rates
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, int, float]]:
+    """Line, instant and rate of each row; a first line that begins with no time is a header."""
+    with path.open(newline="", encoding="utf-8-sig") as lines:
         for number, row in enumerate(csv.reader(lines), 1):
-            if not row or (number == 1 and not row[-1].strip().lstrip("+-")[:1].isdigit()):
+            if not row or (number == 1 and not row[0].strip()[:1].isdigit()):
                 continue
             try:
                 ts_ns, rate = _instant_ns(row[0].strip()), float(row[1])
@@ -50,7 +61,7 @@ def _csv_rates(path: Path) -> Iterator[tuple[int, float]]:
                 raise ConfigError(
                     f"{path}:{number}: a rate is a share between -1 and 1, was {rate}"
                 )
-            yield ts_ns, rate
+            yield number, ts_ns, rate
 
 
 def _instant_ns(text: str) -> int:

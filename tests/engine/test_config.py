@@ -19,6 +19,7 @@ from engine.config import (
     standard_lineup,
     write_toml,
 )
+from engine.config.rates import funding_instants
 from engine.config.settings import duration_text
 from engine.config.toml_text import lines_of
 from engine.errors import ConfigError, InputError
@@ -550,3 +551,45 @@ def test_bad_kafka_tables_are_located(tmp_path: Path, text: str, told: str) -> N
     with pytest.raises(ConfigError, match=told) as caught:
         load_config(path)
     assert "correct-horse" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "rates"),
+    [
+        ("1700000000,0.0001,BTCUSDT\n1700028800,0.0002,BTCUSDT\n", (0.0001, 0.0002)),
+        ("1700000000,.0001\n1700028800,0.0002\n", (0.0001, 0.0002)),
+        ("\ufeff1700000000,0.0001\n", (0.0001,)),
+        ("\ufeffts,rate,symbol\n1700000000,0.0001,BTCUSDT\n", (0.0001,)),
+        ("1700000000,0.0001\n1700000000,0.0001\n", (0.0001,)),
+    ],
+)
+def test_no_rate_of_a_file_is_taken_for_a_header(
+    tmp_path: Path, rows: str, rates: tuple[float, ...]
+) -> None:
+    """A first line that begins with a time is a rate, whatever else stands in it."""
+    file = tmp_path / "rates.csv"
+    file.write_text(rows, encoding="utf-8")
+    assert tuple(rate for _, rate in funding_instants(str(file), "BTCUSDT")) == rates
+
+
+def test_a_file_of_rates_that_contradicts_itself_or_is_no_text(tmp_path: Path) -> None:
+    """An instant has one rate; bytes that are no text are told."""
+    file = tmp_path / "rates.csv"
+    file.write_text("1700000000,0.0001\n1700000000,0.0002\n")
+    with pytest.raises(ConfigError, match=r"csv:2: an instant has one rate, was 0.0001 and 0.0002"):
+        funding_instants(str(file), "BTCUSDT")
+    file.write_bytes(b"ts,rate\n17000\xe9,0.0001\n")
+    with pytest.raises(ConfigError, match=r"not UTF-8 text \(byte 13\)"):
+        funding_instants(str(file), "BTCUSDT")
+
+
+def test_caps_are_counted_in_atoms(tmp_path: Path) -> None:
+    """Half a dollar is an amount, and more dollars than can be counted are told with their line."""
+    path = tmp_path / "run.toml"
+    policy = '{ type = "leverage_band", target = 3.0, low = 2.4, high = 3.6 }'
+    product = f'[[products]]\nid = "P"\nsymbol = "BTCUSDT"\npolicies = [{policy}]\n'
+    path.write_text(f"{product}terms = {{ offering = {{ request_max = 0.5 }} }}\n")
+    assert spec_of(load_config(path, symbols=TICKS), TICKS).products[0].terms.offering is not None
+    path.write_text(f"{product}terms = {{ offering = {{ request_max = 1e16 }} }}\n")
+    with pytest.raises(ConfigError, match=r"run\.toml:5: request_max must be an amount > 0"):
+        load_config(path, symbols=TICKS)

@@ -121,3 +121,12 @@ def test_what_is_recorded_does_not_feel_us(tmp_path: Path) -> None:
     bars.write_text("\n".join(["open_time,open,high,low,close,volume", *rows]) + "\n")
     with pytest.raises(ConfigError, match=r"run\.toml:3: BTCUSDT is recorded"):
         api.run([bars], config=path, symbol="BTCUSDT", write=False)
+
+
+def test_a_file_of_positions_by_another_editor(tmp_path: Path) -> None:
+    """A mark at the beginning of the file is no part of a name; bytes that are no text are told."""
+    (tmp_path / "x.csv").write_bytes(b"\xef\xbb\xbfsize,entry,wallet\n1,100,50\n")
+    (crowd,) = spec_of(loaded(tmp_path, f'{CROWD}file = "x.csv"\n'), TICKS).crowds
+    assert np.frombuffer(crowd.entries).tolist() == [100.0]
+    (tmp_path / "x.csv").write_bytes(b"size,entry,wallet\n1,100,5\xe9\n")
+    assert "x.csv: not UTF-8 text (byte " in said(tmp_path, f'{CROWD}file = "x.csv"\n')
