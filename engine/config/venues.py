@@ -30,11 +30,18 @@ __all__ = ["Preset", "facts_of", "preset", "venue_rules"]
 
 _FOLDER: Final = Path(__file__).parent / "venues"
 _SIGNED: Final = {"maker", "interest"}
+_HALF: Final = 0.5
 _SHARES: Final = {
     *("portion", "drawdown", "fee", "backstop_below", "band_down", "market_deviation"),
     *("taker", "tails", "mark_beyond", "liquidator_fee", "liquidator_fee_max"),
 }
 """Fields of the rules that are shares of a whole, at most 1."""
+_LONGER: Final = {
+    "liquidation": ("slot_ns",),
+    "mark": ("every_ns", "basis_every_ns", "basis_tau_ns", "pair_tau_ns"),
+    "funding": ("interval_ns", "rate_interval_ns", "sample_ns", "window_ns"),
+}
+"""Times by which something is divided."""
 
 
 class PresetLayer(VenueLayer, frozen=True, kw_only=True):
@@ -124,6 +131,8 @@ def venue_rules(venue: VenueConfig, contract: ContractConfig) -> VenueRules:
         _check(path, value)
     _check_fees(rules)
     _check_ramp(rules.liquidation)
+    _check_times(rules)
+    _check_parts(rules)
     try:
         TierTable(rules.margin, asset_decimals(contract.quote or ""))
     except ConfigError as error:
@@ -158,13 +167,34 @@ def _check(path: tuple[str | int, ...], value: float) -> None:
 
 
 def _check_ramp(rules: LiquidationRules) -> None:
-    """A fee that rises does so by the slot, and not below what it begins with."""
+    """A fee that rises does not end below what it begins with."""
     least, most = rules.liquidator_fee, rules.liquidator_fee_max
     if most is not None and most < least:
         what = f"liquidator_fee_max must be at least liquidator_fee, {least:g}, was {most:g}"
         raise SettingError(("liquidation", "liquidator_fee_max"), what)
-    if rules.slot_ns <= 0:
-        raise SettingError(("liquidation", "slot"), "slot must be longer than nothing")
+
+
+def _check_times(rules: VenueRules) -> None:
+    for part, names in _LONGER.items():
+        for name in names:
+            if getattr(getattr(rules, part), name) <= 0:
+                said = name.removesuffix("_ns")
+                raise SettingError((part, said), f"{said} must be longer than nothing")
+
+
+def _check_parts(rules: VenueRules) -> None:
+    """A fund may lose something, a mark is made of something, and a mean is of something."""
+    if not rules.insurance.drawdown:
+        said = "drawdown must be above 0, the share of its peak that the fund may lose"
+        raise SettingError(("insurance", "drawdown"), said)
+    if not rules.mark.legs:
+        raise SettingError(("mark", "legs"), "legs must name one leg at least")
+    if rules.mark.basis_points < 1:
+        said = f"basis_points must be at least 1, was {rules.mark.basis_points}"
+        raise SettingError(("mark", "basis_points"), said)
+    if rules.funding.tails >= _HALF:
+        said = f"tails must be below 0.5 at each end, was {rules.funding.tails:g}"
+        raise SettingError(("funding", "tails"), said)
 
 
 def _check_fees(rules: VenueRules) -> None:
