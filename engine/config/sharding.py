@@ -18,7 +18,8 @@ __all__ = ["share_of"]
 def share_of(
     config: RunConfig, symbols: Sequence[SymbolInfo], shard: int, shards: int
 ) -> tuple[RunConfig, tuple[SymbolInfo, ...]]:
-    """The markets whose ticks are in the shard's partition, with their products and holdings.
+    """The markets whose ticks are in the shard's partition, with their products and holdings, and
+    the venue's other customers there.
 
     Args:
         config: with all markets and products filled in.
@@ -54,5 +55,13 @@ def share_of(
     if population.products is not None:
         own = tuple(product for product in population.products if product in ids)
         population = replace(population, products=own)
-    share = replace(config, markets=markets, products=products, users=users, population=population)
+    share = replace(
+        config,
+        markets=markets,
+        products=products,
+        users=users,
+        population=population,
+        traders=tuple(each for each in config.traders if homes[each.symbol] == shard),
+        populations=tuple(each for each in config.populations if homes[each.symbol] == shard),
+    )
     return share, tuple(info for info in symbols if homes[info.symbol] == shard)

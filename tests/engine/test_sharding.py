@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.config import RunConfig, share_of, spec_of, standard_lineup
-from engine.config.settings import PopulationConfig, UserConfig
+from engine.config.settings import CrowdConfig, PopulationConfig, TraderConfig, UserConfig
 from engine.errors import ConfigError
 from engine.ticks import Kind
 from feeds.publishing import homes_of
@@ -52,6 +52,26 @@ def test_shards_part_the_whole() -> None:
     assert sorted(products) == sorted(product.id for product in config.products)
     assert holdings == config.users[0].holdings
     assert sorted(popular) == ["BTC3L", "ETH3L"]
+
+
+def test_customers_of_the_venue_are_where_their_market_is() -> None:
+    """Traders and background populations fall to the shard of their market; the other engine, whose
+    venue does not list it, knows nothing of them."""
+    config = replace(
+        a_config(),
+        traders=tuple(
+            TraderConfig(id=name, symbol=name, wallet=1e3, size=1.0, entry=100.0) for name in NAMES
+        ),
+        populations=tuple(CrowdConfig(id=name, symbol=name, count=3) for name in NAMES),
+    )
+    traders, crowds = [], []
+    for shard in sorted(set(HOMES)):
+        share, own = share_of(config, symbols(), shard, SHARDS)
+        spec = spec_of(share, own)
+        traders += [trader.id for trader in spec.traders]
+        crowds += [crowd.id for crowd in spec.crowds]
+        assert {crowd.symbol for crowd in share.populations} <= set(spec.symbols)
+    assert sorted(traders) == sorted(crowds) == sorted(NAMES)
 
 
 def test_a_shard_without_a_market() -> None:
