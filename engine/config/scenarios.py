@@ -73,7 +73,8 @@ def load_scenario(given: str | Path | Scenario) -> ScenarioFile:
     path = _FOLDER / f"{name}.toml" if name in scenario_names() else Path(given)
     if path.suffix != ".toml" and not path.exists():
         known = nearest(name, scenario_names())
-        raise ConfigError(f'there is no scenario "{name}"{known} Or give a TOML file')
+        end = "" if known.endswith("?") else "."
+        raise ConfigError(f'there is no scenario "{name}"{known}{end} Or give a TOML file')
     _check_size(path)
     source = SettingsFile(path)
     settings = source.settings()

@@ -19,9 +19,9 @@ Mask = np.ndarray[Any, np.dtype[np.bool_]]
 def open_crowd(crowd: Crowd, mark: float) -> None:
     """Open all its positions.
 
-    Drawn ones are cut to what the venue lets somebody have: in size to the last tier, in leverage
-    to that of the tier. One that would be short at once was opened at the mark instead: who
-    entered worse is not there any more.
+    Drawn ones are cut to what the venue lets somebody have: in size to the last tier (not where its
+    caps are in coin), in leverage to that of the tier. One that would be short at once was opened
+    at the mark instead: who entered worse is not there any more.
     """
     spec = crowd.spec
     leverage = np.frombuffer(spec.leverages)

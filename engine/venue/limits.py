@@ -60,8 +60,8 @@ class Limits(Struct, frozen=True):
 def limits_of(account: Margined, listings: Sequence[Listing], marks: Sequence[float]) -> Limits:
     """How far the marks may move before ``account`` is liquidated.
 
-    What is left beyond maintenance is concave in every mark, and in all of them together, so it is
-    used up at most once on either side of today.
+    What is left beyond maintenance is concave in every mark (in 1 / mark where inverse), and in all
+    of them together, so it is used up at most once on either side of today.
 
     Args:
         listings, marks: by market; the marks of today, > 0 where something is held.

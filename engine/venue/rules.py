@@ -38,7 +38,7 @@ Ranking = Literal[
     "pro_rata",
     "risk_aware",
 ]
-"""Who is closed first, or how a loss is shared; see ``engine.venue.adl``."""
+"""Who is closed first, or how a loss is shared; see ``engine.venue.ranking``."""
 AdlPrice = Literal["bankruptcy", "mark", "previous_mark"]
 
 

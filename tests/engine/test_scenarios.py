@@ -245,6 +245,8 @@ def test_names_are_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--scenario", "gap-trough-band"]) == 3
     said = 'there is no scenario "gap-trough-band"; did you mean "gap-through-band"?'
     assert said in capsys.readouterr().err
+    assert main(["run", "--scenario", "xyzzy"]) == 3
+    assert f"{scenario_names()[-1]}. Or give a TOML file" in capsys.readouterr().err
     assert main(["scenario", "schema"]) == 0
     assert json.loads(capsys.readouterr().out)["$defs"]["Shock"]["properties"]["depth_pct"]
 
