@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from engine.custody_events import BalanceLost, CollateralRevalued
 from engine.events import (
     DeficitPaid,
     FundingSettled,
@@ -20,6 +21,7 @@ from engine.events import (
     SurplusTaken,
     UnitsCreated,
     UnitsRedeemed,
+    UnitsSplit,
 )
 from engine.parquet import TIME, timestamps, writer
 from engine.venue_events import AccountCharged, LiquidationFilled, OmnibusShared, TopUpArrived
@@ -32,6 +34,7 @@ MOVING: Final = frozenset(
         *(OrderFilled, ProductLaunched, UnitsCreated, UnitsRedeemed, FundingSettled),
         *(InterestCharged, ManagementFeeCharged, DeficitPaid, LiquidationFilled),
         *(OmnibusShared, SurplusTaken, TopUpArrived, AccountCharged),
+        *(UnitsSplit, CollateralRevalued, BalanceLost),
     )
 )
 """Tags of the events that ``Fills.note`` wants."""
@@ -68,10 +71,10 @@ class Fills:
     """The rows of a run, in order.
 
     An execution moves lots and cash. What moves cash alone has a row of no lots, with its cause as
-    ``purpose``: creation, redemption, funding, management_fee, interest, insurance, issuer,
-    closing_fee, socialised. So an account can be rebuilt from the file: ``cash_atoms`` is what a
-    row did to it, in atoms of the settlement asset, none where only the quote of it is stated
-    (flows of inverse contracts).
+    ``purpose``: creation, redemption, split, funding, management_fee, interest, insurance, issuer,
+    closing_fee, socialised, revaluation, default. So an account can be rebuilt from the file:
+    ``cash_atoms`` is what a row did to it, in atoms of the settlement asset, none where only the
+    quote of it is stated (flows of inverse contracts).
     """
 
     def __init__(self, inverse: Mapping[str, bool]) -> None:
@@ -98,7 +101,16 @@ class Fills:
         elif isinstance(event, DeficitPaid):
             payer = "insurance" if event.payer == "insurance" else "issuer"
             self._flow(event, event.product, payer, event.paid_atoms)
-        elif isinstance(event, LiquidationFilled) and event.account.startswith(_PRODUCT):
+        elif isinstance(event, SurplusTaken):
+            self._add(event, event.product, "issuer", -event.atoms)
+        elif isinstance(event, UnitsSplit):
+            self._flow(event, event.product, "split", -event.paid_atoms)
+        else:
+            self._note_venue(event)
+
+    def _note_venue(self, event: Output) -> None:
+        """What the venue gave or took without a trade, or what became of the money there."""
+        if isinstance(event, LiquidationFilled) and event.account.startswith(_PRODUCT):
             name = event.account.removeprefix(_PRODUCT)
             self._add(event, name, "insurance", -event.fund_atoms)
         elif isinstance(event, AccountCharged) and event.account.startswith(_PRODUCT):
@@ -107,10 +119,12 @@ class Fills:
             self._add(event, name, purpose, -event.atoms)
         elif isinstance(event, OmnibusShared) and not event.lots:
             self._add(event, event.product, event.cause, event.cash_atoms)
-        elif isinstance(event, SurplusTaken):
-            self._add(event, event.product, "issuer", -event.atoms)
         elif isinstance(event, TopUpArrived):
             self._add(event, event.product, "issuer", event.issuer_atoms)
+        elif isinstance(event, CollateralRevalued):
+            self._add(event, event.product, "revaluation", event.change_atoms)
+        elif isinstance(event, BalanceLost):
+            self._add(event, event.product, "default", -event.lost_atoms)
 
     def _flow(self, event: Output, product: str, purpose: str, quote: int) -> None:
         self._add(event, product, purpose, None if self._inverse[product] else quote)

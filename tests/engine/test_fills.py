@@ -12,8 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine import api
+from engine.events import UnitsSplit
 from engine.fills import MOVING, Fills
 from engine.venue_events import AccountCharged
+from tests.engine.test_custody import lineup, under
 
 CONFIG = """
 [[markets]]
@@ -125,3 +127,44 @@ def test_what_was_charged_without_a_trade_is_a_row(tmp_path: Path) -> None:
         ("P", "closing_fee", 0, -8),
         ("P", "insurance", 0, -9),
     ]
+
+
+@pytest.mark.parametrize(
+    ("event", "purpose"),
+    [({"kind": "depeg", "to": 0.97}, "revaluation"), ({"kind": "venue_default"}, "default")],
+)
+def test_what_a_venue_loses_is_a_row(event: dict[str, Any], purpose: str, tmp_path: Path) -> None:
+    """A margin asset that is worth less, and a venue that pays 40 % back: what the rows add up to
+    is the account at the end, to an atom. Catches money that is gone and has no row."""
+    event = {**event, "at": "2m"} | ({"recovery": 0.4} if purpose == "default" else {})
+    done = under(lineup("BTC3L"), event, out=tmp_path / "run")
+    rows, last = done.fills.to_pylist(), done.nav.to_pylist()[-1]
+    assert purpose in {row["purpose"] for row in rows if not row["lots"]}
+    cash, lots = (sum(row[name] for row in rows) for name in ("cash_atoms", "lots"))
+    worth = cash + lots * LOT * Fraction(repr(last["mark_price"])) * ATOMS
+    assert abs(round(last["nav"] * ATOMS) - worth) <= 1
+
+
+@pytest.mark.parametrize(("inverse", "cash"), [(False, -7), (True, None)])
+def test_what_a_split_pays_out_is_a_row(inverse: bool, cash: int | None, tmp_path: Path) -> None:
+    """What is left over of holders' units is money that left the pool; of an inverse contract its
+    quote alone is stated."""
+    fills = Fills({"P": inverse})
+    split = UnitsSplit(
+        sequence=1,
+        ordinal=0,
+        ts_ns=0,
+        product="P",
+        reason="operator",
+        new=1,
+        old=10,
+        units_before=1_000,
+        units_total=100,
+        paid_atoms=7,
+        nav_atoms=993,
+        mark_price=100.0,
+    )
+    fills.note(split)
+    fills.write(tmp_path / "fills.parquet", {"P": "BTCUSDT"})
+    (row,) = pq.read_table(tmp_path / "fills.parquet").to_pylist()
+    assert (row["purpose"], row["lots"], row["cash_atoms"]) == ("split", 0, cash)
