@@ -16,8 +16,10 @@ from msgspec import Struct, structs
 from engine.engine import Engine, EngineSpec
 from engine.errors import ConfigError, OutOfRangeError
 from engine.events import DeficitPaid, OrderFilled, Output, ProductClosed
+from engine.market import MarketSpec
 from engine.ticks import Bbo, Marks, Step, Table, Trades
-from engine.units import SECOND_NS
+from engine.units import SECOND_NS, asset_decimals
+from engine.venue.contract import Contract
 from engine.venue.rules import VenueRules
 from engine.venue_events import HedgeLiquidated, LiquidationStarted, MarginCalled
 
@@ -83,11 +85,11 @@ class Capacity(Struct, frozen=True, kw_only=True):
     """The largest assets with which a crash costs no more than it may; quote.
 
     Attributes:
-        assets: ``None`` where no size is too large.
+        assets: ``None`` where no size is too large; 0 where 1,000 is: the rest is of that then.
         traded: what it trades in the crash at that size.
         seconds: until NAV would be gone at the crash's speed, had it not traded.
         speed: what it must trade a second to be done before.
-        cost: of the crash at that size, as a share of its assets.
+        cost: of the crash at that size, as a share of its assets; infinite where no book takes it.
     """
 
     product: str
@@ -152,34 +154,33 @@ def _nav(engine: Engine) -> int:
 
 
 def capacities(spec: EngineSpec, place: int, shape: Shape, gap: float, limit: float) -> Capacity:
-    """The largest assets of a product with which a crash of ``gap`` costs at most ``limit`` of them
-    in spread and impact. The venue's risk limits are left out: they are another bound.
+    """The largest assets of a product with which a crash of ``gap`` (unsigned, against it) costs at
+    most the share ``limit`` of them in spread and impact. The venue's risk limits are left out:
+    they are another bound.
 
-    Args:
-        gap: unsigned; against the product.
+    Raises:
+        ConfigError: if the book has not even what the smallest product is to open.
     """
     alone = _alone(spec, place, shape)
-    free = structs.replace(alone.markets[alone.products[0].market], venue=VenueRules())
-    markets = tuple(
-        free if number == alone.products[0].market else each
-        for number, each in enumerate(alone.markets)
-    )
-    alone = structs.replace(alone, markets=markets)
-    quote = 10.0**6
+    (product,) = alone.products
+    free = structs.replace(alone.markets[product.market], venue=VenueRules())
+    alone = structs.replace(alone, markets=_with(alone, product.market, free))
+    contract = Contract(free.contract)
+    quote = 10.0 ** asset_decimals(contract.quote_asset)
 
     def crash(assets: float) -> tuple[float, float, float]:
-        product = structs.replace(alone.products[0], seed_atoms=int(assets * quote))
-        sized = structs.replace(alone, products=(product,))
+        own = structs.replace(product, seed_atoms=int(assets * quote))
+        sized = structs.replace(alone, products=(own,))
         engine, _ = _run(sized, shape, 0.0)
-        leverage = _leverage(engine)
-        nav = _nav(engine)
+        leverage, nav = _leverage(engine), _nav(engine)
         engine, said = _run(sized, shape, -gap if leverage > 0.0 else gap)
         fall_ns = START_NS + _fall(sized) * SECOND_NS
         fills = [e for e in said if isinstance(e, OrderFilled) and e.ts_ns >= fall_ns]
         if not leverage or engine.handlers[0].desk.state.plan is not None:
             return np.inf, 0.0, leverage  # the book has not so much, now or at the opening
-        cost = -sum(e.spread_impact_atoms for e in fills) / max(nav, 1)
-        return cost, sum(abs(e.hedge_atoms) for e in fills) / quote, leverage
+        lost = -sum(contract.to_quote(e.spread_impact_atoms, e.mark_price) for e in fills)
+        traded = sum(contract.quote_notional(e.lots, e.mid_price) for e in fills)
+        return lost / max(nav, 1), traded, leverage
 
     low, high = _AUM
     while not _fits(crash, high):
@@ -191,10 +192,12 @@ def capacities(spec: EngineSpec, place: int, shape: Shape, gap: float, limit: fl
             low, high = (low, middle) if crash(middle)[0] > limit else (middle, high)
         found = low
     cost, traded, leverage = crash(found or high)
+    if not leverage:
+        raise ConfigError(f"{product.id}: the book has not what it is to open; more depth, or less")
     seconds = shape.over_ns / SECOND_NS / gap / abs(leverage)
     return Capacity(
-        product=alone.products[0].id,
-        assets=found,
+        product=product.id,
+        assets=found if found is None or cost <= limit else 0.0,
         traded=traded,
         seconds=seconds,
         speed=traded / seconds if seconds else np.inf,
@@ -209,9 +212,6 @@ def _fits(crash: Callable[[float], tuple[float, float, float]], assets: float) -
     except OutOfRangeError:
         return False
     return True
-
-
-# Short runs ---------------------------------------------------------------------------------------
 
 
 def _alone(spec: EngineSpec, place: int, shape: Shape) -> EngineSpec:
@@ -229,13 +229,9 @@ def _alone(spec: EngineSpec, place: int, shape: Shape) -> EngineSpec:
     latency = product.hedge.latency_ns if shape.latency_ns is None else shape.latency_ns
     hedge = structs.replace(product.hedge, latency_ns=latency)
     chosen = structs.replace(product, hedge=hedge, holdings=(), population=(0, 0))
-    markets = tuple(
-        structs.replace(each, book=book) if number == product.market else each
-        for number, each in enumerate(spec.markets)
-    )
     return structs.replace(
         spec,
-        markets=markets,
+        markets=_with(spec, product.market, structs.replace(market, book=book)),
         products=(chosen,),
         policies=(spec.policies[place],),
         users=(),
@@ -243,6 +239,10 @@ def _alone(spec: EngineSpec, place: int, shape: Shape) -> EngineSpec:
         traders=(),
         crowds=(),
     )
+
+
+def _with(spec: EngineSpec, place: int, market: MarketSpec) -> tuple[MarketSpec, ...]:
+    return (*spec.markets[:place], market, *spec.markets[place + 1 :])
 
 
 def _late(spec: EngineSpec) -> int:

@@ -24,10 +24,10 @@ policies = [ { type = "leverage_band", target = 3.0, low = 2.4, high = 3.6 } ]
 """
 
 
-def _spec(target: float, depth: float = 1e15, **market: Any) -> Any:
+def _spec(target: float, depth: float = 1e15, *, inverse: bool = False, **market: Any) -> Any:
     edges = {"low": abs(target) * 0.8, "high": abs(target) * 1.2}
     book = BookSpec(model="depth", depth_at_1pct=depth)
-    known = a_market(book=book, contract=a_contract(taker_fee=0.0), **market)
+    known = a_market(book=book, contract=a_contract(inverse=inverse, taker_fee=0.0), **market)
     product = a_product("P", seed_atoms=10**12)
     return a_spec((product, (LeverageBand(target=target, **edges),)), markets=(known,))
 
@@ -86,6 +86,28 @@ def test_the_largest_assets() -> None:
     assert thin.seconds == pytest.approx(60.0 / 0.2 / 3.0, rel=0.1)
     assert thin.speed == pytest.approx(thin.traded / thin.seconds)
     assert capacities(_spec(3.0), 0, shape, 0.2, 0.01).assets is None
+
+
+def test_money_is_quote_whatever_a_contract_settles_in() -> None:
+    """Of contracts settled in coins the same depth carries the assets that it carries of linear
+    ones, within a factor of two: their face does not fall with the price. Catches coins that are
+    taken for quote."""
+    shape = Shape(over_ns=60 * SECOND_NS)
+    linear = capacities(_spec(3.0, depth=1e7), 0, shape, 0.2, 0.01)
+    inverse = capacities(_spec(3.0, depth=1e7, inverse=True), 0, shape, 0.2, 0.01)
+    assert linear.assets
+    assert inverse.assets
+    assert inverse.cost == pytest.approx(0.01, rel=1e-3)
+    assert 0.5 < inverse.assets / linear.assets < 2.0
+    assert 0.5 < inverse.traded / linear.traded < 2.0
+
+
+def test_what_is_too_large_at_any_size_has_no_capacity() -> None:
+    """Where the smallest product that is tried costs more than it may, none does, and its figures
+    say why. Catches a smallest size that is told for one that fits."""
+    found = capacities(_spec(3.0, depth=200.0), 0, Shape(over_ns=60 * SECOND_NS), 0.2, 0.01)
+    assert found.assets == 0.0
+    assert found.cost > 0.01
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
