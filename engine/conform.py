@@ -87,6 +87,8 @@ _AS_PRINTED: Final = frozenset({"I1"})
 """Groups whose answers, and inputs, are known to the digits with which they were published."""
 _DERIVED: Final = {"rel": 1e-9, "abs": 1e-9}
 """How near an answer without a tolerance is met: it is given to nine digits."""
+_UNSOUND: Final = (LookupError, TypeError, ValueError, AttributeError, SyntaxError)
+"""What inputs raise that are not as their group wants them."""
 
 
 # The file -----------------------------------------------------------------------------
@@ -101,7 +103,7 @@ def conform(file: str | Path, progress: Callable[[str], None] | None = None) -> 
     answers = []
     for group, vector in _vectors(file):
         if progress is not None:
-            progress(str(vector["id"]))
+            progress(vector["id"])
         answers.append(_answer(file, group, vector))
     return answers
 
@@ -117,7 +119,7 @@ def _vectors(file: str | Path) -> list[tuple[str, dict[str, Any]]]:
         raise InputError(f"{file}:{error.lineno}: not JSON: {error.msg}") from None
     try:
         return [
-            (str(group["id"]), _with_tables({"id": str(vector["id"]), **vector}, group))
+            (str(group["id"]), _with_tables({**vector, "id": str(vector["id"])}, group))
             for group in document["groups"]
             for vector in group["vectors"]
         ]
@@ -145,7 +147,7 @@ def _answer(file: str | Path, group: str, vector: dict[str, Any]) -> Answer:
         raise InputError(f"{file}: vector {name}: no inputs")
     try:
         values = work(vector["inputs"])
-    except (KeyError, TypeError, ValueError) as error:  # the other vectors may well be sound
+    except _UNSOUND as error:  # the other vectors may well be sound
         return Answer(name, group, "failed", detail=f"{type(error).__name__}: {error}")
     except (ArithmeticError, ConfigError, OutOfRangeError) as error:
         return Answer(name, group, "failed", detail=str(error))

@@ -189,6 +189,32 @@ def test_an_edge_that_no_price_reaches_fails_alone(tmp_path: Path) -> None:
     assert sound.values["nav_factor"] == pytest.approx(0.5, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("group", "inputs", "detail"),
+    [
+        ("H1", {"counterparties": [], "adl_price": 1.0}, "IndexError"),
+        ("C6", {"interval_h": 8, "premium_minutes": "p=((i for i=1..4"}, "SyntaxError"),
+        ("PATH", [2, [100.0, 110.0]], "TypeError"),
+    ],
+)
+def test_inputs_that_are_none_of_their_group_fail_alone(
+    group: str, inputs: Any, detail: str, tmp_path: Path
+) -> None:
+    """No list, no terms, no table: the vector says so. Catches one that ends the whole file."""
+    broken, sound = of_group(tmp_path, group, inputs, inputs)
+    assert broken.status == sound.status == "failed"
+    assert broken.detail.startswith(detail)
+
+
+def test_a_vector_is_named_by_a_text(tmp_path: Path) -> None:
+    """An id that is a number is told as any other."""
+    path = tmp_path / "vectors.json"
+    inputs = {"target": 2, "leverage": 3.0}
+    vectors = [{"id": 7, "inputs": inputs}]
+    path.write_text(json.dumps({"groups": [{"id": "LEV", "vectors": vectors}]}))
+    assert [answer.id for answer in conform(path)] == ["7"]
+
+
 def test_edges_of_a_short_product_may_have_its_sign(tmp_path: Path) -> None:
     """From 1.5x to 5.25x a product of -3x gains 1.6-fold where the price falls to 0.8 of itself;
     one of two edges is enough, and a product that outgrows 64 bits begins with less. Catches a band
