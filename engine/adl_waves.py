@@ -111,14 +111,14 @@ def read(folder: str | Path) -> list[Wave]:
         InputError: if a table is missing, or not as expected.
     """
     gaps: dict[str, list[CoinGap]] = {}
-    for row in _rows(folder, _GAPS):
-        gap = CoinGap(row["coin"], _of(row, "qty_contracts"), _of(row, "gap_per_contract_usd"))
-        gaps.setdefault(row["wave"], []).append(gap)
-    fills = {row["wave"]: int(row["n_rows"]) for row in _rows(folder, _LOSERS)}
     try:
+        for row in _rows(folder, _GAPS):
+            gap = CoinGap(row["coin"], _of(row, "qty_contracts"), _of(row, "gap_per_contract_usd"))
+            gaps.setdefault(row["wave"], []).append(gap)
+        fills = {row["wave"]: int(_of(row, "n_rows")) for row in _rows(folder, _LOSERS)}
         return [
             Wave(
-                wave=int(row["wave"]),
+                wave=int(_of(row, "wave")),
                 needed=_of(row, "budget_needed"),
                 capacity=_of(row, "total_cap"),
                 fills=fills[row["wave"]],

@@ -133,8 +133,15 @@ def test_tables_that_are_missing_or_broken_are_refused(tmp_path: Path) -> None:
     gaps.write_text("wave,coin,qty_contracts,gap_per_contract_usd\n1,A,nan,2\n")
     with pytest.raises(InputError, match="finite"):
         read(tmp_path)
+    gaps.write_text("wave,qty_contracts,gap_per_contract_usd\n1,3,2\n")
+    with pytest.raises(InputError, match="no row or column 'coin'"):
+        read(tmp_path)
     gaps.write_text("wave,coin,qty_contracts,gap_per_contract_usd\n1,A,3,2\n")
-    (tmp_path / "bad_debt_loser_waves.csv").write_text("wave,n_rows\n2,7\n")
+    losers = tmp_path / "bad_debt_loser_waves.csv"
+    losers.write_text("wave,n_rows\n2,many\n")
+    with pytest.raises(InputError, match="n_rows"):
+        read(tmp_path)
+    losers.write_text("wave,n_rows\n2,7\n")
     names = "budget_needed,total_cap,budget_prod,max_pct_pr,budget_contract_pr"
     (tmp_path / "policy_per_wave_metrics.csv").write_text(
         f"wave,{names},budget_fixed_point_ilp_integer\n1,6,9,6,0.6,6,6\n"
