@@ -1,7 +1,7 @@
 """What a product's policies see, and what becomes of their answers.
 
 Of their decisions ``Close`` beats ``Deleverage`` beats ``SetLeverage``, then the listed order. A
-policy that raises, or answers what is no leverage, is asked no more.
+policy that raises, or answers what is no decision or no leverage, is asked no more.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from engine.events import PolicyFaulted
 from engine.handler_state import ACTIVE, HandlerState, Postponed
 from engine.hedging import Hedging
 from engine.orders import Scene
+from engine.plans import Plan
 from engine.policy import (
     Close,
     Decision,
@@ -190,10 +191,16 @@ class Asking(Hedging):
 
     def _check(self, decision: Decision) -> None:
         # ``isinstance`` takes five times as long of a ``Struct``.
+        if type(decision) not in _RANK:
+            raise PolicyAnswerError(f"answered {_kind(decision)}; it must be a decision or None")
+        if type(decision.reason) is not str:
+            raise PolicyAnswerError(f"gave {_kind(decision.reason)} as reason; it must be a text")
         if type(decision) is Close or type(decision) is Warn:
             return
         if (type(decision) is Quote) != self._quoted:
             raise PolicyAnswerError(_MISPLACED[self._quoted])
+        if decision.plan is not None and not isinstance(decision.plan, Plan):
+            raise PolicyAnswerError(f"named {_kind(decision.plan)} as plan; it must be a plan")
         if type(decision) is Quote:
             _check_quote(decision)
             return
@@ -220,6 +227,11 @@ class Asking(Hedging):
             error=what,
             safe_mode=self.spec.safe_mode,
         )
+
+
+def _kind(answer: object) -> str:
+    """What it is; what it looks like may differ from run to run."""
+    return f"an object of type {type(answer).__name__}"
 
 
 def _check_quote(quote: Quote) -> None:

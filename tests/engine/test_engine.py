@@ -436,6 +436,10 @@ def raising(view: View) -> Decision | None:
         (lambda view: SetLeverage(math.nan, "?"), "finite"),
         (lambda view: SetLeverage(99.0, "?"), "outside the product's limits"),
         (lambda view: SetLeverage("3", "?"), "finite"),  # type: ignore[arg-type]
+        (lambda view: view.position, "PositionView; it must be a decision"),
+        (lambda view: SetLeverage(2.0, {"why"}), "set as reason"),  # type: ignore[arg-type]
+        (lambda view: Close(object()), "object as reason"),  # type: ignore[arg-type]
+        (lambda view: SetLeverage(2.0, "?", "twap"), "str as plan"),  # type: ignore[arg-type]
     ],
 )
 def test_a_policy_that_fails_never_kills_the_engine(answer: Any, error: str) -> None:
