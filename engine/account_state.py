@@ -21,6 +21,10 @@ class Paper(Struct, frozen=True):
 class AccountState(Struct):
     """What the account must remember beside its balances.
 
+    ``attribution``: quote atoms by cause up to the running segment, in the order of
+    ``outputs.ATTRIBUTION``; ``roundings``: how many atoms its rounding may be off by.
+    ``equity_start``: quote atoms paid in at the launch, at ``first_mark``. ``first_target``,
+    ``target``: signed leverage that was wanted first, and now.
     ``since_mark`` and ``since_nav``: where the running segment began, and the equity there.
     ``split``: why the price part is what it is, quote atoms. ``cost``: what the position cost in
     settlement atoms, kept where the venue asks for margin. ``topups``: how many arrived.

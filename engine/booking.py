@@ -74,9 +74,8 @@ class Booking:
         if held * (held + lots) >= 0:
             return lots
         if order.request is not None:
-            order.lots = (
-                -held
-            )  # what is no longer held needs no hedge: the request is dealt in full
+            # What is no longer held needs no hedge: the request is dealt in full.
+            order.lots = -held
         return -held
 
     def book(

@@ -226,7 +226,8 @@ class OrderRested(Output, frozen=True, gc=False, kw_only=True, tag="order_rested
 class OrderCancelled(Output, frozen=True, gc=False, kw_only=True, tag="order_cancelled"):
     """``lots`` of an order wait no more: ``expired`` (they are sent at market), ``replaced`` (by
     another plan), ``reduce_only`` (there is nothing left for them to reduce), ``not_needed`` (the
-    price has done the rest of its work)."""
+    price has done the rest of its work), ``liquidated`` (by the venue, which takes the hedge),
+    ``venue_default`` (the venue is no more)."""
 
     product: str
     order: int
@@ -415,7 +416,10 @@ class CommandRefused(Output, frozen=True, gc=False, kw_only=True, tag="command_r
     ``out_of_limits``, ``rebalancing``, ``too_small``, and where it is so already ``halted``,
     ``not_halted``, ``paused``, ``not_paused``, ``gated``, ``not_gated``, ``degraded``,
     ``not_degraded``, ``frozen``, ``not_frozen``, ``masked``, ``not_masked``; for an index
-    ``no_index``, ``unknown_source``; for a thin book ``no_depth_book``."""
+    ``no_index``, ``unknown_source``; for a thin book ``no_depth_book``; for
+    collateral ``collateral_is_the_coin``, ``no_change``; for a forced close ``nothing_held``; for a
+    population ``unknown_population``, ``opened``; of a venue that failed ``defaulted``; for a split
+    also ``too_large``."""
 
     command: str
     id: str
