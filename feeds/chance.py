@@ -49,7 +49,7 @@ def raw_words(seed: int, stream: int, place: int, count: int) -> U64:
 
 
 def indexes(words: U64, lane: int) -> I64:
-    """Shape of ``words``: uniform integers below ``QUANTILES``; a word has ``LANES`` of them."""
+    """Shape of ``words``: uniform integers below ``QUANTILES``; a word has five, lanes 0 to 4."""
     shifted = words >> np.uint64(lane * _INDEX_BITS) if lane else words
     # Below 4,096 both ways of reading the bits are the same number.
     return (shifted & np.uint64(QUANTILES - 1)).view(np.int64)

@@ -2,10 +2,9 @@
 
 A record's header ``schema=<name>/<version>`` says how to read it. Ticks come as JSON objects,
 msgpack arrays or packed blocks (`feeds.blocks`), with symbols by name; requests and commands as
-JSON objects.
-Decoding is strict: whatever is not exactly right raises `BadRecord`, and the caller makes one
-refused row of it. The record structs are made from the tables of `engine.ticks`, so that they
-cannot disagree.
+JSON objects. Decoding is strict: whatever is not exactly right raises `BadRecord`, and the caller
+makes one refused row of it. The record structs are made from the tables of `engine.ticks`, so that
+they cannot disagree.
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ class _Open:
 
 
 def row_times(step: Step) -> I64:
-    """Shape (len(step),): the time of each row in input order; a message of time 0 takes the row's
-    before."""
+    """Shape (len(step),): ``ts_ns`` of each row in input order, 0 for a message without a time:
+    under a running maximum it takes the time of the row before."""
     times = np.zeros(len(step), np.int64)
     for table in step.tables:
         times[table.sequence - step.first] = table.ts_ns

@@ -2,10 +2,9 @@
 
 Each kind fills the columns it has and leaves the others null, so the file reads well in any other
 tool. Bars stay bars (``ts_ns`` is their start), so that both orders of their extremes remain
-possible. The metadata key ``levsim`` holds
-the symbols and the sections: a recording of ticks is one section, already merged; one that holds
-    bars has a section an
-input, which the reader merges as it would the files.
+possible. The metadata key ``levsim`` holds the symbols and the sections: a recording of ticks is
+one section, already merged; one that holds bars has a section for each input, which the reader
+merges as it would the files.
 """
 
 from __future__ import annotations

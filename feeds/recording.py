@@ -21,7 +21,7 @@ from engine.ticks import Kind, Step
 from feeds.bars import BAR_ORDERS, Bars, bar_ticks
 from feeds.formats.files import head as head_of
 from feeds.formats.files import sha256
-from feeds.formats.format import Block, Content, Format, Market, Synced
+from feeds.formats.format import Block, Content, Format, Market, Synced, markets_of
 from feeds.formats.registry import ACCEPTED, format_of, guess
 from feeds.gauge import Gauge, share_passed
 from feeds.inspection import Inspection
@@ -203,21 +203,22 @@ class Recording:
     ) -> tuple[Market, ...]:
         markets = []
         for number, place in enumerate(places):
-            info = self.symbols[place]
-            kinds = own[number].kinds if own else info.kinds
-            markets.append(
-                Market(
-                    info.symbol,
-                    info.base,
-                    info.quote,
-                    info.contract,
-                    info.contract_size,
-                    kinds,
-                    own[number].bar_ns if own else None,
-                    own[number].mark_ns if own else None,
-                )
-            )
+            info, told = self.symbols[place], own[number] if own else None
+            named = info.symbol, info.base, info.quote, info.contract, info.contract_size
+            if told is None:
+                markets.append(Market(*named, info.kinds, None, self._mark_ns(place)))
+            else:
+                markets.append(Market(*named, told.kinds, told.bar_ns, told.mark_ns))
         return tuple(markets)
+
+    def _mark_ns(self, place: int) -> int | None:
+        """The time between marks that are too sparse to value anything: they still are when the
+        merged rows are read again."""
+        if not self.symbols[place].mark_coarse:
+            return None
+        pairs = ((s.places, markets_of(s.chain)) for s in self._sources)
+        every = (m.mark_ns for own, ms in pairs for p, m in zip(own, ms, strict=True) if p == place)
+        return min(mark_ns for mark_ns in every if mark_ns is not None)
 
 
 def _with_own_symbols(source: _Input) -> _Input:

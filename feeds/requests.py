@@ -1,13 +1,16 @@
 """Creations and redemptions of users, and what the operator says, from a file of JSON lines.
 
-One object a line: ``{"ts":..., "id":..., "user":..., "product":..., "side": "create", "quote":
-    100.0}`` or
-``"side": "redeem", "units": 5.0``, which may wait for a NAV per unit ``at_or_below`` (a stop-loss)
-or ``at_or_above`` (a take-profit); ``"side": "cancel", "request": ID`` takes back what still waits.
-A command has a ``kind`` instead, and what that needs:
-``{"ts":..., "id":..., "kind": "halt", "symbol": "BTCUSDT", "reason": "..."}``.
-``ts`` is a whole number of ns since the epoch, or a time such
-as ``2024-08-08T23:56:00Z`` (without a zone it is UTC).
+One object a line::
+
+    {"ts": ..., "id": ..., "user": ..., "product": ..., "side": "create", "quote": 100.0}
+    {"ts": ..., "id": ..., "user": ..., "product": ..., "side": "redeem", "units": 5.0}
+    {"ts": ..., "id": ..., "user": ..., "product": ..., "side": "cancel", "request": ID}
+    {"ts": ..., "id": ..., "kind": "halt", "symbol": "BTCUSDT", "reason": "..."}
+
+A redemption may wait for a NAV per unit ``at_or_below`` (a stop-loss) or ``at_or_above`` (a
+take-profit); a cancellation takes back what still waits; a command has a ``kind`` instead of a
+side, and what that needs. ``ts`` is a whole number of ns since the epoch, or a time such as
+``2024-08-08T23:56:00Z`` (without a zone it is UTC).
 """
 
 from __future__ import annotations

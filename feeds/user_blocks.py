@@ -58,6 +58,7 @@ _PLACE: Final = struct.Struct("<6q")
 _HEADER_BYTES: Final = _HEADER.size + _CRC.size + _PLACE.size
 _WIDE: Final = 8
 _INDEX_MAX: Final = 2**32
+_INDEX_DIGITS: Final = len(str(_INDEX_MAX))
 _NAMES: Final = msgspec.msgpack.Decoder(list[str])
 _ARRAY_BYTES: Final = 5
 """At most: what msgpack puts before an array, and before a string."""
@@ -103,10 +104,12 @@ class UserBlock(Struct, frozen=True, eq=False):
 
 
 def number_of(name: str) -> int | None:
-    """The index that a population would give a name: 0 for ``u1``, ``None`` for other names."""
-    if name[:1] == "u" and name[1:].isascii() and name[1:].isdigit() and name[1] != "0":
-        return int(name[1:]) - 1
-    return None
+    """The index that a population would give a name: 0 for ``u1``, ``None`` for other names, of
+    which one with more digits than any index is one."""
+    digits = name[1:]
+    if name[:1] != "u" or not digits.isascii() or not digits.isdigit() or digits[0] == "0":
+        return None
+    return int(digits) - 1 if len(digits) <= _INDEX_DIGITS else None
 
 
 def names_bytes(name: str) -> int:

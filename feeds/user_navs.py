@@ -165,7 +165,7 @@ class UserNavs:
         """One sample. The few whose units changed get a record each, however many there are.
 
         Raises:
-            OutOfRangeError: if a NAV has more than 64 bits count.
+            OutOfRangeError: if a NAV, in atoms, does not fit 64 bits.
         """
         navs = self._values(block)
         if block.users is None and len(block.units) > self._above:

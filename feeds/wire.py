@@ -71,7 +71,7 @@ def translated(what: str) -> Iterator[None]:
         raise FeedError(
             f"kafka {what}: {type(error).__name__}: {error}", retriable=not _is_hopeless(error)
         ) from error
-    except (errors.IllegalOperation, errors.IllegalStateError) as error:
+    except errors.IllegalOperation as error:  # no `KafkaError`, as its state errors are
         raise FeedError(f"kafka {what}: {error}", retriable=False) from error
 
 

@@ -75,7 +75,7 @@ def raised(what: str, error: BaseException, market: MarketView) -> PolicyAnswerE
 
 
 def place_of(error: BaseException) -> str:
-    """``  at FILE:LINE`` of the deepest frame that is a user's; empty where there is none."""
+    """`` (at FILE:LINE)`` of the deepest frame that is a user's; empty where there is none."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -117,6 +117,7 @@ class FixedTerm(
 
     @property
     def sign(self) -> int:
+        """+1 long, -1 short."""
         return 1 if self.side == "long" else -1
 
     @property
@@ -171,8 +172,8 @@ class FixedTerm(
         is now. The sum is Neumaier's, so that it loses nothing over hours of samples."""
         index, due = view.market.index, view.due_ns
         total, carry, taken = state.total, state.carry, state.taken
-        last_ns = state.settles_ns - (self.samples - 1) * SECOND_NS
-        while taken < self.samples and last_ns + taken * SECOND_NS <= due:
+        first_ns = state.settles_ns - (self.samples - 1) * SECOND_NS
+        while taken < self.samples and first_ns + taken * SECOND_NS <= due:
             grown = total + index
             carry += (total - grown) + index if total >= index else (index - grown) + total
             total, taken = grown, taken + 1

@@ -35,8 +35,8 @@ class TrendVol(
     held by more than ``step``. A move of ``fast_move`` against it since the last review cuts to
     ``low`` at once. While the signals are stale it only reduces.
 
-    With the defaults, a trend of 0.5 and a volatility of 60 %: ``clear`` 0.4375, ``want`` 2.9; at
-    120 % it is 1.45.
+    With the defaults, a trend of 0.5 and a volatility of 60 %: ``clear`` is 0.4444 and ``want``
+    2.8889; at 120 % it is 1.4444.
 
     Args:
         direction: +1 long, -1 short.
@@ -50,7 +50,7 @@ class TrendVol(
     It does badly where trends end in a whipsaw: it is largest just before.
 
     Source: trend times volatility target, after Moskowitz, Ooi and Pedersen 2012 and Harvey et al.
-        2018; parameters ours.
+    2018; parameters ours.
     """
 
     uses_signals: ClassVar[bool] = True

@@ -1,10 +1,10 @@
 """Captured Binance websocket lines, ``<local ns> <JSON>``: linear, coin-margined and spot.
 
 Streams: ``trade``, ``aggTrade``, ``bookTicker``, ``depthUpdate`` with its REST snapshot,
-    ``markPriceUpdate``. A line
-that is none of them, or no JSON, is one malformed row. A file without a snapshot that follows
-another of the same market continues it. A symbol with fewer than 100 lines, and fewer than 1 in 100
-of those of the most frequent one, is no market but so many malformed rows, unless it is asked for.
+``markPriceUpdate``. A line that is none of them, or no JSON, is one malformed row. A file that
+follows another of the same markets continues it. A symbol with fewer than 100 lines, and fewer than
+1 in 100 of those of the most frequent one, is no market but so many malformed rows, unless it is
+asked for.
 """
 
 from __future__ import annotations

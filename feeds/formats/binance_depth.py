@@ -6,8 +6,7 @@ without a gap. After a gap nothing is applied until the next snapshot. Where non
 are lost, and told.
 
 Source: Binance, "How to manage a local order book correctly", for futures (``pu`` names the event
-    before) and for spot
-(``U`` is the event before's ``u`` plus one).
+before) and for spot (``U`` is the ``u`` of the event before plus one).
 """
 
 from __future__ import annotations

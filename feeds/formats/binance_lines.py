@@ -110,7 +110,7 @@ class LineReader(Gatherer):
         symbol = self._index[event.s]
         if event.p is None or event.q is None or not (event.T or event.E):
             raise ValueError("a trade needs p, q and T")
-        if event.t >> 63 > 0:
+        if event.t >> 63 not in (0, -1):
             raise ValueError("the trade id is out of range")
         side = 0 if event.m is None else -1 if event.m else 1
         if event.X != "MARKET":

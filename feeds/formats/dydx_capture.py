@@ -2,8 +2,8 @@
 
 Channels: ``v4_orderbook`` (an image at the subscription, then levels by price), ``v4_trades`` (what
 comes with the subscription is history and makes no row) and ``v4_markets``: the oracle's price,
-which is both mark and index there, and the next hour's funding. Books
-name no time and no number of their own: a lost change is not noticed.
+which is both mark and index there, and the next hour's funding. Books name no time and no number of
+their own: a lost change is not noticed.
 """
 
 from __future__ import annotations

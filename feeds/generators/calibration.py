@@ -220,7 +220,8 @@ def _regimes(recorded: _Recorded, width: float, notes: list[str]) -> Generator:
 
 
 def _parted(values: F64) -> Any:
-    """Which of them belong to the upper of two groups: two means, from the quartiles on."""
+    """Which of them belong to the upper of two groups: two means, parted at first midway between
+    the lowest and the highest tenth."""
     low, high = np.percentile(values, (10, 90))
     upper = values > (low + high) / 2.0
     for _ in range(_ROUNDS):

@@ -92,6 +92,15 @@ def test_fees_follow_the_rules_in_force() -> None:
     assert [gate.fee_rate(noon), gate.fee_rate(noon + 600 * DAY_NS)] == [0.003, 0.001]
 
 
+@pytest.mark.parametrize("name", ["gate-3l", "gate-3s", "gate-5l", "gate-5s"])
+def test_gate_lowered_the_fee_of_all_its_tokens_at_once(name: str) -> None:
+    """0.3 % a day until 2025-04-01 and 0.1 % from then on, as each of its packs says that it
+    assumes. Catches a 5x token that goes on at three times the fee of the 3x beside it."""
+    terms = pack_terms(of_pack(name))
+    switch = int(datetime(2025, 4, 1, 16, tzinfo=UTC).timestamp()) * SECOND_NS
+    assert [terms.fee_rate(switch - SECOND_NS), terms.fee_rate(switch)] == [0.003, 0.001]
+
+
 def test_gate_follows_the_index_where_there_is_one(tmp_path: Path) -> None:
     """Where the data have index rows NAV follows them; where they have none the mark stands for the
     index, and the run says so. A price of one's own beside a pack is refused."""

@@ -111,6 +111,7 @@ def test_spot_ticker_takes_the_latest_time(tmp_path: Path) -> None:
         trade(1).strip().replace("BTCUSDT", "btc"),
         "99999999999999999999" + trade(1).strip()[19:],
         trade(1, t=2**63).strip(),
+        trade(1, t=-(2**63) - 1).strip(),
     ],
 )
 def test_malformed(tmp_path: Path, bad: str) -> None:

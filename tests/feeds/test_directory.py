@@ -41,3 +41,11 @@ def test_one_slot_a_user(heard: list[list[str] | int]) -> None:
             assert slot_of.setdefault(name, slot) == slot
             assert known.name(slot) == name
     assert sorted(slot_of.values()) == list(range(len(known)))
+
+
+def test_a_name_of_many_digits_is_a_name() -> None:
+    """More digits than any index has are no index. Catches a fan-out that ends at a user's name."""
+    known, told = Directory(), [f"u{2**32}", "u" + 5_000 * "1", "u1"]
+    slots = known.slots_of_names(told)
+    assert [known.name(slot) for slot in slots.tolist()] == told
+    assert known.slots_of_names(told).tolist() == slots.tolist()

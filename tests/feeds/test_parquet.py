@@ -10,10 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.errors import InputError
+from engine.units import HOUR_NS
 from feeds.parquet_schema import SCHEMA
 from feeds.recording import open_recording, write_parquet
 from tests.feeds.rows import depth, line, opened, rows, snapshot, ticker, trade
-from tests.feeds.test_bar_formats import csv, kline
+from tests.feeds.test_bar_formats import a_feather, csv, kline
 
 MARK = (
     '{"e":"markPriceUpdate","E":1723161256000,"s":"BTCUSDT","p":"11794.15",'
@@ -60,6 +61,24 @@ def test_bars_stay_bars(tmp_path: Path) -> None:
         whole = rows(original.steps(bars=order))
         assert rows(imported.steps(bars=order)) == whole
         assert rows(imported.steps(bars=order, block_rows=5)) == whole
+
+
+def test_sparse_marks_stay_sparse(tmp_path: Path) -> None:
+    """Marks every 8 hours beside trades value nothing, in the files and in the recording of them.
+
+    Catches a recording whose products are valued at a mark of eight hours ago.
+    """
+    folder, hours = tmp_path / "in", [8 * HOUR_NS * place for place in range(1, 4)]
+    folder.mkdir()
+    a_feather(folder / "BTC_USDT_USDT-8h-mark.feather", hours, open=[9.0] * 3, close=[9.0] * 3)
+    start = hours[0] // 10**6 + 10**9
+    text = "\n".join(f"{i},9.5,1,{i},{i},{start * 1000 + i},true" for i in range(9))
+    (folder / "BTCUSDT-aggTrades-um.csv").write_text(f"{text}\n")
+    before = open_recording([folder])
+    write_parquet(before, tmp_path / "out.parquet")
+    after = open_recording([tmp_path / "out.parquet"])
+    assert before.symbols[0].mark_coarse
+    assert after.symbols == before.symbols
 
 
 def test_recorded_capture_comes_back(shared_data: Path, tmp_path: Path) -> None:
