@@ -37,8 +37,12 @@ class Users:
         number = self._numbers.get(name)
         if number is not None:
             return number
-        if name[:1] == "u" and name[1:].isascii() and name[1:].isdigit() and name[1] != "0":
-            place = int(name[1:]) - 1
+        digits = name[1:]
+        # Nobody's number is longer than the last one's, and Python reads no more than 4,300 digits.
+        if name[:1] != "u" or not 0 < len(digits) <= len(str(self.population)):
+            return None
+        if digits.isascii() and digits.isdigit() and digits[0] != "0":
+            place = int(digits) - 1
             return place if place < self.population else None
         return None
 

@@ -18,11 +18,26 @@ def test_a_population_is_named_by_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["u0", "u4", "u01", "u", "u-1", "u1.0", "u¹", "U1", "carol", "", "u 1"]
+    "name",
+    [
+        "u0",
+        "u4",
+        "u10",
+        "u01",
+        "u",
+        "u-1",
+        "u1.0",
+        "u¹",
+        "U1",
+        "carol",
+        "",
+        "u 1",
+        f"u{'1' * 5000}",
+    ],
 )
 def test_who_is_not_known_has_no_index(name: str) -> None:
     """Catches u01 being taken for u1, digits that int() reads and nobody writes, and a number
-    beyond the population."""
+    beyond the population, or beyond what int() reads."""
     assert Users(3).index(name) is None
 
 
