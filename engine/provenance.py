@@ -58,8 +58,11 @@ difference."""
 def output_directory(out: str | Path | None) -> Path:
     """Where a run writes: ``out``, or a new folder under ``runs``.
 
+    The new folder is made at once, so that no two runs of one second write into the same.
+
     Raises:
-        InputError: if ``out`` is a file, or a folder with something in it that no run has written.
+        InputError: if ``out`` is a file, or a folder with something in it that no run has written;
+            if no folder can be made.
     """
     if out is not None:
         path = Path(out)
@@ -71,10 +74,25 @@ def output_directory(out: str | Path | None) -> Path:
         return path
     stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%S")
     path, number = Path("runs") / stamp, 1
-    while path.exists():
+    while not _made(path):
         number += 1
         path = Path("runs") / f"{stamp}-{number}"
     return path
+
+
+def _made(path: Path) -> bool:
+    """Whether it was not there, and is now."""
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    return True
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be written: {error.strerror}; give another --out")
 
 
 @contextmanager
@@ -94,8 +112,7 @@ def writing(path: Path | None) -> Iterator[None]:
         kept = {"run.toml"} if (path / "run.toml").exists() else set()
         _clear(path, kept)
     except OSError as error:
-        said = f"{path} cannot be written: {error.strerror}; give another --out"
-        raise InputError(said) from None
+        raise _unwritable(path, error) from None
     try:
         yield
     except BaseException:
@@ -155,11 +172,13 @@ def finish_directory(
     (path / "run.toml").write_text(text, encoding="utf-8")
     (path / "journal.bin").write_bytes(journal)
     (path / "summary.json").write_bytes(summary_bytes(summary))
-    if path.parent.name == "runs":
-        latest = path.parent / "latest"
-        if latest.is_symlink() or not latest.exists():
-            latest.unlink(missing_ok=True)
-            latest.symlink_to(path.name)
+    latest = path.parent / "latest"
+    # Who writes into ``runs/latest`` itself has replaced the run that it points to already.
+    if path.parent.name != "runs" or path == latest:
+        return
+    if latest.is_symlink() or not latest.exists():
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(path.name)
 
 
 def summary_bytes(summary: dict[str, Any]) -> bytes:

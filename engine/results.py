@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 from engine.errors import InputError
 from engine.report import comparison_rows, explain, render, statements_of, table_of, verdict_of
 from engine.report.notebook import Picture, curves_picture, grid_of_run, waterfall_picture
-from engine.report.reading import readable, summary_of
+from engine.report.reading import events_of, readable, summary_of
 from engine.report.words import listed
 
 __all__ = ["RunResult", "compare"]
@@ -79,9 +78,10 @@ class RunResult:
 
     def events(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Events in order, or those of one kind (``rebalanced``, ``order_filled``, ...)."""
-        lines = (self._directory() / "events.jsonl").read_bytes().splitlines()
-        events = [json.loads(line) for line in lines]
-        return events if kind is None else [e for e in events if e["event"] == kind]
+        directory = self._directory()
+        with readable(directory, "events.jsonl"):
+            events = list(events_of(directory))
+            return events if kind is None else [e for e in events if e["event"] == kind]
 
     def explain(
         self,
@@ -108,7 +108,8 @@ class RunResult:
             for one in found
             for cause, atoms in {**one["split"], **one["causes"]}.items()
         ]
-        return pa.table([list(column) for column in zip(*rows, strict=True)], schema=_CAUSES)
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        return pa.table(columns or [[] for _ in _CAUSES], schema=_CAUSES)
 
     def report(self) -> Path:
         """Write ``report.html`` into the run directory; its path."""

@@ -150,7 +150,7 @@ def execute(
     check_generated(config, synthetic=data.synthetic)
     mixed = _mixed(staging, requests)
     spec = structs.replace(spec_of(_scened(config, staging), data.symbols), config_hash=hashed)
-    path, engine = output_directory(out) if write else None, Engine(spec)
+    engine, path = Engine(spec), output_directory(out) if write else None
     other = OTHER_ORDER.get(config.bars) if data.bar_fed else None
 
     with asked(spec.policies, endings), writing(path), RunWriter(path, engine) as writer:

@@ -108,9 +108,13 @@ def _whatif(directory: Path) -> list[str]:
     """The run with something changed, and the difference."""
     if not (directory / _CHANGED).exists():
         return []
-    kept = json.loads((directory / _CHANGED).read_bytes())
+    try:
+        kept = json.loads((directory / _CHANGED).read_bytes())
+        changes = list(kept["changes"])
+    except (ValueError, KeyError, TypeError):
+        return [f"{_CHANGED}: not as it was written"]
     found = [f"{WHATIF}/{mismatch}" for mismatch in verify(directory / WHATIF)]
-    if not found and kept != json.loads(json.dumps(difference(directory, kept["changes"]))):
+    if not found and kept != json.loads(json.dumps(difference(directory, changes))):
         found.append(f"{_CHANGED}: differs")
     return found
 

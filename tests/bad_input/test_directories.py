@@ -79,6 +79,15 @@ def test_a_provenance_that_is_none(text: str, finished: Path, typed: Callable[..
     assert told.json["mismatches"][0].startswith("run.toml")
 
 
+@pytest.mark.parametrize("text", ["", "{}", "5", '{"changes": 5}'])
+def test_a_difference_that_is_none(text: str, finished: Path, typed: Callable[..., Any]) -> None:
+    """A ``whatif.json`` of nothing is a mismatch, and named."""
+    (finished / "whatif.json").write_text(text)
+    told = typed("verify", finished, "--json")
+    assert told.code == 5
+    assert told.json["mismatches"] == ["whatif.json: not as it was written"]
+
+
 def test_an_input_that_changed_or_went(finished: Path, typed: Callable[..., Any]) -> None:
     """Another input, and none, are exit 4 and named."""
     with Path(DATA).open("a") as file:

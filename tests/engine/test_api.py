@@ -18,7 +18,8 @@ from msgspec import structs
 from engine.api import RunResult, load, open_data, run
 from engine.config import standard_lineup
 from engine.config.offering_settings import SplitConfig
-from engine.errors import ConfigError
+from engine.errors import ConfigError, InputError
+from engine.provenance import output_directory
 from engine.verify import verify
 from feeds.recording import open_recording, write_parquet
 
@@ -180,6 +181,48 @@ def test_a_finished_run_loads_as_it_was(finished: RunResult) -> None:
     assert loaded.verdict == finished.verdict
     assert loaded.nav.num_rows > 0
     assert "BTC3L" in loaded._repr_html_()
+
+
+def test_a_missing_or_spoilt_output_is_told(copy_of: Callable[[], Path]) -> None:
+    """Without its events, and with half a line of them, a run says what is wrong with its folder.
+    Catches a traceback of a file."""
+    path = copy_of()
+    (path / "events.jsonl").write_bytes(b'{"event": "rebal')
+    with pytest.raises(InputError, match="its outputs cannot be read"):
+        load(path).events()
+    (path / "events.jsonl").unlink()
+    with pytest.raises(InputError, match=r"events\.jsonl missing"):
+        load(path).events()
+
+
+def test_two_runs_of_one_second_write_into_two_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folders that were chosen one after the other, before either run wrote, are two. Catches a
+    name that is only looked at."""
+    monkeypatch.chdir(tmp_path)
+    assert len({output_directory(None) for _ in range(5)}) == 5
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "runs").write_text("")
+    monkeypatch.chdir(tmp_path / "other")
+    with pytest.raises(InputError, match=r"cannot be written: .*; give another --out"):
+        output_directory(None)
+
+
+def test_the_latest_run_can_be_written_anew(
+    capture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``runs/latest`` points at the last run; a run into it replaces that one. Catches a link that
+    leads to itself."""
+    monkeypatch.chdir(tmp_path)
+    first = run(capture, sets=BANDS, report=False)
+    latest = Path("runs/latest")
+    assert first.path is not None
+    assert latest.resolve() == first.path.resolve()
+    run(capture, out=latest)
+    assert latest.resolve() == first.path.resolve()
+    assert (first.path / "report.html").exists()
+    assert verify(latest) == []
 
 
 def test_bars_that_cannot_decide_say_so(tmp_path: Path) -> None:
