@@ -20,15 +20,18 @@ F64 = np.ndarray[Any, np.dtype[np.float64]]
 def prices_of(data: Data, market: MarketSpec, steps: int) -> tuple[F64, int]:
     """Shape (steps + 1,): prices of a market at equal distances, and the seconds between them.
 
+    Each is the last of its time or before; rows that come late move none, as in a run.
+
     Raises:
         InputError: if there are too few.
     """
-    times, prices = [], []
+    times, prices, known_ns = [], [], 0
     for step in data.steps():
         for table in step.tables:
-            found = _priced(table, market)
+            found = _priced(table, market, known_ns)
             if found is not None:
                 ts, price = found
+                known_ns = int(ts[-1])
                 last = np.append(ts[1:] // SECOND_NS != ts[:-1] // SECOND_NS, [True])
                 times.append(ts[last])
                 prices.append(price[last])
@@ -45,8 +48,9 @@ def prices_of(data: Data, market: MarketSpec, steps: int) -> tuple[F64, int]:
     return np.concatenate(prices)[places], step_s
 
 
-def _priced(table: Any, market: MarketSpec) -> tuple[Any, F64] | None:
-    """Times and prices of the market's mark source in a table."""
+def _priced(table: Any, market: MarketSpec, known_ns: int) -> tuple[Any, F64] | None:
+    """Times and prices in a table of the market's mark source, of its mid where the venue makes the
+    mark; those earlier than a row before them, or than ``known_ns``, left out."""
     wanted: Any = {"mark": Marks, "last": Trades}.get(market.mark_source, Bbo)
     if not isinstance(table, wanted):
         return None
@@ -55,4 +59,6 @@ def _priced(table: Any, market: MarketSpec) -> tuple[Any, F64] | None:
         return None
     price = (table.bid + table.ask) / 2.0 if isinstance(table, Bbo) else table.price
     sound = own & np.isfinite(price) & (price > 0.0)
-    return (table.ts_ns[sound], price[sound]) if sound.any() else None
+    ts, price = table.ts_ns[sound], price[sound]
+    timely = ts >= np.maximum.accumulate(np.maximum(ts, known_ns))
+    return (ts[timely], price[timely]) if timely.any() else None

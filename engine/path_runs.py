@@ -75,6 +75,8 @@ class PathsSpec(Struct, frozen=True, kw_only=True):
             raise ConfigError("paths need at least one path of two steps")
         if not self.days > 0.0 or not self.end > -1.0 or not all(v > 0.0 for v in self.vols):
             raise ConfigError("days and volatilities must be > 0, the end must be > -1")
+        if not self.vols:
+            raise ConfigError("paths need at least one volatility")
 
 
 class PathRuns(Struct, kw_only=True):

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,12 @@ import pytest
 from engine.api import paths, run
 from engine.cli import main
 from engine.errors import ConfigError, InputError
+from engine.path_prices import prices_of
 from engine.report import render
+from engine.ticks import Kind
+from engine.units import MINUTE_NS
 from engine.verify import verify
+from tests.builders import T0, a_market, a_row, a_tape
 
 EVERY, SHORT = "3x, every step", "-3x, every step"
 
@@ -116,3 +121,24 @@ def test_what_cannot_be_drawn_is_said() -> None:
         paths(vols=(0.0,))
     with pytest.raises(ConfigError, match="at least one path"):
         paths(paths=0)
+    with pytest.raises(ConfigError, match="at least one volatility"):
+        paths(vols=())
+
+
+def test_a_row_that_comes_late_moves_no_price() -> None:
+    """Ten minutes at 100, 101, ... with a row of the first minute among the last, in the same table
+    or in the next: the prices are those without it. Catches a search in times that fall."""
+    plain = [(n * MINUTE_NS, 100.0 + n) for n in range(11)]
+    late = [*plain[:9], (MINUTE_NS // 2, 50.0), *plain[9:]]
+    expected = prices_of(recorded(plain), a_market(), 10)
+    assert (expected[0].tolist(), expected[1]) == ([100.0 + n for n in range(11)], 60)
+    for data in (recorded(late), recorded(late, 9), recorded(late, 10)):
+        found, step_s = prices_of(data, a_market(), 10)
+        assert (found.tolist(), step_s) == (expected[0].tolist(), expected[1])
+
+
+def recorded(rows: list[tuple[int, float]], cut: int = 0) -> Any:
+    """Marks as data, cut in two before a row."""
+    tape = a_tape([a_row(Kind.MARK, T0 + ts_ns, price) for ts_ns, price in rows])
+    cuts = [(0, cut), (cut, len(rows))] if cut else [(0, len(rows))]
+    return SimpleNamespace(steps=lambda: iter([tape.between(*each) for each in cuts]))
