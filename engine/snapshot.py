@@ -149,7 +149,8 @@ def restore(spec: EngineSpec, data: bytes) -> Engine:
     """An engine that goes on where the snapshot was taken.
 
     Raises:
-        SnapshotError: if the bytes are no snapshot of this schema and this configuration.
+        SnapshotError: if the bytes are no snapshot of this schema and this configuration, or hold
+            a state that is none of its policy's.
     """
     try:
         kept = _DECODER.decode(data)
@@ -174,7 +175,11 @@ def restore(spec: EngineSpec, data: bytes) -> Engine:
     for chain, state in zip(chains, [*kept.line_chains, *kept.nav_chains], strict=True):
         chain.state = state
     for market, one in zip(engine.markets, kept.markets, strict=True):
-        _restore_market(market, one)
+        try:
+            _restore_market(market, one)
+        except msgspec.ValidationError as error:
+            said = f"a policy remembered what its class does not know any more: {error}"
+            raise SnapshotError(f"{said}; take the code that took the snapshot") from error
     if engine.margins is not None and kept.margins is not None:
         engine.margins.resume_crowds(kept.crowds)
         engine.margins.resume(kept.margins)

@@ -53,7 +53,8 @@ class Part(Struct, frozen=True, eq=False):
 
     Attributes:
         nav: ``ts_ns, ts, product, nav_per_unit, units, leverage, mark_price, nav_atoms,
-            adl_quantile, plan_lots, shard, sequence, ordinal``, as in ``nav.parquet``.
+            adl_quantile, plan_lots, shard, sequence, ordinal``, as ``nav.parquet`` has them, but
+            ``units`` in steps of 1e-8, and NAV in quote atoms, rounded down.
         events: ``ts_ns, ts, event, product, json, shard, sequence, ordinal``; ``json`` is the line
             of ``events.jsonl``.
         positions: where to go on behind it; give it to ``stream(..., since=...)``.
@@ -195,7 +196,10 @@ class _Reader:
 
     def _event(self, record: Record) -> Sequence[tuple[_Said, int, str]]:
         said: _Said = _read(record, EVENT, _EVENT_OF)
-        shard = int(dict(record.headers).get("shard", b"0"))
+        try:
+            shard = int(dict(record.headers).get("shard", b"0"))
+        except ValueError as error:
+            raise InputError(f"{_where(record)}: shard: {error}") from None
         new = self._is_new((None, shard), said)
         wanted = not self._only or said.product in self._only
         return [(said, shard, (record.value or b"").decode())] if new and wanted else []
@@ -210,7 +214,7 @@ class _Reader:
 
 
 def _read(record: Record, schema: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
-    where = f"{record.topic}/{record.partition} offset {record.offset}"
+    where = _where(record)
     told = schema_of(record.headers)
     if told != schema:
         raise InputError(f"{where}: schema must be {schema.decode()}, was {told[:40]!r}")
@@ -218,6 +222,10 @@ def _read(record: Record, schema: bytes, decoder: msgspec.json.Decoder[Any]) -> 
         return decoder.decode(record.value or b"")
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{where}: {error}") from None
+
+
+def _where(record: Record) -> str:
+    return f"{record.topic}/{record.partition} offset {record.offset}"
 
 
 def _nav_batch(navs: Sequence[ProductNav]) -> pa.RecordBatch:

@@ -164,6 +164,10 @@ def test_another_schema_another_configuration_and_noise_are_refused() -> None:
     for noise in (b"", b"noise", kept[:-1], msgspec.msgpack.encode({"schema": SCHEMA})):
         with pytest.raises(SnapshotError, match="not a snapshot"):
             restore(rich(), noise)
+    other = msgspec.msgpack.decode(kept)
+    other["markets"][1]["handlers"][0]["state"]["policies"] = ["what another class remembered"]
+    with pytest.raises(SnapshotError, match="a policy remembered what its class does not know"):
+        restore(rich(), msgspec.msgpack.encode(other))
 
 
 def test_a_snapshot_proves_the_ledger_and_the_holders() -> None:

@@ -188,16 +188,19 @@ async def test_leaving_the_loop_lets_go(log: Log, topics: Topics) -> None:
 
 
 async def test_what_no_engine_wrote_is_told_with_its_place(topics: Topics) -> None:
-    """Another schema, and bytes that are none of it, end the stream with topic and offset. Catches
-    a traceback, and a row of nothing."""
-    for headers, value, said in (
-        (codec.schema_header(EVENT), b"{}", r"nav/0 offset 0: schema must be product-nav/1"),
-        (codec.schema_header(PRODUCT_NAV), b"{}", r"nav/0 offset 0: .*product"),
+    """Another schema, bytes that are none of it and a shard that is no number end the stream with
+    topic and offset. Catches a traceback, and a row of nothing."""
+    event = b'{"event": "rebalanced", "sequence": 1, "ordinal": 0, "ts_ns": 1}'
+    unsharded = ((codec.SCHEMA, EVENT), ("shard", b"one"))
+    for topic, headers, value, said in (
+        (topics.nav, codec.schema_header(EVENT), b"{}", r"nav/0 offset 0: schema must be product"),
+        (topics.nav, codec.schema_header(PRODUCT_NAV), b"{}", r"nav/0 offset 0: .*product"),
+        (topics.events, unsharded, event, r"events/0 offset 0: shard: .*one"),
     ):
         log = MemoryLog(MemoryBroker())
         await ensure_topics(log, topics)
         producer = await log.producer()
-        await producer.send([Outgoing(topics.nav, value, b"p", headers)])
+        await producer.send([Outgoing(topic, value, b"p", headers)])
         with pytest.raises(InputError, match=said):
             await all_of(log, topics)
 
