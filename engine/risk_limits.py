@@ -16,10 +16,12 @@ __all__ = ["nav_max", "too_large"]
 def nav_max(
     spec: ProductSpec, listing: Listing | None, mark: float, target: float | None = None
 ) -> int | None:
-    """The largest NAV, quote atoms, of a product that trades to ``target`` (none: as its bands
-    say); ``None`` where every NAV fits.
+    """The largest NAV, quote atoms, of a product that trades to ``target`` and may drift to the far
+    edges of its bands (none: to these alone); ``None`` where every NAV fits.
 
-    3x up to 3,000,000, and 2.25 times the NAV at the far edge: 1,000,000 fit, 3 times being more.
+    The least that any of them leaves room for: where the tiers allow 3x up to a notional of
+    3,000,000, and less leverage up to more, a product that trades to 3x (3 times its NAV) fits with
+    a NAV of 1,000,000, though the far edge, 2.25 times its NAV, would leave room for more.
     """
     if listing is None or spec.edges is None:
         return None

@@ -1,4 +1,6 @@
-"""The run directory: every output of a run as files, written as it goes, in bounded memory."""
+"""The run directory: every output of a run as files. Events and NAVs are written as they come, in
+bounded memory; fills and milestones, which grow with the decisions alone, are kept until the end.
+"""
 
 from __future__ import annotations
 

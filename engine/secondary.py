@@ -34,7 +34,8 @@ class SecondaryTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limit: float = 0.9
 
     def moves(self, atoms: int) -> float:
-        """By how much buying for so many atoms lifts the premium."""
+        """By how much buying for so many quote atoms (selling, where negative) lifts the premium, a
+        share of NAV."""
         return atoms / (100.0 * self.depth_atoms)
 
     def faded(self, premium: float, elapsed_ns: int) -> float:

@@ -3,8 +3,7 @@
 The venue sees what lies there, and nothing else: money that is on its way does not count before it
 arrives. A top-up brings the margin back to its share of the product's equity, and at least to twice
 what it was called at (of which the venue's haircut does not count), as far as the treasury goes;
-one is under way at a time. While the venue's
-withdrawals are frozen none arrives.
+one is under way at a time. While the venue's withdrawals are frozen none arrives.
 """
 
 from __future__ import annotations
