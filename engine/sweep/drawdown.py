@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.first_units import in_first_units
 from engine.outputs import NavBlock
 
 __all__ = ["Drawdowns"]
@@ -23,7 +24,8 @@ class Drawdowns:
     """By product, over the samples; the same figures as ``engine.rundir.Samples`` keeps.
 
     Attributes:
-        peak: highest NAV per unit so far, quote; a unit starts at one.
+        peak: highest NAV per unit of the start so far, quote; such a unit starts at one.
+        splits: ``(when, new, old)`` of those so far, in order of time.
         worst: the lowest ratio to the peak before it, less one; <= 0.
     """
 
@@ -31,6 +33,7 @@ class Drawdowns:
         """``unit_scales``: by product, quote per (quote atom per unit step)."""
         self._scales = unit_scales
         self.peak = [1.0] * len(unit_scales)
+        self.splits: list[list[tuple[int, int, int]]] = [[] for _ in unit_scales]
         self.worst = [0.0] * len(unit_scales)
 
     def add(self, blocks: Sequence[NavBlock]) -> None:
@@ -38,7 +41,9 @@ class Drawdowns:
         for block in blocks:
             if len(block):
                 for place, product in enumerate(block.products):
-                    self._take(product, self._per_unit(block, place, self._scales[product]))
+                    per_unit = self._per_unit(block, place, self._scales[product])
+                    splits = self.splits[product]
+                    self._take(product, in_first_units(block.ts_ns, per_unit, splits))
 
     def _per_unit(self, block: NavBlock, place: int, scale: float) -> F64:
         """Shape (samples,): NAV per unit of one product; 0 where it has no units."""
@@ -74,7 +79,8 @@ class Drawdowns:
             self.worst[product] = worst
 
     def at_the_end(self, product: int, per_unit: float | None) -> float:
-        """The worst, with the end of the run counted in where there still are units."""
+        """The worst, with the end of the run counted in where there still are units; ``per_unit``
+        of the start."""
         if per_unit is None:
             return self.worst[product]
         return min(self.worst[product], per_unit / self.peak[product] - 1.0)

@@ -51,10 +51,18 @@ def violated(
     """Which expectations a run did not keep to, in a sentence; ``None`` where it kept to all."""
     if not any(scenario.expect for scenario in config.scenarios or ()):
         return None
-    products = {row["product"]: {name: row.get(name) for name in FIGURES} for row in rows}
+    products = {row["product"]: _figures(row) for row in rows}
     summary = {"products": products, "events": events, "rejected": dict(rejected)}
     lost = [each for each in judged(config.scenarios or (), summary) if not each["held"]]
     return "; ".join(map(_said, lost)) or None
+
+
+def _figures(row: dict[str, Any]) -> dict[str, Any]:
+    """As in a run's summary, whose ``nav_end`` is that of a unit of the end."""
+    figures = {name: row.get(name) for name in FIGURES}
+    if figures["nav_end"] is not None:
+        figures["nav_end"] /= row["units_scale"]
+    return figures
 
 
 def _said(lost: dict[str, Any]) -> str:

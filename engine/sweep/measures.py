@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from engine.attribution import attribution
 from engine.engine import Engine
+from engine.events import UnitsSplit
 from engine.handler import Handler
 from engine.handler_state import CLOSED, PENDING
 from engine.market import Market
@@ -62,9 +63,11 @@ ROWS: Final = pa.schema(
         (VIOLATED, pa.string()),
     ]
 )
-"""The table of a sweep; money in quote, ratios plain. ``hedge_cost`` is spread, impact and fees,
-``holding_cost`` what ``levsim run`` calls costs, ``issuer_loss`` deficits that the issuer paid. A
-product is ``ruined`` whose holders have nothing left, or which the venue liquidated to the end."""
+"""The table of a sweep; money in quote, ratios plain. ``nav_end`` is NAV per unit of the start: a
+unit that was split or merged meanwhile counts as what became of it. ``hedge_cost`` is
+spread, impact and fees, ``holding_cost`` what ``levsim run`` calls costs, ``issuer_loss`` deficits
+that the issuer paid. A product is ``ruined`` whose holders have nothing left, or which the venue
+liquidated to the end."""
 
 
 class Measures:
@@ -81,14 +84,20 @@ class Measures:
         quotes = [spec.markets[product.market].contract.quote for product in spec.products]
         self._scales = [10.0 ** -asset_decimals(quote) for quote in quotes]
         self._drawdowns = Drawdowns([scale * UNIT_STEPS for scale in self._scales])
+        self._numbers = {product.id: number for number, product in enumerate(spec.products)}
 
     def collect(self, outputs: Outputs) -> None:
         """Take the outputs of one step."""
+        for event in outputs.events:
+            if isinstance(event, UnitsSplit):
+                splits = self._drawdowns.splits[self._numbers[event.product]]
+                splits.append((event.ts_ns, event.new, event.old))
         self._drawdowns.add(outputs.nav)
         self.events.update(str(type(event).__struct_config__.tag) for event in outputs.events)
 
     def rows(self, point: int, path: int) -> list[dict[str, Any]]:
-        """The rows of the run, in the order of its products."""
+        """The rows of the run, in the order of its products. Beside the columns of ``ROWS`` they
+        have ``units_scale``: how many units of the end one of the start is."""
         engine = self._engine
         digest, found = bytes.fromhex(engine.digest()), {}
         for market in engine.markets:
@@ -103,20 +112,22 @@ class Measures:
 
     def _figures(self, market: Market, handler: Handler, number: int) -> dict[str, Any]:
         account, state, mark = handler.account, handler.state, market.state.mark
-        scale, units = self._scales[number], account.units
+        scale, units, price = self._scales[number], account.units, account.at(mark)
         nav, parts = account.nav(mark), attribution(account, mark)
         per_unit = nav * scale / (units / UNIT_STEPS) if units else 0.0
+        per_unit *= state.units_scale
         intercept, slope = account.line()
-        worth, unhedged = intercept + slope * mark, state.unhedged_ns
+        worth, unhedged = intercept + slope * price, state.unhedged_ns
         if handler.desk.state.plan is not None:
-            unhedged += market.ts_ns - handler.desk.state.plan.decided_ns
+            unhedged += self._engine.time_ns - handler.desk.state.plan.decided_ns
         lost, profit = self._issuer(handler, mark, parts)
         gone = state.status == CLOSED and (state.liquidations > 0 or per_unit <= 0.0)
         return {
             "status": state.status,
             "nav_end": per_unit,
+            "units_scale": state.units_scale,
             "return": per_unit - 1.0,
-            "underlying_return": mark / account.state.first_mark - 1.0,
+            "underlying_return": price / account.state.first_mark - 1.0,
             "max_drawdown": self._drawdowns.at_the_end(number, per_unit if units else None),
             "ruined": gone or (units > 0 and nav <= 0),
             "equity_start": account.state.equity_start * scale,
@@ -134,7 +145,7 @@ class Measures:
             "adl_events": state.adl_events,
             "policy_faults": sum(state.faulted),
             "unhedged_seconds": unhedged / 1e9,
-            "leverage_end": slope * mark / worth if worth > 0.0 else None,
+            "leverage_end": slope * price / worth if worth > 0.0 else None,
         }
 
     def _issuer(self, handler: Handler, mark: float, parts: dict[str, int]) -> tuple[int, int]:
