@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from engine.errors import InputError
 from engine.report.words import listed
 
-__all__ = ["DeskFill", "DeskNav", "read_fills", "read_navs"]
+__all__ = ["DeskFill", "DeskNav", "navs_in_first_units", "read_fills", "read_navs"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAV: Final = ("ts", "product", "nav_per_unit")
@@ -66,6 +66,26 @@ class DeskFill(Struct, frozen=True):
         """A ``by``-th of it, while the mark was ``mark``."""
         quantity, fee = self.quantity / by, self.fee / by
         return DeskFill(self.ts_ns, self.product, self.kind, quantity, self.price, fee, mark)
+
+
+def navs_in_first_units(
+    navs: Sequence[DeskNav], splits: Sequence[tuple[int, int, int]]
+) -> list[DeskNav]:
+    """Lines in units of the run's start: the desk counts its units anew when the run does.
+
+    Args:
+        navs: of one product.
+        splits: its ``(when, new, old)``; a line of that instant is of the new units.
+    """
+    found = list(navs)
+    for at_ns, new, old in splits:
+        found = [
+            replace(one, nav=one.nav * new / old, units=one.units * old / new)
+            if one.ts_ns >= at_ns
+            else one
+            for one in found
+        ]
+    return found
 
 
 def read_navs(path: Path, products: Collection[str]) -> list[DeskNav]:

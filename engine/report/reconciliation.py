@@ -15,7 +15,7 @@ mark, the face does not. Fees and funding paid in coins are what these were wort
 they would have earned since; what was paid before the desk's first line is in the NAV of that line.
 
 Fills before the desk's first line tell what it held then; where it has none it held what the run
-held.
+held. Where units are split, both are looked at in units of the run's start.
 """
 
 from __future__ import annotations
@@ -31,7 +31,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.errors import InputError
-from engine.report.desk import DeskFill, DeskNav, read_fills, read_navs
+from engine.first_units import in_first_units
+from engine.report.desk import (
+    DeskFill,
+    DeskNav,
+    navs_in_first_units,
+    read_fills,
+    read_navs,
+)
 from engine.report.executions import executions, is_inverse
 from engine.report.history import History, read_history
 from engine.report.words import instant, number
@@ -71,7 +78,7 @@ class Reconciliation(Struct, frozen=True):
 
 
 class _Ours:
-    """The run's own NAVs and marks of one product."""
+    """The run's own NAVs and marks of one product, in units of its start."""
 
     def __init__(self, history: History, product: str) -> None:
         names = ["ts_ns", "nav_per_unit", "units", "mark_price"]
@@ -80,6 +87,10 @@ class _Ours:
         self.ts, self.nav, self.units, self.mark = (table[name].to_numpy() for name in names)
         if not len(self.ts):
             raise InputError(f"{history.path} has no NAV samples of {product}")
+        self.splits = history.summary["products"][product].get("splits", ())
+        back = [(when, old, new) for when, new, old in self.splits]
+        self.nav = in_first_units(self.ts, self.nav, self.splits)
+        self.units = in_first_units(self.ts, self.units, back)
 
     def at(self, ts_ns: int) -> int:
         """The place of the last sample at or before a time."""
@@ -144,10 +155,11 @@ class _Product:
         fills: Sequence[DeskFill] | None,
         within_s: float,
     ) -> None:
-        self.product, self.navs = product, navs
+        self.product = product
         contract = history.contract(product)
         self.face = float(contract["contract_size"]) if is_inverse(contract) else 0.0
         self.ours = _Ours(history, product)
+        self.navs = navs_in_first_units(navs, self.ours.splits)
         first, last = navs[0], navs[-1]
         if self.ours.at(first.ts_ns) < 0 or last.ts_ns > history.summary["end_ns"] + _DAY_NS:
             said = f"{product}: NAVs from {instant(first.ts_ns)} to {instant(last.ts_ns)}"

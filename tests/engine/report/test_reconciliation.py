@@ -29,16 +29,17 @@ COINS = CONFIG.replace(
     "book =",
     'contract = { kind = "inverse", lot_size = 1.0, contract_size = 100.0, base = "BTC" }\nbook =',
 )
+SPLIT = CONFIG.replace("policies =", "terms = { split = { announced = [SPLIT_AT] } }\npolicies =")
 HOUR = 3600
 
 
 class Desk:
     """The same market and product, with one setting changed."""
 
-    def __init__(self, folder: Path, *, inverse: bool) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, config: str) -> None:
+        self.folder, inverse = folder, config == COINS
         self.lot, self.atoms = (1.0, 1e8) if inverse else (1e-6, 1e6)
-        (folder / "c.toml").write_text(COINS if inverse else CONFIG)
+        (folder / "c.toml").write_text(config)
         self.ours = self._run("ours")
 
     def _run(self, name: str, *sets: str) -> RunResult:
@@ -79,13 +80,13 @@ class Desk:
 @pytest.fixture(scope="module")
 def linear(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """A desk beside a run, hedged in quote."""
-    return Desk(tmp_path_factory.mktemp("desk"), inverse=False)
+    return Desk(tmp_path_factory.mktemp("desk"), CONFIG)
 
 
 @pytest.fixture(scope="module")
 def coins(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """The same on contracts that are settled in coins."""
-    return Desk(tmp_path_factory.mktemp("coins"), inverse=True)
+    return Desk(tmp_path_factory.mktemp("coins"), COINS)
 
 
 @pytest.fixture(params=["linear", "coins"])
@@ -125,6 +126,21 @@ def test_one_difference_is_its_cause(cause: str, change: str, desk: Desk) -> Non
         assert max(CAUSES, key=lambda name: abs(day.causes[name])) == cause
     assert abs(day.unexplained) < 0.02 * sum(abs(value) for value in day.causes.values())
     assert sum(day.causes.values()) + day.unexplained == pytest.approx(difference)
+
+
+def test_a_split_is_no_loss_and_changes_no_cause(linear: Desk, tmp_path: Path) -> None:
+    """Units of run and desk become ten at noon: what is told of the day is what is told of one
+    without a split. Catches NAVs and fills per unit of before and after taken for alike."""
+    noon = linear.ours.nav["ts"][12 * HOUR].as_py()
+    when = f'{{ at = "{noon:%Y-%m-%dT%H:%M:%SZ}", new = 10 }}'
+    split = Desk(tmp_path, SPLIT.replace("SPLIT_AT", when))
+    assert split.ours.summary["products"]["BTC3L"]["splits"]
+    change = "products.0.policies.0.high=3.3"
+    (plain,), (day,) = linear.told("plain", change).days, split.told("split", change).days
+    assert day.desk == pytest.approx(plain.desk, abs=0.01)
+    assert day.ours == pytest.approx(plain.ours, abs=0.01)
+    assert day.causes == pytest.approx(plain.causes, abs=0.01)
+    assert abs(plain.causes["missing_fill"]) > 0.3
 
 
 def test_a_fill_that_the_desk_forgot_is_named(desk: Desk) -> None:
