@@ -68,6 +68,9 @@ class LocalPool(Executor):
     """``workers`` processes. They are forked from a clean server that has imported what they need,
     so that they inherit nothing of the driver's, and one that died is replaced in no time.
 
+    Attributes:
+        workers: how many it was asked for.
+
     Raises:
         ValueError: if ``workers`` is not positive.
     """
@@ -75,6 +78,7 @@ class LocalPool(Executor):
     def __init__(self, workers: int) -> None:
         if workers < 1:
             raise ValueError(f"workers must be 1 or more, was {workers}")
+        self.workers = workers
         self._context = mp.get_context("forkserver")
         self._context.set_forkserver_preload(["engine.sweep.work"])
         self._lock = threading.Lock()

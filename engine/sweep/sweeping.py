@@ -148,7 +148,12 @@ def _work(
     if len(store.finished) < len(plan.chunks):
         chosen = executor()
         drive(
-            plan, store, chosen, _ahead(chosen), progress, screened_work if plan.screened else work
+            plan,
+            store,
+            chosen,
+            ahead_of(chosen),
+            progress,
+            screened_work if plan.screened else work,
         )
 
 
@@ -238,7 +243,8 @@ def lazily(
     return made
 
 
-def _ahead(executor: Executor) -> int:
+def ahead_of(executor: Executor) -> int:
+    """How many parts of a sweep an executor is handed at once."""
     workers = getattr(executor, "_max_workers", None) or getattr(executor, "workers", None)
     return workers * _AHEAD if isinstance(workers, int) else _AHEAD_UNKNOWN
 

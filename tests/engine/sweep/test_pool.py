@@ -10,6 +10,7 @@ from concurrent.futures import wait
 import pytest
 
 from engine.sweep.pool import LocalPool, WorkerDiedError
+from engine.sweep.sweeping import ahead_of
 from tests.engine.sweep import deadly
 
 
@@ -42,6 +43,12 @@ def test_workers_that_are_killed_are_replaced(pool: LocalPool) -> None:
     done = [future.result() for future in futures if future.exception() is None]
     assert len(done) >= 6
     assert not set(before) & set(pool.pids)
+
+
+def test_a_sweep_hands_out_as_much_as_its_workers_need(pool: LocalPool) -> None:
+    """Two parts for each: one that it is at, and one that waits. Catches a pool that does not say
+    how many it has: of a hundred workers all beyond the 64th would never get anything."""
+    assert ahead_of(pool) == 2 * len(pool.pids)
 
 
 def test_an_exception_is_raised_where_the_future_is_asked(pool: LocalPool) -> None:
