@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from feeds.topics import Topics
 
 __all__ = ["Product", "Sending", "Symbol", "instant", "send"]
-__all__ += ["degrade", "freeze", "gate", "halt", "mask", "pause", "resume", "target", "unpause"]
+__all__ += ["degrade", "freeze", "gate", "halt", "mask", "pause", "resume", "split", "target"]
+__all__ += ["unpause"]
 
 Symbol = Annotated[str, Parameter(help="As the ticks name it.")]
 Product = Annotated[str, Parameter(help="Id of the product.")]

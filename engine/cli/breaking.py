@@ -101,14 +101,13 @@ def capacity(
 
     from engine.breaking import Shape, capacities
     from engine.cli import showing
-    from engine.durations import duration_ns
     from engine.errors import ConfigError
 
     for name, share, limit in (("gap", gap, 1.0), ("cost", cost, 1.0), ("depth", depth, 1e6)):
         if not 0.0 < share < limit:
             raise ConfigError(f"--{name} must be above 0 and below {limit:g}, was {share!r}")
-    _lengths("over", over)
-    spec, shape = _spec(config, sets, policy), Shape(depth=depth, over_ns=duration_ns(over))
+    (over_ns,) = _lengths("over", over, 1)
+    spec, shape = _spec(config, sets, policy), Shape(depth=depth, over_ns=over_ns)
     places = [n for n, each in enumerate(spec.products) if each.kind == "fund"]
     found = [capacities(spec, place, shape, gap, cost) for place in places]
     if json:
@@ -161,7 +160,7 @@ def _shapes(
     if not 0.0 <= loss < inf:
         raise ConfigError(f"--loss must be 0 or more, was {loss!r}")
     spans = _lengths("latency", latency), _lengths("outage", outage)
-    (over_ns,) = _lengths("over", over)
+    (over_ns,) = _lengths("over", over, 1)
     rounds = list(combinations(depths, *spans))
     if len(rounds) > _ROUNDS:
         raise ConfigError(f"{len(rounds)} combinations, at most {_ROUNDS}")
@@ -176,15 +175,18 @@ def _shapes(
         )
 
 
-def _lengths(name: str, said: str) -> list[int]:
-    """Durations with commas between."""
-    from engine.durations import duration_ns
+def _lengths(name: str, said: str, most: int = _ROUNDS) -> list[int]:
+    """Durations with commas between, in ns; ``most`` of them."""
+    import re
+
+    from engine.durations import DURATION_PATTERN, duration_ns
     from engine.errors import ConfigError
 
-    found = [duration_ns(each.strip()) for each in said.split(",")]
-    if min(found) < 0:
-        raise ConfigError(f"--{name} must be 0s or more, was {said!r}")
-    return found
+    parts = [each.strip() for each in said.split(",")]
+    if len(parts) > most or not all(re.fullmatch(DURATION_PATTERN, each) for each in parts):
+        more = "" if most == 1 else ", or several with commas between"
+        raise ConfigError(f"--{name} must be a duration such as 0s or 500ms{more}, was {said!r}")
+    return [duration_ns(each) for each in parts]
 
 
 def _depth(text: str) -> float:

@@ -136,14 +136,16 @@ def test_what_was_gone_before_is_said() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (("breakpoint", "--latency=-1s"), "--latency must be 0s or more, was '-1s'"),
-        (("breakpoint", "--outage=0s,-1m"), "--outage must be 0s or more"),
+        (("breakpoint", "--latency=-1s"), "--latency must be a duration such as 0s"),
+        (("breakpoint", "--latency", "soon"), "several with commas between, was 'soon'"),
+        (("breakpoint", "--outage=0s,-1m"), "--outage must be a duration such as 0s"),
         (("breakpoint", "--depth", "0"), "--depth must be above 0 and below 1e+06, was 0.0"),
         (("breakpoint", "--before", "nan"), "--before must be between -0.9 and 10, was nan"),
         (("breakpoint", "--loss=-1"), "--loss must be 0 or more, was -1.0"),
         (("capacity", "--gap", "2"), "--gap must be above 0 and below 1, was 2.0"),
         (("capacity", "--cost", "nan"), "--cost must be above 0 and below 1, was nan"),
-        (("capacity", "--over=-5s"), "--over must be 0s or more"),
+        (("capacity", "--over", "1m,2m"), "--over must be a duration"),
+        (("capacity", "--over=-5s"), "--over must be a duration such as 0s or 500ms, was '-5s'"),
     ],
 )
 def test_what_is_no_crash_is_refused(
