@@ -43,8 +43,8 @@ _BROKEN: Final = (
     zlib.error,
     gzip.BadGzipFile,
     zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
+    NotImplementedError,  # a zip packed in a way that zipfile does not know
+    RuntimeError,  # a zip that wants a password
 )
 
 
