@@ -83,9 +83,11 @@ def _navs(blocks: list[NavBlock]) -> F64:  # short arrays are joined fastest as 
 
 
 def _changing_navs(block: NavBlock) -> F64:
-    line, _parts, version = _versions(block)
-    assert version is not None
-    navs: F64 = line[:, 0].take(version) + line[:, 1].take(version) * block.prices()
+    changes = block.changes
+    assert changes is not None
+    version, samples = changes.stretches(len(block.ts_ns), len(block.products))
+    line = np.concatenate([block.line, changes.line]).take(version, axis=0).repeat(samples, axis=0)
+    navs: F64 = line[:, :, 0] + line[:, :, 1] * block.prices()
     return navs
 
 
@@ -95,14 +97,10 @@ def _versions(block: NavBlock) -> tuple[F64, I64, I64 | None]:
     changes = block.changes
     if changes is None:
         return block.line, block.parts, None
-    count = len(block.products)
+    version, samples = changes.stretches(len(block.ts_ns), len(block.products))
     line = np.concatenate([block.line, changes.line])
     parts = np.concatenate([block.parts, changes.parts])
-    # Of two changes at one sample the later is written last; it counts until the next one.
-    version = np.zeros((len(block.ts_ns), count), np.int64)
-    version[0] = np.arange(count)
-    version[changes.sample, changes.place] = np.arange(count, len(line))
-    return line, parts, np.maximum.accumulate(version, axis=0, out=version)
+    return line, parts, version.repeat(samples, axis=0)
 
 
 def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:

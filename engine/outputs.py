@@ -58,6 +58,17 @@ class LineChanges(Struct, frozen=True, eq=False, gc=False):
     line: F64
     parts: I64
 
+    def stretches(self, samples: int, products: int) -> tuple[I64, I64]:
+        """Which lines hold from change to change, shape (k + 1, products): a block's own, counted
+        on by those of its changes; and for how many samples, shape (k + 1,), none of them where
+        another change comes before the same one."""
+        version = np.zeros((len(self.sample) + 1, products), np.int64)
+        version[0] = np.arange(products)
+        version[np.arange(1, len(version)), self.place] = products + np.arange(len(self.sample))
+        lasting = np.append(self.sample, samples)
+        lasting[1:] -= self.sample
+        return np.maximum.accumulate(version, axis=0, out=version), lasting
+
 
 class Queued(Protocol):
     """A market's margin accounts as they stand from one instant to another."""
