@@ -1,8 +1,8 @@
 """What signals will be at the coming points of their grid, worked out before anybody gets there.
 
 A step of many rows has many points of the grid. Their returns and ranges are taken at once, and the
-recurrences run through them in one loop, as far as somebody asked. ``Signals`` says what the
-figures are; here they are the same, bit by bit.
+recurrences run through them in one loop. ``Signals`` says what the figures are; here they are the
+same, bit by bit.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ __all__ = ["Figures", "SignalsAhead"]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Recurrences = tuple[float, float, float, float, float, float]
 
-_FIRST: Final = 32
-"""Points worked out when the first is asked for; then as many again, and so on."""
 _CELLS: Final = 65_536
 """Squares of windows that are added at once."""
 
@@ -58,9 +57,9 @@ class SignalsAhead:
         """1 where the first point is the first price of all, which is no return."""
         self._changes: F64 = self._closes[1 + self._opening :] / self._closes[self._opening : -1]
         self._changes -= 1.0
-        self._ranges = highs[self._opening :], lows[self._opening :]
-        known = signals.recurrences()
-        self._points = [known] * (1 + self._opening)
+        ranges = highs[self._opening :] / lows[self._opening :]
+        self._points = [signals.recurrences()] * self._opening
+        self._points += _recurrences(signals, self._changes, ranges)
         self._kept = list(state.returns)
         self._place = state.slot if len(self._kept) == window else len(self._kept)
         """Where in their window the first of the changes goes; the others follow in a ring."""
@@ -71,7 +70,6 @@ class SignalsAhead:
     def take(self, point: int) -> None:
         """Lead the signals to a point after the one where they are."""
         signals, state = self._signals, self._signals.state
-        self._reach(point)
         signals.recur(self._points[point])
         state.price, state.highest = self._closes.item(point), self._highest.item(point)
         state.missed = 0
@@ -90,7 +88,6 @@ class SignalsAhead:
 
     def figures(self, points: I64) -> Figures:
         """The figures at some points, in ascending order."""
-        self._reach(points.item(-1))
         found = np.array([self._points[point] for point in points.tolist()])
         variance, ranges, weight, move, path, trend_weight = found.T
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -130,28 +127,28 @@ class SignalsAhead:
             yearly = np.sqrt(total / held * self._signals.per_year)
         return np.where(held > 0, yearly, 0.0)
 
-    def _reach(self, point: int) -> None:
-        """Run the recurrences on, to that point at least."""
-        points = self._points
-        if point < len(points):
-            return
-        first = len(points) - 1 - self._opening
-        end = min(max(2 * len(points), _FIRST, point), len(self)) - self._opening
-        signals, changes = self._signals, self._changes[first:end]
-        highs, lows = (each[first:end] for each in self._ranges)
-        spread = log2s(highs / lows) * LN2
-        ranges = spread * spread / (4.0 * LN2)
-        keep, take, trend_keep, trend_take = signals.weights
-        columns = (take * (changes * changes), take * ranges)
-        trends = (trend_take * changes, trend_take * np.abs(changes))
-        variance, spreads, weight, move, path, trend_weight = points[-1]
-        for square, spread_square, signed, size in zip(
-            *(column.tolist() for column in (*columns, *trends)), strict=True
-        ):
-            variance = keep * variance + square
-            spreads = keep * spreads + spread_square
-            weight = keep * weight + take
-            move = trend_keep * move + signed
-            path = trend_keep * path + size
-            trend_weight = trend_keep * trend_weight + trend_take
-            points.append((variance, spreads, weight, move, path, trend_weight))
+
+def _recurrences(signals: Signals, changes: F64, ranges: F64) -> list[Recurrences]:
+    """``Signals.recurrences`` as they are and after each step of the grid.
+
+    Args:
+        changes: shape (n,), simple returns of the steps.
+        ranges: shape (n,), highest over lowest price.
+    """
+    spread = log2s(ranges) * LN2
+    keep, take, trend_keep, trend_take = signals.weights
+    columns = (take * (changes * changes), take * (spread * spread / (4.0 * LN2)))
+    trends = (trend_take * changes, trend_take * np.abs(changes))
+    variance, spreads, weight, move, path, trend_weight = signals.recurrences()
+    points = [(variance, spreads, weight, move, path, trend_weight)]
+    for square, spread_square, signed, size in zip(
+        *(column.tolist() for column in (*columns, *trends)), strict=True
+    ):
+        variance = keep * variance + square
+        spreads = keep * spreads + spread_square
+        weight = keep * weight + take
+        move = trend_keep * move + signed
+        path = trend_keep * path + size
+        trend_weight = trend_keep * trend_weight + trend_take
+        points.append((variance, spreads, weight, move, path, trend_weight))
+    return points

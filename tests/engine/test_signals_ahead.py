@@ -61,9 +61,9 @@ def test_what_is_worked_out_ahead_is_what_the_steps_say(window: int, seen: int) 
                 assert led.realised_vol == plain.realised_vol
 
 
-def test_one_may_look_ahead_only_as_far_as_one_goes() -> None:
+def test_where_the_signals_were_led_to_changes_no_figure() -> None:
     """Figures of a few points, then of more, are those of all at once; leading the signals on
-    changes none of them. Catches a loop that goes on from the wrong place."""
+    changes none of them. Catches a window that is read where the signals were led to."""
     spec, grid = SignalSpec(window=12), [np.array(column) for column in a_grid(3)]
     whole = SignalsAhead(a_start(spec, 20, 4), *grid).figures(np.arange(STEPS + 1))
     bit = SignalsAhead(a_start(spec, 20, 4), *grid)
