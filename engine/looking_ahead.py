@@ -49,16 +49,14 @@ class _Scan:
         """Whether no row below ``limit`` wakes anybody; those up to ``ahead`` are looked through
         with them, for the next who asks."""
         if self._clear < limit <= self._stop:
-            self._clear = min(ahead, self._stop)
-            breach = self._router.next_breach(self._clear)
-            if breach is not None:
-                self._clear = self._stop = breach.sequence
-                self._router.rewind(breach.sequence)
+            ahead = min(ahead, self._stop)
+            self._clear = self._router.clear_until(self._clear, ahead)
+            if self._clear < ahead:
+                self._stop = self._clear
         return limit <= self._stop
 
     def begin_again(self, limit: int) -> None:
         """From there on there are other edges."""
-        self._router.rewind(limit)
         self._clear, self._stop = limit, self._end
 
 
@@ -114,7 +112,7 @@ class LookingAhead(Passing):
                 scanned = 1
             due = agenda.next_ns()
         if clear >= 0:
-            self.router.rewind(clear)
+            self.router.skip(clear)
         self._passed(rows, passed)
         return due
 

@@ -15,7 +15,7 @@ import numpy as np
 from engine.digest import SampleChain
 from engine.market import Market
 from engine.outputs import NavBlock
-from engine.sampler import Held, Sampler
+from engine.sampler import Sampler
 from engine.ticks import Kind, Table
 
 __all__ = ["Lull", "QuietSamples"]
@@ -32,16 +32,16 @@ class QuietSamples(Sequence[NavBlock]):
     """The samples that one table let pass: a block for each launched market, made when somebody
     looks."""
 
-    __slots__ = ("_blocks", "_lull", "held", "prices", "run", "sequence", "times")
+    __slots__ = ("_blocks", "_length", "_lull", "prices", "run", "sequence", "times")
 
     def __init__(
-        self, lull: Lull, sequence: I64, run: I64, prices: F64, times: int, held: list[Held]
+        self, lull: Lull, sequence: I64, run: I64, prices: F64, times: int, markets: int
     ) -> None:
         self._lull: Lull | None = lull
         self._blocks: list[NavBlock] = []
+        self._length = markets if times else 0
         self.sequence, self.run, self.prices = sequence, run, prices
         self.times = times
-        self.held = held
 
     def value(self, blocks: list[NavBlock]) -> None:
         """These are they; the table is let go."""
@@ -54,7 +54,7 @@ class QuietSamples(Sequence[NavBlock]):
         return self._blocks
 
     def __len__(self) -> int:
-        return len(self.held)
+        return self._length
 
     def __iter__(self) -> Iterator[NavBlock]:
         return iter(self._valued())
@@ -81,6 +81,7 @@ class Lull:
         "_indexes",
         "_kind",
         "_known",
+        "_launched",
         "_market",
         "_rows",
         "_sampler",
@@ -93,7 +94,7 @@ class Lull:
         self._sampler = sampler
         self._chains, self._indexes = chains, indexes
         self._waiting: list[QuietSamples] = []
-        self._rows = 0
+        self._rows = self._launched = 0
         self._market: Market | None = None
         self._kind: Kind | None = None
         self._known = (0.0, 0.0)
@@ -114,11 +115,11 @@ class Lull:
         if sampler.wakes_ns >= before_ns and not waiting:
             return ()
         if not waiting:
-            self._first_ns = sampler.state.next_ns
+            self._first_ns, self._launched = sampler.state.next_ns, len(sampler.launched())
             if market is not None:
                 self._known = market.state.mark, market.state.index
-        count, held = sampler.pass_by(before_ns)
-        samples = QuietSamples(self, table.sequence, run, prices, count, held)
+        count = sampler.pass_by(before_ns)
+        samples = QuietSamples(self, table.sequence, run, prices, count, self._launched)
         waiting.append(samples)
         self._rows += len(run)
         if self._rows > _ROWS_MAX:
@@ -141,11 +142,12 @@ class Lull:
             self._chains[symbol].samples(times, marks[number], passed)
             if index is not None:
                 self._indexes[symbol].samples(times, index, passed)
-        base, begin = sampler.base(passed), 0
+        held, base, begin = sampler.hold(len(times)), sampler.base(passed), 0
         for each in waiting:
             part = slice(begin, begin + each.times)
             cut = [mark[part] for mark in marks], [None if i is None else i[part] for i in indexes]
-            each.value(sampler.blocks_of(each.held, passed[part], times[part], *cut, base))
+            blocks = sampler.blocks_of(held, passed[part], times[part], *cut, base)
+            each.value(blocks if each.times else [])
             begin += each.times
             base = 0
 

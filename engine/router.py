@@ -130,6 +130,15 @@ class Router:
         of_index = column.kind is _INDEX
         return Breach(market, row, prices.item(row), run_ns, stop, stop + 1, of_index=of_index)
 
+    def clear_until(self, first: int, stop: int) -> int:
+        """Sequence of the first row in ``[first, stop)`` at which some market wakes, ``stop`` if
+        there is none; the scan stays where it is."""
+        for number, column in enumerate(self._columns):
+            start, end = max(self._positions[number], column.row_at(first)), column.row_at(stop)
+            if start < end and (place := self._scan(column, start, end)) < end:
+                stop = column.sequence.item(place)
+        return stop
+
     def skip(self, stop: int) -> None:
         """Rows below ``stop`` need not be looked at again."""
         for number, column in enumerate(self._columns):

@@ -149,17 +149,16 @@ class Sampler:
             self._users(rows, state.next_users_ns, sequence)
             state.next_users_ns += every
 
-    def pass_by(self, before_ns: int) -> tuple[int, list[Held]]:
-        """The samples earlier than ``before_ns`` count as taken, no holders being due: how many,
-        and what they need of each launched market but its prices."""
+    def pass_by(self, before_ns: int) -> int:
+        """The samples earlier than ``before_ns`` count as taken, no holders being due: how many."""
         state, every = self.state, self.spec.nav_every_ns
         first_ns = state.next_ns
         if first_ns >= before_ns:
-            return 0, []
+            return 0
         count = -(-(before_ns - first_ns) // every)
         state.next_ns = first_ns + count * every
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
-        return count, self._hold(count)
+        return count
 
     def times_from(self, first_ns: int) -> I64:
         """The sample times from one on that count as taken."""
@@ -203,10 +202,11 @@ class Sampler:
     ) -> None:
         """Samples at ``times``, which the inputs ``passed`` let pass, of the launched markets at
         their marks and indexes."""
-        held, base = self._hold(len(times)), self.base(passed)
+        held, base = self.hold(len(times)), self.base(passed)
         self.blocks += self.blocks_of(held, passed, times, marks, indexes, base)
 
-    def _hold(self, count: int) -> list[Held]:
+    def hold(self, count: int) -> list[Held]:
+        """What the next so many samples need of each launched market but its prices."""
         return [
             (
                 each,
