@@ -12,7 +12,9 @@ the EWMA of their magnitudes, a smoothed efficiency ratio (Kaufman 1995).
 
 from __future__ import annotations
 
+from itertools import accumulate
 from math import sqrt
+from operator import mul
 from typing import Final
 
 from msgspec import Struct
@@ -154,10 +156,8 @@ class Signals:
     def realised_vol(self) -> float:
         """The same over the window, all steps alike."""
         if self._realised is None:
-            total = 0.0
             returns = self.state.returns
-            for change in returns:
-                total += change * change
+            *_, total = accumulate(map(mul, returns, returns), initial=0.0)
             self._realised = sqrt(total / len(returns) * self.per_year) if returns else 0.0
         return self._realised
 
