@@ -24,8 +24,6 @@ __all__ = ["LookingAhead"]
 _POLICY, _VENUE = Priority.POLICY, Priority.VENUE  # looked up once; see ``folding``
 _AGAIN: Final = 16
 """Reviews after which it is tried again to look ahead, where it did not pay."""
-_SCANNED: Final = 64
-"""Reviews whose rows are looked through at once, at most."""
 
 
 class _Resting(NamedTuple):
@@ -37,27 +35,28 @@ class _Resting(NamedTuple):
 class _Scan:
     """Which rows are known to wake nobody."""
 
-    __slots__ = ("_clear", "_end", "_router", "_stop")
+    __slots__ = ("_ahead", "_clear", "_end", "_router", "_stop")
 
     def __init__(self, router: Router, end: int) -> None:
         """``end``: sequence of the next message, or of the step's end."""
         self._router = router
         self._end = self._stop = end
-        self._clear = -1
+        self._clear, self._ahead = -1, 1
 
-    def passes(self, limit: int, ahead: int) -> bool:
-        """Whether no row below ``limit`` wakes anybody; those up to ``ahead`` are looked through
-        with them, for the next who asks."""
+    def passes(self, limits: list[int], place: int) -> bool:
+        """Whether no row below one of the limits wakes anybody; those below the limits after it are
+        looked through with them, for the next who asks: each time twice as many."""
+        limit = limits[place]
         if self._clear < limit <= self._stop:
-            ahead = min(ahead, self._stop)
-            self._clear = self._router.clear_until(self._clear, ahead)
-            if self._clear < ahead:
+            last = min(limits[min(place + self._ahead, len(limits)) - 1], self._stop)
+            self._clear, self._ahead = self._router.clear_until(self._clear, last), 2 * self._ahead
+            if self._clear < last:
                 self._stop = self._clear
         return limit <= self._stop
 
     def begin_again(self, limit: int) -> None:
         """From there on there are other edges."""
-        self._clear, self._stop = limit, self._end
+        self._clear, self._stop, self._ahead = limit, self._end, 1
 
 
 class LookingAhead(Passing):
@@ -76,7 +75,7 @@ class LookingAhead(Passing):
             due: when it rings now.
             barrier: sequence of the next message, or of the step's end.
         """
-        agenda, scan, scanned, clear = self.agenda, _Scan(self.router, barrier), 1, -1
+        agenda, scan, clear = self.agenda, _Scan(self.router, barrier), -1
         clear_ns = self.clear_ns(rows, barrier)
         resting: dict[Key, _Resting] = {}
         passed: dict[int, tuple[int, int, float]] = {}
@@ -93,7 +92,7 @@ class LookingAhead(Passing):
                 resting[key] = rests
             market, handler, views = rests
             place = views.place(due)
-            if place < 0 or not scan.passes(views.limits[place], views.limit(place + scanned - 1)):
+            if place < 0 or not scan.passes(views.limits, place):
                 break
             clear, view, edges = views.limits[place], views.view(place), handler.edges
             if handler.uses_high_water:
@@ -104,12 +103,10 @@ class LookingAhead(Passing):
             self._count(spoke=changed)
             agenda.set(key, handler.next.policy_ns)
             passed[key[1]] = clear, due, view.mark
-            scanned = min(2 * scanned, _SCANNED)
             if handler.edges != edges:
                 market.edges.arm(key[2], *handler.edges)
                 self.router.arm(market)
                 scan.begin_again(clear)
-                scanned = 1
             due = agenda.next_ns()
         if clear >= 0:
             self.router.skip(clear)
@@ -136,7 +133,7 @@ class LookingAhead(Passing):
             return None
         limit = rows.first_after(due)
         # Nobody looks at a market as of a time before which something else happens.
-        views = self._views(rows, key, due, limit) if scan.passes(limit, limit) else None
+        views = self._views(rows, key, due, limit) if scan.passes([limit], 0) else None
         return _Resting(market, handler, views) if views is not None else None
 
     def _views(self, rows: Rows, key: Key, due: int, limit: int) -> ViewsAhead | None:

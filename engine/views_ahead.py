@@ -73,10 +73,6 @@ class ViewsAhead:
             points = points[: len(times)]
         return cls(market, rows, times, points) if len(times) >= _LEAST else None
 
-    def limit(self, place: int) -> int:
-        """The first tick later than a review, or than the last of them."""
-        return self.limits[min(place, len(self.limits) - 1)]
-
     @property
     def holds(self) -> bool:
         """Whether nothing came in between: a point of the grid that was fed otherwise than was
