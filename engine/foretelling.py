@@ -23,10 +23,12 @@ _BBO, _FUNDING = Kind.BBO, Kind.FUNDING  # looked up once; see ``folding``
 class Foretelling(Folding):
     """The rows of one symbol at ascending times, all of them within the step."""
 
-    def points_ahead(self, times: I64) -> I64 | None:
-        """At which point of the signals' grid each time is, for ``figures_ahead``; a number that is
-        too large where that point is not worked out, ``None`` where none is."""
-        return self.cells.points(times) if self.cells is not None else None
+    def points_ahead(self, times: I64) -> I64:
+        """At which point of the signals' grid each time is, for ``figures_ahead``: 0 up to the next
+        one; a number that is too large where that point is not worked out."""
+        if self.cells is None:
+            return (times >= self.state.grid_ns).astype(np.int64)
+        return self.cells.points(times)
 
     @property
     def points_known(self) -> int:
@@ -35,7 +37,8 @@ class Foretelling(Folding):
 
     def figures_ahead(self, points: I64) -> Figures:
         """The signals at points of their grid."""
-        assert self.cells is not None
+        if self.cells is None:
+            return Figures.still(self.signals, len(points))
         return self.cells.ahead.figures(points)
 
     def marks_ahead(self, times: I64) -> F64:

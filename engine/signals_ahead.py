@@ -36,6 +36,15 @@ class Figures(NamedTuple):
     stale: Bools
     step_price: F64
 
+    @classmethod
+    def still(cls, signals: Signals, count: int) -> Figures:
+        """Signals as they are, so many times."""
+        now = (
+            *(signals.ewma_vol, signals.realised_vol, signals.parkinson_vol, signals.trend),
+            *(signals.state.highest, signals.stale, signals.state.price),
+        )
+        return cls(*(np.full(count, figure) for figure in now))
+
 
 class SignalsAhead:
     """The coming points of some signals, all of them fresh. A point is named by its number, from 1

@@ -66,9 +66,7 @@ class ViewsAhead:
             return None
         times = due_ns + every_ns * np.arange(count)
         points = market.points_ahead(times) if uses_signals else None
-        if uses_signals:
-            if points is None:
-                return None
+        if points is not None:
             times = times[: int(points.searchsorted(market.points_known, "right"))]
             points = points[: len(times)]
         return cls(market, rows, times, points) if len(times) >= _LEAST else None

@@ -17,6 +17,7 @@ from msgspec import Struct
 from engine.commands import PauseProduct, ResumeProduct, ThinBook
 from engine.engine import Engine, EngineSpec
 from engine.events import CreationRequest
+from engine.handler import Handler
 from engine.market import MarketSpec
 from engine.policy import Decision, SetLeverage, View
 from engine.sampler import Sampling
@@ -148,7 +149,11 @@ def a_spec_of(seed: int) -> EngineSpec:
 def _a_market(chance: Random, symbol: int) -> MarketSpec:
     thin = BookSpec(model="depth", depth_at_1pct=3e5, half_life_s=60.0)
     grid = SignalSpec(
-        every_ns=10 * SECOND_NS, vol_half_life=8.0, trend_half_life=12.0, window=9, stale_after=4
+        every_ns=chance.choice((10, 10, 90)) * SECOND_NS,
+        vol_half_life=8.0,
+        trend_half_life=12.0,
+        window=9,
+        stale_after=4,
     )
     return a_market(
         symbol,
@@ -262,6 +267,38 @@ def test_the_slow_engine_agrees(seed: int) -> None:
     """It asks every product at every row. Catches what all ways of cutting have wrong alike."""
     spec, tape, _ = whole(seed)
     agree(spec, tape.between(0, len(tape) // 3))
+
+
+def test_reviews_between_two_points_of_the_grid_are_passed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A review a second, signals every 90 of them, steps of 40: too short for more than one point.
+    Catches signals that stand still behind their next point, and reviews that are walked to because
+    none is worked out."""
+    passed, right = [0], Handler.review
+
+    def counted(self: Handler, scene: Any, market: Any, due_ns: int) -> bool | None:
+        changed = right(self, scene, market, due_ns)
+        passed[0] += changed is not None
+        return changed
+
+    monkeypatch.setattr(Handler, "review", counted)
+    chance, prices = Random(1), [20_000.0]
+    while len(prices) < 300:
+        prices.append(prices[-1] * (1.0 + chance.gauss(0.0, 0.0005)))
+    rows = [a_row(Kind.MARK, START_NS + n * SECOND_NS, price) for n, price in enumerate(prices)]
+    spec = a_spec(
+        (a_product("P", 0), (Teller(review_ns=SECOND_NS, every=31),)),
+        markets=(a_market(signals=SignalSpec(every_ns=90 * SECOND_NS, window=3)),),
+        sampling=Sampling(nav_every_ns=0),
+    )
+    tape = a_tape(rows)
+    agree(spec, tape)
+    passed[0] = 0
+    engine = Engine(spec)
+    for step in cut(tape, range(40, len(tape), 40)):
+        engine.process(step)
+    assert passed[0] > 200
 
 
 class Cue(Struct, frozen=True):
