@@ -28,9 +28,9 @@ from engine.venue.crowd import Crowd
 from engine.venue.crowd_columns import standings, values
 from engine.venue.crowd_opening import open_crowd
 from engine.venue.held import Held, candidates
-from engine.venue.ranking import order, scores
+from engine.venue.ranking import order, risk_weights
 from engine.venue.rules import Ranking
-from engine.venue.sharing import capped, integer_shares
+from engine.venue.sharing import integer_shares, weighted_shares
 from engine.venue.standing import Listing
 
 __all__ = ["Score", "Scored", "scored"]
@@ -132,9 +132,7 @@ def _closed(ranking: Ranking, ranked: Any, held: I64, needed: int, profit: F64, 
     if ranking in _SHARED:
         return np.array(integer_shares(held.tolist(), needed), np.int64)
     if ranking == "risk_aware":
-        weights = np.maximum(scores(ranking, ranked), 0.0)
-        share = capped(held.astype(np.float64), np.ones(len(held)), needed, weights).share
-        return np.floor(held * share).astype(np.int64)
+        return np.array(weighted_shares(held.tolist(), risk_weights(ranked), needed), np.int64)
     places = order(ranking, ranked, seed=seed).tolist()
     taken = taken_from(places, held.tolist(), needed)
     lots = np.zeros(len(profit), np.int64)

@@ -17,7 +17,7 @@ from engine.venue.exact_columns import I64
 from engine.venue.held import Held, candidates
 from engine.venue.insuring import Insuring
 from engine.venue.margined import Margined
-from engine.venue.ranking import order
+from engine.venue.ranking import order, risk_weights
 
 __all__ = ["Holder", "Queue", "holders", "queue_of"]
 
@@ -31,12 +31,14 @@ class Queue(Struct):
     crowds: ``(crowd, rows)``, after them.
     places: of all of them, in the order they are closed.
     held: their unsigned lots, in that order.
+    weights: by which a sharing that looks at risk falls on them, in that order; none in others.
     """
 
     accounts: list[Holder]
     crowds: list[tuple[Crowd, I64]]
     places: I64
     held: I64
+    weights: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(self.places)
@@ -82,7 +84,11 @@ def queue_of(
     ranking = desk.listings[market].rules.adl.ranking
     ranked = candidates(desk.listings, market, held, marks)
     places = order(ranking, ranked, seed=draw[0], sequence=draw[1])
-    return Queue(opposite, rows, places, np.abs(held.lots)[places])
+    weights: Sequence[int] = ()
+    if ranking == "risk_aware":
+        of = risk_weights(ranked)
+        weights = [of[place] for place in places.tolist()]
+    return Queue(opposite, rows, places, np.abs(held.lots)[places], weights)
 
 
 def _held(market: int, opposite: list[Holder], crowds: Sequence[tuple[Crowd, I64]]) -> Held:

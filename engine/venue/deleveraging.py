@@ -23,7 +23,7 @@ from engine.venue.held import Held, candidates
 from engine.venue.insuring import Insuring
 from engine.venue.margined import Margined
 from engine.venue.ranking import quantile, scores
-from engine.venue.sharing import integer_shares, socialised_rate
+from engine.venue.sharing import integer_shares, socialised_rate, weighted_shares
 from engine.venue.standing import equity_of, standing_of
 from engine.venue_events import (
     LiquidationEnded,
@@ -116,6 +116,8 @@ class Deleverager:
             held = queue.held.tolist()
             most = min(wanted, total(held))
             shares = integer_shares(held, most) if held else []
+            if queue.weights:
+                shares = weighted_shares(held, queue.weights, most)
             return Taken(tuple(range(len(held))), tuple(shares), wanted - most)
         if ranking == "dydx":
             held = queue.held[:WALK_MAX].tolist()

@@ -17,11 +17,21 @@ from engine import philox
 from engine.errors import InputError
 from engine.venue.rules import Ranking
 
-__all__ = ["Candidates", "leverage", "order", "quantile", "scores", "unrealised"]
+__all__ = [
+    "Candidates",
+    "leverage",
+    "order",
+    "quantile",
+    "risk_weights",
+    "scores",
+    "unrealised",
+]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
+_FINE: Final = 2.0**40
+"""Parts of a leverage of one: so fine that the shares of a billion lots are right to a lot."""
 _LEAST_MARGIN: Final = 1e-9
 """Quote; a maintenance of nothing makes a margin ratio without end, which no number holds."""
 
@@ -193,6 +203,13 @@ def _risk_aware(candidates: Candidates, equity: F64) -> F64:
     """
     times: F64 = candidates.notional / equity
     return times
+
+
+def risk_weights(candidates: Candidates) -> list[int]:
+    """By which the risk-aware sharing falls on each candidate: its leverage as a whole number of
+    small parts, so that lots are shared exactly; nothing falls on who has no equity."""
+    weights = np.maximum(scores("risk_aware", candidates), 0.0) * _FINE
+    return [int(weight) for weight in weights.tolist()]
 
 
 _SCORES: Final[dict[str, Callable[[Candidates, F64], F64]]] = {

@@ -3,7 +3,7 @@
 A haircut is a share of what a winner could give (its endowment). Plain pro-rata cuts everyone by
 the same share; with caps, the level rises until the budget is met and those at their cap stay
 there; the risk-aware rule raises it by weight. Contracts are whole: they are shared by largest
-remainder. Drift moves the funding of both sides.
+remainder, by weight too. Drift moves the funding of both sides.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.errors import InputError
-from engine.units import Rounding, mul_div
+from engine.units import Rounding, mul_div, total
 
 __all__ = [
     "Haircuts",
@@ -24,6 +24,7 @@ __all__ = [
     "integer_shares",
     "pro_rata",
     "socialised_rate",
+    "weighted_shares",
 ]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -140,34 +141,64 @@ def integer_shares(held: Sequence[int], needed: int) -> list[int]:
     Raises:
         ValueError: if a holding is negative, or ``needed`` negative or beyond the sum.
     """
-    total, left = _count(held, needed), needed
+    whole, left = _count(held, needed), needed
     shares = floor_shares(held, needed)
     if not needed:
         return shares
     for share in shares:
         left -= share
-    by_remainder = sorted(range(len(held)), key=lambda place: -(held[place] * needed % total))
+    by_remainder = sorted(range(len(held)), key=lambda place: -(held[place] * needed % whole))
     for place in by_remainder[:left]:
         shares[place] += 1
     return shares
 
 
+def weighted_shares(held: Sequence[int], weights: Sequence[int], needed: int) -> list[int]:
+    """``needed`` lots taken in proportion to holding times weight, nobody's beyond what he holds: a
+    level rises, and whose share of his holding, level times weight, reaches all of it stays there.
+
+    10 lots from 10 each at weights 4 and 1: 8 and 2. 15 at weights 10 and 1: the first gives all
+    10, and what is left is the other's. Exact; what the rounding leaves goes by largest remainder.
+
+    Args:
+        held: unsigned lots of each.
+        weights: >= 0; those without any give last, in proportion to what they hold.
+        needed: at most the sum of ``held``.
+
+    Source: ``capped`` with caps of one, in whole lots.
+    """
+    shares, left = [0] * len(held), needed
+    rising = [lots * weight for lots, weight in zip(held, weights, strict=True)]
+    weighted = total(rising)
+    for place in sorted(range(len(held)), key=lambda place: -weights[place]):
+        if not rising[place]:
+            continue
+        if left * weights[place] < weighted:
+            break
+        shares[place], left = held[place], left - held[place]
+        weighted, rising[place] = weighted - rising[place], 0
+    if not weighted:
+        rising = [lots - share for lots, share in zip(held, shares, strict=True)]
+    rest = integer_shares(rising, left)
+    return [share + more for share, more in zip(shares, rest, strict=True)]
+
+
 def floor_shares(held: Sequence[int], needed: int) -> list[int]:
     """The same without the remainders: every share rounded down, so that less than ``needed`` is
     closed. 10 lots from 3, 3 and 8: 2, 2, 5."""
-    total = _count(held, needed)
-    return [mul_div(lots, needed, total, Rounding.DOWN) if total else 0 for lots in held]
+    whole = _count(held, needed)
+    return [mul_div(lots, needed, whole, Rounding.DOWN) if whole else 0 for lots in held]
 
 
 def _count(held: Sequence[int], needed: int) -> int:
-    total = 0
+    whole = 0
     for lots in held:
         if lots < 0:
             raise ValueError(f"holdings are unsigned, was {lots}")
-        total += lots
-    if not 0 <= needed <= total:
-        raise ValueError(f"{needed} lots cannot be shared among {total}")
-    return total
+        whole += lots
+    if not 0 <= needed <= whole:
+        raise ValueError(f"{needed} lots cannot be shared among {whole}")
+    return whole
 
 
 def socialised_rate(loss: int, open_lots: int, unit_lots: int) -> int:

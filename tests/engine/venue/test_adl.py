@@ -399,6 +399,37 @@ def test_integer_shares_are_fair_and_complete(seed: int) -> None:
     assert not up or not down or min(up) >= max(down)
 
 
+def test_a_weighted_share_rises_with_the_weight_up_to_all_that_is_held() -> None:
+    """10 of 10 and 10 at weights 4 and 1: 8 and 2. Of 15 at 10 and 1 the first gives all; on whom
+    no weight falls gives last, and where on nobody all give alike."""
+    assert sharing.weighted_shares([10, 10], [4, 1], 10) == [8, 2]
+    assert sharing.weighted_shares([10, 10], [10, 1], 15) == [10, 5]
+    assert sharing.weighted_shares([10, 10, 5], [0, 2, 0], 16) == [4, 10, 2]
+    assert sharing.weighted_shares([3, 3], [0, 0], 4) == [2, 2]
+    assert sharing.weighted_shares([], [], 0) == []
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_weighted_shares_are_at_one_level(seed: int) -> None:
+    """Whole lots within one of ``min(1, level * weight)`` of each holding, at the level that raises
+    the sum, found by halving."""
+    random = Random(seed)
+    count = random.randint(1, 12)
+    held = [random.choice([0, 1, random.randint(1, 10**15)]) for _ in range(count)]
+    weights = [random.choice([1, 2, random.randint(1, 10**12)]) for _ in range(count)]
+    needed = random.randint(0, sum(held))
+    shares = sharing.weighted_shares(held, weights, needed)
+    assert sum(shares) == needed
+    low, high = Fraction(0), Fraction(1)
+    for _ in range(160):
+        level = (low + high) / 2
+        raised = sum(h * min(1, level * w) for h, w in zip(held, weights, strict=True))
+        low, high = (level, high) if raised < needed else (low, level)
+    for share, lots, weight in zip(shares, held, weights, strict=True):
+        assert 0 <= share <= lots
+        assert abs(share - lots * min(1, high * weight)) < Fraction(1_000_001, 1_000_000)
+
+
 def test_shares_refuse_what_cannot_be_shared() -> None:
     """More than there is, less than nothing, negative holdings."""
     for held, needed in (([3, 3], 7), ([3, 3], -1), ([3, -1], 1), ([], 1)):
