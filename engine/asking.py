@@ -127,7 +127,7 @@ class Asking(Hedging):
         """The decision that comes first, and whether any policy had something to remember."""
         state, best, changed = self.state, None, False
         if state.rehedge and self._may_rehedge(scene, view):
-            state.rehedge = False
+            self._covered(scene)
             # A formula's promise stands as it is: only the hedge goes back to it.
             target = view.position.leverage if self.account.formula else self.account.state.target
             return SetLeverage(target, "re-hedge after auto-deleveraging"), True

@@ -46,6 +46,7 @@ class HandlerState(Struct):
     liquidations: int = 0
     adl_events: int = 0
     rehedge: bool = False
+    bare_ns: int = 0
     unhedged_ns: int = 0
     opened: bool = False
     paused: bool = False

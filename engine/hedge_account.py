@@ -34,7 +34,7 @@ class HedgeAccount:
     """
 
     __slots__ = (
-        *("_before", "_liquidated", "account", "alone", "call_at", "handler", "max_leverage"),
+        *("_before", "_effect", "account", "alone", "call_at", "handler", "max_leverage"),
         *("name", "number", "place", "scene", "touched"),
     )
 
@@ -51,7 +51,7 @@ class HedgeAccount:
         self.call_at = spec.hedge.topup_at if self.account.backed else 0.0
         self.touched = False
         self._before: float | None = None
-        self._liquidated = 0
+        self._effect = 0
 
     @property
     def markets(self) -> tuple[int, ...]:
@@ -97,14 +97,12 @@ class HedgeAccount:
         scene, account, handler = self.scene, self.account, self.handler
         handler.keep_high_water(scene)
         self._before = self._leverage()
-        effect = account.seize(cause, lots, cash, account.counter(against), scene.mark)
+        self._effect = account.seize(cause, lots, cash, account.counter(against), scene.mark)
         handler.traded = self.touched = True
         if lots:
             self._say_filled(cause, lots, cash, against, price)
-        if cause is not Cause.ADL:
-            self._liquidated += effect
         if lots and cause is Cause.LIQUIDATION:
-            self._say_liquidated(lots, effect)
+            self._say_liquidated(lots)
 
     def _leverage(self) -> float | None:
         account, mark = self.account, self.scene.mark
@@ -132,12 +130,12 @@ class HedgeAccount:
         )
         desk.state.sent += 1
 
-    def _say_liquidated(self, lots: int, effect: int) -> None:
+    def _say_liquidated(self, lots: int) -> None:
         handler = self.handler
         handler.state.liquidations += 1
         # A basket's policies see what is left; of a formula product only the hedge is less.
-        if handler.account.formula and handler.state.status == ACTIVE:
-            handler.state.rehedge = True
+        if handler.account.formula:
+            handler.bare(self.scene)
         self.scene.tape.say(
             HedgeLiquidated,
             product=self.account.spec.id,
@@ -146,28 +144,26 @@ class HedgeAccount:
             mark_price=self.scene.mark,
             leverage_before=self._before,
             leverage_after=self._leverage(),
-            nav_effect_atoms=effect,
+            nav_effect_atoms=self._effect,
         )
 
     def deleveraged(
         self, _market: int, lots: int, price: float, rank: int, quantile: float
     ) -> None:
         """Lots were taken by auto-deleveraging: state it, and have them bought back."""
-        account, mark = self.account, self.scene.mark
-        handler = self.handler
+        account, handler = self.account, self.handler
         handler.state.adl_events += 1
-        handler.state.rehedge = handler.state.status == ACTIVE
-        effect = account.contract.trade_cash(lots, price) - account.contract.trade_cash(lots, mark)
+        handler.bare(self.scene)
         self.scene.tape.say(
             HedgeAutoDeleveraged,
             product=account.spec.id,
             lots=lots,
             price=price,
-            mark_price=mark,
+            mark_price=self.scene.mark,
             rank=rank,
             quantile=quantile,
             position_lots=account.lots,
             leverage_before=self._before,
             leverage_after=self._leverage(),
-            nav_effect_atoms=account.contract.to_quote(effect, mark),
+            nav_effect_atoms=self._effect,
         )

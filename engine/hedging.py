@@ -147,8 +147,7 @@ class Hedging(Postponing):
     def _drop(self, scene: Scene, plan: Order) -> None:
         """Another plan takes its place."""
         self.desk.cancel(scene, plan, "replaced")
-        self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
-        self.desk.state.plan = None
+        self._over(scene, plan)
 
     def _send(
         self,
@@ -169,6 +168,7 @@ class Hedging(Postponing):
     def _close(self, scene: Scene, reason: str) -> None:
         if self.desk.state.plan is not None:
             self._drop(scene, self.desk.state.plan)
+        self._covered(scene)
         self.state.status = CLOSING
         self._strike(scene, 0.0, self.account.nav(scene.mark))
         if self.desk.latency_ns + scene.delay_ns == 0:
@@ -181,12 +181,11 @@ class Hedging(Postponing):
     def cancel(self, scene: Scene, reason: str) -> int:
         """The venue cancels what is under way to the book: requests are refused. How many orders
         that were."""
-        desk, state = self.desk.state, self.state
+        desk = self.desk.state
         count = len(desk.deals) + (desk.plan is not None)
         if desk.plan is not None:
             self.desk.cancel(scene, desk.plan, reason)
-            state.unhedged_ns += scene.ts_ns - desk.plan.decided_ns
-            desk.plan = None
+            self._over(scene, desk.plan)
         for deal in desk.deals:
             assert deal.request is not None
             self.dealing.drop(deal.request)
@@ -233,9 +232,7 @@ class Hedging(Postponing):
         self.traded = True
         if plan.left or plan.held:
             return
-        self.desk.state.plan = None
-        if plan.decided_ns != scene.ts_ns:
-            self.state.unhedged_ns += scene.ts_ns - plan.decided_ns
+        self._over(scene, plan)
         if plan.purpose == "close":
             self._closed(scene, plan.reason)
         elif plan.missed:
@@ -282,6 +279,7 @@ class Hedging(Postponing):
         if account.state.split.target:  # the venue closed it, nobody decided
             strike(scene, account, 0.0, account.nav(mark), NOWHERE)
         account.settle_closed(mark)
+        self._covered(scene)
         self.desk.treasury.topup = None
         self.state.status = CLOSED
         self.state.closed_ns = scene.ts_ns

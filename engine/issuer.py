@@ -72,9 +72,6 @@ def _book(engine: Engine, market: Market, handler: Handler) -> dict[str, Any]:
     if account.formula:
         paid, gap = hedge["issuer"], equity - liability
     costs = -sum(hedge[cause] for cause in _COSTS)
-    unhedged = handler.state.unhedged_ns
-    if handler.desk.state.plan is not None:
-        unhedged += engine.time_ns - handler.desk.state.plan.decided_ns
     told: dict[str, Any] = {
         "seed": seed * scale,
         "seed_value_end": worth * scale,
@@ -88,7 +85,7 @@ def _book(engine: Engine, market: Market, handler: Handler) -> dict[str, Any]:
         "hedge_costs": {cause: -hedge[cause] * scale for cause in _COSTS},
         "costs_borne_by": "issuer" if account.formula else "holders",
         "fees_less_costs": (fees + dealt - costs) * scale,
-        "unhedged_seconds": unhedged / 1e9,
+        "unhedged_seconds": handler.unhedged_ns(engine.time_ns) / 1e9,
     }
     if account.formula:
         causes = {cause: value * scale for cause, value in hedge.items()}

@@ -7,12 +7,12 @@ from engine.events import DecisionPostponed, ProductWarned
 from engine.handler_state import Postponed
 from engine.orders import Order, Scene
 from engine.policy import View, Warn
-from engine.promising import Promising
+from engine.unhedged import Unhedged
 
 __all__ = ["Postponing"]
 
 
-class Postponing(Promising):
+class Postponing(Unhedged):
     """One product's decisions that wait for nobody, and for whom nobody waits."""
 
     __slots__ = ()

@@ -109,9 +109,7 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
     per_unit = nav * scale / (units / UNIT_STEPS) if units else 0.0
     first = per_unit * state.units_scale
     move = price / account.state.first_mark - 1.0
-    count, unhedged = int(samples.count[number]), state.unhedged_ns
-    if handler.desk.state.plan is not None:
-        unhedged += writer.engine.time_ns - handler.desk.state.plan.decided_ns
+    count = int(samples.count[number])
     target, parts = account.state.first_target, attribution(account, mark)
     return {
         "symbol": market.spec.contract.symbol,
@@ -133,7 +131,7 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
         "deleveragings": state.deleveragings,
         "liquidations": state.liquidations,
         "adl_events": state.adl_events,
-        "unhedged_seconds": unhedged / 1e9,
+        "unhedged_seconds": handler.unhedged_ns(writer.engine.time_ns) / 1e9,
         "leverage": {
             "min": _finite(samples.leverage_min[number]),
             "max": _finite(samples.leverage_max[number]),

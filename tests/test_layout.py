@@ -77,6 +77,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.dealing", "engine.handler_state"),
     ("engine.paying",),
     ("engine.promising",),
+    ("engine.unhedged",),
     ("engine.postponing",),
     ("engine.hedging",),
     ("engine.asking",),

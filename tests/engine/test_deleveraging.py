@@ -11,14 +11,17 @@ ahead of the trader, levered 0.82 times. It is worth 1,298,200.149999 then.
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from engine.commands import ForceTarget
+from engine.attribution import attribution
+from engine.commands import AutoDeleverage, ForceTarget, HaltMarket, ResumeMarket
 from engine.engine import EngineSpec
 from engine.handler_state import HandlerState
+from engine.ticks import Kind
 from engine.units import SECOND_NS
 from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.book import BookSpec
@@ -31,7 +34,7 @@ from engine.venue.rules import (
     VenueRules,
 )
 from strategies import LeverageBand
-from tests.builders import T0, Run, a_contract, a_market, a_product, a_spec, a_tape
+from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape
 from tests.properties.agreement import agree
 
 COIN = 10**6
@@ -196,3 +199,66 @@ def test_the_last_of_the_queue_is_taken_in_part() -> None:
         ("product:BTC3S", 6_000 * COIN, 2),
     ]
     assert of(said, "hedge_auto_deleveraged")[0].nav_effect_atoms == -30_000 * QUOTE
+
+
+def test_what_waits_for_the_market_is_unhedged_from_the_taking_on() -> None:
+    """Half of the hedge is taken at the third second, in a halt; the first price after that is in
+    the tenth: the re-hedge is decided then and filled a quarter of a second later. Catches a gap
+    that is counted from the decision, which is a quarter of a second, beside the opening's."""
+    spec = in_danger("bankruptcy")
+    halt = HaltMarket(ts_ns=T0 + 2 * SECOND_NS, id="h", symbol="BTCUSDT")
+    take = AutoDeleverage(ts_ns=T0 + 3 * SECOND_NS, id="a", symbol="BTCUSDT", share=0.5)
+    resume = ResumeMarket(ts_ns=T0 + 9 * SECOND_NS, id="r", symbol="BTCUSDT")
+    at = [a_row(Kind.MARK, T0 + n * SECOND_NS, 100.0 + n / 1e3) for n in range(12)]
+    rows = [*at[:3], halt, *at[3:4], take, *at[4:10], resume, *at[10:]]
+    said = agree(replace(spec, traders=()), a_tape(rows))
+    assert of(said, "hedge_auto_deleveraged")[0].ts_ns == T0 + 3 * SECOND_NS
+    again = of(said, "rebalanced")[-1]
+    assert again.reason == "re-hedge after auto-deleveraging"
+    assert again.ts_ns == T0 + 10 * SECOND_NS + SECOND_NS // 4
+    handler = said.engine.markets[0].handlers[0]
+    assert handler.state.unhedged_ns == 7 * SECOND_NS + 2 * SECOND_NS // 4
+    assert handler.unhedged_ns(said.engine.time_ns) == handler.state.unhedged_ns
+
+
+def test_a_gap_that_is_open_at_the_end_counts() -> None:
+    """The halt does not end: eight seconds from the taking to the last row."""
+    halt = HaltMarket(ts_ns=T0 + 2 * SECOND_NS, id="h", symbol="BTCUSDT")
+    take = AutoDeleverage(ts_ns=T0 + 3 * SECOND_NS, id="a", symbol="BTCUSDT", share=0.5)
+    at = [a_row(Kind.MARK, T0 + n * SECOND_NS, 100.0 + n / 1e3) for n in range(12)]
+    rows = [*at[:3], halt, *at[3:4], take, *at[4:]]
+    said = agree(replace(in_danger("bankruptcy"), traders=()), a_tape(rows))
+    handler = said.engine.markets[0].handlers[0]
+    assert handler.state.rehedge
+    assert handler.unhedged_ns(T0 + 11 * SECOND_NS) == 8 * SECOND_NS + SECOND_NS // 4
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("account", ["segregated", "omnibus"])
+def test_what_is_stated_is_what_is_booked(account: str, seed: int) -> None:
+    """Odd sizes and prices, two hedges of which several traders' ends take: the NAV effects of the
+    events of each product add up to its cause ``adl``, to the atom. Catches an effect that is
+    worked out again from a price, where the money went by atoms of the bankruptcy value."""
+    random = Random(seed)
+    spec = in_danger("bankruptcy")
+    products = [
+        a_product(name, latency_ns=0, account=account, seed_atoms=random.randrange(10**11, 10**12))
+        for name in ("A", "B")
+    ]
+    longs = []
+    for number in range(8):
+        lots, entry = 10**9 - random.randrange(10**6), random.uniform(99.0, 101.0)
+        held = PositionSpec(market=0, lots=lots, entry=entry)
+        wallet = random.randrange(3_000 * QUOTE, 9_000 * QUOTE)
+        longs.append(TraderSpec(id=f"t{number}", wallet_atoms=wallet, positions=(held,)))
+    spec = replace(
+        spec, products=tuple(products), policies=((BAND,), (BAND,)), traders=tuple(longs)
+    )
+    marks = [100.0, 99.31, 93.77, 86.19, 86.03]
+    said = agree(spec, a_tape(marks))
+    events = of(said, "hedge_auto_deleveraged")
+    assert len(events) >= 4
+    for handler in said.engine.markets[0].handlers:
+        own = [e.nav_effect_atoms for e in events if e.product == handler.spec.id]
+        assert own
+        assert sum(own) == attribution(handler.account, marks[-1])["adl"]

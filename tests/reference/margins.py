@@ -101,6 +101,7 @@ class Hedge:
         self.touched = False
         self.seized = 0  # lots that the venue moved
         self.before: float | None = None
+        self.effect = 0  # of what was moved last, on NAV
 
     @property
     def cash(self) -> int:
@@ -161,7 +162,7 @@ class Hedge:
         held.lots += lots
         self.seized += lots
         held.cash += cash
-        effect = held.nav(mark) - nav
+        effect = self.effect = held.nav(mark) - nav
         held.parts[PARTS[cause]] += effect
         product.traded = self.touched = True
         if not lots:
@@ -198,20 +199,18 @@ class Hedge:
         self, _market: int, lots: int, price: float, rank: int, quantile: float
     ) -> None:
         product = self.product
-        contract, mark = product.contract, product.market.mark
         product.rehedge = product.status == "active"
-        effect = contract.trade_cash(lots, price) - contract.trade_cash(lots, mark)
         product.say(
             HedgeAutoDeleveraged,
             lots=lots,
             price=price,
-            mark_price=mark,
+            mark_price=product.market.mark,
             rank=rank,
             quantile=quantile,
             position_lots=product.holding.book.lots,
             leverage_before=self.before,
             leverage_after=self._leverage(),
-            nav_effect_atoms=contract.to_quote(effect, mark),
+            nav_effect_atoms=self.effect,
         )
 
 
