@@ -69,7 +69,7 @@ class Break(Struct, frozen=True, kw_only=True):
         leverage: before it; 0 where NAV was gone by then.
         survives: ``1 / l``: the closed form without costs.
         zero: at which NAV is gone.
-        issuer: at which the issuer loses more than he may.
+        issuer: at which the issuer loses more than he may, beside what he had lost before.
         margin: at which the venue calls or liquidates.
     """
 
@@ -105,9 +105,9 @@ def survived(spec: EngineSpec, place: int, shape: Shape) -> Break:
     alone = _alone(spec, place, shape)
     product = alone.products[0]
     engine, before = _run(alone, shape, 0.0)
-    most = shape.loss * product.seed_atoms
+    most, known = shape.loss * product.seed_atoms, _lost(engine, before)
     if _is_gone(engine, before):
-        lost = 0.0 if _lost(engine, before) > most else None
+        lost = 0.0 if known > most else None
         at_once = dict.fromkeys(("leverage", "survives", "zero"), 0.0)
         return Break(product=product.id, issuer=lost, margin=None, **at_once)
     leverage = _leverage(engine)
@@ -132,7 +132,7 @@ def survived(spec: EngineSpec, place: int, shape: Shape) -> Break:
         leverage=leverage,
         survives=1.0 / abs(leverage),
         zero=breaks(_is_gone),
-        issuer=breaks(lambda engine, said: _lost(engine, said) > most),
+        issuer=breaks(lambda engine, said: _lost(engine, said) - known > most),
         margin=breaks(lambda _, said: any(isinstance(e, _CALLS) for e in said)),
     )
 
@@ -143,9 +143,12 @@ def _is_gone(engine: Engine, said: list[Output]) -> bool:
 
 
 def _lost(engine: Engine, said: list[Output]) -> int:
-    """What the issuer paid, and would pay for what the book did not take, quote atoms."""
+    """What the issuer paid, and would pay for what the book did not take; what holders were
+    promised, besides, and its hedge does not hold; quote atoms."""
     paid = sum(e.paid_atoms for e in said if isinstance(e, DeficitPaid) and e.payer == "issuer")
-    return paid + max(-_nav(engine), 0)
+    account, market = engine.handlers[0].account, engine.markets[engine.spec.products[0].market]
+    owed = max(_nav(engine), 0) if account.formula else 0
+    return paid + max(owed - account.book.nav(market.state.mark), 0)
 
 
 def _nav(engine: Engine) -> int:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from engine.breaking import Shape, capacities, survived
 from engine.cli import main
 from engine.venue.book import BookSpec
 from engine.venue.rules import MarginRules, Tier, VenueRules
 from strategies import LeverageBand
-from tests.builders import a_contract, a_market, a_product, a_spec
+from tests.builders import a_contract, a_market, a_product, a_spec, a_tape, run
 
 SECOND_NS = 10**9
 PRODUCT = """
@@ -56,6 +57,30 @@ def test_the_venue_comes_first() -> None:
     # Maintenance of 2 %: equity of 1 - 3 g meets 0.02 * 3 (1 - g).
     assert found.margin == pytest.approx((1 - 0.06) / (3 - 0.06), rel=5e-3)
     assert found.margin < found.survives < found.issuer
+
+
+def test_the_issuer_of_a_promise_loses_what_its_hedge_does_not_hold() -> None:
+    """A 3x promise of a million in a book of two: holders are paid by the formula, and selling into
+    a fall of a minute costs the issuer. At the gap found that is half a per cent of the assets more
+    than the opening cost him, a little before it is less. Catches an issuer who loses only where
+    holders owe him."""
+    spec, shape = _spec(3.0, depth=2e6), Shape(over_ns=60 * SECOND_NS, loss=0.005)
+    (product,) = spec.products
+    promise = structs.replace(product, terms=structs.replace(product.terms, nav="formula"))
+    spec = structs.replace(spec, products=(promise,))
+
+    def lost(gap: float) -> int:
+        falling = [50_000.0 * (1.0 - gap * n / 60.0) for n in range(1, 61)] if gap else []
+        said = run(spec, a_tape([50_000.0] * 20 + falling))
+        account, mark = said.engine.handlers[0].account, said.engine.markets[0].state.mark
+        return int(account.nav(mark) - account.book.nav(mark))
+
+    found = survived(spec, 0, shape)
+    assert found.zero is not None
+    assert found.issuer is not None
+    assert found.issuer < 0.5 * found.zero
+    most = 0.005 * 10**12 + lost(0.0)
+    assert lost(found.issuer * 1.005) > most > lost(found.issuer * 0.995)
 
 
 def test_what_makes_it_worse() -> None:
