@@ -11,11 +11,16 @@ import pytest
 
 from engine import api
 from engine.cli import main
-from engine.events import ProductClosed, ProductWarned
+from engine.events import ProductClosed, ProductWarned, Rebalanced
 from engine.fates import Fates
 from engine.report.comparison import comparison_rows
 from engine.summary import costs_of
-from engine.venue_events import LiquidationEnded, LiquidationStarted, MarginCalled
+from engine.venue_events import (
+    LiquidationEnded,
+    LiquidationStarted,
+    MarginCalled,
+    OmnibusShared,
+)
 
 PLACE = {"sequence": 1, "ordinal": 0}
 
@@ -85,6 +90,45 @@ def test_a_liquidation_counts_from_where_it_began() -> None:
     known.note(started("product:FUT", 8, 85.0))
     known.note(closed("FUT"))
     assert known.liquidated == {"FUT": (7, 90.0)}
+
+
+def rebalanced(name: str) -> Rebalanced:
+    known = {"target": 3.0, "leverage_before": 0.0, "leverage_after": 3.0, "lots": 1}
+    known |= {"position_lots": 1, "mark_price": 88.0, "nav_atoms": 1, "cost_atoms": 0}
+    return Rebalanced(**PLACE, ts_ns=9, product=name, reason="x", decided_ns=9, **known)
+
+
+def share(name: str, cause: str = "liquidation", lots: int = -1) -> OmnibusShared:
+    known = {"account": "omnibus:S", "symbol": "S", "cash_atoms": 1}
+    return OmnibusShared(**PLACE, ts_ns=7, product=name, cause=cause, lots=lots, **known)
+
+
+def test_a_fund_that_opens_again_is_forgotten() -> None:
+    """Its hedge was sold, money was left, and it was hedged anew; when it closes at last, that is
+    another matter. A rebalance while the venue is at it changes nothing."""
+    known = fates()
+    for event in (started("product:FUND"), ended("product:FUND", "closed"), rebalanced("FUND")):
+        known.note(event)
+    known.note(closed("FUND"))
+    assert known.liquidated == {}
+    known = fates()
+    for event in (started("product:FUND"), rebalanced("FUND"), ended("product:FUND", "closed")):
+        known.note(event)
+    known.note(closed("FUND"))
+    assert known.liquidated == {"FUND": (7, 90.0)}
+
+
+def test_a_fund_behind_an_omnibus_account_is_liquidated_with_it() -> None:
+    """Of those behind it who gave lots to the liquidation, when it began; not who gave money alone,
+    nor who gave lots to an auto-deleveraging, nor where margin was restored."""
+    for outcome, expected in (("closed", {"A": (7, 90.0)}), ("restored", {})):
+        known = Fates(dict.fromkeys("ABC", "fund"))
+        for event in (
+            *(started("omnibus:S"), share("A"), share("B", lots=0), share("C", "adl")),
+            *(ended("omnibus:S", outcome), closed("A"), closed("B"), closed("C")),
+        ):
+            known.note(event)
+        assert known.liquidated == expected
 
 
 def test_a_loan_is_sold_where_it_closes_and_a_fund_that_closes_itself_is_not_liquidated() -> None:
