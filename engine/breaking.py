@@ -146,14 +146,17 @@ def _lost(engine: Engine, said: list[Output]) -> int:
     """What the issuer paid, and would pay for what the book did not take; what holders were
     promised, besides, and its hedge does not hold; quote atoms."""
     paid = sum(e.paid_atoms for e in said if isinstance(e, DeficitPaid) and e.payer == "issuer")
-    account, market = engine.handlers[0].account, engine.markets[engine.spec.products[0].market]
-    owed = max(_nav(engine), 0) if account.formula else 0
-    return paid + max(owed - account.book.nav(market.state.mark), 0)
+    account = engine.handlers[0].account
+    owed = max(account.nav(_mark(engine)), 0) if account.formula else 0
+    return paid + max(owed - account.book.nav(_mark(engine)), 0)
 
 
 def _nav(engine: Engine) -> int:
-    market = engine.markets[engine.spec.products[0].market]
-    return engine.handlers[0].account.nav(market.state.mark)
+    return engine.handlers[0].account.nav(_mark(engine))
+
+
+def _mark(engine: Engine) -> float:
+    return engine.markets[engine.spec.products[0].market].state.mark
 
 
 def capacities(spec: EngineSpec, place: int, shape: Shape, gap: float, limit: float) -> Capacity:
@@ -286,18 +289,12 @@ def _step(spec: EngineSpec, times: Any, prices: F64) -> Step:
     elif market.mark_source == "mid":
         table = Bbo(**columns, bid=prices, bid_size=ones, ask=prices, ask_size=ones)
     else:
-        table = Trades(
-            **columns,
-            price=prices,
-            size=ones,
-            aggressor=np.ones(len(times), np.int8),
-            trade_id=np.arange(len(times)),
-        )
+        sides, numbers = ones.astype(np.int8), columns["sequence"]
+        table = Trades(**columns, price=prices, size=ones, aggressor=sides, trade_id=numbers)
     return Step(first=0, end=len(times), tables=(table,))
 
 
 def _leverage(engine: Engine) -> float:
-    account, market = engine.handlers[0].account, engine.markets[engine.spec.products[0].market]
-    intercept, slope = account.line()
-    exposure = slope * market.state.mark
+    intercept, slope = engine.handlers[0].account.line()
+    exposure = slope * _mark(engine)
     return float(exposure / (intercept + exposure))

@@ -23,13 +23,9 @@ from engine.venue.held import Held, candidates
 from engine.venue.insuring import Insuring
 from engine.venue.margined import Margined
 from engine.venue.ranking import quantile, scores
-from engine.venue.sharing import integer_shares, socialised_rate, weighted_shares
+from engine.venue.sharing import socialised_rate, weighted_shares
 from engine.venue.standing import equity_of, standing_of
-from engine.venue_events import (
-    LiquidationEnded,
-    LossSocialised,
-    PositionAutoDeleveraged,
-)
+from engine.venue_events import LiquidationEnded, LossSocialised, PositionAutoDeleveraged
 
 __all__ = ["Deleverager"]
 
@@ -115,9 +111,8 @@ class Deleverager:
         if ranking in _SHARING:
             held = queue.held.tolist()
             most = min(wanted, total(held))
-            shares = integer_shares(held, most) if held else []
-            if queue.weights:
-                shares = weighted_shares(held, queue.weights, most)
+            weights = queue.weights or [1] * len(held)
+            shares = weighted_shares(held, weights, most)
             return Taken(tuple(range(len(held))), tuple(shares), wanted - most)
         if ranking == "dydx":
             held = queue.held[:WALK_MAX].tolist()

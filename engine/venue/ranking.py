@@ -30,7 +30,7 @@ __all__ = [
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
-_FINE: Final = 2.0**40
+_FINE: Final = float(1 << 40)
 """Parts of a leverage of one: so fine that the shares of a billion lots are right to a lot."""
 _LEAST_MARGIN: Final = 1e-9
 """Quote; a maintenance of nothing makes a margin ratio without end, which no number holds."""
