@@ -16,6 +16,7 @@ and at which common move of all of them, the venue liquidates it.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Final
 
 from engine.attribution import attribution
@@ -33,11 +34,12 @@ __all__ = ["MOVE", "SHARE", "issuer_book"]
 
 MOVE: Final = 0.1
 SHARE: Final = 0.1
+_SUMS: Final = ("liability", "hedge_equity", "profit", "deficits_paid")
 _COSTS: Final = ("spread_impact", "basis", "fees", "funding", "liquidation", "adl")
 
 
 def issuer_book(engine: Engine, writer: RunWriter, turnover: Turnover) -> dict[str, Any]:
-    """All products' books and their sums, in quote."""
+    """All products' books, each in its quote asset, and their sums by asset."""
     books: dict[str, Any] = {}
     for market in engine.markets:
         for handler in market.handlers:
@@ -48,13 +50,22 @@ def issuer_book(engine: Engine, writer: RunWriter, turnover: Turnover) -> dict[s
                 }
     return {
         "products": books,
-        "profit": math.fsum(book["profit"] for book in books.values()),
-        "deficits_paid": math.fsum(book["deficits_paid"] for book in books.values()),
-        "liability": math.fsum(book["liability"] for book in books.values()),
-        "hedge_equity": math.fsum(book["hedge_equity"] for book in books.values()),
+        "by_asset": _by_asset(books),
         "accounts": _accounts(engine),
         "netting": _netting(engine, writer),
         "largest_aum_for": {"move": MOVE, "participation": SHARE, "seconds": HOUR_NS // 10**9},
+    }
+
+
+def _by_asset(books: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """What is in one asset can be added up; what is in several cannot."""
+    assets = dict.fromkeys(book["asset"] for book in books.values())
+    return {
+        asset: {
+            name: math.fsum(book[name] for book in books.values() if book["asset"] == asset)
+            for name in _SUMS
+        }
+        for asset in assets
     }
 
 
@@ -73,6 +84,7 @@ def _book(engine: Engine, market: Market, handler: Handler) -> dict[str, Any]:
         paid, gap = hedge["issuer"], equity - liability
     costs = -sum(hedge[cause] for cause in _COSTS)
     told: dict[str, Any] = {
+        "asset": account.contract.quote_asset,
         "seed": seed * scale,
         "seed_value_end": worth * scale,
         "management_fees": fees * scale,

@@ -9,7 +9,7 @@ the product's NAV.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import groupby, repeat
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from engine.errors import OutOfRangeError
 from engine.outputs import ATTRIBUTION, NavBlock, Queued, UserNavBlock
 from engine.units import UNIT_STEPS
 
-__all__ = ["exact_navs", "nav_columns", "product_navs", "value_users", "worth_of"]
+__all__ = ["exact_navs", "nav_columns", "value_users", "worth_of"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
@@ -38,8 +38,9 @@ def nav_columns(blocks: Sequence[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
     Returns:
         ``ts_ns, product, sequence, ordinal, nav_atoms`` (float, quote atoms), ``nav_per_unit``
         (quote atoms per unit), ``units`` (steps), ``leverage`` (nan where NAV <= 0),
-        ``mark_price``, one column per cause, quote atoms, ``adl_quantile`` (nan where the hedge is
-        in no queue) and ``plan_lots``.
+        ``mark_price``, ``index_price`` (nan where no product of the market follows it), one column
+        per cause, quote atoms, ``adl_quantile`` (nan where the hedge is in no queue) and
+        ``plan_lots``.
     """
     blocks = [block for block in blocks if len(block)]
     if not blocks:
@@ -57,38 +58,11 @@ _COLUMNS: Final[dict[str, str]] = {
     "units": "i8",
     "leverage": "f8",
     "mark_price": "f8",
+    "index_price": "f8",
     **dict.fromkeys(ATTRIBUTION, "f8"),
     "adl_quantile": "f8",
     "plan_lots": "i8",
 }
-
-
-def product_navs(blocks: Sequence[NavBlock]) -> list[F64]:
-    """Shape (rows, products) each: NAVs of the samples of blocks in order, quote atoms; blocks of
-    as many products that follow one another are valued at once."""
-    found: list[F64] = []
-    for _, run in groupby(blocks, NavBlock.kind):
-        alike = list(run)
-        found += [_navs(alike)] if alike[0].changes is None else map(_changing_navs, alike)
-    return found
-
-
-def _navs(blocks: list[NavBlock]) -> F64:  # short arrays are joined fastest as bytes
-    lines = np.frombuffer(b"".join([each.line.data for each in blocks])).reshape(len(blocks), -1, 3)
-    prices = np.frombuffer(b"".join([each.mark.data for each in blocks]))[:, None]
-    if blocks[0].index is not None:
-        prices = np.concatenate([block.prices() for block in blocks])
-    lines = lines.repeat([len(block.mark) for block in blocks], axis=0)
-    return lines[:, :, 0] + lines[:, :, 1] * prices
-
-
-def _changing_navs(block: NavBlock) -> F64:
-    changes = block.changes
-    assert changes is not None
-    version, samples = changes.stretches(len(block.ts_ns), len(block.products))
-    line = np.concatenate([block.line, changes.line]).take(version, axis=0).repeat(samples, axis=0)
-    navs: F64 = line[:, :, 0] + line[:, :, 1] * block.prices()
-    return navs
 
 
 def _versions(block: NavBlock) -> tuple[F64, I64, I64 | None]:
@@ -117,9 +91,10 @@ def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
     products = np.array([product for block in blocks for product in block.products], np.int32)
     listed = (widths.cumsum() - widths).repeat(block_rows) + place
     intercept, slope, since = (line[:, column].take(version) for column in range(3))
-    prices = marks
+    prices, indexes = marks, np.full(len(marks), np.nan)
     if any(block.index is not None for block in blocks):
-        prices = np.concatenate([block.prices(wide=True).ravel() for block in blocks])
+        prices = np.concatenate([block.prices().ravel() for block in blocks])
+        indexes = np.concatenate([_indexes(block) for block in blocks]).repeat(counts)
     exposure = slope * prices
     nav = intercept + exposure
     units = parts[:, 0].take(version)
@@ -136,6 +111,7 @@ def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
         "units": units,
         "leverage": leverage,
         "mark_price": marks,
+        "index_price": indexes,
     }
     for number, cause in enumerate(ATTRIBUTION):
         closed = parts[:, 1 + number].astype(np.float64).take(version)
@@ -143,6 +119,10 @@ def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
     rows["adl_quantile"] = _quantiles(blocks, len(marks))
     rows["plan_lots"] = _plan_lots(blocks, len(marks))
     return rows
+
+
+def _indexes(block: NavBlock) -> F64:
+    return np.full(len(block.ts_ns), np.nan) if block.index is None else block.index
 
 
 def _quantiles(blocks: list[NavBlock], rows: int) -> F64:
@@ -246,7 +226,7 @@ def exact_navs(block: NavBlock, read_off: Sequence[ReadOff]) -> list[list[int]]:
             read(lines[number][0], lines[number][1], price)
             for number, read, price in zip(numbers, read_off, prices, strict=True)
         ]
-        for prices, numbers in zip(block.prices(wide=True).tolist(), versions, strict=True)
+        for prices, numbers in zip(block.prices().tolist(), versions, strict=True)
     ]
 
 

@@ -123,16 +123,9 @@ class NavBlock(Struct, frozen=True, eq=False, gc=False):
     index: F64 | None = None
     followers: tuple[int, ...] = ()
 
-    def kind(self) -> tuple[bool, int, bool]:
-        """What blocks have in common that are valued at once."""
-        return self.changes is None, len(self.products), self.index is None
-
-    def prices(self, *, wide: bool = False) -> F64:
-        """At which price each line is read: shape (n, m), or (n, 1) where that is the mark for all,
-        unless it is to be ``wide`` then, too."""
-        prices = self.mark[:, None]
-        if wide or self.index is not None:
-            prices = prices.repeat(len(self.products), axis=1)
+    def prices(self) -> F64:
+        """At which price each line is read: shape (n, m)."""
+        prices = self.mark[:, None].repeat(len(self.products), axis=1)
         if self.index is not None:
             prices[:, self.followers] = self.index[:, None]
         return prices
@@ -181,8 +174,9 @@ class Milestone(Struct, frozen=True, gc=False, kw_only=True):
 
     Attributes:
         ordinal: of the event that came next.
+        mark: the price that NAV follows: the mark, or the index by a formula's terms.
         nav: quote atoms at ``mark``; ``units`` in steps; ``slope``: quote atoms that one unit of
-            mark is worth to what is held.
+            that price is worth to what is held.
         target: the leverage decided; ``None`` where nothing was decided.
         edge: the mark that should have woken who decided, where a jump led beyond it.
         causes: in ``ATTRIBUTION`` order, quote atoms since the launch; of no decision.

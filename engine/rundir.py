@@ -196,6 +196,7 @@ class RunWriter:
                     "nav": money["nav_atoms"],
                     "leverage": pa.array(rows["leverage"], from_pandas=True),
                     "mark_price": rows["mark_price"],
+                    "index_price": pa.array(rows["index_price"], from_pandas=True),
                     "sequence": rows["sequence"],
                     "ordinal": rows["ordinal"],
                     **{name: money[name] for name in ATTRIBUTION},
@@ -252,8 +253,7 @@ class RunWriter:
             for number, handler in zip(market.products, market.handlers, strict=True):
                 account, units = handler.account, handler.dealing.units
                 if handler.state.status != "pending" and account.units and len(units):
-                    nav = account.nav(market.state.mark)
-                    at = engine.time_ns
+                    nav, at = account.nav(market.state.mark), engine.time_ns
                     self._take_users(
                         UserNavBlock(
                             engine.sequence, 0, at, number, "end", None, units, nav, account.units
@@ -280,6 +280,7 @@ _NAV_SCHEMA: Final = pa.schema(
         ("nav", pa.float64()),
         ("leverage", pa.float64()),
         ("mark_price", pa.float64()),
+        ("index_price", pa.float64()),
         ("sequence", pa.int64()),
         ("ordinal", pa.int64()),
         *((name, pa.float64()) for name in ATTRIBUTION),

@@ -113,9 +113,13 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
     target, parts = account.state.first_target, attribution(account, mark)
     return {
         "symbol": market.spec.contract.symbol,
+        "quote": account.contract.quote_asset,
         "kind": handler.spec.kind,
         "status": state.status,
         "target": target,
+        "follows": handler.spec.terms.formula_price,
+        "price_start": account.state.first_mark,
+        "price_end": price,
         "launched_ns": state.launched_ns,
         "closed_ns": state.closed_ns or None,
         "nav_start": 1.0 / state.units_scale,

@@ -14,11 +14,9 @@ from engine.config import RunConfig, load_config
 from engine.inputs import open_market
 from engine.provenance import WHATIF
 from engine.report import same_ticks
-from engine.report.reading import quotes_of
 from engine.report.whatif import difference_of, lines_of_difference
 from engine.results import RunResult
 from engine.running import load, run
-from engine.units import asset_decimals
 
 __all__ = ["WhatIf", "difference", "whatif"]
 
@@ -115,10 +113,5 @@ def whatif(
 def difference(run_dir: Path, changes: Sequence[str]) -> dict[str, Any]:
     """What ``whatif.json`` of a run directory holds, from the two summaries."""
     before, after = load(run_dir).summary, load(run_dir / WHATIF).summary
-    quotes = quotes_of(run_dir)
-    decimals = {
-        name: asset_decimals(quotes[product["symbol"]])
-        for name, product in before["products"].items()
-    }
-    found = difference_of(before, after, changes, decimals)
+    found = difference_of(before, after, changes)
     return {**found, "same_ticks": same_ticks([before, after])}

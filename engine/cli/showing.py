@@ -13,7 +13,14 @@ from rich.table import Table
 
 from engine.cli.progress import rate
 from engine.report.comparison import WORDS, comparison_of, head_of
-from engine.report.issuing import ACCOUNTS_HEAD, ISSUER_HEAD, account_rows, issuer_rows
+from engine.report.issuing import (
+    ACCOUNTS_HEAD,
+    ASSETS_HEAD,
+    ISSUER_HEAD,
+    account_rows,
+    asset_rows,
+    issuer_rows,
+)
 from engine.report.table import columns_of
 from engine.report.trading_at import TRADED_HEAD, traded_rows
 from engine.report.words import number, percent
@@ -68,19 +75,16 @@ def run_screen(verdict: str, rows: Sequence[Mapping[str, Any]], summary: Mapping
     if comparison:
         console.print(_table(head_of(1), comparison, words=WORDS))
         console.print()
-    issuer = issuer_rows(summary)
-    if issuer:
-        for table in _fitting(ISSUER_HEAD, issuer, console.width):
-            console.print(table)
-        console.print()
-    if behind := account_rows(summary):
-        for table in _fitting(ACCOUNTS_HEAD, behind, console.width):
-            console.print(table)
-        console.print()
-    if traded := traded_rows(summary):
-        for table in _fitting(TRADED_HEAD, traded, console.width):
-            console.print(table)
-        console.print()
+    for heads, cells in (
+        (ISSUER_HEAD, issuer_rows(summary)),
+        (ASSETS_HEAD, asset_rows(summary)),
+        (ACCOUNTS_HEAD, account_rows(summary)),
+        (TRADED_HEAD, traded_rows(summary)),
+    ):
+        if cells:
+            for table in _fitting(heads, cells, console.width):
+                console.print(table)
+            console.print()
     for line in (*_remarks(rows), _counters(summary), *_assumed(summary)):
         console.print(f" {escape(line)}", soft_wrap=True)
     console.print()

@@ -1,5 +1,9 @@
 """Had I bought something else, or an hour later: answered by what the run itself held, on the same
-ticks."""
+ticks.
+
+What the run did not hold is reckoned on the price that the holder's product follows. Where that is
+the index, and where another product follows another price, its row says so.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +20,14 @@ __all__ = ["alternatives_of"]
 _HOUR_NS: Final = 3600 * 10**9
 _STAKE: Final = 1_000.0
 _FUTURES: Final = 3.0
+_COSTLESS: Final = {"mark": "without costs", "index": "without costs, at the index"}
 
 
 def alternatives_of(history: History, one: Statement) -> Iterator[str]:
     """What 1,000 would have become from a holder's entry to the end of his statement: in the same
     product, in it an hour later, in each other product of its market, in spot and in futures."""
-    symbol = history.summary["products"][one.product]["symbol"]
+    own = history.summary["products"][one.product]
+    symbol, costless = own["symbol"], _COSTLESS[own["follows"]]
     yield f"What 1,000 put in at {instant(one.from_ns, seconds=True)} UTC would be at the end:"
     yield from _row(one.product, _became(history, one.product, one.from_ns, one.to_ns))
     later = one.from_ns + _HOUR_NS
@@ -33,12 +39,15 @@ def alternatives_of(history: History, one: Statement) -> Iterator[str]:
     for name, product in history.summary["products"].items():
         if product["symbol"] == symbol and name != one.product:
             kinds.add(product["kind"])
-            note = _note(history, name, product, one.from_ns)
+            notes = [_note(history, name, product, one.from_ns)]
+            if product["follows"] != own["follows"]:
+                notes.append(f"follows the {product['follows']}")
+            note = ", ".join(each for each in notes if each)
             yield from _row(name, _became(history, name, one.from_ns, one.to_ns), note)
     asset = asset_of(symbol)
     if "spot" not in kinds:
-        yield from _row(f"{asset} itself", 1.0 + one.move, "without costs")
-    yield from _futures(history, one, asset)
+        yield from _row(f"{asset} itself", 1.0 + one.move, costless)
+    yield from _futures(history, one, asset, costless)
 
 
 def _row(words: str, became: float | None, note: str = "") -> Iterator[str]:
@@ -77,15 +86,15 @@ def _note(history: History, name: str, product: dict[str, Any], from_ns: int) ->
     return f"as it stood then, at {number(held)}x"
 
 
-def _futures(history: History, one: Statement, asset: str) -> Iterator[str]:
-    """A position opened once at the entry, from the samples of the mark: a reckoning, no run."""
+def _futures(history: History, one: Statement, asset: str, costless: str) -> Iterator[str]:
+    """A position opened once at the entry, from the samples of the price: a reckoning, no run."""
     side = 1.0 if one.leverage >= 0.0 else -1.0
     times = side * _FUTURES
     low, high = history.range_of(one.product, one.from_ns, one.to_ns)
     worst = low if side > 0.0 else high
     name = f"{number(times, 0)}x futures on {asset}"
-    if 1.0 + times * (worst / one.mark_start - 1.0) <= 0.0:
-        ruin = one.mark_start * (1.0 - 1.0 / times)
-        yield from _row(name, 0.0, f"without costs; liquidated before {number(ruin)}")
+    if 1.0 + times * (worst / one.price_start - 1.0) <= 0.0:
+        ruin = one.price_start * (1.0 - 1.0 / times)
+        yield from _row(name, 0.0, f"{costless}; liquidated before {number(ruin)}")
     else:
-        yield from _row(name, 1.0 + times * one.move, "without costs")
+        yield from _row(name, 1.0 + times * one.move, costless)

@@ -7,7 +7,16 @@ from typing import Any
 from engine.report.amounts import MEANINGS, biggest_causes
 from engine.report.table import CAUSES, SPLIT, split_of
 from engine.report.verdict import promise
-from engine.report.words import MINUS, asset_of, date_of, moved, number, percent, plural, points
+from engine.report.words import (
+    MINUS,
+    date_of,
+    moved,
+    number,
+    percent,
+    plural,
+    points,
+    underlying_of,
+)
 
 __all__ = [
     "leverage_title",
@@ -80,11 +89,11 @@ def underwater_title(name: str, product: Object, underlying: float) -> str:
     Args:
         name: the product.
         product: its figures.
-        underlying: the worst drawdown of the market, not above zero.
+        underlying: the worst drawdown of what it follows, not above zero.
     """
     own = percent(abs(product["max_drawdown"]), signed=False)
     market = percent(abs(underlying), signed=False)
-    return f"{name} was down {own} at worst, {asset_of(product['symbol'])} {market}"
+    return f"{name} was down {own} at worst, {underlying_of(product)} {market}"
 
 
 def status_words(product: Object, events: list[Object]) -> str:

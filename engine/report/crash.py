@@ -15,11 +15,11 @@ from engine.report.depth_left import DEPTH, depth_of, depths_table, shares
 from engine.report.numbers import Table
 from engine.report.reading import MARKS_MAX, Run
 from engine.report.thinning import Curve, thinned
+from engine.report.verdict import promise
 from engine.report.waves import Waves
 from engine.report.words import (
     asset_of,
     instant,
-    multiple,
     number,
     percent,
     plural,
@@ -92,8 +92,7 @@ def _directions(run: Run, symbol: str) -> list[Table]:
     told = run.summary.get("feedback", {}).get("with_the_move", {})
     products = run.summary["products"]
     rows = [
-        [name, multiple(products[name]["target"], asset_of(symbol))]
-        + [f"{one[way]:,}" for way in ("with", "against")]
+        [name, promise(products[name])] + [f"{one[way]:,}" for way in ("with", "against")]
         for name, one in told.items()
         if name in products and products[name]["symbol"] == symbol
     ]
@@ -114,10 +113,11 @@ def price_of(run: Run, symbol: str) -> Curve:
     """The mark over time, its extremes kept."""
     name = _teller(run, symbol)
     assert name is not None
-    product, curve = run.summary["products"][name], run.curves[name]["value"]
-    end = run.summary["markets"][symbol]["mark_end"]
-    first = end / (1.0 + product["underlying_return"])
-    marks = first * (1.0 + curve.series["myth"] / product["target"])
+    product, curves = run.summary["products"][name], run.curves[name]
+    if "mark" in curves:
+        return curves["mark"]
+    curve = curves["value"]
+    marks = product["price_start"] * (1.0 + curve.series["myth"] / product["target"])
     return Curve(curve.ts_ns, {"mark": marks})
 
 

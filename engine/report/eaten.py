@@ -69,7 +69,7 @@ def _split(
     """The parts of the price profit in quote, of one course that is followed from the launch."""
     launch = Point(
         ts_ns=int(moments.ts_ns[0]),
-        mark=float(moments.mark[0]),
+        price=float(moments.price[0]),
         units=round(product["equity_start"] * UNIT_STEPS),
         slope=0.0,
         equity_start=round(product["equity_start"] / scale),
@@ -82,10 +82,10 @@ def _split(
             if isinstance(turn, Mile):
                 course.decide(turn, 1.0)
             else:
-                course.sums.scale(turn.after.mark, turn.scale)
+                course.sums.scale(turn.after.price, turn.scale)
             place += 1
         price = float(moments.causes[n, 0]) / scale
-        rows.append(course.sums.parts(float(moments.mark[n]), price))
+        rows.append(course.sums.parts(float(moments.price[n]), price))
     return {name: np.array([row[name] for row in rows]) * scale for name in rows[0]}
 
 

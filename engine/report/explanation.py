@@ -16,7 +16,6 @@ from engine.report.statement import Statement, summary_statement
 from engine.report.trading_at import traded_words
 from engine.report.verdict import promise, undecided, verdict_of
 from engine.report.words import (
-    asset_of,
     instant,
     listed,
     moved,
@@ -25,7 +24,9 @@ from engine.report.words import (
     percent,
     plural,
     points,
+    underlying_of,
 )
+from engine.units import asset_decimals
 
 if TYPE_CHECKING:
     from engine.report.history import History
@@ -35,7 +36,6 @@ __all__ = ["explain", "explain_of", "statements_of"]
 Object = dict[str, Any]
 
 _SMALL: Final = 0.0005
-_MICROS: Final = 6
 
 
 def explain(
@@ -136,9 +136,12 @@ def explain_of(
     """
     parts, known = [verdict_of(summary)], list(events)
     for name in _chosen(summary, product):
-        one = summary_statement(name, summary, _MICROS)
+        asset = summary["products"][name]["quote"]
+        decimals = asset_decimals(asset)
+        one = summary_statement(name, summary, decimals)
         did = last_actions(e for e in known if e.get("product") == name)
-        lines = [*_whole_head(one, summary), "", *lines_of(one, _MICROS), "", *_because(one)]
+        money = lines_of(one, decimals, asset)
+        lines = [*_whole_head(one, summary), "", *money, "", *_because(one)]
         lines += ["", *did] if did else []
         parts.append("\n".join([*lines, *_doubt(name, summary)]))
     parts.append(_assumed(summary, product))
@@ -161,7 +164,7 @@ def _whole_head(one: Statement, summary: Object) -> Iterator[str]:
     myth, got = product["multiple_return"], product["return"]
     yield f"{one.product}: {promise(product)}, from {instant(one.from_ns)} UTC"
     yield (
-        f"{asset_of(product['symbol'])} moved by {percent(product['underlying_return'])}; "
+        f"{underlying_of(product)} moved by {percent(product['underlying_return'])}; "
         f"{promise(product)} {_held(myth)}. {one.product} {moved(got)}: "
         f"{_side(got, max(myth, -1.0))}."
     )
@@ -203,14 +206,14 @@ def _side(got: float, myth: float) -> str:
 
 
 def _part_head(one: Statement, summary: Object) -> Iterator[str]:
-    asset = asset_of(summary["products"][one.product]["symbol"])
+    asset = underlying_of(summary["products"][one.product])
     who = f"{one.user} in {one.product}" if one.user else one.product
     ends = [instant(ts_ns, seconds=True) for ts_ns in (one.from_ns, one.to_ns)]
     times, myth = round(one.leverage, 2), one.leverage * one.move
     yield f"{who}, from {ends[0]} to {ends[1]} UTC"
     yield (
-        f"{asset} moved by {percent(one.move)}, from {number(one.mark_start)} to "
-        f"{number(one.mark_end)}. {multiple(times, asset)}, the leverage at the start, "
+        f"{asset} moved by {percent(one.move)}, from {number(one.price_start)} to "
+        f"{number(one.price_end)}. {multiple(times, asset)}, the leverage at the start, "
         f"{_held(myth)}. {who} {moved(one.gain)}: {_side(one.gain, max(myth, -1.0))}."
     )
 

@@ -15,7 +15,8 @@ from engine.report.numbers import Table
 from engine.report.reading import Run
 from engine.report.thinning import F64
 from engine.report.trading import MINUTE_NS
-from engine.report.words import DASH, instant, listed, number, plural
+from engine.report.words import DASH, digits_of, instant, listed, number, plural, whole_digits
+from engine.units import NEVER_NS
 
 __all__ = ["desk_card", "exposures_of"]
 
@@ -25,16 +26,28 @@ _MINUTES: Final = 8
 
 
 def exposures_of(run: Run, name: str) -> tuple[F64, F64]:
-    """What a fund's hedge was worth at each moment, and what the target of then made of its NAV:
-    quote, plus is long."""
+    """What moved with the price at each moment, quote, plus is long: of what a fund's hedge held,
+    and of what was promised.
+
+    Of a basket the hedge's is the fund's own exposure, and the promise is the target of then times
+    its NAV. A formula's NAV tells nothing of its hedge: that is what its fills left, an inverse
+    contract's on top of coins worth its NAV; and the promise is the exposure of the formula.
+    """
     product, moments = run.summary["products"][name], run.moments[name]
     nav = np.maximum(product["equity_start"] + moments.causes.sum(axis=1), 0.0)
-    held = np.nan_to_num(moments.leverage) * nav
+    told = np.nan_to_num(moments.leverage) * nav
+    if "hedge" in run.summary["issuer"]["products"][name] and name in run.trading:
+        hedge = run.trading[name]
+        held = hedge.held_at(moments.sampled_ns, moments.mark)
+        if hedge.inverse:
+            open_ = moments.ts_ns < (product["closed_ns"] or NEVER_NS)
+            held = np.where(open_, held + nav, 0.0)
+        return held, told
     steps = [(e["decided_ns"], e["target"]) for e in run.events[name] if "target" in e]
     times = np.array([ts for ts, _ in steps], np.int64)
     targets = np.array([product["target"], *(target for _, target in steps)])
     wanted = targets[np.searchsorted(times, moments.sampled_ns, side="right")] * nav
-    return held, wanted
+    return told, wanted
 
 
 def desk_card(run: Run) -> Card | None:
@@ -54,7 +67,7 @@ def desk_card(run: Run) -> Card | None:
         [
             line("own", "net exposure held"),
             line("myth", "promised", "6 4"),
-            said(f"of {listed(funds)}, in {currency or 'quote'}"),
+            said(f"of {listed(funds)}, in {currency}"),
         ],
         _drawn(run, funds, held, wanted),
         [_hedges(run, both), _crowding(run, funds), _over_time(run, funds, held, wanted)],
@@ -74,15 +87,15 @@ def _crowded(run: Run, funds: list[str]) -> list[tuple[int, dict[str, float]]]:
 def _title(run: Run, funds: list[str]) -> str:
     costs = 0.0
     for name in funds:
-        causes = run.summary["products"][name]["attribution"]
-        costs -= causes["spread_impact"] + causes["basis"] + causes["fees"]
+        paid = run.summary["issuer"]["products"][name]["hedge_costs"]
+        costs += paid["spread_impact"] + paid["basis"] + paid["fees"]
     currency = run.currency(funds[0])
-    said_ = f"Hedging cost the funds {number(costs, 0)} {currency}".rstrip()
+    said_ = f"Hedging cost {number(costs, whole_digits(currency))} {currency}"
     crowded = _crowded(run, funds)
     if not crowded:
         return f"{said_}; none traded of its own accord"
     minute, traded = crowded[0]
-    amount = f"{number(sum(traded.values()), 0)} {currency}".rstrip()
+    amount = f"{number(sum(traded.values()), whole_digits(currency))} {currency}"
     who = plural(len(traded), "fund")
     return f"{said_}; in the busiest minute, {instant(minute * MINUTE_NS)}, {who} traded {amount}"
 
@@ -103,24 +116,25 @@ def _drawn(run: Run, funds: list[str], held: F64, wanted: F64) -> str:
 
 
 def _hedges(run: Run, both: dict[str, tuple[F64, F64]]) -> Table:
-    rows = []
+    rows, currency = [], run.currency(next(iter(both)))
+    whole, digits = whole_digits(currency), digits_of(currency)
     for name, (held, wanted) in both.items():
         product, trading = run.summary["products"][name], run.trading.get(name)
-        causes, off = product["attribution"], held - wanted
-        slippage = -causes["spread_impact"] - causes["basis"]
+        paid, off = run.summary["issuer"]["products"][name]["hedge_costs"], held - wanted
+        slippage = paid["spread_impact"] + paid["basis"]
         traded = trading.traded if trading else 0.0
         trades = trading.fills if trading else 0
         rows.append(
             [
                 name,
                 f"{trades:,}",
-                number(traded, 0),
-                number(slippage, 2),
+                number(traded, whole),
+                number(slippage, digits),
                 number(1e4 * slippage / traded, 2) if traded else DASH,
-                number(slippage / trades, 2) if trades else DASH,
-                number(-causes["fees"], 2),
-                number(float(np.abs(off).mean()), 0),
-                number(float(off[np.abs(off).argmax()]), 0, signed=True),
+                number(slippage / trades, digits) if trades else DASH,
+                number(paid["fees"], digits),
+                number(float(np.abs(off).mean()), whole),
+                number(float(off[np.abs(off).argmax()]), whole, signed=True),
                 number(product["unhedged_seconds"], 1),
             ]
         )
@@ -134,7 +148,7 @@ def _crowding(run: Run, funds: list[str]) -> Table:
         [
             instant(minute * MINUTE_NS),
             listed(list(traded)),
-            number(sum(traded.values()), 0),
+            number(sum(traded.values()), whole_digits(run.currency(funds[0]))),
         ]
         for minute, traded in _crowded(run, funds)[:_MINUTES]
     ]
@@ -144,13 +158,13 @@ def _crowding(run: Run, funds: list[str]) -> Table:
 
 
 def _over_time(run: Run, funds: list[str], held: F64, wanted: F64) -> Table:
-    ts = run.moments[funds[0]].ts_ns
+    ts, digits = run.moments[funds[0]].ts_ns, digits_of(run.currency(funds[0]))
     rows = [
         [
             instant(int(ts[n]), seconds=True),
-            number(float(held[n]), 2),
-            number(float(wanted[n]), 2),
-            number(float(held[n] - wanted[n]), 2, signed=True),
+            number(float(held[n]), digits),
+            number(float(wanted[n]), digits),
+            number(float(held[n] - wanted[n]), digits, signed=True),
         ]
         for n in range(0, len(ts), STRIDE)
     ]

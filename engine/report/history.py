@@ -13,11 +13,11 @@ from engine.errors import InputError
 from engine.outputs import ATTRIBUTION
 from engine.report.holding import statement_of_holder
 from engine.report.own_deals import OwnDeal, own_deals
-from engine.report.reading import events_of, holdings_of, quotes_of, readable, summary_of
+from engine.report.reading import events_of, holdings_of, readable, summary_of
 from engine.report.statement import Deal, Mile, Point, Statement, statement_of
 from engine.report.turns import turns_of
 from engine.report.words import instant
-from engine.units import UNIT_STEPS
+from engine.units import UNIT_STEPS, asset_decimals
 
 __all__ = ["History", "read_history"]
 
@@ -49,18 +49,14 @@ class History:
 
     def decimals(self, product: str) -> int:
         """Of the quote asset."""
-        atoms = self.launches[product]["equity_atoms"]
-        found, scale = 0, atoms / self.summary["products"][product]["equity_start"]
-        while scale > 1.5:
-            found, scale = found + 1, scale / 10.0
-        return found
+        return asset_decimals(self.currency(product))
 
     def launch(self, product: str) -> Point:
         """When its first units were issued."""
         said = self.launches[product]
         return Point(
             ts_ns=said["ts_ns"],
-            mark=said["mark_price"],
+            price=self.summary["products"][product]["price_start"],
             units=said["units"],
             slope=0.0,
             equity_start=said["equity_atoms"],
@@ -71,12 +67,11 @@ class History:
         """When the run ended."""
         said, atoms = self.summary["products"][product], 10 ** self.decimals(product)
         nav, held = said["equity_end"] * atoms, said["leverage"]["end"] or 0.0
-        mark = self.summary["markets"][said["symbol"]]["mark_end"]
         return Point(
             ts_ns=self.summary["end_ns"],
-            mark=mark,
+            price=said["price_end"],
             units=round(said["units"] * UNIT_STEPS),
-            slope=held * nav / mark,
+            slope=held * nav / said["price_end"],
             equity_start=self.launches[product]["equity_atoms"],
             causes=tuple(round(said["attribution"][name] * atoms) for name in ATTRIBUTION),
         )
@@ -102,15 +97,19 @@ class History:
             said = f"{self.path} has no NAV sample of {product} at {instant(ts_ns, seconds=True)}"
             raise InputError(f"{said} or before; run with a nav_every in [output]")
         atoms = 10 ** self.decimals(product)
-        leverage = row["leverage"] or 0.0
+        leverage, price = row["leverage"] or 0.0, row[self._followed(product)]
         return Point(
             ts_ns=row["ts_ns"],
-            mark=row["mark_price"],
+            price=price,
             units=round(row["units"] * UNIT_STEPS),
-            slope=leverage * row["nav"] * atoms / row["mark_price"],
+            slope=leverage * row["nav"] * atoms / price,
             equity_start=launch.equity_start,
             causes=tuple(round(row[name] * atoms) for name in ATTRIBUTION),
         )
+
+    def _followed(self, product: str) -> str:
+        """The column of ``nav.parquet`` in which the price is that its NAV follows."""
+        return f"{self.summary['products'][product]['follows']}_price"
 
     def _sample(self, product: str, ts_ns: int) -> Object | None:
         for near_ns in _NEAR_NS:
@@ -127,18 +126,19 @@ class History:
         return None
 
     def range_of(self, product: str, from_ns: int, to_ns: int) -> tuple[float, float]:
-        """The lowest and the highest mark of the samples in an interval, its ends among them."""
-        ends = [self.at(product, from_ns).mark, self.at(product, to_ns, ends=True).mark]
+        """The lowest and the highest price that it followed in the samples of an interval, its ends
+        among them."""
+        ends = [self.at(product, from_ns).price, self.at(product, to_ns, ends=True).price]
         asked = [("product", "=", product), ("ts_ns", ">=", from_ns), ("ts_ns", "<=", to_ns)]
-        marks = pq.read_table(self.path / "nav.parquet", columns=["mark_price"], filters=asked)
-        found = pc.min_max(marks["mark_price"]).as_py()
-        known = [mark for mark in (*ends, found["min"], found["max"]) if mark is not None]
+        name = self._followed(product)
+        prices = pq.read_table(self.path / "nav.parquet", columns=[name], filters=asked)
+        found = pc.min_max(prices[name]).as_py()
+        known = [price for price in (*ends, found["min"], found["max"]) if price is not None]
         return min(known), max(known)
 
     def currency(self, product: str) -> str:
-        """The quote asset; nothing where the run does not say."""
-        symbol = self.summary["products"][product]["symbol"]
-        return quotes_of(self.path).get(symbol, "")
+        """The quote asset."""
+        return str(self.summary["products"][product]["quote"])
 
     def contract(self, product: str) -> Object:
         """The contract as it was resolved, from ``run.toml``."""

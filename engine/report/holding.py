@@ -90,7 +90,7 @@ def statement_of_holder(
     start, end = ends
     share = _Share(units, start)
     course, worth_start = Course(start, share.part, first=first), share.worth(start.nav)
-    since = (start.ts_ns, start.mark)
+    since = (start.ts_ns, start.price)
     for turn in turns:
         if isinstance(turn, Mile):
             course.decide(turn, share.part)
@@ -100,10 +100,10 @@ def statement_of_holder(
         share.deal(turn, mine)
         if turn.is_split:
             left = 1.0 + mine.paid / before if mine is not None and before else 1.0
-            course.sums.scale(turn.after.mark, left)
+            course.sums.scale(turn.after.price, left)
         elif mine is not None and mine.units:
             if not worth_start and share.units == mine.units:
-                since = (turn.after.ts_ns, turn.after.mark)
+                since = (turn.after.ts_ns, turn.after.price)
             _join(course, turn.after, share, mine.units)
     share.pass_to(end.causes)
     causes, worth_end = share.causes(), share.worth(end.nav)
@@ -115,14 +115,14 @@ def statement_of_holder(
         user=names[1],
         from_ns=since[0],
         to_ns=end.ts_ns,
-        mark_start=since[1],
-        mark_end=end.mark,
+        price_start=since[1],
+        price_end=end.price,
         worth_start=worth_start,
         worth_end=worth_end,
         units=(units, share.units),
         leverage=course.sums.leverage,
         price=price,
-        split=course.parts(end.mark, price),
+        split=course.parts(end.price, price),
         causes=causes,
         put_in=share.put_in,
     )
@@ -142,7 +142,7 @@ def _join(course: Course, after: Mile, share: _Share, units: int) -> None:
     """He bought ``units``, or gave some back where negative."""
     sums, held = course.sums, share.units
     if units < 0:
-        sums.scale(after.mark, held / (held - units))
+        sums.scale(after.price, held / (held - units))
     elif not course.first:
-        leverage = after.slope * after.mark / after.nav if after.nav > 0 else 0.0
-        sums.enter(after.mark, after.slope * units / share.total, leverage, units / held)
+        leverage = after.slope * after.price / after.nav if after.nav > 0 else 0.0
+        sums.enter(after.price, after.slope * units / share.total, leverage, units / held)

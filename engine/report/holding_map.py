@@ -24,12 +24,12 @@ _HALF_MINUTE_NS: Final = 30 * 10**9
 
 
 def gaps_of(product: Object, moments: Moments) -> list[list[float]]:
-    """``gaps[length][entry]``: return less the multiple of the market's, of who came at the n-th
+    """``gaps[length][entry]``: return less the multiple of what it follows, of who came at the n-th
     column and held for ``length + 1`` columns; ``nan`` where nobody could come any more.
 
     The last of the last row is the whole run: ``return - multiple_return`` of the summary.
     """
-    worth, mark = moments.per_unit[::STRIDE], moments.mark[::STRIDE]
+    worth, price = moments.per_unit[::STRIDE], moments.price[::STRIDE]
     gaps = []
     for length in range(1, _LENGTHS + 1):
         row = []
@@ -38,7 +38,7 @@ def gaps_of(product: Object, moments: Moments) -> list[list[float]]:
             if worth[entry] <= 0.0:
                 row.append(math.nan)
                 continue
-            myth = product["target"] * (mark[out] / mark[entry] - 1.0)
+            myth = product["target"] * (price[out] / price[entry] - 1.0)
             row.append(float(worth[out] / worth[entry] - 1.0 - myth))
         gaps.append(row)
     return gaps

@@ -21,7 +21,10 @@ PARTS: Final = 192
 """So many equal parts has the time from a product's launch to the end of the run."""
 STRIDE: Final = 16
 """So many of them make one column of the tables and of the map."""
-COLUMNS: Final = ("ts_ns", "nav_per_unit", "leverage", "mark_price", *ATTRIBUTION)
+COLUMNS: Final = (
+    *("ts_ns", "nav_per_unit", "leverage", "mark_price", "index_price"),
+    *ATTRIBUTION,
+)
 """Of ``nav.parquet``."""
 _BINS: Final = 2400
 
@@ -34,7 +37,8 @@ class Moments(Struct, frozen=True, eq=False):
         sampled_ns: shape (n,) of the sample that is told: the last up to then.
         per_unit: shape (n,) NAV of a unit of the start; 1 at the launch, 0 once it is closed
             without anything left.
-        mark: shape (n,).
+        mark: shape (n,) of its market.
+        price: shape (n,) what its NAV follows: the mark, or the index.
         leverage: shape (n,); ``nan`` where there is none.
         causes: shape (n, causes), quote since the launch, in ``ATTRIBUTION`` order.
         counts: shape (bins,), NAV samples by leverage between the lowest and the highest.
@@ -44,6 +48,7 @@ class Moments(Struct, frozen=True, eq=False):
     sampled_ns: I64
     per_unit: F64
     mark: F64
+    price: F64
     leverage: F64
     causes: F64
     counts: I64
@@ -78,19 +83,22 @@ class Taking:
     def moments(self) -> Moments:
         """What was taken; it begins and ends as the summary says."""
         product, rows = self._product, self._rows
+        followed = 3 if product["follows"] == "index" else 2
         per_unit = in_first_units(self._sampled, rows[:, 0], product["splits"])
-        leverage, mark = rows[:, 1], rows[:, 2].copy()
-        first_mark = self._mark_end / (1.0 + product["underlying_return"])
-        causes = np.nan_to_num(rows[:, 3:])
-        mark[np.isnan(mark)] = first_mark
+        leverage, mark, price = rows[:, 1], rows[:, 2].copy(), rows[:, followed].copy()
+        causes = np.nan_to_num(rows[:, 4:])
+        known = mark[np.isfinite(mark)]
+        mark[np.isnan(mark)] = known[0] if len(known) else self._mark_end
+        price[np.isnan(price)] = product["price_start"]
         per_unit[np.isnan(per_unit)] = 1.0
-        per_unit[0], mark[0] = 1.0, first_mark
+        per_unit[0], price[0] = 1.0, product["price_start"]
         causes[0] = 0.0
-        per_unit[-1], mark[-1] = 1.0 + product["return"], self._mark_end
+        per_unit[-1], price[-1] = 1.0 + product["return"], product["price_end"]
+        mark[-1] = self._mark_end
         causes[-1] = [product["attribution"][name] for name in ATTRIBUTION]
         end = product["leverage"]["end"]
         leverage[-1] = np.nan if end is None else end
         self._sampled[-1] = self._ts[-1]
         return Moments(
-            self._ts, self._sampled, per_unit, mark, leverage, causes, self._counts.copy()
+            self._ts, self._sampled, per_unit, mark, price, leverage, causes, self._counts.copy()
         )

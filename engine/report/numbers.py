@@ -12,7 +12,8 @@ from msgspec import Struct
 from engine.report.pictures import WHAT, trades_of
 from engine.report.reading import Run
 from engine.report.table import CAUSES, SPLIT, exact_parts, split_of, table_of
-from engine.report.words import DASH, instant, number, percent
+from engine.report.words import DASH, digits_of, instant, number, percent
+from engine.units import asset_decimals
 
 __all__ = ["Table", "numbers_of", "overview_of"]
 
@@ -20,7 +21,6 @@ Object = dict[str, Any]
 
 _MOMENTS: Final = 12
 _TRADES: Final = 240
-_CENT: Final = 0.01
 _OVERVIEW: Final = (
     *("direction", "compounding", "leverage_change", "timing", "gap"),
     *("spread_impact", "fees", "funding", "management_fee", "other"),
@@ -110,22 +110,23 @@ def _value(name: str, run: Run) -> Table:
 
 def _waterfall(name: str, run: Run) -> Table:
     product, currency = run.summary["products"][name], run.currency(name)
+    digits = digits_of(currency)
+    cent = 10.0**-digits
+
+    def amount(words: str, cents: int) -> list[str]:
+        value = cents * cent
+        return [words, number(value, digits, signed=True), percent(value / start, 3)]
+
     start, end = product["equity_start"], product["equity_end"]
-    causes = product["attribution"]
-    cents = exact_parts(causes, end - start, _CENT)
-    split = exact_parts(split_of(product), cents["price"] * _CENT, _CENT)
-    rows = [["equity at the start", number(start), ""]]
-    rows += [_amount(f"price: {SPLIT[part]}", amount, start) for part, amount in split.items()]
-    rows.append(_amount("price moves, sum", cents["price"], start))
-    rows += [_amount(words, cents[cause], start) for cause, words in CAUSES.items()]
-    rows.append(_amount("change of equity", sum(cents.values()), start))
-    rows.append(["equity at the end", number(end), ""])
-    return Table(["cause", f"{currency or 'quote'}", "of the start"], rows)
-
-
-def _amount(words: str, cents: int, start: float) -> list[str]:
-    amount = cents * _CENT
-    return [words, number(amount, 2, signed=True), percent(amount / start, 3)]
+    cents = exact_parts(product["attribution"], end - start, cent)
+    split = exact_parts(split_of(product), cents["price"] * cent, cent)
+    rows = [["equity at the start", number(start, digits), ""]]
+    rows += [amount(f"price: {SPLIT[part]}", value) for part, value in split.items()]
+    rows.append(amount("price moves, sum", cents["price"]))
+    rows += [amount(words, cents[cause]) for cause, words in CAUSES.items()]
+    rows.append(amount("change of equity", sum(cents.values())))
+    rows.append(["equity at the end", number(end, digits), ""])
+    return Table(["cause", currency, "of the start"], rows)
 
 
 def _leverage(name: str, run: Run) -> list[Table]:
@@ -138,7 +139,8 @@ def _leverage(name: str, run: Run) -> list[Table]:
             DASH if held[k] is None else number(held[k], 3) for k in ("min", "max", "mean", "end")
         ]
         return [Table(["lowest", "highest", "mean", "at the end"], [row], words=0)]
-    scale = run.scale(name)
+    asset = run.settled_in(name)
+    scale, digits = 10.0 ** -asset_decimals(asset), digits_of(asset)
     rows = [
         [
             instant(e["ts_ns"], seconds=True),
@@ -147,12 +149,11 @@ def _leverage(name: str, run: Run) -> list[Table]:
             _times(e.get("leverage_before")),
             _times(e.get("leverage_after")),
             number(e["mark_price"]) if "mark_price" in e else DASH,
-            number(e["cost_atoms"] * scale) if "cost_atoms" in e else DASH,
+            number(e["cost_atoms"] * scale, digits) if "cost_atoms" in e else DASH,
         ]
         for e in events
     ]
-    cost = f"cost, {run.currency(name)}".rstrip(", ")
-    head = ["time (UTC)", "what", "why", "before", "after", "mark", cost]
+    head = ["time (UTC)", "what", "why", "before", "after", "mark", f"cost, {asset}"]
     less = len(all_events) - len(events)
     caption = (
         f"The {len(events)} that moved leverage most, of {len(all_events):,} events" if less else ""
@@ -173,6 +174,10 @@ def _times(value: float | None) -> str:
     return DASH if value is None or not math.isfinite(value) else f"{number(value, 3)} x"
 
 
+def _followed(product: Object) -> str:
+    return f"{product['symbol']} index" if product["follows"] == "index" else product["symbol"]
+
+
 def _underwater(name: str, run: Run) -> Table:
     curve = run.curves[name]["underwater"]
     series = curve.series
@@ -188,4 +193,4 @@ def _underwater(name: str, run: Run) -> Table:
         ]
         for i in sorted(chosen)
     ]
-    return Table(["time (UTC)", name, run.summary["products"][name]["symbol"]], rows)
+    return Table(["time (UTC)", name, _followed(run.summary["products"][name])], rows)

@@ -17,7 +17,14 @@ from engine.report.cards import PRODUCT_CARDS, cards_of, common_cards
 from engine.report.comparison import WORDS, comparison_of, head_of
 from engine.report.crisis import crisis_of
 from engine.report.figures import bokeh_script, figures_json
-from engine.report.issuing import ACCOUNTS_HEAD, ISSUER_HEAD, account_rows, issuer_rows
+from engine.report.issuing import (
+    ACCOUNTS_HEAD,
+    ASSETS_HEAD,
+    ISSUER_HEAD,
+    account_rows,
+    asset_rows,
+    issuer_rows,
+)
 from engine.report.notes import notes_of
 from engine.report.numbers import Table, numbers_of, overview_of
 from engine.report.packing import KIND, packed
@@ -28,13 +35,13 @@ from engine.report.verdict import promise, undecided, verdict_of
 from engine.report.whatif import changed_of, chart_of, sentence_of, table_of_change
 from engine.report.words import (
     MINUS,
-    asset_of,
     date_of,
     instant,
     listed,
     percent,
     plural,
     points,
+    underlying_of,
 )
 
 __all__ = ["page_of"]
@@ -87,7 +94,8 @@ def _page(run: Run, cards: dict[str, dict[str, Card]]) -> str:
         common=common_cards(run),
         uncharted=[name for name in summary["products"] if name not in run.curves],
         overview=overview_of(run),
-        issuer=Table(ISSUER_HEAD, issuer_rows(summary)),
+        issuer=Table(ISSUER_HEAD, issuer_rows(summary), words=2),
+        assets=Table(ASSETS_HEAD, asset_rows(summary)),
         accounts=Table(ACCOUNTS_HEAD, account_rows(summary), words=2),
         traded=Table(TRADED_HEAD, traded_rows(summary)),
         comparison=Table(head_of(1), comparison_of(run.summary), words=WORDS),
@@ -180,7 +188,7 @@ def _product(name: str, run: Run) -> Object:
         "myth": percent(myth),
         "gap": f"{'+' if got > myth else MINUS}{points(got, myth)}",
         "promise": promise(product),
-        "asset": asset_of(product["symbol"]),
+        "asset": underlying_of(product),
         "currency": run.currency(name),
         "spot": product["kind"] != "fund",
         "terms": captions.terms_words(own),

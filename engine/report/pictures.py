@@ -12,6 +12,7 @@ from engine.report.reading import Run
 from engine.report.thinning import F64, Curve
 from engine.report.waterfall import bars_of
 from engine.report.words import money, number, percent
+from engine.units import asset_decimals
 
 __all__ = ["WHAT", "in_steps", "pictures_of", "trades_of"]
 
@@ -123,7 +124,8 @@ def _moved(event: Object) -> float:
 def _trades(run: Run, name: str) -> Object:
     limit = max(16, _TRADES // max(1, len(run.curves)))
     events = trades_of(run, name, limit)
-    currency, scale = run.currency(name), run.scale(name)
+    asset = run.settled_in(name)
+    scale = 10.0 ** -asset_decimals(asset)
     return {
         "t": [e["ts_ns"] / 1e6 for e in events],
         "before": [e.get("leverage_before") for e in events],
@@ -135,7 +137,7 @@ def _trades(run: Run, name: str) -> Object:
         "reason": [e.get("reason") or e.get("error", "") for e in events],
         "mark": [number(e["mark_price"]) if "mark_price" in e else "" for e in events],
         "cost": [
-            money(e["cost_atoms"] * scale, currency) if "cost_atoms" in e else "" for e in events
+            money(e["cost_atoms"] * scale, asset) if "cost_atoms" in e else "" for e in events
         ],
     }
 

@@ -22,6 +22,7 @@ from engine.report.thinning import Curve, thinned
 from engine.report.trading import Trading, trading_of
 from engine.report.turns import turns_of
 from engine.report.waves import WAVE_EVENTS, Waves, assets_of, waves_of
+from engine.units import asset_decimals
 
 __all__ = [
     "CHARTED",
@@ -29,7 +30,6 @@ __all__ = [
     "Run",
     "events_of",
     "holdings_of",
-    "quotes_of",
     "read_run",
     "readable",
     "summary_of",
@@ -60,7 +60,6 @@ class Run(Struct, eq=False):
         markets: events of markets, in order (``market_stale``, ``market_resumed``).
         marks: events of scenarios, in order.
         curves: by product, the pictures' points: ``value``, ``leverage``, ``underwater``.
-        scales: by product, quote money in one atom.
         columns: pixel columns of the curves.
         whatif: the object of ``whatif.json``, where something was changed.
         moments: by product, where it stood at even times.
@@ -76,7 +75,6 @@ class Run(Struct, eq=False):
     events: dict[str, list[Object]]
     markets: list[Object]
     curves: dict[str, dict[str, Curve]]
-    scales: dict[str, float]
     columns: int = COLUMNS
     marks: list[Object] = []
     whatif: Object | None = None
@@ -92,16 +90,17 @@ class Run(Struct, eq=False):
         return [(m["ts_ns"], f"{m['name']}: {m['detail']}") for m in self.marks[:MARKS_MAX]]
 
     def currency(self, product: str) -> str:
-        """The quote asset of a product; nothing where the configuration does not say."""
-        symbol = self.summary["products"][product]["symbol"]
-        for market in self.config.get("markets", ()):
-            if market["symbol"] == symbol:
-                return str(market.get("contract", {}).get("quote", ""))
-        return ""
+        """The quote asset of a product."""
+        return str(self.summary["products"][product]["quote"])
 
     def scale(self, product: str) -> float:
-        """Quote money in one of the atoms that events count in."""
-        return self.scales.get(product, 1e-6)
+        """Quote money in one of its atoms."""
+        return 10.0 ** -asset_decimals(self.currency(product))
+
+    def settled_in(self, product: str) -> str:
+        """The asset in whose atoms fills and what they cost are told."""
+        symbol = self.summary["products"][product]["symbol"]
+        return assets_of(self.config).get(symbol) or self.currency(product)
 
     def thinner(self) -> Run:
         """With curves of half the pixel columns."""
@@ -194,14 +193,11 @@ def _read(run_dir: Path, summary: Object) -> Run:
         config = tomllib.loads((run_dir / "run.toml").read_text(encoding="utf-8"))
     provenance = config.pop("provenance", {})
     events: dict[str, list[Object]] = {name: [] for name in summary["products"]}
-    markets, marks, scales = [], [], {}
+    markets, marks = [], []
     settles, waves = assets_of(config), {}
     for event in events_of(run_dir):
         if event["event"] in SHOWN_EVENTS:
             events[event["product"]].append(event)
-        elif event["event"] == "product_launched":
-            start = summary["products"][event["product"]]["equity_start"]
-            scales[event["product"]] = start / event["equity_atoms"]
         elif event["event"].startswith("market_"):
             markets.append(event)
         elif event["event"] == "scenario_mark":
@@ -226,23 +222,18 @@ def _read(run_dir: Path, summary: Object) -> Run:
         events,
         markets,
         curves,
-        scales,
         whatif=whatif,
         marks=marks,
         moments={name: one.taking.moments() for name, one in samples.items()},
         turns=turns_of(run_dir, summary["products"]),
-        trading=trading_of(run_dir, scales),
+        trading=trading_of(run_dir, _contracts(config, summary)),
         paths=paths,
         waves=waves,
     )
 
 
-def quotes_of(run_dir: Path) -> dict[str, str]:
-    """The quote asset of each symbol that a run configures; none where it has no ``run.toml``."""
-    if not (run_dir / "run.toml").exists():
-        return {}
-    config = tomllib.loads((run_dir / "run.toml").read_text(encoding="utf-8"))
-    return {
-        market["symbol"]: str(market.get("contract", {}).get("quote", ""))
-        for market in config.get("markets", ())
-    }
+def _contracts(config: Object, summary: Object) -> dict[str, Object]:
+    """Of each product, as far as the configuration says."""
+    known = {market["symbol"]: market["contract"] for market in config.get("markets", ())}
+    symbols = {name: product["symbol"] for name, product in summary["products"].items()}
+    return {name: known[symbol] for name, symbol in symbols.items() if symbol in known}

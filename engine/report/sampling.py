@@ -25,32 +25,38 @@ COLUMNS: Final = 960
 
 
 class Samples:
-    """The samples of one product as they are read, thinned batch by batch."""
+    """The samples of one product as they are read, thinned batch by batch; of one that follows the
+    index the mark, too."""
 
     def __init__(self, product: Object, mark_end: float, end_ns: int) -> None:
         self.product = product
         self.start_ns, self.end_ns = product["launched_ns"], end_ns
-        self.first_mark = mark_end / (1.0 + product["underlying_return"])
-        self.peak, self.mark_peak = 0.0, 0.0
+        self.peak, self.price_peak = 0.0, 0.0
         self.parts: dict[str, list[Curve]] = {"value": [], "leverage": [], "underwater": []}
+        self.follows_index = product["follows"] == "index"
+        if self.follows_index:
+            self.parts["mark"] = []
         self.taking = Taking(product, mark_end, end_ns)
 
     def add(self, columns: dict[str, Any]) -> None:
         self.taking.add(columns)
-        ts, mark, leverage = (columns[name] for name in ("ts_ns", "mark_price", "leverage"))
-        per_unit = in_first_units(ts, columns["nav_per_unit"], self.product.get("splits", ()))
-        moves = mark / self.first_mark - 1.0
+        followed = "index_price" if self.follows_index else "mark_price"
+        ts, price, leverage = (columns[name] for name in ("ts_ns", followed, "leverage"))
+        per_unit = in_first_units(ts, columns["nav_per_unit"], self.product["splits"])
+        moves = price / self.product["price_start"] - 1.0
         peaks = np.maximum.accumulate(np.maximum(per_unit, self.peak))
-        mark_peaks = np.maximum.accumulate(np.maximum(mark, self.mark_peak))
-        self.peak, self.mark_peak = float(peaks[-1]), float(mark_peaks[-1])
+        price_peaks = np.maximum.accumulate(np.maximum(price, self.price_peak))
+        self.peak, self.price_peak = float(peaks[-1]), float(price_peaks[-1])
         value = {
             "got": per_unit - 1.0,
             "myth": self.product["target"] * moves,
         }
-        under = {"product": per_unit / peaks - 1.0, "underlying": mark / mark_peaks - 1.0}
+        under = {"product": per_unit / peaks - 1.0, "underlying": price / price_peaks - 1.0}
         self._keep("value", ts, value)
         self._keep("leverage", ts, {"leverage": leverage})
         self._keep("underwater", ts, under)
+        if self.follows_index:
+            self._keep("mark", ts, {"mark": columns["mark_price"]})
 
     def _keep(self, name: str, ts: Any, series: dict[str, F64]) -> None:
         self.parts[name].append(self._thin(Curve(ts, series)))

@@ -24,13 +24,14 @@ class Point(Struct, frozen=True, kw_only=True):
 
     Attributes:
         units: steps of 1e-8.
-        slope: quote atoms that one unit of mark is worth to what it holds.
+        price: what its NAV follows: the mark, or the index.
+        slope: quote atoms that one unit of that price is worth to what it holds.
         equity_start: quote atoms at the launch.
         causes: quote atoms since the launch, in ``ATTRIBUTION`` order.
     """
 
     ts_ns: int
-    mark: float
+    price: float
     units: int
     slope: float
     equity_start: int
@@ -44,17 +45,17 @@ class Point(Struct, frozen=True, kw_only=True):
     @property
     def leverage(self) -> float:
         """Exposure over NAV; 0 where there is no NAV."""
-        return self.slope * self.mark / self.nav if self.nav > 0 else 0.0
+        return self.slope * self.price / self.nav if self.nav > 0 else 0.0
 
 
 class Mile(Struct, frozen=True, kw_only=True):
     """A row of ``milestones.parquet``: a decision, or with ``causes`` a moment before or after
-    somebody dealt."""
+    somebody dealt; ``price`` is the one that NAV follows."""
 
     sequence: int
     ordinal: int
     ts_ns: int
-    mark: float
+    price: float
     nav: int
     units: int
     slope: float
@@ -101,8 +102,8 @@ class Statement(Struct, frozen=True, kw_only=True):
     user: str | None = None
     from_ns: int
     to_ns: int
-    mark_start: float
-    mark_end: float
+    price_start: float
+    price_end: float
     worth_start: int
     worth_end: int
     units: tuple[int, int]
@@ -114,8 +115,8 @@ class Statement(Struct, frozen=True, kw_only=True):
 
     @property
     def move(self) -> float:
-        """How far the market moved."""
-        return self.mark_end / self.mark_start - 1.0
+        """How far the price moved that it follows."""
+        return self.price_end / self.price_start - 1.0
 
     @property
     def paid_in(self) -> int:
@@ -141,11 +142,11 @@ class Course:
     """The parts of a price profit from some moment on, of a whole product or of a share of it."""
 
     def __init__(self, start: Point, share: float, *, first: bool) -> None:
-        self.sums = PriceSplit(since=start.mark)
+        self.sums = PriceSplit(since=start.price)
         self.first = first
         self.start = start
         if share and not first:
-            self.sums.enter(start.mark, start.slope * share, start.leverage, 1.0)
+            self.sums.enter(start.price, start.slope * share, start.leverage, 1.0)
 
     def decide(self, mile: Mile, share: float) -> None:
         """``share`` of the product is looked at. Where nothing was decided before, the leverage
@@ -154,14 +155,14 @@ class Course:
         if self.first:
             units = self.start.units
             grown = share * mile.units / units if units else 0.0
-            self.sums.move(mile.mark)
-            self.sums.open(self.start.mark, self.start.nav * grown, mile.target)
+            self.sums.move(mile.price)
+            self.sums.open(self.start.price, self.start.nav * grown, mile.target)
             self.first = False
-        self.sums.strike(mile.mark, mile.nav * share, mile.target, mile.slope * share, mile.edge)
+        self.sums.strike(mile.price, mile.nav * share, mile.target, mile.slope * share, mile.edge)
 
-    def parts(self, mark: float, price: int) -> dict[str, int]:
-        """In whole atoms; they sum to ``price``."""
-        return whole_parts(self.sums.parts(mark, float(price)), price)
+    def parts(self, price: float, profit: int) -> dict[str, int]:
+        """In whole atoms, at a price; they sum to the ``profit``."""
+        return whole_parts(self.sums.parts(price, float(profit)), profit)
 
 
 def statement_of(
@@ -179,7 +180,7 @@ def statement_of(
         if isinstance(turn, Mile):
             course.decide(turn, 1.0)
             continue
-        course.sums.scale(turn.after.mark, turn.scale)
+        course.sums.scale(turn.after.price, turn.scale)
         if turn.is_split and turn.after.nav > 0:  # what was paid out was paid for its units
             before, after = turn.before, turn.after
             units = units * after.units * before.nav // (before.units * after.nav)
@@ -188,14 +189,14 @@ def statement_of(
         product=product,
         from_ns=start.ts_ns,
         to_ns=end.ts_ns,
-        mark_start=start.mark,
-        mark_end=end.mark,
+        price_start=start.price,
+        price_end=end.price,
         worth_start=start.nav,
         worth_end=end.nav,
         units=(units, end.units),
         leverage=course.sums.leverage,
         price=price,
-        split=course.parts(end.mark, price),
+        split=course.parts(end.price, price),
         causes=dict(zip(ATTRIBUTION[1:], others, strict=True)),
     )
 
@@ -207,14 +208,13 @@ def summary_statement(product: str, summary: Mapping[str, Any], decimals: int) -
     causes = {name: round(said["attribution"][name] * atoms) for name in ATTRIBUTION}
     price, split = causes.pop("price"), said["price_split"]
     known = all(value is not None and math.isfinite(value) for value in split.values())
-    mark = summary.get("markets", {}).get(said["symbol"], {}).get("mark_end", 1.0)
     units = said.get("units", 1.0)
     return Statement(
         product=product,
         from_ns=said["launched_ns"],
         to_ns=summary["end_ns"],
-        mark_start=mark / (1.0 + said["underlying_return"]),
-        mark_end=mark,
+        price_start=said["price_start"],
+        price_end=said["price_end"],
         worth_start=start,
         worth_end=start + price + sum(causes.values()),
         units=(round(said["equity_start"] * UNIT_STEPS), round(units * UNIT_STEPS)),

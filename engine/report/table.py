@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from engine.price_split import whole_parts
-from engine.report.words import asset_of, multiple, number, percent
+from engine.report.words import multiple, number, percent, underlying_of
 
 __all__ = ["CAUSES", "SPLIT", "Column", "columns_of", "exact_parts", "split_of", "table_of"]
 
@@ -69,7 +69,7 @@ def _row(name: str, product: dict[str, Any]) -> dict[str, Any]:
     return {
         "product": name,
         "kind": product["kind"],
-        "promise": multiple(product["target"], asset_of(product["symbol"])),
+        "promise": multiple(product["target"], underlying_of(product)),
         "myth": product["multiple_return"],
         "got": product["return"],
         **{part: split[part] / start for part in SPLIT},

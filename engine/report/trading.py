@@ -1,16 +1,19 @@
-"""``fills.parquet``, read: what the hedge of each product traded, and which traded at once."""
+"""``fills.parquet``, read: what the hedge of each product traded and held, and which traded at
+once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import Struct
+
+from engine.report.thinning import F64, I64
 
 __all__ = ["MINUTE_NS", "Trading", "trading_of"]
 
@@ -19,48 +22,62 @@ _OWN: Final = ("rebalance", "deleverage", "close")
 """Purposes of what a product trades of its own accord, not for who comes and goes."""
 
 
-class Trading(Struct, frozen=True):
+class Trading(Struct, frozen=True, eq=False):
     """Of one product, in quote.
 
     Attributes:
         fills: how many.
         traded: notional of all of them, at their prices.
-        slippage: what spread and impact took, as the account has it, minus what they took.
-        fees: minus what was paid.
         minutes: what it traded of its own accord, by the minute of the run's clock.
+        ts_ns: shape (n,) of the fills.
+        held: shape (n,), what the contracts held after each come to: base, or where the contract is
+            inverse their face in quote; plus is long.
+        inverse: whether it is.
     """
 
     fills: int
     traded: float
-    slippage: float
-    fees: float
     minutes: dict[int, float]
+    ts_ns: I64
+    held: F64
+    inverse: bool
+
+    def held_at(self, ts_ns: I64, mark: F64) -> F64:
+        """Notional of the contracts held at some times and their marks, quote; plus is long."""
+        held = np.concatenate(([0.0], self.held))
+        amount: F64 = held[np.searchsorted(self.ts_ns, ts_ns, side="right")]
+        return amount if self.inverse else amount * mark
 
 
-def trading_of(run_dir: Path, scales: Mapping[str, float]) -> dict[str, Trading]:
+def trading_of(run_dir: Path, contracts: Mapping[str, Mapping[str, Any]]) -> dict[str, Trading]:
     """By product.
 
     Args:
-        scales: quote in an atom, by product.
+        contracts: of each product, as ``run.toml`` has it.
     """
-    names = ["ts_ns", "product", "purpose", "lots", "hedge_atoms"]
-    amounts = ["spread_impact_atoms", "fee_atoms"]
     table = pq.read_table(
-        run_dir / "fills.parquet", columns=names + amounts, page_checksum_verification=True
+        run_dir / "fills.parquet",
+        columns=["ts_ns", "product", "purpose", "lots", "price"],
+        page_checksum_verification=True,
     )
-    found = {}
-    for name, scale in scales.items():
-        own = table.filter(pc.equal(table["product"], name))
-        own = own.filter(pc.not_equal(own["lots"], 0))
-        money = np.abs(own["hedge_atoms"].to_numpy()) * scale
-        asked = pc.is_in(own["purpose"], value_set=pa.array(_OWN)).to_numpy()
-        minutes: dict[int, float] = {}
-        for minute, amount in zip(
-            (own["ts_ns"].to_numpy() // MINUTE_NS)[asked].tolist(),
-            money[asked].tolist(),
-            strict=True,
-        ):
-            minutes[minute] = minutes.get(minute, 0.0) + amount
-        slippage, fees = (float(own[each].to_numpy().sum()) * scale for each in amounts)
-        found[name] = Trading(len(own), float(money.sum()), slippage, -fees, minutes)
-    return found
+    table = table.filter(pc.not_equal(table["lots"], 0))
+    return {
+        name: _trading(table.filter(pc.equal(table["product"], name)), contract)
+        for name, contract in contracts.items()
+    }
+
+
+def _trading(own: pa.Table, contract: Mapping[str, Any]) -> Trading:
+    inverse = contract.get("kind") == "inverse"
+    size = float(contract["lot_size"]) * (float(contract["contract_size"]) if inverse else 1.0)
+    ts_ns, lots = own["ts_ns"].to_numpy(), own["lots"].to_numpy()
+    money = np.abs(lots) * size
+    if not inverse:
+        money = money * own["price"].to_numpy()
+    asked = pc.is_in(own["purpose"], value_set=pa.array(_OWN)).to_numpy()
+    minutes: dict[int, float] = {}
+    for minute, amount in zip(
+        (ts_ns // MINUTE_NS)[asked].tolist(), money[asked].tolist(), strict=True
+    ):
+        minutes[minute] = minutes.get(minute, 0.0) + amount
+    return Trading(len(own), float(money.sum()), minutes, ts_ns, np.cumsum(lots) * size, inverse)

@@ -23,7 +23,7 @@ def turns_of(run_dir: Path, products: Iterable[str]) -> dict[str, list[Mile | De
             sequence=row["sequence"],
             ordinal=row["ordinal"],
             ts_ns=row["ts_ns"],
-            mark=row["mark_price"],
+            price=row["mark_price"],
             nav=row["nav_atoms"],
             units=row["units"],
             slope=row["slope"],

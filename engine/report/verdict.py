@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from engine.report.words import (
-    asset_of,
     change,
     date_of,
     listed,
+    money,
     moved,
     multiple,
     number,
     percent,
     plural,
     title_of,
+    underlying_of,
 )
 
 __all__ = ["undecided", "verdict_of"]
@@ -90,10 +91,13 @@ def _refused(summary: Summary) -> Iterator[str]:
 
 
 def _markets(summary: Summary) -> Iterator[str]:
-    moves: dict[str, float] = {}
+    told: dict[str, Summary] = {}
     for product in summary["products"].values():
-        moves.setdefault(product["symbol"], product["underlying_return"])
-    assets = [asset_of(symbol) for symbol in moves]
+        first = told.setdefault(product["symbol"], product)
+        if first["follows"] == "index" and product["follows"] == "mark":
+            told[product["symbol"]] = product
+    moves = {symbol: product["underlying_return"] for symbol, product in told.items()}
+    assets = [underlying_of(product) for product in told.values()]
     names = [a if assets.count(a) == 1 else s for a, s in zip(assets, moves, strict=True)]
     if not moves:
         return
@@ -189,9 +193,11 @@ def _troubles(summary: Summary) -> Iterator[str]:
     for name, product in summary["products"].items():
         if why := product.get("no_position"):
             yield f"{title_of(name, alone=alone)} never held a position: {why}"
-    paid = summary["issuer"]["deficits_paid"]
-    if paid > 0:
-        yield f"The issuer paid deficits of {paid:,.2f}"
+    books = summary["issuer"]["by_asset"].items()
+    deficits = ((asset, book["deficits_paid"]) for asset, book in books)
+    paid = [money(deficit, asset) for asset, deficit in deficits if deficit > 0]
+    if paid:
+        yield f"The issuer paid deficits of {listed(paid)}"
     missing = summary["not_launched"]
     if missing and not summary["products"]:
         yield "Nothing was launched: no price came for any product"
@@ -200,5 +206,5 @@ def _troubles(summary: Summary) -> Iterator[str]:
 
 
 def promise(product: Summary) -> str:
-    """``3 x BTC``: the multiple at the start and what it is of."""
-    return multiple(product["target"], asset_of(product["symbol"]))
+    """``3 x BTC``, ``3 x BTC index``: the multiple at the start and what it is of."""
+    return multiple(product["target"], underlying_of(product))

@@ -16,6 +16,7 @@ from engine.report.amounts import WORDS, amount
 from engine.report.numbers import Table
 from engine.report.statement import summary_statement
 from engine.report.words import listed, moved, number, percent, points
+from engine.units import asset_decimals
 
 __all__ = [
     "changed_of",
@@ -36,17 +37,13 @@ _CAUSES: Final = (*PARTS, *(name for name in ATTRIBUTION if name != "price"))
 
 
 def difference_of(
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    changes: Sequence[str],
-    decimals: Mapping[str, int],
+    before: Mapping[str, Any], after: Mapping[str, Any], changes: Sequence[str]
 ) -> Object:
     """What a change did to each product that both runs launched.
 
     Args:
         before, after: summaries of the runs.
         changes: ``KEY=VALUE`` as they were given.
-        decimals: of the quote asset, by product.
 
     Returns:
         ``changes``, the two ``digests``, and by product its ``causes``: ``[before, after]`` in
@@ -56,12 +53,13 @@ def difference_of(
     for name in before["products"]:
         if name not in after["products"]:
             continue
-        pair = [summary_statement(name, summary, decimals[name]) for summary in (before, after)]
+        decimals = asset_decimals(before["products"][name]["quote"])
+        pair = [summary_statement(name, summary, decimals) for summary in (before, after)]
         parts = [{**one.split, **one.causes} for one in pair]
         causes = {cause: [part.get(cause, 0) for part in parts] for cause in _CAUSES}
         said = [summary["products"][name] for summary in (before, after)]
         products[name] = {
-            "decimals": decimals[name],
+            "decimals": decimals,
             "start": [one.worth_start for one in pair],
             "worth": [one.worth_end for one in pair],
             "causes": {cause: both for cause, both in causes.items() if any(both)},

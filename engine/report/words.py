@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
+
+from engine.units import asset_decimals
 
 __all__ = [
     "DASH",
@@ -14,6 +16,7 @@ __all__ = [
     "asset_of",
     "change",
     "date_of",
+    "digits_of",
     "instant",
     "listed",
     "money",
@@ -25,10 +28,15 @@ __all__ = [
     "points",
     "span",
     "title_of",
+    "underlying_of",
+    "whole_digits",
 ]
 
 MINUS: Final = "−"
 DASH: Final = "–"
+
+_QUOTE_DECIMALS: Final = 6
+_CENTS: Final = 2
 
 _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June", "July"),
@@ -60,9 +68,21 @@ def points(one: float, other: float) -> str:
     return f"{number(abs(round(100.0 * one, 1) - round(100.0 * other, 1)), 1)} points"
 
 
-def money(value: float, currency: str = "", digits: int = 2, *, signed: bool = False) -> str:
-    """An amount with its currency: ``750,042.09 USDT``."""
-    return f"{number(value, digits, signed=signed)} {currency}".rstrip()
+def whole_digits(asset: str) -> int:
+    """``digits_of`` where amounts are large: quote money without its cents."""
+    digits = digits_of(asset)
+    return 0 if digits == _CENTS else digits
+
+
+def money(value: float, asset: str) -> str:
+    """An amount with its asset: ``750,042.09 USDT``, ``0.00120000 BTC``."""
+    return f"{number(value, digits_of(asset))} {asset}"
+
+
+def digits_of(asset: str) -> int:
+    """In how many digits an amount of an asset is told: cents of quote money, atoms of coins."""
+    decimals = asset_decimals(asset)
+    return decimals if decimals > _QUOTE_DECIMALS else _CENTS
 
 
 def multiple(target: float, asset: str) -> str:
@@ -144,6 +164,13 @@ def asset_of(symbol: str) -> str:
             name = name[: -len(quote)]
             break
     return "BTC" if name == "XBT" else name
+
+
+def underlying_of(product: Mapping[str, Any]) -> str:
+    """What a product's figures are told against: ``BTC``, or ``BTC index`` where its formula
+    follows the index."""
+    asset = asset_of(product["symbol"])
+    return f"{asset} index" if product["follows"] == "index" else asset
 
 
 def title_of(product: str, *, alone: bool) -> str:

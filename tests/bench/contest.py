@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from engine.engine import Engine
 from engine.ledger import CAUSES
-from engine.nav import product_navs
+from engine.nav import nav_columns
 from engine.outputs import Outputs
 from engine.ticks import Step
 from tests.bench.tapes import Lineup, MixedTape, Tape, heart_spec
@@ -78,7 +78,8 @@ class Ours:
         self.finish = self.engine.finish
 
     def rows(self, outputs: list[Outputs]) -> list[Any]:
-        return product_navs([block for output in outputs for block in output.nav])
+        blocks = [block for output in outputs for block in output.nav]
+        return [nav_columns(blocks)["nav_atoms"]]
 
     def count(self, outputs: list[Outputs]) -> int:
         return sum(len(output.events) for output in outputs)

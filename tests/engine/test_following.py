@@ -84,6 +84,7 @@ def test_the_index_rebalances_while_the_mark_stands_still() -> None:
     assert account.lots == 19_200 * 10**6
     assert [round(nav) for nav in said.nav["nav_atoms"]] == [10**12, 64 * 10**10, 683_636_363_636]
     assert said.nav["mark_price"].tolist() == [100.0] * 3
+    assert said.nav["index_price"].tolist() == [100.0, 88.0, 90.0]
     assert sum(said.nav[cause][-1] for cause in ("price", "rounding")) == pytest.approx(
         said.nav["nav_atoms"][-1] - 10**12
     )

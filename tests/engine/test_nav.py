@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.engine import Engine
-from engine.nav import exact_navs, nav_columns, product_navs, value_users
+from engine.nav import exact_navs, nav_columns, value_users
 from engine.outputs import ATTRIBUTION, LineChanges, NavBlock
 from engine.sampler import Sampling
 from engine.units import SECOND_NS, UNIT_STEPS
@@ -163,7 +163,6 @@ def test_a_product_that_traded_is_on_its_new_line_from_then_on() -> None:
     assert rows["units"][::2].tolist() == [100 * UNIT_STEPS, 40 * UNIT_STEPS, 40 * UNIT_STEPS]
     assert rows["price"][::2].tolist() == [0.0, 60e6, 0.0]
     assert rows["nav_atoms"][1::2].tolist() == [50e6] * 3
-    assert product_navs([block])[0].ravel().tolist() == rows["nav_atoms"].tolist()
 
 
 def test_of_two_changes_before_a_sample_the_later_holds() -> None:
@@ -184,7 +183,8 @@ def test_each_product_changes_on_its_own() -> None:
             (2, 0, (3e6, 0.0, 100.0), parts(3)),
         )
     )
-    assert product_navs([block])[0].tolist() == [[100e6, 50e6], [1e6, 50e6], [3e6, 2e6]]
+    navs = nav_columns([block])["nav_atoms"].tolist()
+    assert navs == [100e6, 50e6, 1e6, 50e6, 3e6, 2e6]
 
 
 def test_blocks_valued_at_once_keep_their_own_lines() -> None:
@@ -194,10 +194,9 @@ def test_blocks_valued_at_once_keep_their_own_lines() -> None:
     changed = replace(plain, changes=changes((1, 0, (1e6, 0.0, 100.0), parts(1))))
     other = replace(plain, line=plain.line * 2.0)
     blocks = [plain, plain, changed, plain, other, other, plain]
-    navs = product_navs(blocks)
-    assert [len(part) for part in navs] == [6, 3, 12]
-    found = np.concatenate(navs).ravel()
-    assert found.tolist() == nav_columns(blocks)["nav_atoms"].tolist()
+    alone = [nav_columns([block])["nav_atoms"].tolist() for block in blocks]
+    assert nav_columns(blocks)["nav_atoms"].tolist() == [nav for part in alone for nav in part]
+    assert alone[4] == [2.0 * nav for nav in alone[0]]
 
 
 def test_ordinals_count_the_lines_of_one_input() -> None:

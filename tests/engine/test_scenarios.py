@@ -190,7 +190,7 @@ def gapped() -> dict[str, Any]:
         ("events.scenario_mark == 1", True),
         ("events.mark_source_changed == 0", True),
         ("events.mark_source_changed > 0", False),
-        ("issuer.deficits_paid <= 0", True),
+        ("issuer.by_asset.USDT.deficits_paid <= 0", True),
         ("products.BTC3L.nav_and > 0", False),
         ("products.BTC3L.kind > 0", False),
     ],

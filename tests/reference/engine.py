@@ -447,6 +447,7 @@ class ReferenceEngine:
                 "units": held.units,
                 "leverage": exposure / nav if nav > 0.0 else math.nan,
                 "mark_price": mark,
+                "index_price": product.market.index if product.market.followed else math.nan,
                 **parts,
                 "adl_quantile": self._quantile(product),
                 "plan_lots": product.plan.left if product.plan is not None else 0,

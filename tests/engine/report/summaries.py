@@ -15,6 +15,10 @@ def a_product(**fields: Any) -> dict[str, Any]:
     start = 1000.0
     defaults: dict[str, Any] = {
         "symbol": "BTCUSDT",
+        "quote": "USDT",
+        "follows": "mark",
+        "price_start": 100.0,
+        "price_end": 96.0,
         "kind": "fund",
         "status": "active",
         "target": 3.0,
@@ -40,6 +44,7 @@ def a_product(**fields: Any) -> dict[str, Any]:
         "costs": 0.0,
         "liquidated": None,
         "actions": 0,
+        "splits": [],
         "policy_faults": 0,
     }
     return {**defaults, **fields}
@@ -52,7 +57,7 @@ def a_summary(**fields: Any) -> dict[str, Any]:
         "end_ns": 1_585_612_800_000_000_000,
         "products": {"BTC3L": a_product()},
         "not_launched": [],
-        "issuer": {"products": {}, "profit": 0.0, "deficits_paid": 0.0},
+        "issuer": {"products": {}, "by_asset": {}, "accounts": {}},
         "bars": None,
         "assumed": [],
     }

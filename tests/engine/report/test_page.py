@@ -139,7 +139,9 @@ def test_a_hundred_products_fit(report: Path) -> None:
     name = next(iter(run.summary["products"]))
     names = [f"C{i}3L" for i in range(100)]
     product, events = run.summary["products"][name], run.events[name]
-    summary = {**run.summary, "products": dict.fromkeys(names, product)}
+    books = dict.fromkeys(names, run.summary["issuer"]["products"][name])
+    issuer = {**run.summary["issuer"], "products": books}
+    summary = {**run.summary, "products": dict.fromkeys(names, product), "issuer": issuer}
     curves = dict.fromkeys(names[:CHARTED], run.curves[name])
     many = Run(
         summary,
@@ -148,7 +150,6 @@ def test_a_hundred_products_fit(report: Path) -> None:
         {one: [{**e, "product": one} for e in events * 40] for one in names},
         run.markets,
         curves,
-        dict.fromkeys(names, run.scales[name]),
         moments=dict.fromkeys(names[:CHARTED], run.moments[name]),
         turns=dict.fromkeys(names[:CHARTED], run.turns[name]),
     )
@@ -172,7 +173,7 @@ def test_names_cannot_break_the_page(report: Path) -> None:
         "products": {evil: run.summary["products"][name]},
         "not_launched": ["<i>y"],
     }
-    page = page_of(Run(only, {}, {}, {evil: run.events[name]}, [], {evil: run.curves[name]}, {}))
+    page = page_of(Run(only, {}, {}, {evil: run.events[name]}, [], {evil: run.curves[name]}))
     assert "</script><b>" not in page
     assert "<i>y" not in page
     assert list(_drawn(page)["pictures"]["products"]) == [evil]
@@ -182,7 +183,7 @@ def test_a_run_without_products_has_a_page(report: Path) -> None:
     """Nothing launched: the verdict, what it leans on, no empty pictures."""
     run = read_run(report.parent)
     summary = {**run.summary, "products": {}, "not_launched": ["BTC3L"]}
-    page = page_of(Run(summary, run.config, run.provenance, {}, [], {}, {}))
+    page = page_of(Run(summary, run.config, run.provenance, {}, [], {}))
     assert "Nothing was launched" in page
     assert "Bokeh" not in page
 

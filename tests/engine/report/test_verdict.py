@@ -94,11 +94,11 @@ def test_faults_deficits_and_missing_products_are_said() -> None:
         a_summary(
             products={"BTC3L": a_product(policy_faults=2)},
             not_launched=["ETH3L"],
-            issuer={"products": {}, "profit": 0.0, "deficits_paid": 12.5},
+            issuer={"by_asset": {"USDT": {"deficits_paid": 12.5}, "BTC": {"deficits_paid": 0.25}}},
         )
     )
     assert "A policy of BTC3L faulted 2 times; safe mode took over." in said
-    assert "The issuer paid deficits of 12.50." in said
+    assert "The issuer paid deficits of 12.50 USDT and 0.25000000 BTC." in said
     assert "ETH3L never launched: no price came." in said
 
 

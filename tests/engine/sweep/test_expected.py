@@ -67,7 +67,7 @@ def test_events_are_counted_for_expectations(base: Path) -> None:
     assert done.summary["violating"] == 0
 
 
-@pytest.mark.parametrize("figure", ["issuer.profit", "products.BTC3L.attribution.price"])
+@pytest.mark.parametrize("figure", ["issuer.by_asset", "products.BTC3L.attribution.price"])
 def test_what_a_sweep_does_not_keep_cannot_be_expected(base: Path, figure: str) -> None:
     """Refused beforehand, with what there is. Catches an expectation that every path violates."""
     with pytest.raises(ConfigError, match=r"of each path of a sweep there are events\.KIND"):
