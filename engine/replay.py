@@ -12,7 +12,7 @@ from msgspec import Struct
 from engine.endings import Ending
 from engine.engine import Engine
 from engine.errors import InputError
-from engine.events import Dated
+from engine.events import Dated, InputRejected
 from engine.outputs import Outputs
 from engine.ticks import Step
 from engine.turnover import Turnover
@@ -36,7 +36,6 @@ class Journal:
 
     def step(self, step: Step) -> None:
         """Take down whose rows the step's are."""
-        self.turnover.step(step)
         at = step.first
         for sequence, message in step.messages:
             if isinstance(message, Dated):
@@ -113,6 +112,8 @@ def replay(
         began = time.perf_counter()
         outputs = engine.process(step)
         seconds += time.perf_counter() - began
+        refused = [e.sequence for e in outputs.events if isinstance(e, InputRejected)]
+        journal.turnover.step(step, refused)
         collect(outputs)
         if progress is not None:
             progress(engine.sequence, engine.time_ns)

@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
+from engine.engine import Engine
 from engine.issuer import issuer_book
 from engine.outputs import Outputs
-from engine.report.issuing import account_rows, issuer_rows
+from engine.replay import replay
+from engine.report.issuing import account_rows, asset_rows, issuer_rows
 from engine.rundir import RunWriter
 from engine.summary import summarise
-from engine.ticks import Kind
+from engine.ticks import NOT_MARKET, Kind
 from engine.turnover import Turnover
-from engine.units import HOUR_NS
+from engine.units import HOUR_NS, SECOND_NS
 from engine.venue.book import BookSpec
 from engine.venue.rules import MarginRules, Tier, VenueRules
 from strategies import LeverageBand
@@ -74,6 +76,56 @@ def test_how_large_a_product_may_be() -> None:
     assert long["tier"] is None
     flat, _ = books((a_product("L"), (WIDE,)))
     assert flat["products"]["L"]["largest_aum"]["depth"] is None
+
+
+@pytest.mark.parametrize("places", [(), (2, 3, 5)])
+def test_a_volume_is_what_was_traded(places: tuple[int, ...]) -> None:
+    """Trades that count and a late one; a duplicate, a price a thousand times too high and a print
+    that was no market trade were none, however the rows are cut. Catches a capacity that rows make
+    larger which the run refused."""
+    trades = [
+        (1, 100.0, 2.0, 1, 1),
+        (2, 100.0, 50.0, 1, 1),
+        (3, 200_000.0, 50.0, 1, 2),
+        (4, 100.0, 50.0, NOT_MARKET, 3),
+        (0, 100.0, 3.0, -1, 4),
+        (5, 101.0, 4.0, -1, 5),
+    ]
+    rows = [a_row(Kind.MARK, T0, 100.0)]
+    rows += [a_row(Kind.TRADE, T0 + s * SECOND_NS, *values) for s, *values in trades]
+    spec = a_spec((a_product("P"), (WIDE,)))
+    done = replay(Engine(spec), cut(a_tape(rows), places), lambda _: None)
+    assert done.journal.turnover.worth == {0: 200 + 300 + 404}
+    assert done.journal.turnover.size == {0: 9}
+
+
+def test_what_is_in_several_assets_is_summed_by_asset() -> None:
+    """A million of USDT and ten of BTC are no 1,000,010 of anything: a row each, in the digits of
+    its asset. Catches a sum over all products."""
+    markets = [
+        a_market(number, contract=a_contract(symbol, quote=quote, taker_fee=0.0))
+        for number, (symbol, quote) in enumerate((("BTCUSDT", "USDT"), ("ETHBTC", "BTC")))
+    ]
+    rows = [a_row(Kind.MARK, T0, price, symbol=n) for n, price in enumerate((100.0, 0.05))]
+    products = [
+        (a_product("U"), (WIDE,)),
+        (a_product("V"), (WIDE,)),
+        (a_product("C", 1, seed_atoms=10 * 10**8), (WIDE,)),
+    ]
+    said = run(a_spec(*products, markets=markets), a_tape(rows))
+    writer = RunWriter(None, said.engine)
+    writer.collect(Outputs(said.events, [], said.blocks, []))
+    summary = summarise(said.engine, writer)
+    found = summary["issuer"]["by_asset"]
+    assert {asset: round(book["liability"], 6) for asset, book in found.items()} == {
+        "USDT": pytest.approx(2_000_000, rel=1e-3),
+        "BTC": pytest.approx(10.0, rel=1e-3),
+    }
+    assert "liability" not in summary["issuer"]
+    rows_ = asset_rows(summary)
+    assert [row[0] for row in rows_] == ["USDT", "BTC"]
+    assert [len(row[1].partition(".")[2]) for row in rows_] == [0, 8]
+    assert [row[:2] for row in issuer_rows(summary)] == [["U", "USDT"], ["V", "USDT"], ["C", "BTC"]]
 
 
 def test_orders_that_met_each_other_saved_both_fees() -> None:
