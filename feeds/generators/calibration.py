@@ -28,7 +28,7 @@ from engine.ticks import Kind
 from engine.units import HOUR_NS, MINUTE_NS, SECOND_NS
 from feeds.generators import Generator
 from feeds.generators.gbm import Gbm
-from feeds.generators.grid import YEAR_NS
+from feeds.generators.grid import YEAR_NS, check_step
 from feeds.generators.hawkes import Hawkes
 from feeds.generators.kou import Kou
 from feeds.generators.merton import Merton
@@ -85,8 +85,13 @@ def calibrate(
         step: grid of the returns, and of the generator.
 
     Raises:
-        InputError: if the recording is too short, or the model does not fit it at all.
+        InputError: if the recording is too short, the model does not fit it at all, or no
+            generator has such a step.
     """
+    try:
+        check_step(duration_ns(step))
+    except ValueError as error:
+        raise InputError(str(error)) from None
     if model not in FITTED:
         raise InputError(f"no estimator for {model!r}; known are {', '.join(FITTED)}")
     names = tuple(symbols) or tuple(info.symbol for info in open_recording([recording]).symbols)

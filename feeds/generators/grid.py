@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from engine.units import DAY_NS, MINUTE_NS, SECOND_NS
 
-__all__ = ["FIXED", "YEAR_NS", "Grid"]
+__all__ = ["FIXED", "YEAR_NS", "Grid", "check_step"]
 
 YEAR_NS: Final = 31_557_600 * SECOND_NS
 """365.25 days."""
@@ -14,6 +14,20 @@ FIXED: Final = 1 << 50
 """Logarithms of prices are integers in steps of one part of this many: sums have no order."""
 _CHUNK_STEPS: Final = 14_400
 _STEP_NS_MIN: Final = 1_000_000
+
+
+def check_step(step_ns: int) -> None:
+    """Whether a grid can have this step.
+
+    Raises:
+        ValueError: if not.
+    """
+    whole = step_ns >= _STEP_NS_MIN and (
+        MINUTE_NS % step_ns == 0 or (step_ns % MINUTE_NS == 0 and DAY_NS % step_ns == 0)
+    )
+    if not whole:
+        said = "step must be 1 ms or more and divide a minute, or be minutes that divide a day"
+        raise ValueError(f"{said}, was {step_ns / SECOND_NS:g} s")
 
 
 class Grid(NamedTuple):
@@ -40,12 +54,7 @@ class Grid(NamedTuple):
         Raises:
             ValueError: if the step does not fit.
         """
-        whole = step_ns >= _STEP_NS_MIN and (
-            MINUTE_NS % step_ns == 0 or (step_ns % MINUTE_NS == 0 and DAY_NS % step_ns == 0)
-        )
-        if not whole:
-            said = "step must be 1 ms or more and divide a minute, or be minutes that divide a day"
-            raise ValueError(f"{said}, was {step_ns / SECOND_NS:g} s")
+        check_step(step_ns)
         steps = round(days * DAY_NS) // step_ns
         if steps < 1:
             raise ValueError(f"days must hold a step at least, was {days:g}")

@@ -131,3 +131,11 @@ def test_what_cannot_be_fitted_is_said(fitted: Fit) -> None:
         fitted(plain, "gbm", symbols=["DOGEUSDT"])
     with pytest.raises(InputError, match="steps of 1h"):
         fitted(Gbm(**MINUTES, days=0.5), "gbm", step="1h")
+
+
+@pytest.mark.parametrize("step", ["0s", "0.1ms", "7s", "7m"])
+def test_a_step_that_no_generator_has_is_refused_with_a_sentence(step: str, fitted: Fit) -> None:
+    """Before anything is read. Catches a division by nothing, and a fit that cannot be drawn."""
+    planted = Gbm(**MINUTES, volatility=0.7, days=0.5)
+    with pytest.raises(InputError, match=r"step must be 1 ms or more and divide a minute"):
+        fitted(planted, "gbm", step=step)
