@@ -26,8 +26,8 @@ _POINTS_MAX: Final = 8_192
 """Points of the grid that are looked up at once."""
 
 
-class Lane:
-    """One kind of rows of one symbol, in this step."""
+class Channel:
+    """What a venue publishes of one symbol, rows of one kind, in this step."""
 
     __slots__ = ("_own", "column", "number", "seen")
 
@@ -63,9 +63,9 @@ class Pricing:
     """
 
     __slots__ = (
+        "_channels",
         "_index",
         "_indexes",
-        "_lanes",
         "_points",
         "_prices",
         "_rate",
@@ -80,7 +80,7 @@ class Pricing:
         self._symbols = [symbol, *(source.symbol for source in spec.sources)]
         self._recorded = [False, *(source.recorded for source in spec.sources)]
         self.points = Points(spec, funding)
-        self._lanes: list[Lane] = []
+        self._channels: list[Channel] = []
         self._clear()
 
     def _clear(self) -> None:
@@ -95,7 +95,7 @@ class Pricing:
         """A new step begins."""
         self._clear()
         self.points.forget()
-        self._lanes = []
+        self._channels = []
         for number, symbol in enumerate(self._symbols):
             kinds = [Kind.INDEX] if self._recorded[number] else [Kind.BBO, Kind.TRADE]
             if number == 0:
@@ -103,7 +103,7 @@ class Pricing:
             for kind in kinds:
                 column = rows.by_kind[kind]
                 if column is not None and column.last(symbol, rows.end) >= 0:
-                    self._lanes.append(Lane(number, column, symbol))
+                    self._channels.append(Channel(number, column, symbol))
 
     def advance(self, rows: Rows, up_to_ns: int, before: int) -> None:
         """Make the points up to a time, of rows with a sequence below ``before``."""
@@ -123,11 +123,11 @@ class Pricing:
         points, state, every = self.points, self.points.state, self.points.grid_ns
         stop_ns = min(up_to_ns, state.next_ns + (_POINTS_MAX - 1) * every)
         times = np.arange(state.next_ns, stop_ns + 1, every)
-        places = [lane.places(times, before) for lane in self._lanes]
+        places = [channel.places(times, before) for channel in self._channels]
         for place, ts_ns in enumerate(times.tolist()):
-            for lane, rows in zip(self._lanes, places, strict=True):
-                if rows[place] != lane.seen:
-                    self._hear(lane, rows[place])
+            for channel, rows in zip(self._channels, places, strict=True):
+                if rows[place] != channel.seen:
+                    self._hear(channel, rows[place])
             fresh = points.at(ts_ns)
             state.next_ns = ts_ns + every
             self._points.append(ts_ns)
@@ -146,15 +146,17 @@ class Pricing:
         """The first point after a silent one at which something may be heard or is due, or the
         first later than ``up_to_ns``."""
         every = self.points.grid_ns
-        row_ns = min([lane.next_ns(ts_ns, before) for lane in self._lanes], default=NEVER_NS)
+        row_ns = min(
+            [channel.next_ns(ts_ns, before) for channel in self._channels], default=NEVER_NS
+        )
         again_ns = min(self.points.next_instant(ts_ns), self.points.next_unmasked(ts_ns))
         next_ns = min(row_ns, again_ns, up_to_ns + 1)
         return -(-next_ns // every) * every
 
-    def _hear(self, lane: Lane, row: int) -> None:
-        lane.seen = row
-        table, state = lane.column.table, self.points.state
-        said: Heard = state.heard[lane.number]
+    def _hear(self, channel: Channel, row: int) -> None:
+        channel.seen = row
+        table, state = channel.column.table, self.points.state
+        said: Heard = state.heard[channel.number]
         ts_ns = table.ts_ns.item(row)
         if isinstance(table, Bbo):
             said.bid, said.ask, said.book_ns = table.bid.item(row), table.ask.item(row), ts_ns
@@ -187,8 +189,8 @@ class Pricing:
 
     def close(self, rows: Rows) -> None:
         """The step ends: what its last rows said is remembered."""
-        for lane in self._lanes:
-            row = lane.column.last(self._symbols[lane.number], rows.end)
-            if row != lane.seen:
-                self._hear(lane, row)
-        self._lanes = []
+        for channel in self._channels:
+            row = channel.column.last(self._symbols[channel.number], rows.end)
+            if row != channel.seen:
+                self._hear(channel, row)
+        self._channels = []
