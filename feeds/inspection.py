@@ -24,9 +24,10 @@ class Stretch(Struct, frozen=True):
 
 
 class SymbolInspection(Struct, frozen=True, kw_only=True):
-    """One symbol; its span and gaps are those of its prices. ``late``: rows earlier than one of
-    their kind before; ``duplicates``: trade ids that did not rise; ``crossed``: rows whose bid is
-    at or above their ask. Times in ns, prices quote per base (0.0 without any)."""
+    """One symbol; its span and gaps are those of its prices, its range and frozen stretches those
+    of the rows that count in a run. ``duplicates``: trade ids that did not rise; ``crossed``: rows whose bid is at or above
+    their ask; ``late``: other rows earlier than one of their kind that counted before. Times in ns,
+    prices quote per base (0.0 without any)."""
 
     symbol: str
     contract: str
@@ -78,7 +79,8 @@ class Inspection(Struct, frozen=True, kw_only=True):
     def table(self) -> list[tuple[str, ...]]:
         """A row a symbol, the header first; texts only."""
         header = ("symbol", "rows", "kinds", "from", "to", "low", "high", "gaps", "longest gap")
-        lines: list[tuple[str, ...]] = [(*header, "duplicates", "late", "crossed", "frozen")]
+        poor = ("duplicates", "late", "crossed", "bad prices", "frozen")
+        lines: list[tuple[str, ...]] = [(*header, *poor)]
         for one in self.symbols:
             priced = one.price_max > 0
             longest = one.longest_gaps[0].length_ns if one.longest_gaps else 0
@@ -91,12 +93,13 @@ class Inspection(Struct, frozen=True, kw_only=True):
                     _when(one.last_ns),
                     f"{one.price_min:,.10g}" if priced else "",
                     f"{one.price_max:,.10g}" if priced else "",
-                    str(one.gaps),
+                    f"{one.gaps:,}",
                     f"{longest / SECOND_NS:.10g} s" if longest else "",
-                    str(one.duplicates),
-                    str(one.late),
-                    str(one.crossed),
-                    str(one.frozen),
+                    f"{one.duplicates:,}",
+                    f"{one.late:,}",
+                    f"{one.crossed:,}",
+                    f"{one.bad_prices:,}",
+                    f"{one.frozen:,}",
                 )
             )
         return lines

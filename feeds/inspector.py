@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from engine.events import Malformed
-from engine.ticks import Bbo, Kind, Step, Table, Trades
+from engine.ticks import NOT_MARKET, Bbo, Kind, Step, Table, Trades
 from engine.units import SECOND_NS
 from feeds.inspection import Inspection, Refused, Stretch, SymbolInspection
 
@@ -23,6 +23,10 @@ FROZEN_NS: Final = 60 * SECOND_NS
 """Rows kept coming and said the same price for this long; for bars, ten bars."""
 SHOWN_MAX: Final = 20
 """Gaps and frozen stretches kept one by one, the longest ones; all are counted."""
+
+
+_NEVER: Final = -(2**63)
+"""Before all times."""
 
 
 class _Stretches:
@@ -71,20 +75,16 @@ class _Symbol:
         for table in tables:
             kind = table.KIND
             self.rows[kind] = self.rows.get(kind, 0) + len(table)
-            self._lateness(kind, table.ts_ns)
+            prices = _prices_of(table)
+            counts = self._in_time(table, self._usable(table, prices))
             if kind in self._paced:
                 times.append((table.sequence, table.ts_ns))
-            if isinstance(table, Trades):
-                self._prices(table.price)
-                self._duplicates(table.trade_id)
-                self._freeze(kind, table.ts_ns, table.price)
-            elif isinstance(table, Bbo):
-                self._prices(table.bid)
-                self._prices(table.ask)
-                self.crossed += int((table.bid >= table.ask).sum())
-                self._freeze(kind, table.ts_ns, table.bid, table.ask)
-            elif kind in (Kind.MARK, Kind.INDEX):
-                self._prices(table.price)  # type: ignore[attr-defined]  # both have it
+            if prices and counts.any():
+                own = [column[counts] for column in prices]
+                self.low = min(self.low, *(float(column.min()) for column in own))
+                self.high = max(self.high, *(float(column.max()) for column in own))
+                if kind in (Kind.TRADE, Kind.BBO):
+                    self._freeze(kind, table.ts_ns[counts], *own)
         if times:
             # Gaps are seen in arrival order: a late row fills none.
             order = np.argsort(np.concatenate([sequence for sequence, _ in times]))
@@ -100,25 +100,40 @@ class _Symbol:
         self.gaps.add(whole[wide], whole[wide + 1])
         self.last_ns = int(whole[-1])
 
-    def _lateness(self, kind: Kind, ts_ns: Any) -> None:
-        reached = self._reached.get(kind, int(ts_ns[0]))
-        running = np.maximum.accumulate(np.concatenate(([reached], ts_ns)))
-        self.late += int((ts_ns < running[:-1]).sum())
-        self._reached[kind] = int(running[-1])
+    def _usable(self, table: Table, prices: Sequence[Any]) -> Any:
+        """Which rows a run could use if they are in time; what is wrong with the others is
+        counted."""
+        usable = np.ones(len(table), bool)
+        for column in prices:
+            sound = np.isfinite(column) & (column > 0)
+            self.bad_prices += int((~sound).sum())
+            usable &= sound
+        if isinstance(table, Bbo):
+            crossed = table.bid >= table.ask
+            self.crossed += int(crossed.sum())
+            usable &= ~crossed
+        elif isinstance(table, Trades):
+            known = np.where(usable, table.trade_id, -1)
+            before = np.maximum.accumulate(np.concatenate(([self._trade_id], known)))
+            again = (table.trade_id >= 0) & (table.trade_id <= before[:-1])
+            self.duplicates += int(again.sum())
+            self._trade_id = int(before[-1])
+            usable &= ~again
+        return usable
 
-    def _prices(self, prices: Any) -> None:
-        good = prices[np.isfinite(prices) & (prices > 0)]
-        self.bad_prices += len(prices) - len(good)
-        if len(good):
-            self.low = min(self.low, float(good.min()))
-            self.high = max(self.high, float(good.max()))
-
-    def _duplicates(self, ids: Any) -> None:
-        ids = ids[ids >= 0]
-        if len(ids):
-            running = np.maximum.accumulate(np.concatenate(([self._trade_id], ids)))
-            self.duplicates += int((ids <= running[:-1]).sum())
-            self._trade_id = int(running[-1])
+    def _in_time(self, table: Table, usable: Any) -> Any:
+        """Which of the usable rows are not earlier than one of their kind that counted before; late
+        ones are counted. A print that is no market trade makes no other late."""
+        market = usable
+        if isinstance(table, Trades):
+            market = usable & (table.aggressor != NOT_MARKET)
+        reached = self._reached.get(table.KIND, _NEVER)
+        times = np.where(market, table.ts_ns, _NEVER)
+        running = np.maximum.accumulate(np.concatenate(([reached], times)))
+        late = table.ts_ns < running[:-1]
+        self.late += int((usable & late).sum())
+        self._reached[table.KIND] = int(running[-1])
+        return market & ~late
 
     def _freeze(self, kind: Kind, ts_ns: Any, *prices: Any) -> None:
         """Stretches of rows that repeat one price; what the step begins with may go on from
@@ -163,6 +178,14 @@ class _Symbol:
             crossed=self.crossed,
             bad_prices=self.bad_prices,
         )
+
+
+def _prices_of(table: Table) -> tuple[Any, ...]:
+    if isinstance(table, Bbo):
+        return table.bid, table.ask
+    if table.KIND in (Kind.TRADE, Kind.MARK, Kind.INDEX):
+        return (table.price,)  # type: ignore[attr-defined]  # these have it
+    return ()
 
 
 class Inspector:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.api import run
 from feeds import inspector
 from feeds.inspection import Inspection
 from feeds.recording import BLOCK_ROWS
@@ -42,7 +43,33 @@ def test_counts(tmp_path: Path, rows: int, monkeypatch: pytest.MonkeyPatch) -> N
     assert (one.frozen, one.longest_frozen[0].start_ns) == (1, (START_MS + 2_001) * MS)
     assert one.longest_frozen[0].length_ns == 3_599 * MS
     assert (one.duplicates, one.late, one.crossed, one.bad_prices) == (1, 1, 1, 1)
-    assert (one.price_min, one.price_max) == (100, 104)
+    assert (one.price_min, one.price_max) == (100, 103)  # what was late at 104 moved no price
+
+
+@pytest.mark.parametrize("rows", [1, 3, BLOCK_ROWS])
+def test_what_is_late_is_what_a_run_counts(
+    tmp_path: Path, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A late trade and a late quote; one that is a duplicate, too, is that; a print that was no
+    market trade makes none late, and is late itself; a price that is none keeps no row waiting.
+    None of them ends a frozen stretch or widens the range. Catches what ``inspect`` calls late and
+    ``run`` does not."""
+    text = trade(0, 100, t=1) + ticker(100) + trade(900, "nan", t=2) + trade(500, 101, t=3)
+    text += trade(400, 250, t=4) + trade(300, 101, t=3) + ticker(1_000) + ticker(50, 10, 11)
+    text += trade(3_000, 101, t=5, X='"INSURANCE_FUND"') + trade(2_000, 101, t=6)
+    text += trade(450, 101, t=7, X='"INSURANCE_FUND"') + ticker(4_200) + ticker(4_300, 101, 102)
+    found = inspected(tmp_path, text, rows, monkeypatch)
+    (one,) = found.symbols
+    assert (one.late, one.duplicates, one.bad_prices) == (3, 1, 1)
+    assert (one.price_min, one.price_max) == (100, 102)
+    assert [(s.start_ns, s.length_ns) for s in one.longest_frozen] == [
+        ((START_MS + 100) * MS, 4_100 * MS)
+    ]
+    done = run(tmp_path / "capture.raw", write=False).summary
+    assert done["late_trades"] + done["rejected"]["late"] == one.late
+    assert done["rejected"]["duplicate"] == one.duplicates
+    row = dict(zip(*found.table(), strict=True))
+    assert (row["late"], row["duplicates"], row["bad prices"]) == ("3", "1", "1")
 
 
 def test_frozen_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
