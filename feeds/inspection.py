@@ -25,9 +25,9 @@ class Stretch(Struct, frozen=True):
 
 class SymbolInspection(Struct, frozen=True, kw_only=True):
     """One symbol; its span and gaps are those of its prices, its range and frozen stretches those
-    of the rows that count in a run. ``duplicates``: trade ids that did not rise; ``crossed``: rows whose bid is at or above
-    their ask; ``late``: other rows earlier than one of their kind that counted before. Times in ns,
-    prices quote per base (0.0 without any)."""
+    of the rows that count in a run. ``duplicates``: trade ids that did not rise; ``crossed``: rows
+    whose bid is at or above their ask; ``late``: other rows earlier than one of their kind that
+    counted before. Times in ns, prices quote per base (0.0 without any)."""
 
     symbol: str
     contract: str
