@@ -46,5 +46,6 @@ def valuation_of(spec: EngineSpec) -> Valuation:
         exact,
         tuple(product.id for product in spec.products),
         spec.symbols,
+        tuple(10 ** asset_decimals(contracts[each.market].quote_asset) for each in spec.products),
         spec.population,
     )

@@ -21,7 +21,6 @@ from engine.events import InputRejected
 from engine.outputs import NavBlock, Outputs
 from engine.ports import Batch, Taken
 from engine.ticks import Step
-from engine.units import asset_decimals
 from feeds import codec
 from feeds.building import Undecoded
 from feeds.log import Headers, Outgoing
@@ -35,7 +34,6 @@ PRODUCT_NAV: Final = b"product-nav/1"
 NAV_ROWS: Final = 10_000
 """Rows of product NAVs that are enough to value at once."""
 _NAV_HEADERS: Final = codec.schema_header(PRODUCT_NAV)
-_QUOTE_ATOMS: Final = 10 ** asset_decimals("USDT")
 _RAW: Final = frozenset({"malformed", "unknown_symbol"})
 """Reasons for which the record itself is in the batch; of other refused rows a copy is made."""
 
@@ -76,6 +74,7 @@ class Valuation(Struct, frozen=True):
         value_users: NAV of each holder from ``(units, product NAV, units outstanding)``.
         exact_navs: shape (samples, products), NAVs of a block in whole atoms.
         products, symbols: names by index.
+        quote_atoms: by product, atoms in one of its quote asset.
         population: users below this index are named by their number.
     """
 
@@ -84,6 +83,7 @@ class Valuation(Struct, frozen=True):
     exact_navs: Callable[[NavBlock], list[list[int]]]
     products: Sequence[str]
     symbols: Sequence[str]
+    quote_atoms: Sequence[int]
     population: int = 0
 
 
@@ -151,7 +151,8 @@ class Recorder:
         if not blocks:
             return
         columns = self._valuation.nav_columns(blocks)
-        per_unit = columns["nav_per_unit"] / _QUOTE_ATOMS
+        atoms = np.array(self._valuation.quote_atoms)[columns["product"]]
+        per_unit = columns["nav_per_unit"] / atoms
         names = ("product", "ts_ns", "units", "leverage", "mark_price", "sequence", "ordinal")
         exact = [sample for block in blocks for sample in self._valuation.exact_navs(block)]
         told = [columns[name].tolist() for name in (*names, "adl_quantile", "plan_lots")]

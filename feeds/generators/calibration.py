@@ -90,8 +90,8 @@ def calibrate(
     """
     try:
         check_step(duration_ns(step))
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    except ValueError as fault:
+        raise InputError(str(fault)) from None
     if model not in FITTED:
         raise InputError(f"no estimator for {model!r}; known are {', '.join(FITTED)}")
     names = tuple(symbols) or tuple(info.symbol for info in open_recording([recording]).symbols)
