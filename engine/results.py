@@ -57,8 +57,8 @@ class RunResult:
 
     @cached_property
     def nav(self) -> pa.Table:
-        """NAV samples: ``ts_ns, ts, product, nav_per_unit, units, leverage, mark_price`` and the
-        attribution in quote."""
+        """NAV samples: ``ts_ns, ts, product, nav_per_unit, units, leverage, mark_price,
+        index_price`` (where a product of the market follows it) and the attribution in quote."""
         return self._table("nav.parquet")
 
     @cached_property
@@ -133,14 +133,16 @@ class RunResult:
         return waterfall_picture(product, self._product(product))
 
     def chart(self, *products: str, column: str = "nav_per_unit") -> Picture:
-        """A column of ``nav`` over time, a line a product, as a notebook draws it."""
+        """A column of ``nav`` over time, a line a product, as a notebook draws it; NAV per unit in
+        units of the start."""
         names = products or tuple(self.summary["products"])
         for name in names:
             self._product(name)
         if column not in self.nav.column_names:
             raise InputError(f"nav has no column {column}; it has {listed(self.nav.column_names)}")
         chosen = self.nav.filter(pc.is_in(self.nav["product"], pa.array(names)))
-        return curves_picture(chosen, column)
+        splits = {name: self.summary["products"][name]["splits"] for name in names}
+        return curves_picture(chosen, column, splits)
 
     def _product(self, name: str) -> dict[str, Any]:
         known: dict[str, Any] = self.summary["products"]

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec import Struct
 
+from engine.first_units import in_first_units
 from engine.report.plot import Series, plot
 from engine.report.table import columns_of
 from engine.report.thinning import Curve, thinned
@@ -130,15 +131,25 @@ def _cell(value: Any, *, is_time: bool) -> str:
     return f"{value:,}".replace("-", MINUS) if type(value) is int else str(value)
 
 
-def curves_picture(table: pa.Table, column: str) -> Picture:
-    """One column of NAV samples over time, a line a product."""
-    series, words = [], column.replace("_", " ")
+def curves_picture(
+    table: pa.Table, column: str, splits: Mapping[str, Sequence[tuple[int, int, int]]]
+) -> Picture:
+    """One column of NAV samples over time, a line a product; NAV per unit in units of the start.
+
+    Args:
+        splits: ``(when, new, old)`` by product.
+    """
+    series, words, per_unit = [], column.replace("_", " "), column == "nav_per_unit"
+    if per_unit and any(splits.values()):
+        words = f"{words} of the start"
     times = pc.min_max(table["ts_ns"]).as_py()
     start_ns, end_ns = times["min"], times["max"]
     for product in dict.fromkeys(table["product"].to_pylist()):
         own = table.filter(pc.equal(table["product"], product))
-        values = own[column].to_numpy().astype(float)
-        curve = Curve(own["ts_ns"].to_numpy(), {column: values})
+        ts_ns, values = own["ts_ns"].to_numpy(), own[column].to_numpy().astype(float)
+        if per_unit:
+            values = in_first_units(ts_ns, values, splits[product])
+        curve = Curve(ts_ns, {column: values})
         curve = thinned(curve, start_ns, end_ns, _COLUMNS)
         known = ~np.isnan(curve.series[column])
         hours = (curve.ts_ns[known] - start_ns) / _HOUR_NS

@@ -105,7 +105,8 @@ def _value(name: str, run: Run) -> Table:
         ]
         for i in _even(len(curve), _MOMENTS)
     ]
-    return Table(["time (UTC)", "NAV per unit", "you got", "the myth", "gap, points"], rows)
+    unit = "unit of the start" if run.summary["products"][name]["splits"] else "unit"
+    return Table(["time (UTC)", f"NAV per {unit}", "you got", "the myth", "gap, points"], rows)
 
 
 def _waterfall(name: str, run: Run) -> Table:

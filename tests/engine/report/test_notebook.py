@@ -10,6 +10,7 @@ import pytest
 
 from engine.api import RunResult, shown
 from engine.errors import InputError
+from engine.report.notebook import curves_picture
 from engine.report.waterfall import bars_of
 from engine.report.words import percent
 
@@ -59,6 +60,21 @@ def test_pictures_stand_alone_in_both_schemes(sample_run: RunResult) -> None:
             assert used <= set(re.findall(r"(--[a-z]+):#", scheme))
         assert picture.svg.count("prefers-color-scheme: dark") == 1
         assert re.findall(r"https?://(?!www\.w3\.org/2000/svg)|href|url\(", picture.svg) == []
+
+
+def test_a_merge_is_no_step_of_a_chart() -> None:
+    """Ten units of 0.1 become one of 1: nobody gained, the line is flat and the words say in which
+    units; other columns are as they were. Catches a merge that is drawn as a profit of 900 %."""
+    columns = {"ts_ns": [0, 10, 20, 30], "product": ["P"] * 4, "units": [10.0, 10.0, 1.0, 1.0]}
+    table = pa.table({**columns, "nav_per_unit": [0.1, 0.1, 1.0, 1.0]})
+    splits = {"P": [(20, 1, 10)]}
+    heights = {}
+    for column in ("nav_per_unit", "units"):
+        picture = curves_picture(table, column, splits)
+        (line,) = ET.fromstring(picture.svg).iter(f"{SVG}polyline")
+        heights[column] = {p.split(",")[1] for p in line.get("points", "").split()}
+        assert ("nav per unit of the start" in picture.label) == (column == "nav_per_unit")
+    assert (len(heights["nav_per_unit"]), len(heights["units"])) == (1, 2)
 
 
 def test_a_chart_ends_where_the_samples_do(sample_run: RunResult) -> None:
