@@ -23,6 +23,7 @@ from engine.report.issuing import (
 )
 from engine.report.table import columns_of
 from engine.report.trading_at import TRADED_HEAD, traded_rows
+from engine.report.verdict import coin_margined
 from engine.report.words import number, percent
 
 __all__ = ["emit", "emit_json", "note", "run_screen", "show_rows"]
@@ -85,7 +86,8 @@ def run_screen(verdict: str, rows: Sequence[Mapping[str, Any]], summary: Mapping
             for table in _fitting(heads, cells, console.width):
                 console.print(table)
             console.print()
-    for line in (*_remarks(rows), _counters(summary), *_assumed(summary)):
+    remarks = (*coin_margined(summary), *_remarks(rows))
+    for line in (*remarks, _counters(summary), *_assumed(summary)):
         console.print(f" {escape(line)}", soft_wrap=True)
     console.print()
 

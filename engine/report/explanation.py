@@ -14,7 +14,7 @@ from engine.report.amounts import MEANINGS, biggest_causes, lines_of, words_of
 from engine.report.holder_words import told_deals
 from engine.report.statement import Statement, summary_statement
 from engine.report.trading_at import traded_words
-from engine.report.verdict import promise, undecided, verdict_of
+from engine.report.verdict import coin_margined, promise, undecided, verdict_of
 from engine.report.words import (
     instant,
     listed,
@@ -177,6 +177,7 @@ def _whole_head(one: Statement, summary: Object) -> Iterator[str]:
             f"At worst it stood {percent(abs(product['max_drawdown']), signed=False)} "
             "below its peak."
         )
+    yield from (line for line in coin_margined(summary) if line.startswith(f"{one.product}:"))
     if product["status"] == "closed":
         yield (
             f"{one.product} was closed{_when(product)}. Direction counts the market's way to the "

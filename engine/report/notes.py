@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.report.reading import Run
-from engine.report.verdict import promise
+from engine.report.verdict import coin_margined, promise
 from engine.report.words import instant, listed, number, percent, plural
 
 __all__ = ["notes_of"]
@@ -19,6 +19,7 @@ def notes_of(run: Run) -> Iterator[str]:
     products = run.summary["products"]
     for name, product in products.items():
         yield from _leverage(name, product)
+    yield from coin_margined(run.summary)
     falls = {n: p["max_drawdown"] for n, p in products.items() if p["kind"] == "fund"}
     if falls:
         worst = min(falls, key=lambda name: falls[name])

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from engine.report.words import (
+    asset_of,
     change,
     date_of,
     listed,
@@ -19,7 +20,7 @@ from engine.report.words import (
     underlying_of,
 )
 
-__all__ = ["undecided", "verdict_of"]
+__all__ = ["coin_margined", "promise", "undecided", "verdict_of"]
 
 Summary = dict[str, Any]
 
@@ -203,6 +204,21 @@ def _troubles(summary: Summary) -> Iterator[str]:
         yield "Nothing was launched: no price came for any product"
     elif missing:
         yield f"{listed(missing)} never launched: no price came"
+
+
+def coin_margined(summary: Summary) -> Iterator[str]:
+    """Why futures on a contract that settles in coins are another multiple of the price than their
+    leverage, a sentence each."""
+    for name, product in summary["products"].items():
+        chosen = product["leverage"]["chosen"]
+        if product["kind"] != "futures" or chosen is None:
+            continue
+        if summary["markets"][product["symbol"]]["contract"] == "inverse":
+            asset, side = asset_of(product["symbol"]), " short" if chosen < 0.0 else ""
+            yield (
+                f"{name}: {abs(chosen):g}x{side} futures whose margin lies in {asset} come to "
+                f"{promise(product)}, for the coins of the margin move with the price, too."
+            )
 
 
 def promise(product: Summary) -> str:

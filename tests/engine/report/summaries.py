@@ -33,7 +33,7 @@ def a_product(**fields: Any) -> dict[str, Any]:
         "max_drawdown": -0.2,
         "rebalances": 2,
         "deleveragings": 0,
-        "leverage": {"min": 2.5, "max": 3.5, "mean": 3.0, "end": 3.1},
+        "leverage": {"min": 2.5, "max": 3.5, "mean": 3.0, "end": 3.1, "chosen": None},
         "attribution": {**dict.fromkeys(ATTRIBUTION, 0.0), "price": start * gain},
         "price_split": {
             "direction": start * gain,
@@ -56,6 +56,7 @@ def a_summary(**fields: Any) -> dict[str, Any]:
         "synthetic": False,
         "end_ns": 1_585_612_800_000_000_000,
         "products": {"BTC3L": a_product()},
+        "markets": {"BTCUSDT": {"contract": "linear"}},
         "not_launched": [],
         "issuer": {"products": {}, "by_asset": {}, "accounts": {}},
         "bars": None,

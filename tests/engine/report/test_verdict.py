@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from engine.report import verdict_of
+from engine.report.verdict import coin_margined
 from tests.engine.report.summaries import a_product, a_summary
 
 
@@ -120,3 +123,25 @@ def test_of_many_products_the_best_and_the_worst_are_named() -> None:
         "49 of 100 products gained: the best was C993L (+49.0 %), the worst C03L (−50.0 %)" in said
     )
     assert len(said) < 300
+
+
+def test_futures_margined_in_coins_say_why_they_are_another_multiple() -> None:
+    """10x with coins for margin is 11 x BTC long and −9 x BTC short; on a linear contract, and of a
+    fund, there is nothing to say. Catches a multiple that nobody chose, without a word."""
+
+    def futures(symbol: str, chosen: float, target: float) -> Any:
+        leverage = {"min": None, "max": None, "mean": None, "end": None, "chosen": chosen}
+        return a_product(symbol=symbol, kind="futures", target=target, leverage=leverage)
+
+    products = {
+        "L": futures("BTCUSD_PERP", 10.0, 11.0),
+        "S": futures("BTCUSD_PERP", -10.0, -9.0),
+        "U": futures("BTCUSDT", 10.0, 10.0),
+        "BTC3L": a_product(symbol="BTCUSD_PERP"),
+    }
+    markets = {"BTCUSD_PERP": {"contract": "inverse"}, "BTCUSDT": {"contract": "linear"}}
+    said = list(coin_margined(a_summary(products=products, markets=markets)))
+    assert [line.split(",")[0] for line in said] == [
+        "L: 10x futures whose margin lies in BTC come to 11 x BTC",
+        "S: 10x short futures whose margin lies in BTC come to −9 x BTC",
+    ]
