@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
-from engine.report.words import instant, number
+from engine.report.words import instant, number, priced
 
 __all__ = ["MOST", "last_actions"]
 
@@ -48,7 +48,7 @@ def _line(event: Object) -> str:
     if kind == "product_warned":
         return f"{_when(event)} warned: {event['reason']}"
     if kind == "product_closed":
-        return f"{_when(event)} closed at {number(event['mark_price'])}: {event['reason']}"
+        return f"{_when(event)} closed at {priced(event['mark_price'])}: {event['reason']}"
     if kind == "policy_faulted":
         said = f"policy {event['policy']} faulted, safe mode {event['safe_mode']}"
         return f"{_when(event)} {said}: {event['error']}"

@@ -13,7 +13,7 @@ from typing import Any, Final
 from engine.errors import InputError
 from engine.report.history import History
 from engine.report.statement import Point, Statement
-from engine.report.words import DASH, asset_of, instant, number, percent
+from engine.report.words import DASH, asset_of, instant, number, percent, priced
 
 __all__ = ["alternatives_of"]
 
@@ -95,6 +95,6 @@ def _futures(history: History, one: Statement, asset: str, costless: str) -> Ite
     name = f"{number(times, 0)}x futures on {asset}"
     if 1.0 + times * (worst / one.price_start - 1.0) <= 0.0:
         ruin = one.price_start * (1.0 - 1.0 / times)
-        yield from _row(name, 0.0, f"{costless}; liquidated before {number(ruin)}")
+        yield from _row(name, 0.0, f"{costless}; liquidated before {priced(ruin)}")
     else:
         yield from _row(name, 1.0 + times * one.move, costless)

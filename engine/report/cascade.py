@@ -14,7 +14,7 @@ from engine.report.crash import market_in_crisis
 from engine.report.numbers import Table
 from engine.report.reading import Run
 from engine.report.waves import Minute, Waves, assets_of
-from engine.report.words import DASH, asset_of, instant, number, percent, plural
+from engine.report.words import DASH, asset_of, instant, number, percent, plural, priced
 
 __all__ = ["cascade_card"]
 
@@ -179,7 +179,7 @@ def _by_minute(waves: Waves, asset: str) -> Table:
                 number(one.unpaid, 2),
                 percent(one.unpaid / whole if whole else 0.0, 1, signed=False),
                 number(one.fund, 2, signed=True),
-                number(one.low, 2),
+                priced(one.low),
             ]
         )
     whole = waves.liquidated

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from engine.report.words import DASH, instant, number, percent
+from engine.report.words import DASH, instant, number, percent, priced
 
 __all__ = [
     "WORDS",
@@ -83,7 +83,7 @@ def cells_of(row: Object) -> list[str]:
         number(_STAKE * row["final_value"]),
         percent(row["max_drawdown"]),
         instant(forced["ts_ns"], seconds=True) if forced else DASH,
-        number(forced["mark_price"]) if forced else DASH,
+        priced(forced["mark_price"]) if forced else DASH,
         percent(row["costs"], 2, signed=False),
         f"{row['actions']:,}",
     ]

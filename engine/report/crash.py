@@ -23,6 +23,7 @@ from engine.report.words import (
     number,
     percent,
     plural,
+    priced,
     span,
 )
 
@@ -231,7 +232,7 @@ def _told(happened: list[Happened], price: Curve) -> Table:
         row = int(price.ts_ns.searchsorted(one.ts_ns, "right")) - 1
         mark = one.price if one.price is not None else float(price.series["mark"][max(row, 0)])
         rows.append(
-            [str(place), instant(one.ts_ns, seconds=True), one.what, one.detail, number(mark, 2)]
+            [str(place), instant(one.ts_ns, seconds=True), one.what, one.detail, priced(mark)]
         )
     start, end, fell = _worst(price)
     caption = (

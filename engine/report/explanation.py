@@ -24,6 +24,7 @@ from engine.report.words import (
     percent,
     plural,
     points,
+    priced,
     underlying_of,
 )
 from engine.units import asset_decimals
@@ -189,7 +190,7 @@ def _whole_head(one: Statement, summary: Object) -> Iterator[str]:
 
 def _when(product: Object) -> str:
     closed, forced = product.get("closed_ns"), product.get("liquidated")
-    at = f" at {number(forced['mark_price'])}" if forced else ""
+    at = f" at {priced(forced['mark_price'])}" if forced else ""
     return f" on {instant(closed, seconds=True)} UTC{at}" if closed else ""
 
 
@@ -213,8 +214,8 @@ def _part_head(one: Statement, summary: Object) -> Iterator[str]:
     times, myth = round(one.leverage, 2), one.leverage * one.move
     yield f"{who}, from {ends[0]} to {ends[1]} UTC"
     yield (
-        f"{asset} moved by {percent(one.move)}, from {number(one.price_start)} to "
-        f"{number(one.price_end)}. {multiple(times, asset)}, the leverage at the start, "
+        f"{asset} moved by {percent(one.move)}, from {priced(one.price_start)} to "
+        f"{priced(one.price_end)}. {multiple(times, asset)}, the leverage at the start, "
         f"{_held(myth)}. {who} {moved(one.gain)}: {_side(one.gain, max(myth, -1.0))}."
     )
 

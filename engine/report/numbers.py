@@ -12,7 +12,7 @@ from msgspec import Struct
 from engine.report.pictures import WHAT, trades_of
 from engine.report.reading import Run
 from engine.report.table import CAUSES, SPLIT, exact_parts, split_of, table_of
-from engine.report.words import DASH, digits_of, instant, number, percent
+from engine.report.words import DASH, digits_of, instant, number, percent, priced
 from engine.units import asset_decimals
 
 __all__ = ["Table", "numbers_of", "overview_of"]
@@ -149,7 +149,7 @@ def _leverage(name: str, run: Run) -> list[Table]:
             e.get("reason") or e.get("error", ""),
             _times(e.get("leverage_before")),
             _times(e.get("leverage_after")),
-            number(e["mark_price"]) if "mark_price" in e else DASH,
+            priced(e["mark_price"]) if "mark_price" in e else DASH,
             number(e["cost_atoms"] * scale, digits) if "cost_atoms" in e else DASH,
         ]
         for e in events

@@ -11,7 +11,7 @@ import numpy as np
 from engine.report.reading import Run
 from engine.report.thinning import F64, Curve
 from engine.report.waterfall import bars_of
-from engine.report.words import money, number, percent
+from engine.report.words import money, percent, priced
 from engine.units import asset_decimals
 
 __all__ = ["WHAT", "in_steps", "pictures_of", "trades_of"]
@@ -135,7 +135,7 @@ def _trades(run: Run, name: str) -> Object:
         "size": [_size(e["event"], len(events)) for e in events],
         "what": [WHAT[e["event"]] for e in events],
         "reason": [e.get("reason") or e.get("error", "") for e in events],
-        "mark": [number(e["mark_price"]) if "mark_price" in e else "" for e in events],
+        "mark": [priced(e["mark_price"]) if "mark_price" in e else "" for e in events],
         "cost": [
             money(e["cost_atoms"] * scale, asset) if "cost_atoms" in e else "" for e in events
         ],

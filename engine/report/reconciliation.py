@@ -41,7 +41,7 @@ from engine.report.desk import (
 )
 from engine.report.executions import executions, is_inverse
 from engine.report.history import History, read_history
-from engine.report.words import instant, number
+from engine.report.words import instant, priced
 
 __all__ = ["CAUSES", "Day", "Reconciliation", "read_reconciliation", "reconcile"]
 
@@ -234,7 +234,7 @@ class _Product:
         if len(self.unmatched) < _SHOWN:
             side = "bought" if fill.quantity > 0 else "sold"
             when = instant(fill.ts_ns, seconds=True)
-            said = f"{self.product}: {whose}, {when}, {side} at {number(fill.price)}"
+            said = f"{self.product}: {whose}, {when}, {side} at {priced(fill.price)}"
             self.unmatched.append(said)
 
     def _matched(self, desk: DeskFill, ours: DeskFill) -> None:

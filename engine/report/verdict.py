@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from engine.report.words import (
@@ -16,6 +16,7 @@ from engine.report.words import (
     number,
     percent,
     plural,
+    priced,
     title_of,
     underlying_of,
 )
@@ -149,7 +150,7 @@ def _closing(name: str, product: Summary) -> str:
     when = f" on {date_of(product['closed_ns'])}" if product.get("closed_ns") else ""
     loss, forced = product["return"], product.get("liquidated")
     if forced:
-        return f"{name} {moved(loss)}, liquidated{when} at {number(forced['mark_price'])}"
+        return f"{name} {moved(loss)}, liquidated{when} at {priced(forced['mark_price'])}"
     what = "having lost everything" if loss <= -1.0 else f"it {moved(loss)}"
     return f"{name} was closed{when}, {what}"
 
@@ -206,7 +207,7 @@ def _troubles(summary: Summary) -> Iterator[str]:
         yield f"{listed(missing)} never launched: no price came"
 
 
-def coin_margined(summary: Summary) -> Iterator[str]:
+def coin_margined(summary: Mapping[str, Any]) -> Iterator[str]:
     """Why futures on a contract that settles in coins are another multiple of the price than their
     leverage, a sentence each."""
     for name, product in summary["products"].items():

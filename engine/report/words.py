@@ -26,6 +26,7 @@ __all__ = [
     "percent",
     "plural",
     "points",
+    "priced",
     "span",
     "title_of",
     "underlying_of",
@@ -54,6 +55,12 @@ def number(value: float, digits: int = 2, *, signed: bool = False) -> str:
         return text
     sign = MINUS if value < 0 else "+" if signed else ""
     return sign + text
+
+
+def priced(value: float) -> str:
+    """A price in cents, and at least five digits of a small one: ``94,012.50``, ``0.050000``."""
+    size = math.floor(math.log10(abs(value))) if value else 0
+    return number(value, max(_CENTS, 4 - size))
 
 
 def percent(value: float | None, digits: int = 1, *, signed: bool = True) -> str:

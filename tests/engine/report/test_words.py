@@ -16,6 +16,7 @@ from engine.report.words import (
     percent,
     plural,
     points,
+    priced,
     title_of,
 )
 
@@ -27,6 +28,19 @@ def test_a_sign_is_a_minus_and_zero_bears_none() -> None:
     assert percent(0.0123) == "+1.2 %"
     assert percent(-0.00004) == "0.0 %"
     assert percent(None) == percent(float("nan")) == "–"
+
+
+def test_small_prices_keep_their_digits() -> None:
+    """Catches a coin of 0.00002 that costs 0.00."""
+    told = {
+        94_012.5: "94,012.50",
+        100.0: "100.00",
+        2.5: "2.5000",
+        0.05: "0.050000",
+        2e-5: "0.000020000",
+    }
+    assert {value: priced(value) for value in told} == told
+    assert priced(0.0) == "0.0000"
 
 
 def test_gain_and_loss_are_said() -> None:
