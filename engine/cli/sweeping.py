@@ -122,7 +122,7 @@ def sweep(
 
 def _show(summary: dict[str, Any], *, quiet: bool) -> None:
     from engine.cli import showing
-    from engine.report.words import number, percent
+    from engine.report.words import number, percent, whole_digits
     from engine.sweep.words import named
 
     showing.emit(summary["verdict"])
@@ -148,7 +148,7 @@ def _show(summary: dict[str, Any], *, quiet: bool) -> None:
                 number(row["shortfall"], 4),
                 percent(row["drawdown_high"], 1, signed=False),
                 percent(row["ruin"], 2, signed=False),
-                number(row["issuer_loss_total"], 0),
+                number(row["issuer_loss_total"], whole_digits(row["quote"])),
                 number(row["adl_events"] * row["runs"], 0),
                 percent(row["hedge_cost"] / row["equity_start"], 3, signed=False),
             )

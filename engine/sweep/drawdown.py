@@ -1,6 +1,6 @@
 """The worst drawdown of each product, from the lines that its NAV lies on.
 
-A sample of ``nav.parquet`` has twenty columns, and a path of a day at one second has a third of a
+A sample of ``nav.parquet`` has 28 columns, and a path of a day at one second has a third of a
 million of them. A sweep wants one number of them all, so it reads NAV per unit off the lines, piece
 by piece between two trades, and keeps the peak.
 """

@@ -65,9 +65,10 @@ ROWS: Final = pa.schema(
 )
 """The table of a sweep; money in quote, ratios plain. ``nav_end`` is NAV per unit of the start: a
 unit that was split or merged meanwhile counts as what became of it. ``hedge_cost`` is
-spread, impact and fees, ``holding_cost`` what ``levsim run`` calls costs, ``issuer_loss`` deficits
-that the issuer paid. A product is ``ruined`` whose holders have nothing left, or which the venue
-liquidated to the end."""
+spread, impact and fees; it, ``funding``, ``insurance_paid`` and ``adl_loss`` are the hedge's, whose
+costs a formula's holders do not bear. ``holding_cost`` is what ``levsim run`` calls costs,
+``issuer_loss`` deficits that the issuer paid. A product is ``ruined`` whose holders have nothing
+left, or which the venue liquidated to the end."""
 
 
 class Measures:
@@ -114,6 +115,7 @@ class Measures:
         account, state, mark = handler.account, handler.state, market.state.mark
         scale, units, price = self._scales[number], account.units, account.at(mark)
         nav, parts = account.nav(mark), attribution(account, mark)
+        hedge = attribution(account.book, mark)
         per_unit = nav * scale / (units / UNIT_STEPS) if units else 0.0
         per_unit *= state.units_scale
         intercept, slope = account.line()
@@ -132,13 +134,13 @@ class Measures:
             "ruined": gone or (units > 0 and nav <= 0),
             "equity_start": account.state.equity_start * scale,
             "equity_end": nav * scale,
-            "hedge_cost": -(parts["spread_impact"] + parts["fees"]) * scale,
-            "funding": parts["funding"] * scale,
+            "hedge_cost": -(hedge["spread_impact"] + hedge["fees"]) * scale,
+            "funding": hedge["funding"] * scale,
             "holding_cost": costs_of(parts) * scale,
             "issuer_loss": lost * scale,
             "issuer_profit": profit * scale,
-            "insurance_paid": max(parts["insurance"], 0) * scale,
-            "adl_loss": -parts["adl"] * scale,
+            "insurance_paid": max(hedge["insurance"], 0) * scale,
+            "adl_loss": -hedge["adl"] * scale,
             "rebalances": state.rebalances,
             "deleveragings": state.deleveragings,
             "liquidations": state.liquidations,

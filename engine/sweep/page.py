@@ -13,7 +13,7 @@ from typing import Any, Final
 from jinja2 import Environment, StrictUndefined
 
 from engine.report.numbers import Table
-from engine.report.words import DASH, number, percent
+from engine.report.words import DASH, money, number, percent
 from engine.sweep.charts import Mark, distributions, frontier
 from engine.sweep.tally import Tallies
 from engine.sweep.words import named
@@ -39,7 +39,7 @@ def page_of(summary: Row, tallies: Tallies) -> str:
     rows = [row for row in known if row["point"] == row["same_as"]]
     shown = rows[:ROWS_MAX]
     marks = [Mark(named(row), row["shortfall"], row["nav_mean"], row["frontier"]) for row in rows]
-    ranking = summary["ranking"]
+    ranking, quotes = summary["ranking"], {row["product"]: row["quote"] for row in known}
     curves = [(named(row), tallies[row["point"], row["product"]]) for row in ranking[:_CURVES]]
     return template.render(
         summary=summary,
@@ -50,7 +50,7 @@ def page_of(summary: Row, tallies: Tallies) -> str:
         costs=_costs(shown),
         screening=_screening(summary["screening"][:ROWS_MAX]),
         ranking=_ranking(ranking[:_RANKED]),
-        worst=[(*_worst(row), row["command"]) for row in summary["worst"]],
+        worst=[(*_worst(row, quotes[row["product"]]), row["command"]) for row in summary["worst"]],
         left_out=len(rows) - len(shown),
         alike=len(known) - len(rows),
         counted=f"{summary['points']:,} x {summary['paths']:,} = {summary['runs']:,} runs",
@@ -116,7 +116,7 @@ def _costs(rows: Sequence[Row]) -> Table:
                 *(number(row[name], 3) for name in ("liquidations", "adl_events")),
                 number(row["unhedged_seconds"], 1),
                 f"{row['issuer_lossy']:,}",
-                number(row["issuer_loss_total"], 2),
+                money(row["issuer_loss_total"], row["quote"]),
             ]
             for row in rows
         ],
@@ -160,11 +160,11 @@ def _ranking(rows: Sequence[Row]) -> Table:
     )
 
 
-def _worst(row: Row) -> tuple[str, ...]:
+def _worst(row: Row, quote: str) -> tuple[str, ...]:
     return (
         named(row),
         str(row["path"]),
         _nav(row["nav_end"]),
         _share(-row["max_drawdown"]),
-        number(row["issuer_loss"], 2),
+        money(row["issuer_loss"], quote),
     )

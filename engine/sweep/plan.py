@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from engine.config import RunConfig
 from engine.errors import ConfigError
 from engine.sweep.grid import Axis, points_of
 
@@ -126,6 +127,13 @@ class Plan(Struct, frozen=True, dict=True):
     def runs(self) -> int:
         """Paths times points."""
         return self.paths * len(self.configs)
+
+    @cached_property
+    def quotes(self) -> dict[str, str]:
+        """The quote asset of each product."""
+        config = msgspec.msgpack.decode(self.configs[0], type=RunConfig)
+        assets = {market.symbol: market.contract.quote or "" for market in config.markets}
+        return {product.id: assets[product.symbol] for product in config.products}
 
     @cached_property
     def points(self) -> list[tuple[str, ...]]:

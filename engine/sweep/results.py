@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from msgspec import Struct, structs
 
+from engine.report.words import digits_of
 from engine.sweep.driver import read_chunk
 from engine.sweep.grid import Axis
 from engine.sweep.measures import FAULT, ROWS, VIOLATED
@@ -33,7 +34,6 @@ PARQUET: Final = "sweep.parquet"
 
 _GROUP_ROWS: Final = 65_536
 _TAIL: Final = 0.05
-_CENTS: Final = 100
 _Z: Final = 1.959963984540054
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
@@ -119,6 +119,7 @@ class _Keeper:
 
     def __init__(self, plan: Plan) -> None:
         self._plan, self._paths = plan, plan.paths
+        self._cents = {name: _cents_of(asset) for name, asset in plan.quotes.items()}
         self._tallies: list[Tallies] = []
         self._navs: dict[tuple[int, str], I64] = {}
         self._worst: list[Worst] = []
@@ -127,7 +128,7 @@ class _Keeper:
         self._faulty = self._violating = 0
 
     def take(self, table: pa.Table) -> None:
-        self._tallies = [merged([*self._tallies, tallied(table)])]
+        self._tallies = [merged([*self._tallies, tallied(table, self._cents)])]
         self._faulty += _noted(table, FAULT, self._faults)
         self._violating += _noted(table, VIOLATED, self._violations)
         known = table.filter(pc.is_valid(table["nav_end"]))
@@ -208,7 +209,8 @@ def figures_of(plan: Plan, found: Gathered) -> list[dict[str, Any]]:
             "product": product,
             "label": plan.label(point, product),
             "same_as": plan.first_of(point, product),
-            **_figures(tally),
+            "quote": plan.quotes[product],
+            **_figures(tally, _cents_of(plan.quotes[product])),
         }
         for (point, product), tally in found.tallies.items()
         if product
@@ -219,12 +221,16 @@ def figures_of(plan: Plan, found: Gathered) -> list[dict[str, Any]]:
     return rows
 
 
-def _figures(tally: Tally) -> dict[str, Any]:
+def _cents_of(asset: str) -> int:
+    return int(10 ** digits_of(asset))
+
+
+def _figures(tally: Tally, cents: int) -> dict[str, Any]:
     runs = tally.runs
     low, high = _wilson(tally.ruined, runs)
     navs, down = tally.navs, tally.drawdowns
     mean = {
-        name: tally.sums.get(name, 0) / runs / (_CENTS if name in MONEY else 1) if runs else None
+        name: tally.sums.get(name, 0) / runs / (cents if name in MONEY else 1) if runs else None
         for name in (*MONEY, *COUNTED)
     }
     return {
@@ -243,7 +249,7 @@ def _figures(tally: Tally) -> dict[str, Any]:
         "ruin_low": low,
         "ruin_high": high,
         **mean,
-        "issuer_loss_total": tally.sums.get("issuer_loss", 0) / _CENTS,
+        "issuer_loss_total": tally.sums.get("issuer_loss", 0) / cents,
         "issuer_lossy": tally.lossy,
         "unhedged_seconds": tally.unhedged_ms / 1_000 / runs if runs else None,
     }

@@ -2,14 +2,15 @@
 
 Two tallies merge by adding integers, so a sweep of a million paths that a hundred workers finished
 in any order has one result to the last bit. NAVs are counted in millionths of a unit's price at the
-start, money in the cents of its quote asset. A histogram has 64 bins to a doubling, 1.1 % wide, and
-knows the sum in each: means are exact, quantiles and tails to the width of one bin.
+start, money in the cents of its quote asset, or in atoms where that is a coin. A histogram has 64
+bins to a doubling, 1.1 % wide, and knows the sum in each: means are exact, quantiles and tails to
+the width of one bin.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -26,7 +27,6 @@ __all__ = ["COUNTED", "MONEY", "NAV_STEPS", "Histogram", "Tallies", "Tally", "me
 
 NAV_STEPS: Final = 1_000_000
 """Of a NAV per unit of 1.0."""
-_CENTS: Final = 100
 _PER_DOUBLING: Final = 64
 _DOUBLINGS: Final = 50
 MONEY: Final = (
@@ -107,7 +107,7 @@ class Tally(Struct):
         nav, nav_squares: sums, of NAV per unit at the end in ``NAV_STEPS``.
         navs, drawdowns: histograms; a drawdown is counted positive, in ``NAV_STEPS``.
         lossy: runs in which the issuer paid a deficit.
-        sums: of ``MONEY`` in cents and of ``COUNTED``.
+        sums: of ``MONEY`` in steps of its asset and of ``COUNTED``.
         worst_drawdown: in ``NAV_STEPS``, positive.
         unhedged_ms: sum.
     """
@@ -161,8 +161,8 @@ def merged(many: Iterable[Tallies]) -> Tallies:
     return found
 
 
-def tallied(table: pa.Table) -> Tallies:
-    """What the rows of a table add up to."""
+def tallied(table: pa.Table, cents: Mapping[str, int]) -> Tallies:
+    """What the rows of a table add up to; ``cents`` of each product's money in one quote."""
     products = table["product"].combine_chunks().dictionary_decode().fill_null("")
     coded = products.dictionary_encode()
     names, place = coded.dictionary.to_pylist(), coded.indices.to_numpy()
@@ -172,11 +172,11 @@ def tallied(table: pa.Table) -> Tallies:
     found: Tallies = {}
     for rows in np.split(order, np.flatnonzero(changes) + 1) if len(order) else ():
         key = int(point[rows[0]]), str(names[place[rows[0]]])
-        found[key] = _tally(table.take(pa.array(rows)))
+        found[key] = _tally(table.take(pa.array(rows)), cents.get(key[1], 1))
     return found
 
 
-def _tally(rows: pa.Table) -> Tally:
+def _tally(rows: pa.Table, cents: int) -> Tally:
     """Of the rows of one product at one point."""
     faults = len(rows) - rows[FAULT].null_count
     known = rows.filter(pc.is_valid(rows["nav_end"]))
@@ -192,7 +192,7 @@ def _tally(rows: pa.Table) -> Tally:
         worst_drawdown=int(down.max(initial=0)),
         unhedged_ms=int(_steps(known["unhedged_seconds"], 1_000).sum()),
         sums={
-            **{name: int(_steps(known[name], _CENTS).sum()) for name in MONEY},
+            **{name: sum(_steps(known[name], cents).tolist()) for name in MONEY},
             **{name: int(known[name].to_numpy().sum()) for name in COUNTED},
         },
     )

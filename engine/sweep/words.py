@@ -67,9 +67,11 @@ def verdict_of(summary: Mapping[str, Any]) -> str:
     made = "Synthetic data: " if summary["generated"] else ""
     over = f"over {plural(summary['paths'], 'path')}"
     if not ranking:
-        return f"{made}no run of {summary['runs']:,} came to a result {over}."
+        none = "no" if made else "No"
+        return f"{made}{none} run of {summary['runs']:,} came to a result {over}."
     best, rest = ranking[0], ranking[1:]
-    sentence = f"{made}{over}, {named(best)} ended highest on average, at {number(best['mean'], 4)}"
+    start = f"{made}{over}" if made else over.capitalize()
+    sentence = f"{start}, {named(best)} ended highest on average, at {number(best['mean'], 4)}"
     level = [named(row) for row in rest if not row["told_apart"]]
     if level:
         shown = [*level[:3], f"{len(level) - 3} more"] if len(level) > 4 else level

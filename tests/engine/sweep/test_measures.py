@@ -11,7 +11,22 @@ from engine.summary import summarise
 from engine.sweep.expected import violated
 from engine.sweep.measures import Measures
 from feeds.scenarios import Scenario
+from strategies import LeverageBand
+from tests.builders import a_product, a_spec, a_tape, run
 from tests.engine.test_splits import split, told
+
+
+@pytest.mark.parametrize("nav", ["basket", "formula"])
+def test_what_a_hedge_cost_is_told_whoever_bears_it(nav: str) -> None:
+    """3,000,000 at 4 bp of fee and 1 bp of half spread: 1,200 and 300, of a formula product, too,
+    whose holders pay nothing of it. Catches a formula that is hedged for nothing."""
+    product = a_product("P", nav=nav)
+    said = run(a_spec((product, (LeverageBand(target=3.0, low=2.4, high=3.6),))), a_tape([100.0]))
+    measures = Measures(said.engine)
+    measures.collect(Outputs(said.events, [], said.blocks, []))
+    (row,) = measures.rows(0, 0)
+    assert row["hedge_cost"] == pytest.approx(1_500.0, rel=1e-3)
+    assert row["return"] == pytest.approx(0.0 if nav == "formula" else -0.0015, rel=1e-3)
 
 
 def test_a_merge_and_a_split_are_neither_profit_nor_loss() -> None:

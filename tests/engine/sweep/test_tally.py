@@ -17,6 +17,7 @@ from engine.sweep.tally import COUNTED, MONEY, NAV_STEPS, Histogram, merged, tal
 from engine.sweep.work import table_of
 
 PRODUCTS = ("BTC3L", "BTC3S")
+CENTS = {"BTC3L": 100, "BTC3S": 10**8, "A": 100}
 
 
 @st.composite
@@ -44,11 +45,11 @@ def row(draw: st.DrawFn) -> dict[str, Any]:
 def test_a_merge_knows_no_order(rows: list[dict[str, Any]], random: Any) -> None:
     """Rows cut into parts anywhere, tallied apart and merged in any order, add up to what they do
     at once, to the last bit of every figure."""
-    whole = tallied(table_of(rows))
+    whole = tallied(table_of(rows), CENTS)
     cuts = sorted({0, len(rows), *(random.randrange(len(rows)) for _ in range(4))})
     parts = [rows[a:b] for a, b in pairwise(cuts)]
     random.shuffle(parts)
-    assert merged(tallied(table_of(part)) for part in parts) == whole
+    assert merged(tallied(table_of(part), CENTS) for part in parts) == whole
     assert sum(t.runs + t.faults for t in whole.values()) == len(rows)
 
 
@@ -75,8 +76,18 @@ def test_squares_of_a_million_paths_are_exact() -> None:
         {**same, "path": n, "nav_end": 1_000.0 + (n % 2) * 1e-6, "unhedged_seconds": 0.0}
         for n in range(1_000)
     ]
-    tally = tallied(table_of(rows))[0, "A"]
+    tally = tallied(table_of(rows), CENTS)[0, "A"]
     assert tally.deviation() == pytest.approx(0.5e-6 * math.sqrt(1_000 / 999), rel=1e-9)
+
+
+def test_costs_in_coins_are_kept_to_the_atom() -> None:
+    """A hedge that costs 0.004 BTC a run costs that on average, and not nothing: cents are of quote
+    money alone."""
+    nothing = {**dict.fromkeys(MONEY, 0.0), **dict.fromkeys(COUNTED, 0)}
+    same = {"point": 0, "product": "BTC3S", "max_drawdown": 0.0, "ruined": False, **nothing}
+    same |= {"nav_end": 1.0, "unhedged_seconds": 0.0, "hedge_cost": 0.004}
+    tally = tallied(table_of([{**same, "path": n} for n in range(3)]), CENTS)[0, "BTC3S"]
+    assert tally.sums["hedge_cost"] == 3 * 400_000
 
 
 def column(point: int, navs: Any) -> tuple[int, str, Any]:
