@@ -108,7 +108,6 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
     worth = intercept + slope * price
     per_unit = nav * scale / (units / UNIT_STEPS) if units else 0.0
     first = per_unit * state.units_scale
-    move = price / account.state.first_mark - 1.0
     count = int(samples.count[number])
     target, parts = account.state.first_target, attribution(account, mark)
     return {
@@ -117,9 +116,6 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
         "kind": handler.spec.kind,
         "status": state.status,
         "target": target,
-        "follows": handler.spec.terms.formula_price,
-        "price_start": account.state.first_mark,
-        "price_end": price,
         "launched_ns": state.launched_ns,
         "closed_ns": state.closed_ns or None,
         "nav_start": 1.0 / state.units_scale,
@@ -128,8 +124,7 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
         "equity_start": account.state.equity_start * scale,
         "equity_end": nav * scale,
         "return": first - 1.0,
-        "underlying_return": move,
-        "multiple_return": target * move,
+        **_followed(handler, price, target),
         "max_drawdown": _drawdown(writer, number, first if units else None),
         "rebalances": state.rebalances,
         "deleveragings": state.deleveragings,
@@ -150,6 +145,19 @@ def _product(market: Market, handler: Handler, writer: RunWriter, number: int) -
         "roundings": account.state.roundings,
         "policy_faults": sum(state.faulted),
         "no_position": _no_position(market, handler, writer),
+    }
+
+
+def _followed(handler: Handler, price: float, target: float) -> dict[str, Any]:
+    """Which price NAV follows, how far it went, and what the first multiple of that comes to."""
+    start = handler.account.state.first_mark
+    move = price / start - 1.0
+    return {
+        "follows": handler.spec.terms.formula_price,
+        "price_start": start,
+        "price_end": price,
+        "underlying_return": move,
+        "multiple_return": target * move,
     }
 
 
