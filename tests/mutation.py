@@ -2,12 +2,12 @@
 
 ``python -m tests.mutation [--module engine/venue/adl.py] [--tests T ...] [--minutes 30] [--list]``
 
-Each mutant flips one comparison, one arithmetic or boolean operator, one sign, or moves one number
-by one. A child of this process imports the broken text in the module's place and runs the tests
-that name the module, then the other narrow ones, until one fails; nothing is written to the tree.
-What stays green has survived. Verdicts are kept in the report, a line each, under the text they
-were found for, and are not asked again: a run that was cut short goes on where it was. A child that
-uses up its processor time counts as killed.
+Each mutant flips one comparison, one arithmetic or boolean operator, one sign, swaps a smallest for
+a largest, or moves one number by one. A child of this process imports the broken text in the
+module's place and runs the tests that name the module, then the other narrow ones, until one fails;
+nothing is written to the tree. What stays green has survived. Verdicts are kept in the report, a
+line each, under the text they were found for, and are not asked again: a run that was cut short
+goes on where it was. A child that uses up its processor time counts as killed.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ WORKED: dict[type[ast.operator], type[ast.operator]] = {
     ast.LShift: ast.RShift,
     ast.RShift: ast.LShift,
 }
+SWAPPED = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum"}
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,10 @@ def _faults(tree: ast.Module) -> Iterator[Fault]:
             yield node, "", _attribute(node, "value", node.value + 1)
         elif isinstance(node, ast.Constant) and type(node.value) is bool:
             yield node, "", _attribute(node, "value", not node.value)
+        elif isinstance(node, ast.Name) and node.id in SWAPPED:
+            yield node, "", _attribute(node, "id", SWAPPED[node.id])
+        elif isinstance(node, ast.Attribute) and node.attr in SWAPPED:
+            yield node, "", _attribute(node, "attr", SWAPPED[node.attr])
 
 
 UNASKED = frozenset({"annotation", "returns", "decorator_list"})

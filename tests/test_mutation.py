@@ -17,7 +17,7 @@ def f(a: "int | 7", b=-1.5, *, strict=True):
     """Nothing of 1 + 1 here is broken."""
     if a < b and not strict:
         raise ValueError(f"{a + 1}")
-    a *= b
+    a *= min(b, np.maximum(a, b))
     return a is None or a + LIMIT == b
 class Rules(Struct, frozen=True):
     done: bool = False
@@ -38,7 +38,9 @@ def test_every_operator_number_and_truth_is_broken_once() -> None:
             "5 a < b -> a <= b",
             "5 a < b -> a >= b",
             "5 not strict -> not not strict",
-            "7 a *= b -> a /= b",
+            "7 a *= min(b, np.maximum(a, b)) -> a /= min(b, np.maximum(a, b))",
+            "7 min -> max",
+            "7 np.maximum -> np.minimum",
             "8 a is None or a + LIMIT == b -> a is None and a + LIMIT == b",
             "8 a is None -> a is not None",
             "8 a + LIMIT == b -> a + LIMIT != b",
