@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.ledger import Ledger
+from engine.errors import InvariantError
+from engine.ledger import Cause, Ledger
 from engine.venue.cascade import cascade_ratios
 from engine.venue.contract import Contract
 from engine.venue.crowd import Crowd, CrowdSpec
@@ -125,6 +126,135 @@ def test_what_a_drawn_position_in_coin_becomes(
     """A contract of a dollar, at a first mark of 50,000; what was bought brought coins in."""
     (found,) = opened(50_000.0, row, inverse=True, **margin)
     assert found == position
+
+
+# Its money ----------------------------------------------------------------------------------------
+
+
+def a_small_crowd(**margin: Any) -> tuple[Crowd, Ledger]:
+    """Long ten coins from 100 with 200, short five from 100 with 100, long twenty from 100 with
+    300: they keep a tenth."""
+    ledger = Ledger()
+    contract = Contract(a_contract("C", lot_size=1.0, taker_fee=0.02))
+    listing = Listing(contract, VenueRules(margin=MarginRules(tiers=TENTH, **margin)))
+    rows = [(10, 200 * QUOTE, 100.0, 5.0), (-5, 100 * QUOTE, 100.0, 5.0)]
+    crowd = Crowd(a_crowd([*rows, (20, 300 * QUOTE, 100.0, 5.0)]), listing, ledger)
+    open_crowd(crowd, 100.0)
+    return crowd, ledger
+
+
+def balances(ledger: Ledger) -> dict[tuple[str, str], int]:
+    return {(owner, asset): held for owner, asset, held in ledger.accounts() if held}
+
+
+def test_the_ledger_knows_a_population_as_one() -> None:
+    """600 paid in, 3,000 bought and 500 sold, thirty coins long and five short."""
+    crowd, ledger = a_small_crowd()
+    assert crowd.cash.tolist() == [-800 * QUOTE, 600 * QUOTE, -1_700 * QUOTE]
+    assert crowd.cost.tolist() == [1_000 * QUOTE, -500 * QUOTE, 2_000 * QUOTE]
+    assert balances(ledger) == {
+        ("population:crowd", "USDT"): -1_900 * QUOTE,
+        ("clearing", "USDT"): -600 * QUOTE,
+        ("book:C", "USDT"): 2_500 * QUOTE,
+        ("population:crowd", "C:lots"): 25,
+        ("book:C", "C:lots"): -25,
+    }
+    assert crowd.open_lots() == (3, 35)
+    assert [crowd.holders(side).tolist() for side in (1, -1)] == [[0, 2], [1]]
+
+
+def test_whoever_is_paid_has_another_edge() -> None:
+    """10 p - 800 = p at 800 / 9 and 20 p - 1,700 = 2 p at 1,700 / 18; 600 - 5 p = p / 2 at
+    600 / 5.5. Nine fewer for the first, 180 more for the second and 55 for the short move them."""
+    crowd, ledger = a_small_crowd()
+    assert crowd.bounds() == pytest.approx((1_700 / 18, 600 / 5.5))
+    crowd.credit(np.array([-9, 55, 180]) * QUOTE, Cause.FUNDING, "funding:C")
+    assert crowd.edges == pytest.approx([809 / 9, 655 / 5.5, 1_520 / 18])
+    assert crowd.bounds() == pytest.approx((809 / 9, 655 / 5.5))
+    assert crowd.reached(89.0).tolist() == [0]
+    assert crowd.reached(84.0).tolist() == [0, 2]
+    assert crowd.reached(120.0).tolist() == [1]
+    assert balances(ledger)["funding:C", "USDT"] == -226 * QUOTE
+    crowd.check()
+
+
+def test_what_is_traded_takes_its_share_of_the_cost_with_it() -> None:
+    """Four of ten at 105: 420 come, 600 of cost stay, 6 p - 380 = 0.6 p. The short's five at 105:
+    nothing is held, and 75 stay. Seven of twenty at 105 leave thirteen."""
+    crowd, _ = a_small_crowd()
+    rows, lots = np.array([0, 1, 2]), np.array([-4, 5, -7])
+    crowd.traded(rows, lots, np.array([420, -525, 735]) * QUOTE)
+    assert crowd.lots.tolist() == [6, 0, 13]
+    assert crowd.cash.tolist() == [-380 * QUOTE, 75 * QUOTE, -965 * QUOTE]
+    assert crowd.cost.tolist() == [600 * QUOTE, 0, 1_300 * QUOTE]
+    assert crowd.edges[[0, 2]] == pytest.approx([380 / 5.4, 965 / 11.7])
+    assert crowd.bounds() == (pytest.approx(965 / 11.7), np.inf)
+    crowd.closed(np.array([2]), np.array([7]))
+    assert (crowd.lots.tolist(), crowd.cost.tolist()) == ([6, 0, 0], [600 * QUOTE, 0, 0])
+    assert crowd.cash.tolist()[2] == 7
+    assert crowd.bounds() == (pytest.approx(380 / 5.4), np.inf)
+
+
+@pytest.mark.parametrize(
+    ("loss", "left", "paid"),
+    [(10, 100, [3, 2, 6]), (10, 10, [3, 2, 5]), (10, 4, [3, 1, 0]), (35, 35, [10, 5, 20])],
+)
+def test_a_loss_that_all_share(loss: int, left: int, paid: list[int]) -> None:
+    """By the lots of each of 35, rounded up, one after the other until nothing is left of it."""
+    crowd, ledger = a_small_crowd()
+    before = crowd.cash.tolist()
+    assert crowd.share_loss(loss, 35, left) == sum(paid)
+    assert [b - a for a, b in zip(crowd.cash.tolist(), before, strict=True)] == paid
+    assert balances(ledger)["clearing", "USDT"] == -600 * QUOTE + sum(paid)
+    crowd.check()
+
+
+@pytest.mark.parametrize(("strict", "short"), [(False, [0, 2]), (True, [2])])
+def test_who_is_short(strict: bool, short: list[int]) -> None:
+    """At 100 the first long has 100 left, a tenth of 1,000, the second 199 of 2,000: who has just
+    what he needs is short, unless only less is."""
+    crowd, _ = a_small_crowd(strict=strict)
+    crowd.credit(np.array([-100, 0, -101]) * QUOTE, Cause.FUNDING, "funding:C")
+    rows, equity, needed = crowd.short(100.0)
+    assert rows.tolist() == short
+    assert equity.tolist() == [{0: 100, 2: 199}[row] * QUOTE for row in short]
+    assert needed.tolist() == [{0: 100, 2: 200}[row] * QUOTE for row in short]
+
+
+def test_what_closing_must_bring() -> None:
+    """800 so that nothing is owed; 816.326531 where 2 % of it go to the venue."""
+    assert a_small_crowd()[0].least(10, -800 * QUOTE) == 800 * QUOTE
+    crowd, _ = a_small_crowd(taker_fee_inside=True, fee_at="bankruptcy")
+    assert crowd.least(10, -800 * QUOTE) == 816_326_531
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [("cash", "-1899999999 USDT, the ledger -1900000000$"), ("lots", "26 C:lots, the ledger 25$")],
+)
+def test_rows_that_do_not_add_up(column: str, message: str) -> None:
+    """An atom, or a lot, that the ledger knows nothing of is found."""
+    crowd, _ = a_small_crowd()
+    crowd.check()
+    getattr(crowd, column)[0] += 1
+    with pytest.raises(InvariantError, match=f"^population:crowd has {message}"):
+        crowd.check()
+
+
+def test_what_nobody_paid_for_is_the_pool_s() -> None:
+    """Ten coins of the longs and what they owed, then four of them sold: as of any account; and a
+    pool has no margin, no orders and no owner."""
+    crowd, _ = a_small_crowd()
+    pool = crowd.pools[1]
+    assert (pool.name, crowd.pools[-1].name) == ("population:crowd:long", "population:crowd:short")
+    assert (pool.alone, pool.withheld, pool.topups, pool.call_at) == (False, 0, 0, 0.0)
+    assert (pool.max_leverage, pool.cancel_orders(0)) == (0.0, 0)
+    pool.take_in(10, -1_020 * QUOTE)
+    pool.move(0, Cause.ADL, -4, 400 * QUOTE, "book", 100.0)
+    pool.move(0, Cause.SOCIALISED, 0, 8 * QUOTE, "clearing", 0.0)
+    assert (pool.cash, pool.positions()) == (-612 * QUOTE, [(0, 6, 612 * QUOTE)])
+    crowd.lots[0], crowd.cash[0] = 0, 220 * QUOTE
+    crowd.check()
 
 
 # The cascade ratio --------------------------------------------------------------------------------
