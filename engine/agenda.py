@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from enum import IntEnum
-from heapq import heappop, heappush
+from heapq import heappop, heappush, heapreplace
 
 import numpy as np
 
@@ -76,6 +76,16 @@ class Agenda:
     def next_key(self) -> Key:
         """Whose alarm rings at ``next_ns``, which must have been asked for before."""
         return self._heap[0][1]
+
+    def put_off(self, ts_ns: int) -> int:
+        """Ring the key of ``next_key`` at ``ts_ns`` instead; when the next alarm rings then."""
+        key = self._heap[0][1]
+        self._due[key] = ts_ns
+        if ts_ns == NEVER_NS:
+            heappop(self._heap)
+        else:
+            heapreplace(self._heap, (ts_ns, key))
+        return self.next_ns()
 
     def due(self, ts_ns: int) -> Iterator[Key]:
         """The keys that ring at ``ts_ns``, in order, each silenced as it is given; those set

@@ -60,7 +60,6 @@ class Folding:
         self._rows = rows
         self.source = None if self.kind is None else self._column(self.kind)
         self._cell_row = 0
-        self.cells = self._cells_of = None
         for number in self.high_water:
             self._extreme_rows[number] = 0
 
@@ -86,7 +85,7 @@ class Folding:
             state.index = self._price(_INDEX, state.index)
         if (book := by_kind[_BBO]) is not None:
             state.bid, state.ask = self._quotes(book)
-        self._rows = self.source = None
+        self._rows = self.source = self.cells = self._cells_of = None
 
     def pass_table(self, table: Table, prices: F64, low: float, high: float) -> None:
         """Take a step that is this table, of this symbol, its prices between two extremes, and that

@@ -56,7 +56,8 @@ class _Scan:
 
     def begin_again(self, limit: int) -> None:
         """From there on there are other edges."""
-        self._clear, self._stop, self._ahead = limit, self._end, 1
+        self._clear = self._end if self._router.is_calm() else limit
+        self._stop, self._ahead = self._end, 1
 
 
 class LookingAhead(Passing):
@@ -79,6 +80,9 @@ class LookingAhead(Passing):
         clear_ns = self.clear_ns(rows, barrier)
         resting: dict[Key, _Resting] = {}
         passed: dict[int, tuple[int, int, float]] = {}
+        armed: list[Market] = []
+        seen: tuple[ViewsAhead, int] | None = None
+        asked = empty = 0
         while due < rows.time_ns:
             key = agenda.next_key()
             rests = resting.get(key)
@@ -91,27 +95,41 @@ class LookingAhead(Passing):
                     break
                 resting[key] = rests
             market, handler, views = rests
-            place = views.place(due)
-            if place < 0 or not scan.passes(views.limits, place):
-                break
-            clear, view, edges = views.limits[place], views.view(place), handler.edges
+            if seen != (views, due):
+                place = views.place(due)
+                if place < 0 or not scan.passes(views.limits, place):
+                    break
+                clear, view, seen = views.limits[place], views.view(place), (views, due)
+            edges = handler.edges
             if handler.uses_high_water:
                 market.stage(clear, due, due, view.mark)
             changed = handler.review(market, view, due)
             if changed is None:
                 break
-            self._count(spoke=changed)
-            agenda.set(key, handler.next.policy_ns)
+            asked, empty = asked + 1, empty + (not changed)
             passed[key[1]] = clear, due, view.mark
             if handler.edges != edges:
                 market.edges.arm(key[2], *handler.edges)
-                self.router.arm(market)
+                if market not in armed:
+                    armed.append(market)
+            later = agenda.put_off(handler.next.policy_ns)
+            if armed and later != due:
+                self._arm(armed)
                 scan.begin_again(clear)
-            due = agenda.next_ns()
+            due = later
+        self._arm(armed)
         if clear >= 0:
             self.router.skip(clear)
+        self.state.wakes += asked
+        self.state.wakes_empty += empty
         self._passed(rows, passed)
         return due
+
+    def _arm(self, markets: list[Market]) -> None:
+        """Reviews of an instant moved edges of these."""
+        for market in markets:
+            self.router.arm(market)
+        markets.clear()
 
     def _passed(self, rows: Rows, passed: dict[int, tuple[int, int, float]]) -> None:
         """Reviews were passed: by market the last of them, ``(first tick later, time, mark)``."""

@@ -106,6 +106,10 @@ class Router:
         self._columns = [c for c in rows.columns if c.kind in self._lows]
         self._positions = [0] * len(self._columns)
 
+    def close(self) -> None:
+        """The step is through, and let go."""
+        self._columns, self._positions = [], []
+
     def next_breach(self, stop: int) -> Breach | None:
         """The first row below sequence ``stop`` at which some market wakes; the scan goes on behind
         it."""
@@ -129,6 +133,18 @@ class Router:
         market, run_ns = self.of_symbol[symbol], column.run.item(row)
         of_index = column.kind is _INDEX
         return Breach(market, row, prices.item(row), run_ns, stop, stop + 1, of_index=of_index)
+
+    def is_calm(self) -> bool:
+        """Whether no row of the step wakes anybody, as edges are now; unsure where symbols are
+        mixed."""
+        for column in self._columns:
+            symbol, kind = column.symbol, column.kind
+            if not isinstance(symbol, int):
+                return False
+            low, high = self._lows[kind].item(symbol), self._highs[kind].item(symbol)
+            if not (low < column.low and column.high < high):
+                return False
+        return True
 
     def clear_until(self, first: int, stop: int) -> int:
         """Sequence of the first row in ``[first, stop)`` at which some market wakes, ``stop`` if

@@ -12,6 +12,7 @@ the EWMA of their magnitudes, a smoothed efficiency ratio (Kaufman 1995).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate
 from math import sqrt
 from operator import mul
@@ -125,8 +126,8 @@ class Signals:
             *(state.move, state.path, state.trend_weight),
         )
 
-    def recur(self, known: tuple[float, float, float, float, float, float]) -> None:
-        """Be where the recurrences came to."""
+    def recur(self, known: Sequence[float]) -> None:
+        """Be where the recurrences came to, in the order of ``recurrences``."""
         state = self.state
         state.variance, state.range_variance, state.vol_weight = known[:3]
         state.move, state.path, state.trend_weight = known[3:]

@@ -19,7 +19,6 @@ __all__ = ["Figures", "SignalsAhead"]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
-Recurrences = tuple[float, float, float, float, float, float]
 
 _CELLS: Final = 65_536
 """Squares of windows that are added at once."""
@@ -67,8 +66,13 @@ class SignalsAhead:
         self._changes: F64 = self._closes[1 + self._opening :] / self._closes[self._opening : -1]
         self._changes -= 1.0
         ranges = highs[self._opening :] / lows[self._opening :]
-        self._points = [signals.recurrences()] * self._opening
-        self._points += _recurrences(signals, self._changes, ranges)
+        self._columns = [
+            [known] * self._opening + _recurred(known, kept, terms)
+            for known, (kept, terms) in zip(
+                signals.recurrences(), _terms(signals, self._changes, ranges), strict=True
+            )
+        ]
+        """By recurrence, at each point."""
         self._kept = list(state.returns)
         self._place = state.slot if len(self._kept) == window else len(self._kept)
         """Where in their window the first of the changes goes; the others follow in a ring."""
@@ -79,7 +83,7 @@ class SignalsAhead:
     def take(self, point: int) -> None:
         """Lead the signals to a point after the one where they are."""
         signals, state = self._signals, self._signals.state
-        signals.recur(self._points[point])
+        signals.recur([column[point] for column in self._columns])
         state.price, state.highest = self._closes.item(point), self._highest.item(point)
         state.missed = 0
         window, returns = signals.spec.window, state.returns
@@ -97,8 +101,9 @@ class SignalsAhead:
 
     def figures(self, points: I64) -> Figures:
         """The figures at some points, in ascending order."""
-        found = np.array([self._points[point] for point in points.tolist()])
-        variance, ranges, weight, move, path, trend_weight = found.T
+        places = points.tolist()
+        found = np.array([[column[place] for place in places] for column in self._columns])
+        variance, ranges, weight, move, path, trend_weight = found
         with np.errstate(divide="ignore", invalid="ignore"):
             trend = np.where(path > 0.0, move / path * trend_weight, 0.0)
         return Figures(
@@ -137,27 +142,27 @@ class SignalsAhead:
         return np.where(held > 0, yearly, 0.0)
 
 
-def _recurrences(signals: Signals, changes: F64, ranges: F64) -> list[Recurrences]:
-    """``Signals.recurrences`` as they are and after each step of the grid.
+def _terms(signals: Signals, changes: F64, ranges: F64) -> list[tuple[float, F64]]:
+    """``(kept, terms)`` of each of ``Signals.recurrences``.
 
     Args:
-        changes: shape (n,), simple returns of the steps.
+        changes: shape (n,), simple returns of the steps of the grid.
         ranges: shape (n,), highest over lowest price.
     """
     spread = log2s(ranges) * LN2
     keep, take, trend_keep, trend_take = signals.weights
-    columns = (take * (changes * changes), take * (spread * spread / (4.0 * LN2)))
-    trends = (trend_take * changes, trend_take * np.abs(changes))
-    variance, spreads, weight, move, path, trend_weight = signals.recurrences()
-    points = [(variance, spreads, weight, move, path, trend_weight)]
-    for square, spread_square, signed, size in zip(
-        *(column.tolist() for column in (*columns, *trends)), strict=True
-    ):
-        variance = keep * variance + square
-        spreads = keep * spreads + spread_square
-        weight = keep * weight + take
-        move = trend_keep * move + signed
-        path = trend_keep * path + size
-        trend_weight = trend_keep * trend_weight + trend_take
-        points.append((variance, spreads, weight, move, path, trend_weight))
-    return points
+    ones = np.ones(len(changes))
+    return [
+        (keep, take * (changes * changes)),
+        (keep, take * (spread * spread / (4.0 * LN2))),
+        (keep, take * ones),
+        (trend_keep, trend_take * changes),
+        (trend_keep, trend_take * np.abs(changes)),
+        (trend_keep, trend_take * ones),
+    ]
+
+
+def _recurred(known: float, kept: float, terms: F64) -> list[float]:
+    """A recurrence as it is and after each term: ``x' = kept x + term``."""
+    now = known
+    return [known, *[now := kept * now + term for term in terms.tolist()]]

@@ -240,6 +240,8 @@ class Step(Struct, frozen=True, kw_only=True, eq=False, gc=False):
 
     def shifted(self, offset: int) -> Step:
         """The same rows, ``offset`` later in the input."""
+        if not offset:
+            return self
         return Step(
             first=self.first + offset,
             end=self.end + offset,

@@ -40,7 +40,6 @@ class Walker(LookingAhead):
         self.router.open(rows)
         self.restless = [number for number, each in enumerate(self.markets) if each.resting]
         agenda, router, barriers = self.agenda, self.router, rows.barriers
-        self._ahead.clear()
         passed, looked_up, limit_of_due = 0, -1, 0
         self._look_ahead(rows, passed)
         while True:
@@ -71,6 +70,8 @@ class Walker(LookingAhead):
             elif limit < rows.end:
                 self._ring(rows, due, limit)
             else:
+                self._ahead.clear()
+                self.router.close()
                 return
 
     def _next_strike(self, stop: int) -> tuple[int, Strike] | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 from msgspec import structs
 
@@ -24,6 +25,8 @@ __all__ = ["rows_of_run", "table_of", "work"]
 
 _SPECS: int = 64
 """Configurations that a worker keeps resolved: those of a chunk, and of the chunks beside it."""
+_KEPT_BYTES: int = 31 << 20
+"""Just below the largest block (32 MiB) from which glibc learns."""
 
 
 def work(packed: bytes) -> bytes:
@@ -32,6 +35,7 @@ def work(packed: bytes) -> bytes:
     A run that cannot be carried out becomes a row that says why: the others go on. What the machine
     lacks (memory) is no fault of the run, and is raised.
     """
+    _keep_memory()
     job = msgspec.msgpack.decode(packed, type=Job)
     chunk, found = job.chunk, {}
     # Points within paths: the rows of a path are made once.
@@ -73,6 +77,17 @@ def rows_of_run(packed: bytes, setup: Setup, point: int, path: int) -> list[dict
     except Exception as error:  # noqa: BLE001  # whatever it is, it is told with the run's command
         said = str(error).splitlines()[0] if str(error) else ""
         return [faulty_row(point, path, f"{type(error).__name__}: {said}".rstrip(": "))]
+
+
+@cache
+def _keep_memory() -> None:
+    """Let the C library keep what one path frees for the next.
+
+    glibc gives large blocks back to the system, which clears them when they are asked for again: of
+    drawing a path that was nearly half. A larger block that is freed once raises the threshold (see
+    ``M_MMAP_THRESHOLD`` in mallopt(3)); other libraries take no notice.
+    """
+    np.empty(_KEPT_BYTES, np.int8)
 
 
 def _rows(

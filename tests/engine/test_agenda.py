@@ -178,3 +178,19 @@ def test_always_wakes_at_any_price() -> None:
     assert edges.breached(100.0) == [1]
     edges.arm(1, 90.0, 110.0)
     assert edges.breached(100.0) == []
+
+
+def test_the_next_alarm_is_put_off_and_the_one_behind_it_comes_forward() -> None:
+    """As if it were set; for good, too. Catches an entry of the heap that rings once more, and a
+    stale one that is given for the next."""
+    agenda = Agenda()
+    for place, ts_ns in enumerate((5, 6, 9)):
+        agenda.set((POLICY, 0, place), ts_ns)
+    agenda.set((POLICY, 0, 1), 8)
+    assert agenda.next_ns() == 5
+    assert agenda.put_off(7) == 7
+    assert agenda.put_off(20) == 8
+    assert agenda.put_off(NEVER_NS) == 9
+    assert agenda.entries() == [(9, POLICY, 0, 2), (20, POLICY, 0, 0)]
+    assert list(agenda.due(9)) == [(POLICY, 0, 2)]
+    assert list(agenda.due(20)) == [(POLICY, 0, 0)]

@@ -119,6 +119,12 @@ def test_a_shifted_step_moves_rows_and_messages_together() -> None:
     assert [t.sequence.tolist() for t in moved.tables] == [[100, 104], [101, 103]]
 
 
+def test_a_step_that_is_not_moved_is_not_copied() -> None:
+    """A day of rows is renumbered at several places on its way, mostly by nothing."""
+    step = a_mixed_tape()
+    assert step.shifted(0) is step
+
+
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_tick_becomes_the_step_of_that_row(kind: Kind) -> None:
     """A tick's values land in the columns in declared order, in the columns' own types. Catches

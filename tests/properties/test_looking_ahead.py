@@ -7,6 +7,7 @@ asked ahead. In one step they are passed; row by row none is.
 
 from __future__ import annotations
 
+import gc
 from functools import cache
 from random import Random
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from engine.events import CreationRequest
 from engine.handler import Handler
 from engine.market import MarketSpec
 from engine.policy import Decision, SetLeverage, View
+from engine.rows import Column
 from engine.sampler import Sampling
 from engine.signals import SignalSpec
 from engine.snapshot import state_digest
@@ -353,3 +355,23 @@ def test_a_review_that_comes_closer_wakes_at_the_next_rows() -> None:
     )
     (sent,) = agree(spec, a_tape(rows)).named("order_sent")
     assert sent.ts_ns == START_NS + 125 * SECOND_NS
+
+
+def test_a_step_is_let_go_once_it_is_through() -> None:
+    """Nothing of the engine holds its columns: who works path after path has one in memory, and
+    waits for no collector of cycles. Catches views that were looked up ahead, and the columns of a
+    scan, kept until the next step."""
+    spec = a_spec(
+        (a_product("P", 0), (VolTarget(review_s=30.0), MarginFloor())), markets=(a_market(),)
+    )
+    rows = [a_row(Kind.MARK, START_NS + n * SECOND_NS, 20_000.0 + n % 7) for n in range(600)]
+    engine, step = Engine(spec), a_tape(rows)
+    price = step.tables[0].price  # type: ignore[attr-defined]  # marks have it
+    engine.process(step)
+    assert engine.state.wakes > 10, "reviews were passed"
+    del step
+    gc.disable()
+    try:
+        assert not any(isinstance(each, Column) for each in gc.get_referrers(price))
+    finally:
+        gc.enable()
