@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from engine.config import RunConfig, load_config, load_generator
 from engine.errors import ConfigError
-from engine.provenance import Data
 from feeds.generators import Generator, generated
 from feeds.recording import open_recording
 from feeds.synthetic import Synthetic
+
+if TYPE_CHECKING:
+    from engine.config import RunConfig
+    from engine.provenance import Data
 
 __all__ = ["open_data", "open_market"]
 
@@ -36,6 +39,8 @@ def open_market(
     Raises:
         ConfigError: if there are both.
     """
+    from engine.config import RunConfig, load_generator  # dear; a recording needs no settings
+
     found = config if isinstance(config, RunConfig) else load_generator(config, sets)
     if found is None or found.generator is None:
         if base is None or isinstance(data, str | Path) or data:
@@ -47,6 +52,8 @@ def open_market(
 
 
 def _seed(config: str | Path | RunConfig | None, sets: Sequence[str]) -> int:
+    from engine.config import RunConfig, load_config
+
     if isinstance(config, RunConfig):
         return config.seed
     own = [each for each in sets if each.partition("=")[0].strip() == "seed"]

@@ -16,7 +16,6 @@ from msgspec import structs
 from engine.bar_orders import OTHER_ORDER, compare_orders
 from engine.config import (
     RunConfig,
-    assumptions,
     check_generated,
     isolated,
     load_config,
@@ -24,6 +23,7 @@ from engine.config import (
     resolved_toml,
     spec_of,
 )
+from engine.config.assumptions import assumptions
 from engine.config.scenarios import (
     base_of,
     in_place,

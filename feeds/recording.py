@@ -22,7 +22,6 @@ from feeds.bars import BAR_ORDERS, Bars, bar_ticks
 from feeds.formats.files import head as head_of
 from feeds.formats.files import sha256
 from feeds.formats.format import Block, Content, Format, Market, Synced, markets_of
-from feeds.formats.registry import ACCEPTED, format_of, guess
 from feeds.gauge import Gauge, share_passed
 from feeds.inspection import Inspection
 from feeds.inspector import Inspector
@@ -252,6 +251,9 @@ def open_recording(paths: Sequence[str | Path], *, symbol: str | None = None) ->
     Raises:
         InputError: naming the file, what is wrong with it and what to do.
     """
+    # All formats take a tenth of a second to import; who draws a market needs none of them.
+    from feeds.formats.registry import ACCEPTED, format_of, guess
+
     contents: list[tuple[Format, Content]] = []
     inputs: list[InputFile] = []
     skipped: list[tuple[str, str]] = []
@@ -295,6 +297,8 @@ def _expanded(paths: Sequence[str | Path]) -> Iterator[tuple[str, bool]]:
 
 
 def _refusal(path: str, head: bytes) -> str:
+    from feeds.formats.registry import ACCEPTED, guess
+
     if not head:
         return f"{path}: the file is empty; levsim reads {ACCEPTED}"
     return f"{path}: no recording that can be replayed ({guess(head)}); levsim reads {ACCEPTED}"

@@ -14,9 +14,8 @@ import types
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from engine.errors import PolicyError
 from engine.policy import Policy
@@ -32,6 +31,9 @@ from strategies.user_class import (
     place_line,
     review_ns_of,
 )
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["BUILT_IN", "built_in_name", "load_policy", "plug_ins", "policy_file"]
 
@@ -56,7 +58,7 @@ def built_in_name(name: str) -> str | None:
 
 def plug_ins() -> dict[str, str]:
     """Installed policies: name and where it is, of the entry points ``levsim.policies``."""
-    return {point.name: point.value for point in entry_points(group=_GROUP)}
+    return {name: point.value for name, point in _installed().items()}
 
 
 def policy_file(name: str) -> Path | None:
@@ -114,7 +116,7 @@ def _find(name: str) -> type:
         return _class_in(_run_file(shown), wanted if file == where else "", shown)
     if colon:
         return _class_in(_import(where), wanted, where)
-    installed = {point.name: point for point in entry_points(group=_GROUP)}
+    installed = _installed()
     if name in installed:
         with _broken(f"plug-in {name} ({installed[name].value})"):
             found = installed[name].load()
@@ -122,6 +124,12 @@ def _find(name: str) -> type:
             raise PolicyError(f"plug-in {name}: {installed[name].value} is no class")
         return found
     raise PolicyError(_unknown(name, installed))
+
+
+def _installed() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # dear, and mostly nobody asks
+
+    return {point.name: point for point in entry_points(group=_GROUP)}
 
 
 def _shown(file: str) -> str:

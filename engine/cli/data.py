@@ -28,11 +28,11 @@ def inspect(
     """What files hold and where they are poor: rows, span, gaps, duplicates, late rows."""
     import msgspec
 
-    from engine import api
     from engine.cli import showing
+    from engine.inputs import open_data
     from engine.report.words import plural
 
-    found = api.open_data(list(data), symbol).inspect()
+    found = open_data(data, symbol).inspect()
     if json:
         showing.emit_json(msgspec.to_builtins(found))
         return 0

@@ -157,7 +157,9 @@ def _show(result: RunResult, found: dict[str, Any] | None, *, json: bool, quiet:
     elif quiet:
         showing.emit(result.verdict)
     else:
-        showing.run_screen(result.verdict, result.table, result.summary)
+        from engine.cli.first_screen import run_screen
+
+        run_screen(result.verdict, result.table, result.summary)
     if found is not None and not json:
         from engine.report.whatif import lines_of_difference
 

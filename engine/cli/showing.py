@@ -1,32 +1,17 @@
-"""How results look in a terminal: the table of a run, plain text where nobody looks."""
+"""How results look in a terminal: lines, tables, JSON; plain text where nobody looks."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from engine.cli.progress import rate
-from engine.report.comparison import WORDS, comparison_of, head_of
-from engine.report.issuing import (
-    ACCOUNTS_HEAD,
-    ASSETS_HEAD,
-    ISSUER_HEAD,
-    account_rows,
-    asset_rows,
-    issuer_rows,
-)
-from engine.report.table import columns_of
-from engine.report.trading_at import TRADED_HEAD, traded_rows
-from engine.report.verdict import coin_margined
-from engine.report.words import number, percent
-
-__all__ = ["emit", "emit_json", "note", "run_screen", "show_rows"]
+__all__ = ["console", "emit", "emit_json", "note", "show_rows"]
 
 _PLAIN_WIDTH: Final = 200
 """Columns where there is no terminal: lines are not broken for a file."""
@@ -54,122 +39,12 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def _console() -> Console:
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or as a line of a file may be."""
     plain = not sys.stdout.isatty()
     return _Console(
         file=sys.stdout, width=_PLAIN_WIDTH if plain else None, highlight=False, soft_wrap=False
     )
-
-
-# The first screen of a run ------------------------------------------------------------
-
-
-def run_screen(verdict: str, rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> None:
-    """The verdict, the table of the products, and the counters."""
-    console = _console()
-    console.print(f"[bold]{escape(verdict)}[/bold]", soft_wrap=True)
-    console.print()
-    for table in _tables(rows, console.width):
-        console.print(table)
-        console.print()
-    comparison = comparison_of(summary)
-    if comparison:
-        console.print(_table(head_of(1), comparison, words=WORDS))
-        console.print()
-    for heads, cells in (
-        (ISSUER_HEAD, issuer_rows(summary)),
-        (ASSETS_HEAD, asset_rows(summary)),
-        (ACCOUNTS_HEAD, account_rows(summary)),
-        (TRADED_HEAD, traded_rows(summary)),
-    ):
-        if cells:
-            for table in _fitting(heads, cells, console.width):
-                console.print(table)
-            console.print()
-    remarks = (*coin_margined(summary), *_remarks(rows))
-    for line in (*remarks, _counters(summary), *_assumed(summary)):
-        console.print(f" {escape(line)}", soft_wrap=True)
-    console.print()
-
-
-def _tables(rows: Sequence[Mapping[str, Any]], width: int) -> Iterator[Table]:
-    """Figures of all products, as the terminal has room for them."""
-    columns = columns_of(rows)
-    heads = [head for head, _ in columns]
-    yield from _fitting(heads, [[show(row) for _, show in columns] for row in rows], width)
-
-
-def _fitting(heads: Sequence[str], cells: Sequence[Sequence[str]], width: int) -> Iterator[Table]:
-    """A row a product; where the terminal is too narrow for it, a column a product, in parts."""
-    widths = [max(map(len, head.split("\n"))) for head in heads]
-    for row in cells:
-        widths = [max(known, len(cell)) for known, cell in zip(widths, row, strict=True)]
-    if sum(widths) + 2 * len(widths) <= width:
-        yield _table(heads, cells)
-        return
-    names = [head.replace("re-\n", "re").replace("\n", " ").strip() for head in heads]
-    wide = 2 + max(len(cell) for row in cells for cell in row)
-    each = max(1, (width - 2 - max(map(len, names))) // wide)
-    for first in range(0, len(cells), each):
-        part = cells[first : first + each]
-        turned = [list(line) for line in zip(names, *part, strict=True)]
-        yield _table(turned[0], turned[1:])
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> Table:
-    table = Table(box=None, header_style="bold", padding=(0, 1))
-    for place, head in enumerate(heads):
-        table.add_column(escape(head), justify="right" if place >= words else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    return table
-
-
-def _remarks(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for row in rows:
-        if row["leverage_change"] and row["leverage_min"] is not None:
-            low, high = sorted((row["leverage_min"], row["leverage_max"]), key=abs)
-            yield (
-                f"{row['product']}: leverage ranged {number(low)} to {number(high)}, "
-                f"mean {number(row['leverage_mean'])}. "
-                "You could not have known that in advance."
-            )
-    funds = [row for row in rows if row["kind"] == "fund"]
-    worst = min(funds, key=lambda row: row["max_drawdown"], default=None)
-    if worst is not None and worst["max_drawdown"] < -0.01:
-        down = percent(-worst["max_drawdown"], signed=False)
-        yield f"No liquidation is not no loss: {worst['product']} was down {down} on the way."
-
-
-def _counters(summary: Mapping[str, Any]) -> str:
-    products = summary["products"].values()
-    counts = [
-        ("ticks", f"{summary['ticks']:,} at {rate(summary['ticks_per_second'])}/s"),
-        ("rebalances", f"{sum(p['rebalances'] for p in products):,}"),
-        ("forced cuts", f"{sum(p['deleveragings'] for p in products):,}"),
-        *_counted("refused requests", summary["refused"]),
-        *_counted("rejected inputs", summary["rejected"]),
-    ]
-    optional = (
-        ("late trades", summary["late_trades"]),
-        ("stale markets", summary["events"].get("market_stale", 0)),
-        ("policy faults", summary["events"].get("policy_faulted", 0)),
-        ("never launched", len(summary["not_launched"])),
-    )
-    counts += [(name, f"{count:,}") for name, count in optional if count]
-    return "   ".join(f"{name} {count}" for name, count in counts)
-
-
-def _counted(name: str, reasons: Mapping[str, int]) -> list[tuple[str, str]]:
-    total = sum(reasons.values())
-    inside = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
-    return [(name, f"{total:,}" + (f" ({inside})" if inside else ""))]
-
-
-def _assumed(summary: Mapping[str, Any]) -> Iterator[str]:
-    names = list(dict.fromkeys(line.partition(":")[0] for line in summary["assumed"]))
-    if names:
-        yield f"assumed: {', '.join(names)}"
 
 
 def show_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -179,4 +54,4 @@ def show_rows(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         table.add_column(name, justify="left" if place == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    _console().print(table)
+    console().print(table)

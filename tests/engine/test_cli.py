@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from engine import api
-from engine.cli import main, showing
+from engine.cli import first_screen, main
 from strategies.user import BUILT_IN
 
 ROOT = Path(__file__).parents[2]
@@ -108,12 +108,12 @@ def test_forced_cuts_are_no_rebalances(folder: Path) -> None:
     for turn, cuts in enumerate((0, 1)):
         rows[0] |= {"rebalances": 1_266, "deleveragings": cuts}
         rows[1:] = [row | {"deleveragings": 0} for row in rows[1:]]
-        (table,) = showing._tables(rows, 200)
+        (table,) = first_screen._tables(rows, 200)
         first = {str(column.header): next(iter(column.cells)) for column in table.columns}
         assert first["re-\nbalances"] == "1,266"
         assert first.get("forced\ncuts") == (None, "1")[turn]
     products = summary["products"].values()
-    counters = showing._counters(summary)
+    counters = first_screen._counters(summary)
     assert f"   rebalances {sum(p['rebalances'] for p in products):,}   " in counters
     assert f"   forced cuts {sum(p['deleveragings'] for p in products):,}   " in counters
 
@@ -121,9 +121,9 @@ def test_forced_cuts_are_no_rebalances(folder: Path) -> None:
 def test_narrow_terminal(folder: Path) -> None:
     """Where a row does not fit, products become columns; no figure is cut."""
     rows = api.run(DATA, write=False).table
-    (wide,) = list(showing._tables(rows, 200))
+    (wide,) = list(first_screen._tables(rows, 200))
     assert next(column.header for column in wide.columns) == "\n"
-    narrow = list(showing._tables(rows, 80))
+    narrow = list(first_screen._tables(rows, 80))
     assert [column.header for table in narrow for column in table.columns if column.header] == [
         "BTC3L",
         "BTC3S",
@@ -438,6 +438,36 @@ def test_help_is_quick() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("policy", "list"),
+        ("pack", "list"),
+        ("pack", "show", "gate-3l"),
+        ("venue", "list"),
+        ("scenario", "list"),
+        ("data", "inspect", DATA),
+    ],
+)
+def test_lists_wait_for_neither_engine_nor_page(command: tuple[str, ...], folder: Path) -> None:
+    """What takes long to import is imported by who needs it: the engine and the way to results by
+    runs, formats of recordings by who opens one. Catches a name that a list shares with a run."""
+    code = (
+        "import sys; from engine.cli import main; main(sys.argv[1:]);"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    loaded = set(done.stderr.split())
+    assert not {"engine.engine", "engine.rundir", "bokeh", "aiokafka", "structlog"} & loaded
+    assert ("feeds.formats.registry" in loaded) == (command[0] == "data")
 
 
 def test_exit_code_of_the_process(folder: Path) -> None:

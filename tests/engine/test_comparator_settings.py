@@ -10,7 +10,8 @@ import pytest
 from msgspec import structs
 
 from engine import api
-from engine.config import RunConfig, assumptions, load_config, resolved_toml, spec_of
+from engine.config import RunConfig, load_config, resolved_toml, spec_of
+from engine.config.assumptions import assumptions
 from engine.config.loading import placed
 from engine.errors import ConfigError
 from engine.product import LoanTerms

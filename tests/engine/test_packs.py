@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine.config import assumptions, load_config, pack, pack_names, spec_of
+from engine.config import load_config, pack, pack_names, spec_of
+from engine.config.assumptions import assumptions
 from engine.config.offering_settings import OfferingConfig
 from engine.config.packs import pack_policies, pack_terms
 from engine.config.settings import ProductConfig, TermsConfig
