@@ -115,8 +115,10 @@ def calibrate(
     notes = [f"{seen}; volatility {widths[0]:.4g} +- {error:.2g}"]
     if len(names) > 1:
         pairs = np.asarray(np.corrcoef(returns))[np.triu_indices(len(names), 1)]
-        common["correlation"] = _round(min(max(float(pairs.mean()), 0.0), 1.0))
-        notes.append(f"correlation {common['correlation']:.3g}, the mean of {len(pairs)} pairs")
+        mean = float(pairs.mean())
+        common["correlation"] = _round(min(max(mean, 0.0), 1.0))
+        taken = "" if mean >= 0.0 else "; no model has one below 0, so it is 0"
+        notes.append(f"correlation {mean:.3g}, the mean of {len(pairs)} pairs{taken}")
     fitted = FITTED[model](_Recorded(recording, returns, years, common), widths[0], notes)
     notes.append("drift and quotes are not fitted: they are as without a recording")
     return Calibration(fitted, tuple(notes))

@@ -17,7 +17,7 @@ from engine.exact import exp2
 from feeds.generators.draws import Draws, Purpose, exponential, fractions
 from feeds.generators.grid import Grid
 
-__all__ = ["Clusters"]
+__all__ = ["Clusters", "check_events"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
@@ -28,8 +28,27 @@ _CHILDREN_MAX: Final = 40
 _GENERATIONS_MAX: Final = 100_000
 _WARM_UP: Final = 30.0
 """So many times the memory of the process is drawn before the start, and not shown."""
+_EVENTS_MAX: Final = 30_000_000
+"""Of a symbol in a chunk: some GB."""
 _WARM_CHUNK: Final = (1 << 40) - 1
 """In the place of a chunk: the time before the start."""
+
+
+def check_events(grid: Grid, rate: float, branching: float, half_life_s: float) -> None:
+    """Whether the events of a chunk, and those before the start, fit in memory.
+
+    Raises:
+        ValueError: with how many there would be.
+    """
+    chunk_s = grid.chunk_steps * grid.step_ns / 1e9
+    warm_s = _WARM_UP * half_life_s / _LN2 / (1.0 - branching)
+    events = rate * max(chunk_s, warm_s)
+    if events > _EVENTS_MAX:
+        less = "step" if chunk_s > warm_s else "half_life"
+        raise ValueError(
+            f"{events:.2g} events would be drawn at once, expected at most {_EVENTS_MAX:.2g}; "
+            f"make the {less} shorter"
+        )
 
 
 class Clusters:

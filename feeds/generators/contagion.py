@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from engine.durations import Duration, duration_ns
 from engine.units import SECOND_NS
-from feeds.generators.clusters import Clusters
+from feeds.generators.clusters import Clusters, check_events
 from feeds.generators.draws import Draws, Purpose, standard_normals, table_mean, whole
 from feeds.generators.gbm import Volatile
 from feeds.generators.grid import FIXED, YEAR_NS, Grid
@@ -48,12 +48,18 @@ class Contagion(Volatile, frozen=True, kw_only=True, tag="contagion"):
         super().__post_init__()
         if not duration_ns(self.half_life):
             raise ValueError("half_life must be longer than 0")
+        half_life_s = duration_ns(self.half_life) / SECOND_NS
+        check_events(self.grid(), self._rate, self.branching, half_life_s)
+
+    @property
+    def _rate(self) -> float:
+        """Jumps a second."""
+        return self.jumps_per_year / (YEAR_NS / SECOND_NS)
 
     def chunks(self, grid: Grid, draws: Draws) -> Iterator[Chunk]:
-        rate = self.jumps_per_year / (YEAR_NS / SECOND_NS)
         half_life_s = duration_ns(self.half_life) / SECOND_NS
         count = len(self.symbols)
-        clusters = Clusters(draws, count, rate, self.branching, half_life_s, self.spread)
+        clusters = Clusters(draws, count, self._rate, self.branching, half_life_s, self.spread)
         factor = table_mean(self.jump_mean, self.jump_sd)
         paid = self.jumps_per_year * grid.step_years * (factor - 1.0)
         for chunk, events in enumerate(clusters.chunks(grid)):

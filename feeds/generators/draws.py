@@ -9,10 +9,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from engine.errors import ConfigError
 from feeds.chance import QUANTILES, U64, indexes, normal_table, raw_words
 from feeds.elementary import exps, logs
 
 __all__ = [
+    "BEYOND_NUMBERS",
     "COMMON",
     "Draws",
     "Purpose",
@@ -26,6 +28,10 @@ __all__ = [
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
+BEYOND_NUMBERS: Final = (
+    "[generator]: the price leaves all numbers; volatility, drift or jumps are too large for such "
+    "steps or so many days"
+)
 COMMON: Final = 1 << 32
 """In the place of a symbol: what all of them share."""
 
@@ -107,5 +113,13 @@ def table_mean(mean: float, sd: float) -> float:
 
 
 def whole(values: F64) -> I64:
-    """Shape of ``values``: the nearest integers, halves upwards."""
-    return np.floor(values + 0.5).astype(np.int64)
+    """Shape of ``values``: the nearest integers, halves upwards.
+
+    Raises:
+        ConfigError: where a value has no end or does not fit 64 bits, as no market makes them.
+    """
+    with np.errstate(invalid="raise"):
+        try:
+            return np.floor(values + 0.5).astype(np.int64)
+        except FloatingPointError:
+            raise ConfigError(BEYOND_NUMBERS) from None

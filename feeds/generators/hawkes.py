@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Meta
 
 from engine.durations import Duration, duration_ns
-from feeds.generators.clusters import Clusters
+from feeds.generators.clusters import Clusters, check_events
 from feeds.generators.draws import Draws, Purpose, whole
 from feeds.generators.gbm import Volatility
 from feeds.generators.grid import FIXED, YEAR_NS, Grid
@@ -49,6 +49,8 @@ class Hawkes(Model, frozen=True, kw_only=True, tag="hawkes"):
             raise ValueError("hawkes draws each symbol on its own; leave correlation at 0")
         if not duration_ns(self.half_life):
             raise ValueError("half_life must be longer than 0")
+        half_life_s = duration_ns(self.half_life) / 1e9
+        check_events(self.grid(), self.rate, self.branching, half_life_s)
 
     def impact(self) -> float:
         """By which a trade moves the logarithm of the price."""

@@ -10,10 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from engine.errors import ConfigError
 from engine.ticks import Bbo, Funding, Index, Kind, Marks, Step, Table, Trades
 from feeds.chance import QUANTILES, exponentials, indexes, uniforms
 from feeds.elementary import exps
-from feeds.generators.draws import Draws, Purpose
+from feeds.generators.draws import BEYOND_NUMBERS, Draws, Purpose
 from feeds.generators.grid import FIXED, Grid
 from feeds.generators.model import Chunk, Deals, Model
 from feeds.generators.premium import Premium
@@ -31,6 +32,8 @@ KINDS: Final = {
 """What there is, by ``rows`` of a generator."""
 _LOG_MAX: Final = 30 * FIXED
 """A price stays within e to the power of this of the opening."""
+_LOG_REACH: Final = 1 << 62
+"""Half of what 64 bits hold: no move is so large that a sum passes from within it to within it."""
 
 
 def decade_of(price: float) -> float:
@@ -65,6 +68,8 @@ class Quoting:
         first = number * grid.chunk_steps
         shown = min(grid.steps - first, grid.chunk_steps)
         log = self._log + np.cumsum(chunk.moves, axis=1)
+        if not -_LOG_REACH < log.min() <= log.max() < _LOG_REACH:
+            raise ConfigError(BEYOND_NUMBERS)
         price = _price(self._opening, log[:, :shown])
         ts_ns = grid.start_ns + (first + 1 + np.arange(shown)) * grid.step_ns
         rows = Rows(len(self._places), ts_ns, grid.cell_steps, whole=self._model.rows == "all")

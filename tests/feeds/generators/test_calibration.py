@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -139,3 +140,22 @@ def test_a_step_that_no_generator_has_is_refused_with_a_sentence(step: str, fitt
     planted = Gbm(**MINUTES, volatility=0.7, days=0.5)
     with pytest.raises(InputError, match=r"step must be 1 ms or more and divide a minute"):
         fitted(planted, "gbm", step=step)
+
+
+def test_markets_that_move_against_each_other_are_told(tmp_path: Path) -> None:
+    """Their correlation is said as it is, and that no model has one below 0. Catches a note of 0
+    where it is -1."""
+    chance, price, bars = Random(1), 100.0, []
+    for minute in range(200):
+        price *= 1.0 + chance.gauss(0.0, 0.001)
+        bars.append((1_700_000_040_000 + minute * 60_000, price))
+    for name, power in (("BTCUSDT", 1), ("ETHUSDT", -1)):
+        lines = (
+            f"{ms},{p**power},{p**power},{p**power},{p**power},5,{ms + 59_999},1,10,1,1,0"
+            for ms, p in bars
+        )
+        (tmp_path / f"{name}-1m-um.csv").write_text("\n".join(lines))
+    found = calibrate(str(tmp_path), "gbm")
+    assert found.generator.correlation == 0.0
+    (told,) = [note for note in found.notes if note.startswith("correlation")]
+    assert "correlation -1, the mean of 1 pairs; no model has one below 0" in told

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from engine.errors import ConfigError
 from engine.ticks import Kind
 from engine.units import HOUR_NS, SECOND_NS
 from feeds.generators import Generator, generated
@@ -244,3 +245,37 @@ def test_settings_that_make_no_market_are_refused(settings: dict[str, Any], said
     """Each with what was expected."""
     with pytest.raises(ValueError, match=said):
         Gbm(**settings)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Gbm(volatility=100.0, days=36_600.0, step="1d"),
+        Gbm(drift=1e6, days=30.0, step="1m", rows="marks"),
+        Gbm(scales={"BTCUSDT": 1e12}),
+    ],
+    ids=["so many days", "drift", "one step"],
+)
+def test_a_price_that_leaves_all_numbers_is_refused(model: Generator) -> None:
+    """Sums of 64 bits that wrap would make a crash of a boom, and a mark of nothing. Catches the
+    wrap, and a cast that takes what it cannot hold."""
+    with pytest.raises(ConfigError, match="leaves all numbers"):
+        for _ in generated(model, SEED).steps(block_rows=None):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "said"),
+    [
+        (Hawkes, {"step": "1d"}, "make the step shorter"),
+        (Hawkes, {"half_life": "30d", "branching": 0.99}, "make the half_life shorter"),
+        (Contagion, {"jumps_per_year": 1e12}, "events would be drawn at once"),
+    ],
+)
+def test_more_events_than_memory_are_refused(
+    model: Any, settings: dict[str, Any], said: str
+) -> None:
+    """A chunk of steps is drawn at once, however few of them are shown: half a billion trades of a
+    default model with steps of a day."""
+    with pytest.raises(ValueError, match=said):
+        model(**settings)
