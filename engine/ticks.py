@@ -279,23 +279,12 @@ class Tick(Struct, frozen=True, array_like=True, gc=False):
             raise ValueError(
                 f"a {Kind(self.kind).name} row has {len(cls.VALUES)} values, not {len(self.values)}"
             )
-        return Step(
-            first=sequence,
-            end=sequence + 1,
-            tables=(
-                cls(
-                    sequence=np.array([sequence], np.int64),
-                    symbol=self.symbol,
-                    ts_ns=np.array([self.ts_ns], np.int64),
-                    ingest_ns=None
-                    if self.ingest_ns is None
-                    else np.array([self.ingest_ns], np.int64),
-                    **{
-                        name: np.array([value], dtype)
-                        for (name, dtype), value in zip(
-                            cls.VALUES.items(), self.values, strict=True
-                        )
-                    },
-                ),
-            ),
+        columns = zip(cls.VALUES.items(), self.values, strict=True)
+        table = cls(
+            sequence=np.array([sequence], np.int64),
+            symbol=self.symbol,
+            ts_ns=np.array([self.ts_ns], np.int64),
+            ingest_ns=None if self.ingest_ns is None else np.array([self.ingest_ns], np.int64),
+            **{name: np.array([value], dtype) for (name, dtype), value in columns},
         )
+        return Step(first=sequence, end=sequence + 1, tables=(table,))

@@ -252,7 +252,7 @@ def open_recording(paths: Sequence[str | Path], *, symbol: str | None = None) ->
         InputError: naming the file, what is wrong with it and what to do.
     """
     # All formats take a tenth of a second to import; who draws a market needs none of them.
-    from feeds.formats.registry import ACCEPTED, format_of, guess
+    from feeds.formats.registry import ACCEPTED, format_of, guess, refusal
 
     contents: list[tuple[Format, Content]] = []
     inputs: list[InputFile] = []
@@ -262,7 +262,7 @@ def open_recording(paths: Sequence[str | Path], *, symbol: str | None = None) ->
         known = format_of(head, path)
         if known is None:
             if not in_folder:
-                raise InputError(_refusal(path, head))
+                raise InputError(refusal(path, head))
             skipped.append((path, guess(head)))
             continue
         contents += [(known, content) for content in known.open(path, symbol)]
@@ -294,11 +294,3 @@ def _expanded(paths: Sequence[str | Path]) -> Iterator[tuple[str, bool]]:
             if file.resolve() not in seen:
                 seen.add(file.resolve())
                 yield str(file), given.is_dir()
-
-
-def _refusal(path: str, head: bytes) -> str:
-    from feeds.formats.registry import ACCEPTED, guess
-
-    if not head:
-        return f"{path}: the file is empty; levsim reads {ACCEPTED}"
-    return f"{path}: no recording that can be replayed ({guess(head)}); levsim reads {ACCEPTED}"

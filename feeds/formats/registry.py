@@ -25,7 +25,7 @@ from feeds.formats.okx_capture import OkxCapture
 from feeds.formats.tardis_csv import TARDIS
 from feeds.parquet import LevsimParquet
 
-__all__ = ["ACCEPTED", "FORMATS", "format_of", "guess"]
+__all__ = ["ACCEPTED", "FORMATS", "format_of", "guess", "refusal"]
 
 FORMATS: Final[tuple[Format, ...]] = (
     LevsimParquet(),
@@ -81,3 +81,10 @@ def guess(head: bytes) -> str:
     if not head:
         return "empty"
     return next((what for pattern, what in _OTHERS if re.search(pattern, head)), "something else")
+
+
+def refusal(path: str, head: bytes) -> str:
+    """Why a file is no recording, and what would be."""
+    if not head:
+        return f"{path}: the file is empty; levsim reads {ACCEPTED}"
+    return f"{path}: no recording that can be replayed ({guess(head)}); levsim reads {ACCEPTED}"
