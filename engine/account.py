@@ -111,8 +111,8 @@ class Account(Wallet):
         """Holders are promised another leverage from here on; only a formula says what that is
         worth to them, the others have what they have."""
 
-    def quote(self, mark: float, nav_per_unit: float, leverage: float) -> None:
-        """Holders are quoted another worth, quote per unit, which follows the mark with
+    def quote(self, mark: float, worth: int, leverage: float) -> None:
+        """Holders are quoted another worth of all units, quote atoms, which follows the mark with
         ``leverage``; of quoted products alone."""
 
     def end(self, mark: float) -> None:

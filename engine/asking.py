@@ -7,6 +7,7 @@ policy that raises, or answers what is no decision or no leverage, is asked no m
 from __future__ import annotations
 
 import math
+from math import floor
 from typing import Final
 
 from engine.account import Account
@@ -28,12 +29,16 @@ from engine.policy import (
     SetLeverage,
     View,
     Warn,
+    is_text,
+    words_of,
 )
-from engine.units import UNIT_STEPS, asset_decimals
+from engine.units import ATOMS_MAX, UNIT_STEPS, asset_decimals
 
 __all__ = ["OPENING", "Asking"]
 
 _NUMBERS: Final = (float, int)
+_SHORT: Final = (float, str, bool, type(None))
+_FLOAT_MAX: Final = math.nextafter(math.inf, 0.0)
 _RANK: Final = {Close: 0, Quote: 1, Deleverage: 2, SetLeverage: 3, Warn: 4}
 OPENING: Final = {
     "spot": "spot purchase",
@@ -105,7 +110,7 @@ class Asking(Hedging):
     def _drawdown(self, scene: Scene, nav: float) -> float:
         """Of ``nav`` per unit from the high-water mark, which is brought up to date."""
         self._watch_high_water(scene)
-        units, high_water = self.account.units, self.state.high_water
+        units, high_water = self._units_at_launch, self.state.high_water
         per_unit = nav * self._quote * UNIT_STEPS / units if units else 0.0
         return per_unit / high_water - 1.0 if 0.0 < per_unit < high_water else 0.0
 
@@ -120,7 +125,7 @@ class Asking(Hedging):
         low, high = scene.extremes(self.number)
         best = account.intercept + account.slope * (high if account.slope > 0.0 else low)
         if account.units:
-            per_unit = best * self._quote * UNIT_STEPS / account.units
+            per_unit = best * self._quote * UNIT_STEPS / self._units_at_launch
             self.state.high_water = max(self.state.high_water, per_unit)
 
     def _ask(self, scene: Scene, view: View) -> tuple[Decision | None, bool]:
@@ -142,7 +147,7 @@ class Asking(Hedging):
             try:
                 decision, remembered = policy.decide(view, known)
                 if decision is not None:
-                    self._check(decision)
+                    self._check(decision, scene.mark)
             except Exception as error:  # noqa: BLE001  # a user's policy may raise anything
                 self._fault(scene, place, error)
                 continue
@@ -189,12 +194,14 @@ class Asking(Hedging):
         """A plan under way comes first, and a market without fresh prices waits."""
         return self.desk.state.plan is None and not (view.market.stale or scene.halted)
 
-    def _check(self, decision: Decision) -> None:
+    def _check(self, decision: Decision, mark: float) -> None:
         # ``isinstance`` takes five times as long of a ``Struct``.
         if type(decision) not in _RANK:
             raise PolicyAnswerError(f"answered {_kind(decision)}; it must be a decision or None")
         if type(decision.reason) is not str:
             raise PolicyAnswerError(f"gave {_kind(decision.reason)} as reason; it must be a text")
+        if not is_text(decision.reason):
+            raise PolicyAnswerError(f"gave {decision.reason!r} as reason; it cannot be written")
         if type(decision) is Close or type(decision) is Warn:
             return
         if (type(decision) is Quote) != self._quoted:
@@ -202,29 +209,45 @@ class Asking(Hedging):
         if decision.plan is not None and not isinstance(decision.plan, Plan):
             raise PolicyAnswerError(f"named {_kind(decision.plan)} as plan; it must be a plan")
         if type(decision) is Quote:
-            _check_quote(decision)
+            self._check_quote(decision, mark)
             return
         target, limit = decision.target, self.spec.limit
         if type(target) in _NUMBERS and -limit <= target <= limit:
             return
-        if type(target) not in _NUMBERS or not math.isfinite(target):
-            raise PolicyAnswerError(f"answered {target!r}; it must be a finite leverage")
+        if not _is_finite(target):
+            raise PolicyAnswerError(f"answered {_shown(target)}; it must be a finite leverage")
         raise PolicyAnswerError(
             f"answered {target}, outside the product's limits [-{limit:g}, {limit:g}]"
         )
+
+    def _check_quote(self, quote: Quote, mark: float) -> None:
+        for name in ("nav_per_unit", "target"):
+            value = getattr(quote, name)
+            if not _is_finite(value):
+                said = f"quoted a {name} of {_shown(value)}; it must be a finite number"
+                raise PolicyAnswerError(said)
+        if quote.nav_per_unit < 0.0:
+            raise PolicyAnswerError(f"quoted {quote.nav_per_unit!r} a unit; it must be >= 0")
+        if type(quote.settles) is not bool:
+            raise PolicyAnswerError(f"gave {_kind(quote.settles)} as settles; it must be a bool")
+        worth, contract = self._worth(quote), self.account.contract
+        fits = worth <= ATOMS_MAX and abs(worth * quote.target) <= ATOMS_MAX
+        if not fits or abs(contract.lots_for(quote.target, floor(worth), mark)) > ATOMS_MAX:
+            raise PolicyAnswerError(
+                f"quoted {quote.nav_per_unit!r} a unit at {quote.target!r}x; of all units that is "
+                f"more than {ATOMS_MAX} atoms or lots"
+            )
 
     def _fault(self, scene: Scene, place: int, error: Exception) -> None:
         state, cut = self.state, self.spec.safe_mode == "cut"
         state.faulted[place] = True
         state.cut_due |= cut and not state.safe
         state.safe |= cut
-        told = isinstance(error, PolicyAnswerError)
-        what = str(error) if told else f"{type(error).__name__}: {error}"
         scene.tape.say(
             PolicyFaulted,
             product=self.spec.id,
             policy=getattr(self.policies[place], "name", type(self.policies[place]).__name__),
-            error=what,
+            error=words_of(error),
             safe_mode=self.spec.safe_mode,
         )
 
@@ -234,10 +257,10 @@ def _kind(answer: object) -> str:
     return f"an object of type {type(answer).__name__}"
 
 
-def _check_quote(quote: Quote) -> None:
-    for name in ("nav_per_unit", "target"):
-        value = getattr(quote, name)
-        if type(value) not in _NUMBERS or not math.isfinite(value):
-            raise PolicyAnswerError(f"quoted a {name} of {value!r}; it must be a finite number")
-    if quote.nav_per_unit < 0.0:
-        raise PolicyAnswerError(f"quoted {quote.nav_per_unit!r} a unit; it must be >= 0")
+def _is_finite(answer: float) -> bool:
+    """Whether it is a plain number that a float can hold."""
+    return type(answer) in _NUMBERS and -_FLOAT_MAX <= answer <= _FLOAT_MAX
+
+
+def _shown(answer: object) -> str:
+    return repr(answer) if type(answer) in _SHORT else _kind(answer)

@@ -223,13 +223,13 @@ class CreationRefused(
 ):
     """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``,
     ``halted``, ``paused``, ``gated``, ``rebalancing``, ``nav_not_positive``, ``too_small``,
-    ``too_large`` (more units than can be counted), ``no_depth``, ``not_offered`` (futures and loans
-    are opened once), ``risk_limit`` (the venue's tiers allow no larger product), ``liquidated``
-    (its hedge was cancelled by the venue), ``venue_default`` (the venue is no more), ``clock_jump``
-    (dated too far ahead), ``split`` (units are counted anew: ask once more); by the terms
-    ``outside_window``, ``request_cap``, ``user_cap``, ``day_cap``, ``nav_cap``, ``units_cap``.
-    ``detail`` names the times where the reason is one of time, the largest NAV where it is one of
-    size, what is left of a cap."""
+    ``too_large`` (more units or money than can be counted), ``no_depth``, ``not_offered`` (futures
+    and loans are opened once), ``risk_limit`` (the venue's tiers allow no larger product),
+    ``liquidated`` (its hedge was cancelled by the venue), ``venue_default`` (the venue is no more),
+    ``clock_jump`` (dated too far ahead), ``split`` (units are counted anew: ask once more); by the
+    terms ``outside_window``, ``request_cap``, ``user_cap``, ``day_cap``, ``nav_cap``,
+    ``units_cap``. ``detail`` names the times where the reason is one of time, the largest NAV where
+    it is one of size, what is left of a cap."""
 
     product: str
     user: str

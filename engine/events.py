@@ -363,7 +363,8 @@ class ProductClosed(Output, frozen=True, gc=False, kw_only=True, tag="product_cl
 
 
 class TermSettled(Output, frozen=True, gc=False, kw_only=True, tag="term_settled"):
-    """What a unit of a quoted product pays, quote, and why; its hedge is closed next."""
+    """What a unit of a quoted product pays, quote, and why; its hedge is closed next. The reason
+    speaks of units of the launch, ``nav_per_unit`` of those of now."""
 
     product: str
     reason: str

@@ -34,7 +34,7 @@ from engine.account import (
 from engine.ledger import Cause, Ledger
 from engine.product import ProductSpec
 from engine.reference import Reference
-from engine.units import UNIT_STEPS, Rounding, asset_decimals, decimal, mul_div
+from engine.units import Rounding, decimal, mul_div
 from engine.venue.contract import Contract
 
 __all__ = ["FormulaAccount", "IssuerBook", "formula_nav"]
@@ -151,10 +151,8 @@ class FormulaAccount(Account):
         nav = self.close_segment(mark)
         self._rest(nav, mark, leverage)
 
-    def quote(self, mark: float, nav_per_unit: float, leverage: float) -> None:
+    def quote(self, mark: float, worth: int, leverage: float) -> None:
         nav = self.close_segment(mark)
-        steps = UNIT_STEPS // 10 ** asset_decimals(self.contract.quote_asset)
-        worth = floor(nav_per_unit * self.units / steps + 0.5)
         self.state.attribution[ISSUER] += worth - nav
         self._rest(worth, mark, leverage)
 
@@ -207,12 +205,12 @@ class FormulaAccount(Account):
         self._hedge.redeem(quote, units, mark)
 
     def regroup(self, units: tuple[int, int], paid: tuple[int, int], mark: float) -> None:
-        leverage, quote = self._leverage(mark), paid[0] + paid[1]
-        nav = self.close_segment(mark)
+        quote = paid[0] + paid[1]
         if quote:
+            leverage, nav = self._leverage(mark), self.close_segment(mark)
             self.state.split.scale(self.at(mark), (nav - quote) / nav)
-        self.state.attribution[FLOWS] -= quote
-        self._rest(nav - quote, mark, leverage)
+            self.state.attribution[FLOWS] -= quote
+            self._rest(nav - quote, mark, leverage)
         self._hedge.regroup(units, paid, mark)
 
     def _deal(self, quote: int, units: int, mark: float) -> None:

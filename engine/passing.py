@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 from engine.agenda import Priority
 from engine.commands import Command
 from engine.dealing_events import REFUSALS
@@ -165,6 +167,14 @@ class Passing(Obeying):
             self._obey_or_deal(sequence, message)
 
     def _obey_or_deal(self, sequence: int, message: Dated, untimely: str | None = None) -> None:
+        field = _unwritable(message)
+        if field is not None:
+            self._reject(
+                "malformed",
+                kind=message.__struct_config__.tag,
+                detail=f"{field}: cannot be written",
+            )
+            return
         if isinstance(message, Command):
             self._command(sequence, message, untimely)
         else:
@@ -215,3 +225,13 @@ class Passing(Obeying):
         market.handlers[place[1]].request(market, request)
         self._after(*place, sequence)
         self.router.arm(market)
+
+
+def _unwritable(message: Dated) -> str | None:
+    """The first field whose text no output could repeat: lone surrogates are no characters."""
+    for name in message.__struct_fields__:
+        try:
+            msgspec.json.encode(getattr(message, name))
+        except UnicodeEncodeError:
+            return name
+    return None

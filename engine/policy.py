@@ -7,7 +7,8 @@ snapshot holds.
 
 from __future__ import annotations
 
-from typing import Any, Protocol, final, runtime_checkable
+import re
+from typing import Any, Final, Protocol, final, runtime_checkable
 
 from msgspec import Struct
 
@@ -27,11 +28,17 @@ __all__ = [
     "SetLeverage",
     "View",
     "Warn",
+    "is_text",
     "leverage_watch",
+    "words_of",
 ]
 
 
 _NO_LOW, _NO_HIGH = NEVER.low, NEVER.high
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
+"""Where an object lies in memory differs from run to run; the output log must not."""
+_WORDS_MAX: Final = 2_000
+"""Characters of what is said of a fault."""
 
 
 class MarketView(Struct, frozen=True, gc=False):
@@ -79,7 +86,8 @@ class PositionView(Struct, frozen=True, gc=False):
         leverage: exposure / NAV, signed; 0 where NAV <= 0.
         target: leverage last decided.
         entry_price: mark at the launch.
-        high_water_mark: highest NAV per unit (quote) since the launch, as far as it was watched.
+        high_water_mark: highest NAV per unit (quote) since the launch, as far as it was watched;
+            of a unit of the launch, which was 1: splits and merges leave it.
         drawdown: of NAV per unit from its high-water mark, <= 0; 0 where nobody uses that mark.
         age_ns: since the launch.
         last_rebalance_ns: when the last plan was done; 0 before the first.
@@ -126,9 +134,10 @@ class Deleverage(Struct, frozen=True, gc=False):
 
 @final
 class Quote(Struct, frozen=True, gc=False):
-    """From here on a unit is worth ``nav_per_unit``, quote, and follows the mark with ``target``
-    times its moves; the hedge goes to that leverage, by ``plan`` or the product's own. Of products
-    with ``nav = "quoted"`` alone. ``settles``: this is the last, and the product closes."""
+    """From here on a unit of the launch, which was 1, is worth ``nav_per_unit``, quote, and follows
+    the mark with ``target`` times its moves; the hedge goes to that leverage, by ``plan`` or the
+    product's own. Of products with ``nav = "quoted"`` alone. ``settles``: this is the last, and the
+    product closes."""
 
     nav_per_unit: float
     target: float
@@ -160,6 +169,27 @@ class Nothing(Struct, frozen=True, gc=False):
 
 class PolicyAnswerError(Exception):
     """A policy's answer is no leverage; the message says what it was and when."""
+
+
+def is_text(text: str) -> bool:
+    """Whether it can be written: a lone surrogate is no character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def words_of(error: BaseException) -> str:
+    """What an exception says, its type before it but for a ``PolicyAnswerError``: as a text that
+    can be written, the same in every run, whatever its own code does."""
+    try:
+        said = str.encode(str(error), errors="backslashreplace").decode()
+    except BaseException as other:  # noqa: BLE001  # a user's exception may raise in its turn
+        said = f"its message raised {type(other).__name__}"
+    if not isinstance(error, PolicyAnswerError):
+        said = f"{type(error).__name__}: {said}"
+    return _ADDRESS.sub("", said)[:_WORDS_MAX]
 
 
 @runtime_checkable

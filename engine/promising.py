@@ -3,6 +3,8 @@ formula, the word of a quote."""
 
 from __future__ import annotations
 
+from math import floor
+
 from engine.account import Account
 from engine.events import TermSettled
 from engine.formula import FormulaAccount
@@ -12,6 +14,7 @@ from engine.paying import Paying
 from engine.policy import Close, Quote
 from engine.reference import Reference
 from engine.striking import NOWHERE, strike
+from engine.units import UNIT_STEPS, asset_decimals
 
 __all__ = ["Promising"]
 
@@ -43,10 +46,21 @@ class Promising(Paying):
         self.account.promise(mark, target)
         self.traded = True
 
+    @property
+    def _units_at_launch(self) -> float:
+        """All units in steps, counted as at the launch: splits and merges since make no
+        difference."""
+        return self.account.units / self.state.units_scale
+
+    def _worth(self, quote: Quote) -> float:
+        """What a quote makes all units worth, quote atoms."""
+        steps = UNIT_STEPS // 10 ** asset_decimals(self.account.contract.quote_asset)
+        return float(quote.nav_per_unit * self._units_at_launch / steps)
+
     def _told(self, scene: Scene, quote: Quote) -> Quote | Close:
         """Say what units are worth from here on, the last time aloud; what is to be done then."""
         account, target = self.account, float(quote.target)
-        account.quote(scene.mark, quote.nav_per_unit, target)
+        account.quote(scene.mark, floor(self._worth(quote) + 0.5), target)
         opens = not self.state.opened
         strike(scene, account, target, account.nav(scene.mark), NOWHERE, opens=opens)
         self.traded = True
@@ -56,7 +70,7 @@ class Promising(Paying):
             TermSettled,
             product=self.spec.id,
             reason=quote.reason,
-            nav_per_unit=float(quote.nav_per_unit),
+            nav_per_unit=quote.nav_per_unit / self.state.units_scale,
             mark_price=scene.mark,
         )
         return Close("settled")

@@ -11,7 +11,15 @@ from engine.orders import Scene
 from engine.product import units_for
 from engine.risk_limits import nav_max
 from engine.second_market import SecondMarket
-from engine.units import UNIT_STEPS, UNITS_MAX, Rounding, asset_decimals, decimal, mul_div
+from engine.units import (
+    ATOMS_MAX,
+    UNIT_STEPS,
+    UNITS_MAX,
+    Rounding,
+    asset_decimals,
+    decimal,
+    mul_div,
+)
 
 if TYPE_CHECKING:
     from engine.users import Users
@@ -90,6 +98,10 @@ class Refusing(SecondMarket):
         scale = 10 ** asset_decimals(self.account.contract.quote_asset)
         return int(decimal(request.quote) * scale)
 
+    def is_countless(self, request: Request) -> bool:
+        """Whether it is for more money than can be counted, whatever the product is worth."""
+        return isinstance(request, CreationRequest) and self.quote_atoms(request) > ATOMS_MAX
+
     def _refusal(self, scene: Scene, request: Request) -> str | None:
         if isinstance(request, CreationRequest):
             quote = self.quote_atoms(request)
@@ -103,7 +115,7 @@ class Refusing(SecondMarket):
             if quote < self.account.spec.terms.least_quote:
                 return "too_small"
             units = units_for(quote - self._fee(scene, quote), self.account.units, nav)
-            return self._size(scene, units)
+            return self._size(scene, units) or self._growth(quote, nav)
         user = self.users.index(request.user)
         if user is None:
             return "unknown_user"
@@ -127,6 +139,13 @@ class Refusing(SecondMarket):
         if most and total > most:
             return "units_cap"
         return "too_large" if total > UNITS_MAX else None
+
+    def _growth(self, quote: int, nav: int) -> str | None:
+        """Why a product cannot take so much more money: NAV, lots and cash grow in proportion, and
+        each must be counted."""
+        cash, lots, _ = self.account.held()
+        most = max(nav, abs(cash), abs(lots))
+        return "too_large" if most * (nav + quote) > ATOMS_MAX * nav else None
 
     def _fee(self, scene: Scene, quote: int, *, redeems: bool = False) -> int:
         """What the issuer keeps of the money of a request, rounded up."""

@@ -50,6 +50,8 @@ class Serving(Asking):
 
     def _refusal(self, scene: Scene, request: Request) -> str | None:
         status, creates = self.state.status, isinstance(request, CreationRequest)
+        if self.dealing.is_countless(request):
+            return "too_large"
         if status == PENDING:
             return "not_launched"
         if status == CLOSING or (status == CLOSED and creates):

@@ -1,8 +1,9 @@
 """Splits and merges: everybody's units are counted anew, and nothing else changes.
 
 Ten units at 0.05 become one at 0.5. Each holder keeps whole units of the product's decimals; what
-is left of his is paid out at NAV. Per unit all references (the high-water mark) move along;
-requests that wait or are under way are cancelled, as issuers do.
+is left of his is paid out at NAV. Policies are told of units as at the launch, so what they keep
+per unit (a high-water mark, a floor, a quote) stays; requests that wait or are under way are
+cancelled, as issuers do.
 """
 
 from __future__ import annotations
@@ -89,7 +90,6 @@ class Splitting(Serving):
         )
         scene.tape.milestones.append(milestone(scene, account))
         self.dealing.regroup(kept)
-        self.state.high_water *= old / new
         self.state.units_scale *= new / old
         self.traded = True
         scene.tape.say(

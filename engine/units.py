@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Final
 
 __all__ = [
+    "ATOMS_MAX",
     "DAY_NS",
     "HOUR_NS",
     "MILLISECOND_NS",
@@ -46,6 +47,9 @@ UNIT_STEPS: Final = 100_000_000
 
 UNITS_MAX: Final = 2**60
 """Steps outstanding of one product: users' units are 64-bit, and sums of them too."""
+
+ATOMS_MAX: Final = 2**60
+"""Quote atoms of one product: sums of a few such amounts are still 64-bit."""
 
 _COIN_DECIMALS: Final = 8
 _QUOTE_DECIMALS: Final = 6

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-import re
+import sysconfig
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,18 +12,16 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from engine.policy import MarketView, PolicyAnswerError
+from engine.policy import MarketView, PolicyAnswerError, words_of
 from engine.units import SECOND_NS
 
-__all__ = ["Spent", "bounded", "place_of", "raised"]
+__all__ = ["Spent", "bounded", "explained", "finite", "place_of", "raised"]
 
+_SHORT: Final = (str, bool, type(None))
 _SHOWN: Final = ("mark", "price", "ewma_vol", "trend", "funding_rate")
-_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
-"""Where an object lies in memory differs from run to run; the output log must not."""
-_OWN: Final = (
-    *("/strategies/answers.py", "/strategies/small.py", "/strategies/full.py"),
-    *("/strategies/user.py", "/strategies/user_class.py", "importlib"),
-)
+_OWN: Final = str(Path(__file__).resolve().parent)
+_INSTALLED: Final = (sysconfig.get_path("stdlib"), "site-packages")
+"""Whoever calls what is installed is asked for his own line."""
 
 
 class Spent(Struct):
@@ -39,23 +37,7 @@ def bounded(what: str, answer: Any, market: MarketView, limit: float, *, clamp: 
     Raises:
         PolicyAnswerError: if it is none, or lies beyond and ``clamp`` is not set.
     """
-    then = f" at {_when(market.ts_ns)}"
-    if type(answer) is bool or not isinstance(answer, numbers.Real):
-        shown = f" {answer!r}" if isinstance(answer, str | bool | None) else ""
-        raise PolicyAnswerError(
-            f"{what} returned {type(answer).__name__}{shown}{then}; "
-            "it must return a leverage (a number, e.g. 2.5)"
-        )
-    try:
-        target = float(answer)
-    except OverflowError:
-        target = math.inf
-    if not math.isfinite(target):
-        hint = " (a division by ewma_vol?)" if market.ewma_vol == 0.0 else ""
-        raise PolicyAnswerError(
-            f"{what} returned {target}{then}; it must be finite. Market "
-            f"then: {_market(market)}{hint}"
-        )
+    target, then = finite(what, answer, market), f" at {_when(market.ts_ns)}"
     if abs(target) <= limit:
         return target
     if clamp:
@@ -67,11 +49,54 @@ def bounded(what: str, answer: Any, market: MarketView, limit: float, *, clamp: 
     )
 
 
+def finite(
+    what: str, answer: Any, market: MarketView, wanted: str = "a leverage (a number, e.g. 2.5)"
+) -> float:
+    """An answer as a number, whichever kind of real number it was.
+
+    Raises:
+        PolicyAnswerError: if it is none, or none that is finite.
+    """
+    then = f" at {_when(market.ts_ns)}"
+    try:
+        is_real = type(answer) is not bool and isinstance(answer, numbers.Real)
+        number = float(answer) if is_real else 0.0
+    except OverflowError:
+        is_real, number = True, math.inf
+    except Exception as error:  # a number of the user's own may raise anything
+        raise raised(what, error, market) from error
+    if not is_real:
+        shown = f" {answer!r}" if type(answer) in _SHORT else ""
+        raise PolicyAnswerError(
+            f"{what} returned {type(answer).__name__}{shown}{then}; it must return {wanted}"
+        )
+    if not math.isfinite(number):
+        hint = " (a division by ewma_vol?)" if market.ewma_vol == 0.0 else ""
+        raise PolicyAnswerError(
+            f"{what} returned {number}{then}; it must be finite. Market "
+            f"then: {_market(market)}{hint}"
+        )
+    return number
+
+
 def raised(what: str, error: BaseException, market: MarketView) -> PolicyAnswerError:
-    """The fault of a policy that raised, with the place in the user's own file."""
-    said = _ADDRESS.sub("", f"{type(error).__name__}: {error}")
+    """The fault of a policy that raised, with the place in the user's own file; who interrupts the
+    run is heard."""
     then = f" at {_when(market.ts_ns)}{_file_line(error)}"
-    return PolicyAnswerError(f"{what} raised {said}{then}. Market then: {_market(market)}")
+    return PolicyAnswerError(
+        f"{what} raised {explained(error)}{then}. Market then: {_market(market)}"
+    )
+
+
+def explained(error: BaseException) -> str:
+    """What anything that a user's code raises says of itself.
+
+    Raises:
+        KeyboardInterrupt: if it is that: somebody wants the run to end.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    return words_of(error)
 
 
 def place_of(error: BaseException) -> str:
@@ -79,9 +104,9 @@ def place_of(error: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<") and not any(own in frame.filename for own in _OWN)
+        if not frame.filename.startswith("<") and str(Path(frame.filename).parent) != _OWN
     ]
-    users = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    users = [f for f in frames if not any(part in f.filename for part in _INSTALLED)]
     return f" (at {users[-1].filename}:{users[-1].lineno})" if users else ""
 
 

@@ -58,12 +58,14 @@ def _loaded(wanted: Wanted, guard: Guard) -> tuple[Policy | None, Hello]:
             clamp=wanted.clamp,
         )
         state = msgspec.msgpack.encode(policy.initial_state())
-    except PolicyError as error:
-        return None, Hello(error=str(error))
-    except ForbiddenError as error:
-        return None, Hello(error=f"{wanted.name} tried, while it was loaded, to {error}")
+    except (PolicyError, ForbiddenError) as error:
+        refused = str(error)
+    else:
+        refused = ""
     if guard.caught:
-        return None, Hello(error=f"{wanted.name} tried, while it was loaded, to {guard.caught}")
+        refused = f"{wanted.name} tried, while it was loaded, to {guard.caught}"
+    if refused:
+        return None, Hello(error=refused)
     hello = Hello(
         name=str(getattr(policy, "name", type(policy).__name__)),
         uses_signals=policy.uses_signals,

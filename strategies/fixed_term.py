@@ -191,7 +191,7 @@ class FixedTerm(
     def _settled(self, state: TermState) -> Quote:
         settlement = (state.total + state.carry) / self.samples
         pays = self._claim(state).payoff(settlement)
-        why = f"settled at {settlement:.8g}, breakeven {state.breakeven:.8g}: {pays:.6g} a unit"
+        why = f"settled at {settlement:.8g}, breakeven {state.breakeven:.8g}: {pays:.6g} for each 1"
         return Quote(pays, 0.0, why, settles=True)
 
     def _claim(self, state: TermState) -> Claim:

@@ -1,20 +1,25 @@
 """The small interface: a plain class with ``target(market, position) -> float``, asked on a grid of
 event time.
 
-The class may remember things in its own attributes. They become part of the product's state, so
-that a snapshot holds them and two engines never share them; hence what it changes must be numbers,
-texts, lists or dicts of these.
+The class may remember things in its own attributes, slots among them. They become part of the
+product's state, so that a snapshot holds them and two engines never share them; hence what it
+changes must be numbers, texts, lists or dicts of these.
 """
 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
+from contextlib import suppress
+from copy import copy
 from time import perf_counter_ns
+from types import MemberDescriptorType
 from typing import Any, ClassVar, Final
 
 import msgspec
 from msgspec import Struct
 
+from engine.errors import PolicyError
 from engine.policy import Decision, PolicyAnswerError, SetLeverage, View
 from engine.watch import Watch
 from strategies.answers import Spent, bounded, raised
@@ -42,6 +47,7 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
         model: the object; its attributes are set anew before each question.
         plain: its attributes after construction that nobody can change from within: numbers, texts.
         images: the others, as bytes, or in a tuple where they cannot be.
+        slots: of its attributes that stand in no ``__dict__``, by name.
         review_ns: grid of the reviews, counted from 1970-01-01 UTC.
         limit: largest magnitude of leverage that the product takes.
         clamp: whether an answer beyond it is brought back to it; it is a fault without.
@@ -56,6 +62,7 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
     model: Any
     plain: dict[str, Any]
     images: dict[str, Any]
+    slots: dict[str, MemberDescriptorType]
     review_ns: int
     limit: float
     clamp: bool
@@ -65,13 +72,26 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
     def around(
         cls, model: Any, *, review_ns: int, limit: float, clamp: bool = False
     ) -> SmallPolicy:
-        """A policy of a freshly made object."""
-        own = getattr(model, "__dict__", {})
+        """A policy of a freshly made object.
+
+        Raises:
+            PolicyError: if it keeps an iterator, of which no snapshot says where it stands.
+        """
+        slots = _slots(type(model))
+        own = {**getattr(model, "__dict__", {}), **_filled(model, slots)}
+        images = {n: _image(value) for n, value in own.items() if type(value) not in _PLAIN}
+        for name, image in images.items():
+            if type(image) is tuple and isinstance(image[0], Iterator):
+                raise PolicyError(
+                    f"{type(model).__name__} keeps self.{name}, {type(image[0]).__name__}: a "
+                    "snapshot cannot hold where it stands; keep a list and a number"
+                )
         return cls(
             name=type(model).__name__,
             model=model,
             plain={name: value for name, value in own.items() if type(value) in _PLAIN},
-            images={n: _image(value) for n, value in own.items() if type(value) not in _PLAIN},
+            images=images,
+            slots=slots,
             review_ns=review_ns,
             limit=limit,
             clamp=clamp,
@@ -89,10 +109,7 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
             return None, state
         began = perf_counter_ns()
         self._recall(state.memory)
-        target, reason = self._answer(view), ""
-        explain = getattr(self.model, "explain", None)
-        if explain is not None:
-            reason = self._explained(explain, view)
+        target, reason = self._answer(view), self._explained(view)
         kept = SmallState(self._after(view.due_ns), self._memory())
         self.spent.asked += 1
         self.spent.ns += perf_counter_ns() - began
@@ -108,37 +125,47 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
             PolicyAnswerError: naming the class, what it answered or raised, and the market then.
         """
         try:
-            answer = self.model.target(view.market, view.position)
-        except (Exception, SystemExit) as error:
+            # Frozen structs can be written to with some effort: these are his own.
+            answer = self.model.target(copy(view.market), copy(view.position))
+        except BaseException as error:
             raise raised(f"{self.name}.target", error, view.market) from error
         if type(answer) is float and -self.limit <= answer <= self.limit:
             return answer
         return bounded(f"{self.name}.target", answer, view.market, self.limit, clamp=self.clamp)
 
-    def _explained(self, explain: Any, view: View) -> str:
-        """What the class says of its answer, in one line."""
+    def _explained(self, view: View) -> str:
+        """What the class says of its answer, in one line; empty where it says nothing."""
         try:
-            return " ".join(str(explain()).split())[:_REASON_MAX]
-        except (Exception, SystemExit) as error:
+            explain = getattr(self.model, "explain", None)
+            return " ".join(str(explain()).split())[:_REASON_MAX] if explain is not None else ""
+        except BaseException as error:
             raise raised(f"{self.name}.explain", error, view.market) from error
 
     def _recall(self, memory: bytes) -> None:
         """Let the object be as it was after its last answer."""
-        own = getattr(self.model, "__dict__", None)
-        if own is None:
-            return
-        own.clear()
-        own.update(self.plain)
+        known = dict(self.plain)
         for name, image in self.images.items():
             kept = isinstance(image, bytes)
-            own[name] = pickle.loads(image) if kept else image[0]  # noqa: S301  # our own bytes
+            known[name] = pickle.loads(image) if kept else image[0]  # noqa: S301  # our own bytes
         if memory:
-            own.update(msgspec.msgpack.decode(memory))
+            known.update(msgspec.msgpack.decode(memory))
+        if self.slots:
+            for name in _filled(self.model, self.slots):
+                self.slots[name].__delete__(self.model)
+            for name in self.slots.keys() & known.keys():
+                self.slots[name].__set__(self.model, known.pop(name))
+        own = getattr(self.model, "__dict__", None)
+        if own is not None:
+            own.clear()
+            own.update(known)
 
     def _memory(self) -> bytes:
         """The attributes that are no longer as they were made."""
         changed, plain = {}, self.plain
-        for name, value in getattr(self.model, "__dict__", {}).items():
+        own = getattr(self.model, "__dict__", {})
+        if self.slots:
+            own = {**own, **_filled(self.model, self.slots)}
+        for name, value in own.items():
             if plain.get(name, _MISSING) is value or self._is_as_made(name, value):
                 continue
             if not _is_plain(value):
@@ -157,6 +184,25 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
         return made is not None and bool(_image(value) == made)
 
 
+def _slots(cls: type) -> dict[str, MemberDescriptorType]:
+    """Attributes that a class, or a struct, has a place of its own for."""
+    return {
+        name: each
+        for kind in reversed(cls.__mro__)
+        for name, each in vars(kind).items()
+        if isinstance(each, MemberDescriptorType) and not name.startswith("__")
+    }
+
+
+def _filled(model: Any, slots: dict[str, MemberDescriptorType]) -> dict[str, Any]:
+    """What stands in them, as far as anything does."""
+    found = {}
+    for name, slot in slots.items():
+        with suppress(AttributeError):
+            found[name] = slot.__get__(model)
+    return found
+
+
 def _image(value: Any) -> Any:
     """An attribute as bytes; one that cannot be is kept as it is, in a tuple."""
     try:
@@ -167,7 +213,17 @@ def _image(value: Any) -> Any:
 
 def _is_plain(value: Any) -> bool:
     try:
-        kept = msgspec.msgpack.decode(msgspec.msgpack.encode(value))
-    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
+        return _alike(msgspec.msgpack.decode(msgspec.msgpack.encode(value)), value)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError):
         return False
-    return type(kept) is type(value) and bool(kept == value)
+
+
+def _alike(kept: Any, value: Any) -> bool:
+    """Whether they are the same in kind, too; what is no number is like itself."""
+    if type(kept) is not type(value):
+        return False
+    if isinstance(kept, list):
+        return len(kept) == len(value) and all(map(_alike, kept, value))
+    if isinstance(kept, dict):
+        return list(kept) == list(value) and all(map(_alike, kept.values(), value.values()))
+    return bool(kept == value or kept != kept)  # only nan is not itself

@@ -21,6 +21,7 @@ from engine.errors import PolicyError
 from engine.policy import Policy
 from engine.units import MILLISECOND_NS
 from strategies import BuiltIn
+from strategies.answers import explained
 from strategies.full import full_policy
 from strategies.small import SmallPolicy
 from strategies.user_class import (
@@ -224,7 +225,6 @@ def _broken(what: str) -> Iterator[None]:
         raise PolicyError(
             f"could not import {what}: {type(error).__name__}: {error.msg}{where}"
         ) from None
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's module may raise anything
-        raise PolicyError(
-            f"could not import {what}: {type(error).__name__}: {error}{place_line(error)}"
-        ) from None
+    except BaseException as error:  # noqa: BLE001  # a user's module may raise anything
+        said = f"{explained(error)}{place_line(error)}"
+        raise PolicyError(f"could not import {what}: {said}") from None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
+import types
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Any, Final, Union, cast, get_args, get_origin
 
 import msgspec
 
 from engine.errors import PolicyError
 from engine.units import DAY_NS, HOUR_NS, MILLISECOND_NS, MINUTE_NS, SECOND_NS
-from strategies.answers import place_of
+from strategies.answers import explained, place_of
 
 __all__ = [
     "REVIEW_NS",
@@ -123,20 +125,45 @@ def made(cls: type, params: Mapping[str, Any]) -> Any:
         )
     try:
         return cls(**given)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's class may raise anything
-        said = f"{type(error).__name__}: {error}"
-        raise PolicyError(f"{cls.__name__} could not be made: {said}{place_line(error)}") from None
+    except BaseException as error:  # noqa: BLE001  # a user's class may raise anything
+        said = f"{explained(error)}{place_line(error)}"
+        raise PolicyError(f"{cls.__name__} could not be made: {said}") from None
 
 
 def _checked(cls: type, name: str, value: Any, annotation: Any) -> Any:
     if annotation in (inspect.Parameter.empty, Any) or isinstance(annotation, str):
         return value
     try:
-        return msgspec.convert(value, annotation, strict=False)
+        return _converted(value, annotation)
     except msgspec.ValidationError as error:
         raise PolicyError(f"{cls.__name__}: {name}: {error}, was {value!r}{line_of(cls)}") from None
+
+
+def _converted(value: Any, annotation: Any) -> Any:
+    """A parameter as its annotation has it; as it is where that says nothing to us."""
+    try:
+        return msgspec.convert(value, annotation, strict=False, dec_hook=_of_time)
     except TypeError:
+        pass
+    if not isinstance(annotation, types.UnionType) and get_origin(annotation) is not Union:
         return value
+    # Several kinds of which each could be written as a text: the first that it is.
+    *first, last = get_args(annotation)
+    for kind in first:
+        try:
+            return _converted(value, kind)
+        except msgspec.ValidationError:
+            continue
+    return _converted(value, last)
+
+
+def _of_time(kind: Any, value: Any) -> Any:
+    """``date`` and ``datetime`` are classes of its own to a policy in a process of its own."""
+    for known in (datetime, date):
+        if inspect.isclass(kind) and issubclass(kind, known):
+            found = msgspec.convert(value, known, strict=False)
+            return cast("Any", kind).fromisoformat(found.isoformat())
+    return value
 
 
 def review_ns_of(review: Any, cls: type) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from engine.commands import SplitUnits
 from engine.config.complaints import SettingError
@@ -20,7 +21,7 @@ from engine.summary import summarise
 from engine.ticks import Kind
 from engine.units import DAY_NS, HOUR_NS, MINUTE_NS, UNIT_STEPS
 from engine.venue.book import BookSpec
-from strategies import LeverageBand
+from strategies import Constant, Cppi, DrawdownControl, FixedTerm, LeverageBand, Restrike
 from tests.builders import Run, a_contract, a_market, a_product, a_row, a_spec, a_tape
 from tests.properties.agreement import agree
 from tests.properties.observers import Ratchet
@@ -126,9 +127,9 @@ def test_open_requests_are_cancelled() -> None:
     assert not late.engine.handlers[0].dealing.pledged
 
 
-def test_the_high_water_mark_is_per_unit_of_now() -> None:
-    """A policy that cuts on drawdown sees the same drawdown after a merge. Catches a high-water
-    mark that stays, so that NAV looks tenfold."""
+def test_the_high_water_mark_is_per_unit_of_the_launch() -> None:
+    """A policy that cuts on drawdown sees the same mark and the same drawdown after a merge.
+    Catches a high-water mark that stays where NAV is told per unit of now, and looks tenfold."""
 
     def wave(hour: int) -> float:
         return 100.0 + 10 * (hour % 7)
@@ -138,9 +139,75 @@ def test_the_high_water_mark_is_per_unit_of_now() -> None:
         for those in ((split(9.5, 1, 8),), ())
     )
     marks = [run.engine.handlers[0].state.high_water for run in (merged, plain)]
-    assert marks[0] == pytest.approx(8 * marks[1])
+    assert marks[0] == marks[1]
     lots = [[e.lots for e in run.named("order_filled")] for run in (merged, plain)]
     assert lots[0] == lots[1]
+
+
+HOURLY = {"review_s": 3600.0}
+KEPT = (
+    Cppi(**HOURLY),
+    Cppi(ratchet=0.9, guard=5.5, **HOURLY),
+    Cppi(direction=-1, **HOURLY),
+    DrawdownControl(**HOURLY),
+    FixedTerm(leverage=3.0, term_s=29 * 3600.0, **HOURLY),
+    FixedTerm(side="short", leverage=2.0, term_s=60 * 3600.0, **HOURLY),
+    Restrike(target=3.0, loss=0.2, window_s=0.0),
+    Ratchet(every_s=3600),
+)
+"""Policies that keep what a unit was worth, or say what it is."""
+
+
+@pytest.mark.parametrize("policy", KEPT, ids=lambda policy: type(policy).__name__)
+@pytest.mark.parametrize("nav", ["basket", "formula"])
+@pytest.mark.parametrize(("new", "old"), [(1, 10), (7, 1), (1, 1_000)])
+def test_a_split_is_nothing_to_a_policy(policy: Any, nav: str, new: int, old: int) -> None:
+    """Whenever it comes, before the first review but one, on a review or at the end: the same
+    orders for the same reasons, the same leverage and NAV at every sample, and everybody's value at
+    the end to an atom. Catches a floor, a high-water mark or a quote of a unit of then that is
+    compared with one of now."""
+
+    def wave(hour: int) -> float:
+        return 100.0 + 2.5 * (hour % 7) - 1.5 * (hour % 11)
+
+    terms: dict[str, Any] = {"policies": (policy,), "marks": wave}
+    terms["nav"] = "quoted" if isinstance(policy, FixedTerm) else nav
+    if isinstance(policy, Restrike):
+        terms["policies"] = (policy, Constant(target=3.0, review_s=7200.0))
+    plain = told(**terms)
+    for hour in (0.5, 9.5, 12.0, 27.0):
+        said = told(split(hour, new, old), **terms)
+        assert len(said.named("units_split")) == 1
+        assert (said.nav["leverage"] == plain.nav["leverage"]).all()
+        assert (said.nav["nav_atoms"] == plain.nav["nav_atoms"]).all()
+        for name in ("order_filled", "rebalanced", "deleveraged", "term_settled"):
+            assert [_facts(e) for e in said.named(name)] == [_facts(e) for e in plain.named(name)]
+        ends = [
+            run.engine.handlers[0].account.nav(run.engine.markets[0].state.mark)
+            for run in (said, plain)
+        ]
+        assert ends[0] == ends[1]
+
+
+def _facts(event: Any) -> dict[str, Any]:
+    """What an event says, but for its place among others and for what is told of units of now."""
+    facts = asdict(event)
+    for name in ("sequence", "ordinal", "nav_per_unit"):
+        facts.pop(name, None)
+    return facts
+
+
+def test_a_settlement_is_told_of_units_of_now() -> None:
+    """A claim that pays p for each 1 pays 10 p a unit after a merge of ten to one, and each holder
+    is worth what he would have been. Catches a payoff told of units that nobody has any more."""
+    policy = FixedTerm(leverage=3.0, term_s=20 * 3600.0, breakeven=100.0, **HOURLY)
+    terms: dict[str, Any] = {"policies": (policy,), "nav": "quoted", "marks": lambda hour: 110.0}
+    merged, plain = told(split(5.5, 1, 10), **terms), told(**terms)
+    (ten,), (one,) = merged.named("term_settled"), plain.named("term_settled")
+    assert one.nav_per_unit == pytest.approx(1.3)
+    assert ten.nav_per_unit == pytest.approx(13.0)
+    assert ten.reason == one.reason
+    assert merged.nav["nav_per_unit"][-1] == pytest.approx(13.0 * USDT)
 
 
 def test_a_formula_product_is_merged_too() -> None:

@@ -46,6 +46,7 @@ PIECES_MAX = 100
 MILLISECOND_NS = 10**6
 DAY_NS = 86_400 * 10**9
 UNITS_MAX = 2**60
+ATOMS_MAX = 2**60
 
 
 @dataclass
@@ -630,7 +631,7 @@ def _refusal(product: Product, request: Any) -> str | None:
         if quote < product.spec.terms.least_quote:
             return "too_small"
         units = (quote - _fee_of(product, quote, 0)) * held.units // nav
-        return _size(product, units)
+        return _size(product, units) or _countless(product, quote)
     user = product.users.index(request.user)
     if user is None:
         return "unknown_user"
@@ -649,6 +650,15 @@ def _size(product: Product, units: int) -> str | None:
     if 0 < offering_of(product).units_max < product.holding.units + units:
         return "units_cap"
     return "too_large" if product.holding.units + units > UNITS_MAX else None
+
+
+def _countless(product: Product, quote: int) -> str | None:
+    """With so much more, NAV, lots and cash grow in proportion."""
+    held = product.holding
+    nav, book = held.nav(product.market.mark), held.book
+    grown = Fraction(nav + quote, nav)
+    counted = (nav, abs(book.lots), abs(book.cash + book.treasury))
+    return "too_large" if max(counted) * grown > ATOMS_MAX else None
 
 
 def _send_hedge(product: Product, request: Any) -> None:

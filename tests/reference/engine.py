@@ -230,6 +230,11 @@ class ReferenceEngine:
             ts_ns = max(self.now_ns, message.ts_ns)
             self._pass_time(ts_ns, ts_ns, sequence)
             self.heard_ns = self.rung_ns = ts_ns
+        texts = [name for name in message.__struct_fields__ if _no_text(getattr(message, name))]
+        if texts:
+            tag, said = message.__struct_config__.tag, f"{texts[0]}: cannot be written"
+            self.log.say(InputRejected, reason="malformed", kind=tag, detail=said)
+            return
         if isinstance(message, Command):
             self._command(message, untimely)
         else:
@@ -491,3 +496,8 @@ class ReferenceEngine:
             self.user_nav.append((*place, user, units, worth))
             ordinal += 1
         self._user_place = sequence, ordinal
+
+
+def _no_text(value: Any) -> bool:
+    """Whether it is a text with a lone surrogate."""
+    return isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value)

@@ -8,7 +8,6 @@ from fractions import Fraction
 
 from engine.outputs import ATTRIBUTION
 from engine.product import ProductSpec
-from engine.units import asset_decimals
 from engine.venue.accounts import cost_after
 from engine.venue.contract import Contract
 
@@ -277,11 +276,10 @@ class Formula(Holding):
         self.close_segment(mark)
         self.write(self.nav(mark), mark, leverage)
 
-    def reprice(self, mark: float, nav_per_unit: float, leverage: float) -> None:
-        """Another worth: what that changes the issuer bears."""
+    def reprice(self, mark: float, worth: float, leverage: float) -> None:
+        """Another worth of all units, atoms: what that changes the issuer bears."""
         self.close_segment(mark)
-        step = 10**8 // 10 ** asset_decimals(self.contract.quote_asset)
-        nav = math.floor(nav_per_unit * self.units / step + 0.5)
+        nav = math.floor(worth + 0.5)
         self.parts["issuer"] += nav - self.nav(mark)
         self.write(nav, mark, leverage)
 
@@ -323,7 +321,8 @@ class Formula(Holding):
         self.units = self.hedge.units
 
     def regroup(self, units: int, paid: tuple[int, ...], mark: float) -> None:
-        self._change("flows", -sum(paid), mark)
+        if any(paid):  # what nobody is paid for leaves the promise as it was
+            self._change("flows", -sum(paid), mark)
         self.hedge.regroup(units, paid, mark)
         self.units = self.hedge.units
 

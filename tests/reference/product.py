@@ -35,6 +35,7 @@ from engine.policy import (
     SetLeverage,
     View,
     Warn,
+    words_of,
 )
 from engine.units import NEVER_NS, asset_decimals
 from tests.reference import desk, splits, traded
@@ -77,7 +78,8 @@ class Product:
         self.launched_ns = 0
         self.rebalanced_ns = 0
         self.fee_ns = NEVER_NS
-        self.high_water = 0.0
+        self.high_water = 0.0  # of a unit of the launch
+        self.units_scale = 1.0  # units of now for one of the launch
         self.target = 0.0
         self.opened = False
         self.paused = self.gated = self.rehedge = False
@@ -234,11 +236,16 @@ class Product:
         return not self.faulted[place] and (quiet or self.policies[place].de_risking)
 
     def _judge(self, decision: Any) -> None:
-        if decision is None or isinstance(decision, Close | Warn):
+        if decision is None:
+            return
+        if any("\ud800" <= letter <= "\udfff" for letter in decision.reason):
+            raise PolicyAnswerError(f"gave {decision.reason!r} as reason; it cannot be written")
+        if isinstance(decision, Close | Warn):
             return
         target, limit = decision.target, self.spec.limit
         if isinstance(decision, Quote) and self.quoted:
-            limit = math.inf
+            self._judge_quote(decision)
+            return
         if type(target) not in (float, int) or not math.isfinite(target):
             raise PolicyAnswerError(f"answered {target!r}; it must be a finite leverage")
         if abs(target) > limit:
@@ -246,17 +253,32 @@ class Product:
                 f"answered {target}, outside the product's limits [-{limit:g}, {limit:g}]"
             )
 
+    def _judge_quote(self, quote: Any) -> None:
+        for name, value in (("nav_per_unit", quote.nav_per_unit), ("target", quote.target)):
+            if not math.isfinite(value):
+                said = f"quoted a {name} of {value!r}; it must be a finite number"
+                raise PolicyAnswerError(said)
+        if quote.nav_per_unit < 0.0:
+            raise PolicyAnswerError(f"quoted {quote.nav_per_unit!r} a unit; it must be >= 0")
+        most, worth, target = 2**60, self.worth(quote), float(quote.target)
+        fits = worth <= most and abs(worth * target) <= most
+        mark = self.market.mark
+        if not fits or abs(self.contract.lots_for(target, math.floor(worth), mark)) > most:
+            raise PolicyAnswerError(
+                f"quoted {quote.nav_per_unit!r} a unit at {quote.target!r}x; of all units that is "
+                f"more than {most} atoms or lots"
+            )
+
     def _fault(self, place: int, error: Exception) -> None:
         self.faulted[place] = True
         if self.spec.safe_mode == "cut":
             self.cut_due = self.cut_due or not self.safe
             self.safe = True
-        ours = isinstance(error, PolicyAnswerError)
         policy = self.policies[place]
         self.say(
             PolicyFaulted,
             policy=getattr(policy, "name", type(policy).__name__),
-            error=str(error) if ours else f"{type(error).__name__}: {error}",
+            error=words_of(error),
             safe_mode=self.spec.safe_mode,
         )
 
@@ -267,7 +289,8 @@ class Product:
         intercept, slope = self.holding.line()
         exposure = slope * self.price
         nav = intercept + exposure
-        per_unit = nav * self.quote * 10**8 / self.holding.units if self.holding.units else 0.0
+        units = self.units_at_launch()
+        per_unit = nav * self.quote * 10**8 / units if units else 0.0
         below = 0.0 < per_unit < self.high_water
         position = PositionView(
             nav=nav * self.quote,
@@ -283,12 +306,16 @@ class Product:
         seen = market.view_of_index() if self.follows else market.view(self.uses_signals)
         return View(seen, position, market.due_ns)
 
+    def units_at_launch(self) -> float:
+        """All units, counted as if they had never been split or merged."""
+        return self.holding.units / self.units_scale
+
     def watch_high_water(self) -> None:
         """At every price, and before and after whatever moves the line."""
         if self.status == "active" and self.holding.units:
             intercept, slope = self.holding.line()
             nav = intercept + slope * self.price
-            per_unit = nav * self.quote * 10**8 / self.holding.units
+            per_unit = nav * self.quote * 10**8 / self.units_at_launch()
             self.high_water = max(self.high_water, per_unit)
 
     # Acting ---------------------------------------------------------------------------------------
@@ -356,17 +383,22 @@ class Product:
 
     def _quote(self, quote: Any) -> bool:
         """What units are worth from now on; whether for good."""
-        self.holding.reprice(self.market.mark, quote.nav_per_unit, float(quote.target))
+        self.holding.reprice(self.market.mark, self.worth(quote), float(quote.target))
         self.traded = True
         if quote.settles:
             self.say(
                 TermSettled,
                 reason=quote.reason,
-                nav_per_unit=quote.nav_per_unit,
+                nav_per_unit=quote.nav_per_unit / self.units_scale,
                 mark_price=self.market.mark,
             )
             self._close("settled")
         return bool(quote.settles)
+
+    def worth(self, quote: Any) -> float:
+        """What a quote makes all units worth, atoms: it is told of a unit of the launch."""
+        step = 10**8 // 10 ** asset_decimals(self.contract.quote_asset)
+        return float(quote.nav_per_unit * self.units_at_launch() / step)
 
     def _promise(self, target: float) -> None:
         self.holding.promise(self.market.mark, target)
@@ -623,6 +655,8 @@ class Product:
         return refusal
 
     def _refusal(self, request: Any) -> str | None:
+        if isinstance(request, CreationRequest) and desk.quote_of(self, request) > desk.ATOMS_MAX:
+            return "too_large"
         if self.status == "pending":
             return "not_launched"
         if self.status == "closing":

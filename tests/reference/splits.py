@@ -106,7 +106,7 @@ def split(product: Product, new: int, old: int, reason: str) -> str | None:
     held.regroup(sum(kept), (sum(paid[:-1]), paid[-1]), mark)
     product.changed += [user for user, units in enumerate(product.owned) if units]
     product.owned = kept[:-1]
-    product.high_water *= old / new
+    product.units_scale *= new / old
     product.traded = True
     product.say(
         UnitsSplit,
