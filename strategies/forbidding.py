@@ -50,6 +50,13 @@ class ForbiddenError(BaseException):
     """A policy did what no policy may; no ``except Exception`` of its own hides that."""
 
 
+class _Likeness(type):
+    """A class in the place of another, whose instances are its own."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.__mro__[1])
+
+
 class Guard:
     """What the policy did that it may not, the first of it."""
 
@@ -91,9 +98,10 @@ class Guard:
             name: staticmethod(self._refusing(f"read the clock (datetime.{name})"))
             for name in ("now", "utcnow", "today")
         }
-        today = type("date", (dt.date,), {"today": refused["today"]})
+        today = _Likeness("date", (dt.date,), {"today": refused["today"]})
         setattr(dt, "date", today)  # noqa: B010  # a type checker knows it as a type
-        setattr(dt, "datetime", type("datetime", (dt.datetime,), refused))  # noqa: B010  # the same
+        now = _Likeness("datetime", (dt.datetime,), refused)
+        setattr(dt, "datetime", now)  # noqa: B010  # the same
 
 
 def _writes(mode: Any = None, flags: Any = 0) -> bool:

@@ -18,7 +18,7 @@ from engine.config.complaints import SettingError, complaint
 from engine.config.lineup import completed, listed_markets
 from engine.config.replacing import policy_settings, with_policy
 from engine.config.settings import RunConfig
-from engine.config.toml_text import dotted, lines_of, toml_value, write_toml
+from engine.config.toml_text import dotted, lines_of, toml_value, with_texts, write_toml
 from engine.errors import ConfigError
 from feeds.recording import SymbolInfo
 
@@ -135,7 +135,7 @@ class SettingsFile:
 
     def settings(self) -> dict[str, Any]:
         try:
-            found = tomllib.loads(self.text)
+            found: dict[str, Any] = with_texts(tomllib.loads(self.text))
         except tomllib.TOMLDecodeError as error:
             match = _SYNTAX.fullmatch(str(error))
             what, line, column = (

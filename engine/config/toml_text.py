@@ -6,9 +6,12 @@ import json
 import math
 import re
 import tomllib
+from datetime import date, time
 from typing import Any, Final
 
-__all__ = ["Path", "dotted", "lines_of", "toml_value", "write_toml"]
+import msgspec
+
+__all__ = ["Path", "dotted", "lines_of", "toml_value", "with_texts", "write_toml"]
 
 Path = tuple[str | int, ...]
 """A setting's place: names of keys, and indices into lists."""
@@ -30,11 +33,21 @@ def dotted(path: Path) -> str:
 
 
 def toml_value(text: str) -> Any:
-    """A value as in TOML; what is not TOML is a text."""
+    """A value as in TOML, see ``with_texts``; what is not TOML is a text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return with_texts(tomllib.loads(f"value = {text}")["value"])
     except tomllib.TOMLDecodeError:
         return text
+
+
+def with_texts(value: Any) -> Any:
+    """A value of TOML whose dates and times are texts (RFC 3339), as they are everywhere else: a
+    run directory repeats them, and who annotates a parameter as a date gets one."""
+    if isinstance(value, dict):
+        return {key: with_texts(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [with_texts(each) for each in value]
+    return msgspec.to_builtins(value) if isinstance(value, date | time) else value
 
 
 def lines_of(text: str) -> dict[Path, int]:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.config import load_config, resolved_toml
+from engine.config.policy_settings import UserPolicyConfig
 from engine.engine import Engine, EngineSpec
 from engine.errors import PolicyError
 from engine.events import Event, PolicyFaulted, Rebalanced
@@ -30,6 +32,7 @@ from engine.venue.book import BookSpec
 from engine.venue.contract import ContractSpec
 from engine.venue.funding import FundingSpec
 from strategies import Constant, LeverageBand, MarginFloor
+from strategies.isolated import isolated_policy
 from strategies.user import built_in_name, load_policy, plug_ins, policy_file
 
 START_NS = 1_700_000_000 * SECOND_NS
@@ -173,6 +176,107 @@ def test_memory_is_part_of_the_state(tmp_path: Path) -> None:
     assert sum(isinstance(event, Rebalanced) for event in whole) > 100
 
 
+SLOTS = """
+class Base:
+    __slots__ = ("calls", "__dict__")
+
+class Mine(Base):
+    __slots__ = ("base", "seen", "late")
+
+    def __init__(self):
+        self.calls, self.base, self.seen, self.free = 0, 1.0, [], 0
+
+    def target(self, market, position):
+        self.calls, self.free, self.late = self.calls + 1, self.free + 2, float("nan")
+        self.seen.append(round(market.mark, 1))
+        return self.base + self.calls % 5 * 0.25 + self.free % 4 * 0.1 + len(self.seen) % 3 * 0.1
+"""
+STRUCT_THAT_REMEMBERS = """
+from msgspec import Struct, field
+
+class Mine(Struct):
+    base: float = 1.0
+    calls: int = 0
+    seen: list[float] = field(default_factory=list)
+
+    def target(self, market, position):
+        self.calls += 1
+        self.seen.append(round(market.mark, 1))
+        return self.base + self.calls % 5 * 0.25 + len(self.seen) % 3 * 0.1
+"""
+
+
+@pytest.mark.parametrize("body", [SLOTS, STRUCT_THAT_REMEMBERS])
+def test_slots_are_memory_too(body: str, tmp_path: Path) -> None:
+    """What a class keeps in slots, and a struct in its fields, is in the snapshot; what is no
+    number, too. Catches a run that goes on otherwise after a restore, and engines that share."""
+    spec = a_spec(loaded(tmp_path, body))
+    whole, first = replayed(spec)
+    engine, events = Engine(spec), []
+    for step in steps():
+        events += engine.process(step).events
+        engine = restore(spec, snapshot(engine))
+    events += engine.finish().events
+    assert not any(isinstance(event, PolicyFaulted) for event in whole)
+    assert sum(isinstance(event, Rebalanced) for event in whole) > 100
+    assert [_numbers(e) for e in events] == [_numbers(e) for e in whole]
+    assert engine.digest() == first.digest()
+    assert replayed(spec)[0] == whole
+
+
+@pytest.mark.parametrize(
+    "kept", ["(n for n in range(9))", "open(__file__)", "zip([1], [lambda: 1])"]
+)
+def test_an_iterator_is_no_memory(kept: str, tmp_path: Path) -> None:
+    """Nobody can say where it stands. Catches a run that two engines share."""
+    body = TWO.replace("class Mine:\n", f"class Mine:\n    def __init__(self): self.on = {kept}\n")
+    assert "Mine keeps self.on, " in refusal(f"{a_file(tmp_path, body)}:Mine")
+
+
+ODD = {
+    "return Odd(2.0)": "Mine.target raised OSError: no number today",
+    "raise Loud()": "Mine.target raised Loud: its message raised Loud",
+    "raise BaseException('x')": "Mine.target raised BaseException: x",
+    "return __import__('decimal').Decimal(2)": "Mine.target returned Decimal",
+    "return 10**400": "Mine.target returned inf",
+    "return __import__('numpy').array([2.0])": "Mine.target returned ndarray",
+    "return __import__('statistics').mean([])": "Mine.target raised StatisticsError",
+    "self.said = 'a\\ud800'; return 2.0": "as reason; it cannot be written",
+    "self.said = Odd(1); return 2.0": "",
+    "self.said = self; return 2.0": "Mine.explain raised OSError: no text today",
+    "self.big = 2**64; return 2.0": "Mine changed self.big, int",
+    "self.text = '\\udcff'; return 2.0": "Mine changed self.text, str",
+    "self.all = self.all if hasattr(self, 'all') else []; self.all.append(self.all); return 2.0": (
+        "Mine changed self.all, list"
+    ),
+    "self.pair = (1, 2); return 2.0": "Mine changed self.pair, tuple",
+    "self.one = __import__('numpy').float64(1); return 2.0": "Mine changed self.one, float64",
+    "self.bag = {1, 2}; return 2.0": "Mine changed self.bag, set",
+}
+
+
+@pytest.mark.parametrize("body", ODD)
+def test_odd_answers_of_a_small_class(body: str, tmp_path: Path) -> None:
+    """Each is a fault in a sentence, the same in every run, or an answer. Catches what ends a run,
+    and what a snapshot cannot hold."""
+    text = (
+        "class Odd(float):\n    def __float__(self): raise OSError('no number today')\n"
+        "class Loud(Exception):\n    def __str__(self): raise self\n"
+        "class Mine:\n    said = 'x'\n"
+        "    def __str__(self): raise OSError('no text today')\n"
+        f"    def target(self, market, position):\n        {body}\n"
+        "    def explain(self): return self.said\n"
+    )
+    policy = loaded(tmp_path, text.replace("self.said =", "type(self).said ="))
+    if not ODD[body]:
+        assert asked(policy).target == 2.0
+        return
+    said = faulted(policy)
+    assert ODD[body] in said
+    if "raised" in said:
+        assert "(at p1.py:" in said
+
+
 def test_memory_that_no_snapshot_holds(tmp_path: Path) -> None:
     """A class that changes what a snapshot cannot hold is faulted, with the attribute's name."""
     body = (
@@ -278,6 +382,88 @@ def test_dataclasses_and_postponed_annotations(tmp_path: Path) -> None:
     )
     assert asked(loaded(tmp_path, body, base="2.5")).target == 2.5
     assert "Expected `float`" in refusal(f"{tmp_path / 'p1.py'}:Mine", base="fast")
+
+
+DATED = """
+from datetime import date, datetime, time, timedelta
+from enum import Enum
+from typing import Literal, Optional
+
+class Side(Enum):
+    LONG = "long"
+    SHORT = "short"
+
+class Mine:
+    def __init__(self, value: {kind} = None):
+        self.said = repr(value)
+
+    def target(self, market, position):
+        return 1.0
+
+    def explain(self):
+        return self.said
+"""
+ANNOTATED = {
+    "date": ("2026-01-15", "date(2026, 1, 15)"),
+    "datetime": ("2026-01-15T10:00:00+02:00", "timezone(datetime.timedelta(seconds=7200))"),
+    "Optional[datetime]": ("2026-01-15 10:00:00", "datetime(2026, 1, 15, 10, 0)"),
+    "date | datetime | None": ("2026-01-15T10:00:00Z", "tzinfo=datetime.timezone.utc)"),
+    "datetime | date": ("2026-01-15", "date(2026, 1, 15)"),
+    "list[date]": ("[2026-01-15, 2026-01-16]", "date(2026, 1, 16)]"),
+    "dict[str, date]": ("{ a = 2026-01-15 }", "{'a': "),
+    "time": ("10:30:00", "time(10, 30)"),
+    "str": ("2026-01-15", "'2026-01-15'"),
+    "object": ("2026-01-15", "'2026-01-15'"),
+    "timedelta": ("90", "timedelta(seconds=90)"),
+    "tuple[float, int]": ("[1, 2]", "(1.0, 2)"),
+    "Literal['a', 2]": ("'a'", "'a'"),
+    "Side": ("'short'", "<Side.SHORT: 'short'>"),
+    "Optional[float]": ("1", "1.0"),
+    "bool": ("true", "True"),
+    "float | Side": ("'long'", "<Side.LONG: 'long'>"),
+}
+
+
+@pytest.mark.parametrize("kind", ANNOTATED)
+@pytest.mark.parametrize("isolate", [False, True])
+@pytest.mark.parametrize("way", ["toml", "policy", "set"])
+def test_parameters_of_every_kind(kind: str, way: str, isolate: bool, tmp_path: Path) -> None:
+    """A value of TOML, dates among them, reaches a class as its annotation has it: from a file and
+    from ``--set``, in our process and in one of its own, and again from what the run directory
+    holds. Catches a date that is a text, one without its offset, and one that another process takes
+    for another class."""
+    value, shown = ANNOTATED[kind]
+    file, params = a_file(tmp_path, DATED.format(kind=kind)), f"value = {value}"
+    config = tmp_path / "c.toml"
+    policy = f'{{ type = "user", path = "{file}:Mine", isolate = {str(isolate).lower()} }}'
+    sets = [f"products.0.policies.0.params.{params}"]
+    if way == "toml":
+        policy, sets = policy.replace(" }", f", params = {{ {params} }} }}"), []
+    config.write_text(f'[[products]]\nid = "P"\nsymbol = "BTCUSDT"\npolicies = [{policy}]\n')
+    found = load_config(config, sets)
+    if way == "policy":
+        sets = [f"policy.{params}", f"policy.isolate={str(isolate).lower()}"]
+        found = load_config(config, sets, policy=f"{file}:Mine")
+    again = tmp_path / "again.toml"
+    again.write_text(resolved_toml(found))
+    for each in (found, load_config(again)):
+        (own,) = (p for p in each.products[0].policies if isinstance(p, UserPolicyConfig))
+        assert own.isolate == isolate
+        made = isolated_policy if isolate else load_policy
+        policy_made: Any = made(own.path, own.params)
+        try:
+            assert shown in asked(policy_made).reason
+        finally:
+            if isolate:
+                policy_made.close()
+
+
+def test_a_wrong_date_is_named(tmp_path: Path) -> None:
+    """With what was wanted, and the line of the class."""
+    file = a_file(tmp_path, DATED.format(kind="date"))
+    assert "Mine: value: Invalid RFC3339 encoded date, was '2026-01-99'" in refusal(
+        f"{file}:Mine", value="2026-01-99"
+    )
 
 
 # Finding ------------------------------------------------------------------------------
