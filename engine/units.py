@@ -31,6 +31,7 @@ __all__ = [
     "mul_div",
     "split",
     "total",
+    "whole_lots",
 ]
 
 MILLISECOND_NS: Final = 1_000_000
@@ -116,6 +117,15 @@ def decimal(value: float) -> Fraction:
     A number of numpy is its float: its own ``repr`` is ``np.float64(...)``.
     """
     return Fraction(repr(float(value)))
+
+
+def whole_lots(size: float, lot: float) -> int | None:
+    """How many lots a size is, both as somebody wrote them down: ``whole_lots(0.3, 0.1) == 3``;
+    ``None`` where it is no whole number of them. Both finite, ``lot`` > 0."""
+    over, under = decimal_ratio(lot)
+    top, bottom = size.as_integer_ratio()
+    lots = (2 * top * under + bottom * over) // (2 * bottom * over)  # the nearest
+    return lots if lots * over / under == size else None
 
 
 def decimal_ratio(value: float) -> tuple[int, int]:

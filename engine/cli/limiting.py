@@ -99,8 +99,19 @@ def _listing(name: str, symbol: str) -> Listing:
         contract_size=at.contract_size if inverse else 1.0,
         taker_fee=facts.taker_fee or 0.0,
     )
-    rules = venue_rules(venue, ContractConfig(base=at.base, quote=at.quote))
+    own = ContractConfig(kind=contract.kind, base=at.base, quote=at.quote)
+    rules = venue_rules(venue, own)
     return Listing(Contract(contract), rules)
+
+
+def _lots(symbol: str, size: float, lot: float) -> int:
+    from engine.errors import ConfigError
+    from engine.units import whole_lots
+
+    lots = whole_lots(size, lot)
+    if lots is None:
+        raise ConfigError(f"{symbol} is held in whole lots of {lot:g}, not {size!r}")
+    return lots
 
 
 def _found(listings: Sequence[Listing], held: Sequence[Held], wallet: float) -> tuple[str, Limits]:
@@ -116,6 +127,7 @@ def _found(listings: Sequence[Listing], held: Sequence[Held], wallet: float) -> 
     if not 0.0 < wallet < 1e15:
         raise ConfigError(f"--wallet must be above 0, was {wallet:g}")
     contracts = [listing.contract for listing in listings]
+    lots = [_lots(*held[n][:2], contract.spec.lot_size) for n, contract in enumerate(contracts)]
     if len(assets := {contract.settlement_asset for contract in contracts}) > 1:
         settled = " and ".join(sorted(assets))
         raise ConfigError(f"one account keeps one asset; these are settled in {settled}")
@@ -123,8 +135,8 @@ def _found(listings: Sequence[Listing], held: Sequence[Held], wallet: float) -> 
         id="you",
         wallet_atoms=round(wallet * contracts[0].settlement_atoms),
         positions=tuple(
-            PositionSpec(market=n, lots=round(size / contracts[n].spec.lot_size), entry=entry)
-            for n, (_, size, entry, _) in enumerate(held)
+            PositionSpec(market=n, lots=lots[n], entry=entry)
+            for n, (_, _, entry, _) in enumerate(held)
         ),
     )
     traders = Traders([spec], contracts, Ledger())

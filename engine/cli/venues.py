@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -47,20 +47,27 @@ def list_venues(*, json: Json = False) -> int:
     return 0
 
 
-def show_venue(name: str, *, symbol: Symbol = "BTCUSDT", json: Json = False) -> int:
-    """All rules of a preset, its sources and assumptions."""
+def show_venue(name: str, *, symbol: Symbol | None = None, json: Json = False) -> int:
+    """All rules of a preset, its sources and assumptions; of its contract on BTC if no other."""
     from engine.cli import showing
     from engine.config import PRESETS, SettingError, nearest, preset
 
     if name not in PRESETS:
         raise SettingError((), f'there is no venue "{name}"{nearest(name, PRESETS)}')
-    shown = _shown(name, preset(name), symbol)
+    known = preset(name)
+    shown = _shown(name, known, symbol or _usual(known))
     if json:
         showing.emit_json(shown)
         return 0
     for line in _lines(shown):
         showing.emit(line)
     return 0
+
+
+def _usual(known: Preset) -> str:
+    """The symbol of its contract on BTC."""
+    facts = known.layer("BTC").contract
+    return "XBTUSD" if facts is not None and facts.kind == "inverse" else "BTCUSDT"
 
 
 def _shown(name: str, known: Preset, symbol: str) -> dict[str, Any]:
@@ -72,9 +79,10 @@ def _shown(name: str, known: Preset, symbol: str) -> dict[str, Any]:
     from feeds.formats.names import market
 
     at = market("", symbol, None)
-    base, kind = at.base, "inverse" if at.contract == "inverse" else "linear"
+    base = at.base
+    kind: Literal["inverse", "linear"] = "inverse" if at.contract == "inverse" else "linear"
     venue = VenueConfig(preset=name)  # type: ignore[arg-type]  # one of the names
-    contract = ContractConfig(base=base, quote=at.quote)
+    contract = ContractConfig(kind=kind, base=base, quote=at.quote)
     rules = _finite(msgspec.to_builtins(venue_rules(venue, contract)))
     return {
         "name": name,

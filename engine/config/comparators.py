@@ -15,7 +15,7 @@ from engine.config.settings import (
 )
 from engine.config.venues import venue_rules
 from engine.product import LoanTerms
-from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals
+from engine.units import UNIT_STEPS, UNITS_MAX, asset_decimals, whole_lots
 from engine.venue.tiers import TierTable
 from strategies import FixedTerm
 
@@ -34,8 +34,6 @@ LEVERAGE_MAX: Final = 1_000.0
 TRADERS_MAX: Final = 1_000_000
 LOTS_MAX: Final = 2.0**52
 """Beyond these a run would mean nothing, and its whole numbers would leave 64 bits."""
-_WHOLE: Final = 1e-6
-"""So near a whole number of lots a size must be: what a decimal fraction misses it by is less."""
 
 Path = tuple[str | int, ...]
 
@@ -136,8 +134,8 @@ def trader_names(trader: TraderConfig) -> list[str]:
 
 
 def lots_of(trader: TraderConfig, contract: ContractConfig) -> int:
-    """The position in lots."""
-    return round(trader.size / (contract.lot_size or 1.0))
+    """The position in lots; 0 where it is no whole number of them."""
+    return whole_lots(trader.size, contract.lot_size or 1.0) or 0
 
 
 def check_traders(config: RunConfig) -> None:
@@ -192,13 +190,12 @@ def _check_trader(config: RunConfig, path: Path, trader: TraderConfig) -> None:
                 (*path, name),
                 f"{trader.id}: {name} must be finite, >= {low:g} and <= {high:g}, was {value!r}",
             )
-    lots = trader.size / (contract.lot_size or 1.0)
-    counted = math.isfinite(lots) and 1.0 <= abs(round(lots)) <= LOTS_MAX
-    if not counted or abs(lots - round(lots)) > _WHOLE:
+    lots = lots_of(trader, contract) if math.isfinite(trader.size) else 0
+    if not 1 <= abs(lots) <= LOTS_MAX:
         raise SettingError(
             (*path, "size"),
-            f"{trader.id}: size must be whole lots of {contract.lot_size:g}, at least one, "
-            f"was {trader.size!r}",
+            f"{trader.id}: size must be whole lots of {contract.lot_size:g}, at least one and at "
+            f"most {LOTS_MAX:.3g}, was {trader.size!r}",
         )
     rules = venue_rules(market.venue, contract)
     if not trader.leverage or not rules.margin.tiers:

@@ -19,8 +19,9 @@ from engine.config.settings import ContractConfig, CrowdConfig, RunConfig
 from engine.config.venues import venue_rules
 from engine.errors import ConfigError
 from engine.exact import exp2, normal_cdf
-from engine.units import asset_decimals
+from engine.units import asset_decimals, total, whole_lots
 from engine.venue.crowd import CrowdSpec
+from engine.venue.crowd_opening import LOTS_MAX, WORTH_MAX
 
 __all__ = ["check_crowds", "check_draws", "crowd_of", "homeless"]
 
@@ -33,6 +34,9 @@ _NODES: Final = 16
 _REACH: Final = 4
 _LOG2_E: Final = 1.4426950408889634
 _COLUMNS: Final = ("size", "entry", "wallet", "leverage")
+_WALLET_MAX: Final = 1e10
+_TOGETHER_MAX: Final = 2**62
+"""Lots of all positions of a population: their sum fits 64 bits."""
 
 Path_ = tuple[str | int, ...]
 
@@ -157,38 +161,56 @@ def _picked(uniform: F64, weighted: Sequence[tuple[float, float]]) -> F64:
 
 def _read(file: str, contract: ContractConfig) -> tuple[bytes, bytes, bytes, bytes]:
     """Lots, entries, wallets and leverages of a CSV with ``size,entry,wallet,leverage``."""
-    inverse, path = contract.kind == "inverse", Path(file)
-    asset = (contract.base if inverse else contract.quote) or ""
-    atoms, lot = 10.0 ** asset_decimals(asset), contract.lot_size or 1.0
+    path = Path(file)
     try:
         rows = list(_rows(path))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text (byte {error.start})") from None
     if not 1 <= len(rows) <= CROWD_MAX:
         raise ConfigError(f"{path}: {len(rows):,} positions, expected 1 to {CROWD_MAX:,}")
+    asset = (contract.base if contract.kind == "inverse" else contract.quote) or ""
+    atoms = 10.0 ** asset_decimals(asset)
+    lots = [_lots_in(f"{path}:{line}", values, contract, atoms) for line, values in rows]
+    if (together := total(map(abs, lots))) > _TOGETHER_MAX:
+        most = f"at most {_TOGETHER_MAX:.3g}"
+        raise ConfigError(f"{path}: positions of {together:.3g} lots together, expected {most}")
     table = np.array([values for _, values in rows])
-    lots = np.round(table[:, 0] / lot)
-    for (line, values), count in zip(rows, lots.tolist(), strict=True):
-        _check_row(path, line, values, count)
     return (
-        lots.astype(np.int64).tobytes(),
+        np.array(lots, np.int64).tobytes(),
         np.ascontiguousarray(table[:, 1]).tobytes(),
         np.round(table[:, 2] * atoms).astype(np.int64).tobytes(),
         np.ascontiguousarray(table[:, 3]).tobytes(),
     )
 
 
-def _check_row(path: Path, line: int, values: list[float], lots: float) -> None:
+def _lots_in(where: str, values: list[float], contract: ContractConfig, atoms: float) -> int:
+    """Whole lots of a row that can be."""
     size, entry, wallet, leverage = values
-    where = f"{path}:{line}"
-    if not 1.0 <= abs(lots) <= 2.0**52:
-        raise ConfigError(f"{where}: size must be a lot at least, signed, was {size:g}")
+    lot, inverse = contract.lot_size or 1.0, contract.kind == "inverse"
+    if not lot <= abs(size) < math.inf:
+        said = f"size must be finite and a lot ({lot:g}) at least, short negative, was {size:g}"
+        raise ConfigError(f"{where}: {said}")
+    lots = whole_lots(size, lot)
+    if lots is None:
+        raise ConfigError(f"{where}: size must be whole lots of {lot:g}, was {size!r}")
     if not 0.0 < entry < math.inf:
         raise ConfigError(f"{where}: entry must be finite and > 0, was {entry:g}")
-    if not 0.0 < wallet < 1e10:
-        raise ConfigError(f"{where}: wallet must be > 0 and below 1e10, was {wallet:g}")
+    face = abs(size) * (contract.contract_size or 1.0)
+    quote = contract.quote or ""
+    for count, most, unit in (
+        (abs(lots), LOTS_MAX, "lots"),
+        (face if inverse else face * entry, WORTH_MAX / 10 ** asset_decimals(quote), quote),
+        (face / entry if inverse else 0.0, WORTH_MAX / atoms, contract.base),
+    ):
+        if count > most:
+            said = f"a position of {count:.3g} {unit}; {most:.3g} at most are counted"
+            raise ConfigError(f"{where}: {said}, divide it among rows")
+    if not 1.0 / atoms <= wallet < _WALLET_MAX:
+        said = f"wallet must be {1.0 / atoms:g} at least and below {_WALLET_MAX:g}, was {wallet:g}"
+        raise ConfigError(f"{where}: {said}")
     if not 0.0 <= leverage <= 1_000.0:
         raise ConfigError(f"{where}: leverage must be from 0 to 1,000, was {leverage:g}")
+    return lots
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[float]]]:
@@ -200,11 +222,16 @@ def _rows(path: Path) -> Iterator[tuple[int, list[float]]]:
         if missing:
             wanted = ",".join(_COLUMNS)
             raise ConfigError(f"{path}:1: expected columns {wanted}; {missing[0]} is missing")
-        for row in reader:
-            try:
-                yield reader.line_num, [float(row.get(name) or 0.0) for name in _COLUMNS]
-            except ValueError:
-                said = ",".join(str(row.get(name)) for name in _COLUMNS)
-                raise ConfigError(
-                    f"{path}:{reader.line_num}: expected {','.join(_COLUMNS)}, was {said!r}"
-                ) from None
+        try:
+            for row in reader:
+                yield reader.line_num, _numbers(f"{path}:{reader.line_num}", row)
+        except csv.Error as error:
+            raise ConfigError(f"{path}:{reader.line_num + 1}: no CSV: {error}") from None
+
+
+def _numbers(where: str, row: dict[str, str | None]) -> list[float]:
+    try:
+        return [float(row.get(name) or 0.0) for name in _COLUMNS]
+    except ValueError:
+        said = ",".join(str(row.get(name)) for name in _COLUMNS)
+        raise ConfigError(f"{where}: expected {','.join(_COLUMNS)}, was {said!r}") from None

@@ -4,8 +4,10 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import inf
+from math import inf, lcm
 from typing import Final
+
+from msgspec.structs import replace
 
 from engine.config.complaints import SettingError, nearest
 from engine.config.crowd_settings import ImpactConfig
@@ -13,7 +15,7 @@ from engine.config.settings import MarketConfig, RunConfig
 from engine.durations import duration_ns, duration_text
 from engine.points import PricingSpec
 from engine.ticks import Kind
-from engine.units import MINUTE_NS, SECOND_NS
+from engine.units import MINUTE_NS, SECOND_NS, decimal
 from engine.venue.book import BookSpec
 from engine.venue.depth import DepthBook
 from engine.venue.funding_rate import MarginRates
@@ -28,6 +30,8 @@ __all__ = ["check_generated", "impact_of", "makes_prices", "pricing_assumptions"
 
 _RECORDED_STALE_NS: Final = MINUTE_NS
 """Silence after which recorded index rows do not count."""
+_WEIGHTS_MAX: Final = 2**50
+"""So large their sum is exact in floats."""
 
 
 def makes_prices(market: MarketConfig) -> bool:
@@ -82,12 +86,25 @@ def pricing_of(
         own = places[market.symbol]
         sources.append(IndexSource(symbol=own, stale_after_ns=_RECORDED_STALE_NS, recorded=True))
     return PricingSpec(
-        sources=tuple(sources),
+        sources=_whole(sources),
         mark=rules.mark if market.mark == "venue" else None,
         premium=rules.funding if market.funding.source == "premium" else None,
         interval_ns=rules.funding.interval_ns,
         margins=_margins(rules),
         impact_share=_impact_share(book, rules.funding.impact_notional),
+    )
+
+
+def _whole(sources: list[IndexSource]) -> tuple[IndexSource, ...]:
+    """The same with whole numbers for weights where these are not too large: of 0.1, 0.2 and 0.3
+    the last is exactly half."""
+    exact = [decimal(source.weight) for source in sources]
+    unit = lcm(*(each.denominator for each in exact))
+    if unit == 1 or max(exact) * unit > _WEIGHTS_MAX:
+        return tuple(sources)
+    return tuple(
+        replace(source, weight=float(each * unit))
+        for source, each in zip(sources, exact, strict=True)
     )
 
 

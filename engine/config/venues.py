@@ -31,6 +31,8 @@ __all__ = ["Preset", "facts_of", "preset", "venue_rules"]
 _FOLDER: Final = Path(__file__).parent / "venues"
 _SIGNED: Final = {"maker", "interest"}
 _HALF: Final = 0.5
+_CAP_MAX: Final = 1e15
+"""Of a tier that ends; whole numbers of atoms beyond it mean nothing."""
 _SHARES: Final = {
     *("portion", "drawdown", "fee", "backstop_below", "band_down", "market_deviation"),
     *("taker", "tails", "mark_beyond", "liquidator_fee", "liquidator_fee_max"),
@@ -123,10 +125,9 @@ def venue_rules(venue: VenueConfig, contract: ContractConfig) -> VenueRules:
     layer = laid_over(venue, preset(venue.preset).layer(contract.base or ""))
     assert layer is not None
     rules = rules_of(layer, venue.preset, venue.insurance_fund)
-    fault = tier_fault(rules.margin.tiers)
-    if fault is not None:
-        number, field, what = fault
-        raise SettingError(("tiers", number, field), f"tier {number + 1}: {what}")
+    _check_tiers(rules)
+    if venue.tiers is None:
+        _check_asset(rules, contract)
     for path, value in _floats(msgspec.to_builtins(rules), ()):
         _check(path, value)
     _check_fees(rules)
@@ -164,6 +165,28 @@ def _check(path: tuple[str | int, ...], value: float) -> None:
         raise SettingError(path, f"{name} must be >= 0, was {value:g}")
     if abs(value) > 1.0 and (name in _SHARES or name in _SIGNED):
         raise SettingError(path, f"{name} must be a share of at most 1, was {value:g}")
+
+
+def _check_tiers(rules: VenueRules) -> None:
+    fault = tier_fault(rules.margin.tiers)
+    if fault is not None:
+        number, field, what = fault
+        raise SettingError(("tiers", number, field), f"tier {number + 1}: {what}")
+    for number, tier in enumerate(rules.margin.tiers):
+        if _CAP_MAX < tier.cap < math.inf:
+            said = f"cap must be at most {_CAP_MAX:g}, or inf for no end, was {tier.cap:g}"
+            raise SettingError(("tiers", number, "cap"), f"tier {number + 1}: {said}")
+
+
+def _check_asset(rules: VenueRules, contract: ContractConfig) -> None:
+    """A preset's tiers in coin are of its inverse contracts: of a linear one they say nothing."""
+    if contract.kind == "linear" and rules.margin.caps_in == "settlement":
+        base, quote = contract.base, contract.quote
+        raise SettingError(
+            ("preset",),
+            f"{rules.name} counts its tiers of {base} in {base}, for inverse contracts, and this "
+            f"one is linear; give it tiers of its own, in {quote}, or the preset of another venue",
+        )
 
 
 def _check_ramp(rules: LiquidationRules) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,8 +11,13 @@ from engine.venue.crowd import Crowd
 from engine.venue.crowd_columns import edges_of, notionals
 from engine.venue.exact_columns import F64, I64
 
-__all__ = ["open_crowd"]
+__all__ = ["LOTS_MAX", "WORTH_MAX", "open_crowd"]
 
+LOTS_MAX: Final = 2**52
+"""Of a position: beyond these floats miss lots."""
+WORTH_MAX: Final = 2**56
+"""Atoms that a position is worth at its entry, in quote and in what it settles in: 64 bits hold it
+where marks move a hundredfold."""
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -20,8 +25,9 @@ def open_crowd(crowd: Crowd, mark: float) -> None:
     """Open all its positions.
 
     Drawn ones are cut to what the venue lets somebody have: in size to the last tier (not where its
-    caps are in coin), in leverage to that of the tier. One that would be short at once was opened
-    at the mark instead: who entered worse is not there any more.
+    caps are in coin) and to what whole numbers hold, in leverage to that of the tier. One that
+    would be short at once was opened at the mark instead: who entered worse is not there any more.
+    Who drew less than a lot holds nothing, and is not among them.
     """
     spec = crowd.spec
     leverage = np.frombuffer(spec.leverages)
@@ -40,21 +46,25 @@ def open_crowd(crowd: Crowd, mark: float) -> None:
 
 def _lots(crowd: Crowd, sizes: F64, entries: F64) -> I64:
     """Whole lots of so much quote, no more than the last tier takes."""
-    listing = crowd.listing
-    contract = listing.contract
+    contract = crowd.listing.contract
     one = contract.quote_notional(10**6, 1.0) * 1e-6
-    lots: I64 = np.trunc(sizes / (one if contract.inverse else one * entries)).astype(np.int64)
-    caps = [cap for cap, _, _ in listing.rates]
-    last = listing.table.largest_notional(1.0)
-    if last is None or not caps:
-        return lots
-    # A hair below: entries and the mark round differently.
-    unit = one if contract.inverse else one * float(np.max(entries))
-    atoms = contract.quote_atoms if not contract.inverse or listing.by_face else None
-    if atoms is None:
-        return lots
-    most = math.floor(last / atoms / unit * 0.999)
-    return np.clip(lots, -most, most)
+    lots = np.trunc(sizes / (one if contract.inverse else one * entries))
+    most = _largest(crowd, entries, one)
+    return np.clip(lots, -most, most).astype(np.int64)
+
+
+def _largest(crowd: Crowd, entries: F64, one: float) -> float:
+    """Lots of the largest position there may be; ``one``: what a lot is at a price of 1, quote."""
+    listing = crowd.listing
+    contract, last = listing.contract, listing.table.largest_notional(1.0)
+    over, under = contract.lot_scale
+    dearest = 1.0 / float(np.min(entries)) if contract.inverse else float(np.max(entries))
+    unit, atoms = one if contract.inverse else one * dearest, contract.quote_atoms
+    most = min(LOTS_MAX, WORTH_MAX / (over / under * dearest), WORTH_MAX / atoms / unit)
+    if last is not None and (listing.by_face or not contract.inverse):
+        # A hair below: entries and the mark round differently.
+        most = min(most, last / atoms / unit * 0.999)
+    return float(math.floor(most))
 
 
 def _allowed(crowd: Crowd, lots: I64, mark: float) -> F64:

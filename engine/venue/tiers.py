@@ -80,7 +80,7 @@ class TierTable:
             )
         ]
         self._columns = (
-            np.array(self._caps),
+            np.array(self._caps, np.float64),
             np.array([float(rate) for rate in self._rates]),
             np.array([float(each) for each in self._deductions]),
         )

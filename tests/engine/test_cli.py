@@ -243,6 +243,11 @@ def test_venue_list_and_show(typed: Any) -> None:
     assert [tier["cap"] for tier in rules["margin"]["tiers"]] == [100_000_000.0, None]
     coin = typed("venue", "show", "bitmex", "--symbol", "XBTUSD", "--json").json
     assert (coin["contract"]["kind"], coin["contract"]["lot_size"]) == ("inverse", 100.0)
+    assert typed("venue", "show", "bitmex", "--json").json["symbol"] == "XBTUSD"
+    for asked in (("show", "bitmex", "--symbol", "BTCUSDT"), ("limits", "bitmex", "BTCUSDT:1:9e4")):
+        linear = typed("venue", *asked, *(("--wallet", "1e5") if asked[0] == "limits" else ()))
+        assert linear.code == 3
+        assert "bitmex counts its tiers of BTC in BTC, for inverse contracts" in linear.err
     wrong = typed("venue", "show", "gat")
     assert wrong.code == 3
     assert 'there is no venue "gat"; did you mean "gate"?' in wrong.err

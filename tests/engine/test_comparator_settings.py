@@ -151,6 +151,9 @@ def test_products_that_cannot_be(tmp_path: Path, text: str, line: int, what: str
         ({"size": "0"}, 10, "whole lots"),
         ({"size": "0.0000005"}, 10, "whole lots"),
         ({"size": "inf"}, 10, "whole lots"),
+        ({"size": "nan"}, 10, "whole lots"),
+        ({"size": "0.2500000000005"}, 10, "whole lots of 1e-06, at least one"),
+        ({"size": "5e9"}, 10, "at most 4.5e+15, was 5000000000.0"),
         ({"entry": "-1"}, 11, "entry must be finite"),
         ({"leverage": "126"}, 12, "at most 125x"),
         ({"leverage": "60", "size": "200"}, 12, "at most 50x"),
@@ -179,6 +182,15 @@ def test_traders_that_cannot_be(
     message = said(tmp_path, f"{head}{rows}\n")
     assert f"run.toml:{line}: " in message
     assert what in message
+
+
+def test_a_size_is_the_lots_that_are_written(tmp_path: Path) -> None:
+    """98,765,432.100001 are 98,765,432,100,001 lots of a millionth, though the quotient in floats
+    is a sixty-fourth more."""
+    trader = '[[traders]]\nid = "t"\nsymbol = "BTCUSDT"\nwallet = 1e9\nentry = 1.0\n'
+    config = loaded(tmp_path, f"{FUTURES}leverage = 5\n{trader}size = 98765432.100001\n")
+    (found,) = spec_of(config, TICKS).traders
+    assert found.positions[0].lots == 98_765_432_100_001
 
 
 def test_traders_where_no_product_is_are_refused(tmp_path: Path) -> None:

@@ -69,6 +69,23 @@ def test_named_sources_make_the_mark() -> None:
 
 
 @pytest.mark.parametrize(
+    ("weights", "whole"),
+    [((0.1, 0.2), (1.0, 2.0)), ((0.5, 3.0), (1.0, 6.0)), ((1e-300, 1.0), (1e-300, 1.0))],
+)
+def test_weights_are_the_decimals_they_are(
+    weights: tuple[float, float], whole: tuple[float, float]
+) -> None:
+    """Half of 0.1, 0.2 and 0.3 is 0.3, which no sum of the floats is: they count as 1, 2 and 3."""
+    index = tuple(
+        IndexConfig(symbol=name, weight=weight)
+        for name, weight in zip(("SPOT", "OTHER"), weights, strict=True)
+    )
+    (market,) = spec_of(config(index=index, mark="venue"), infos()).markets
+    assert market.pricing is not None
+    assert tuple(source.weight for source in market.pricing.sources) == whole
+
+
+@pytest.mark.parametrize(
     ("kinds", "index", "mark"),
     [
         ((Kind.BBO, Kind.TRADE), (), "mid"),

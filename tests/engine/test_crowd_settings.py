@@ -100,9 +100,27 @@ def test_what_cannot_be_is_said(tmp_path: Path, text: str, sentence: str) -> Non
     [
         ("size,entry\n1,2\n", "x.csv:1: expected columns size,entry,wallet,leverage; wallet is"),
         ("size,entry,wallet\n1,2,3\n1,x,3\n", "x.csv:3: expected size,entry,wallet,leverage"),
-        ("size,entry,wallet\n0,2,3\n", "x.csv:2: size must be a lot at least"),
+        ("size,entry,wallet\n0,2,3\n", "x.csv:2: size must be finite and a lot (1e-06) at least"),
+        ("size,entry,wallet\n1,2,3\n6e-7,2,3\n", "x.csv:3: size must be finite and a lot (1e-06)"),
+        ("size,entry,wallet\nnan,2,3\n", "x.csv:2: size must be finite and a lot (1e-06)"),
+        (
+            "size,entry,wallet\n-1.0000005,2,3\n",
+            "x.csv:2: size must be whole lots of 1e-06, was -1.",
+        ),
+        (
+            "size,entry,wallet\n1e10,2,3\n",
+            "x.csv:2: a position of 1e+16 lots; 4.5e+15 at most are counted, divide it among rows",
+        ),
+        (
+            "size,entry,wallet\n1,8e10,3\n",
+            "x.csv:2: a position of 8e+10 USDT; 7.21e+10 at most are counted, divide it among rows",
+        ),
         ("size,entry,wallet\n1,-2,3\n", "x.csv:2: entry must be finite and > 0"),
-        ("size,entry,wallet\n1,2,0\n", "x.csv:2: wallet must be > 0"),
+        ("size,entry,wallet\n1,2,0\n", "x.csv:2: wallet must be 1e-06 at least and below 1e+10"),
+        ("size,entry,wallet\n1,2,1e-7\n", "x.csv:2: wallet must be 1e-06 at least"),
+        ("size,entry,wallet\n1,2,1e10\n", "x.csv:2: wallet must be 1e-06 at least and below 1e+10"),
+        (f"size,entry,wallet\n1,2,{'3' * 200_000}\n", "x.csv:2: no CSV: field larger than"),
+        ("size,entry,wallet\n" + "4e9,1,3\n" * 1_200, "x.csv: positions of 4.8e+18 lots together"),
         ("size,entry,wallet\n", "x.csv: 0 positions"),
     ],
 )

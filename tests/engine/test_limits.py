@@ -72,6 +72,12 @@ def test_coins_of_an_inverse_contract(said: Said, side: int, wallet: float) -> N
     assert limit["liquidated"] == pytest.approx(dies, rel=1e-6)
 
 
+def test_half_a_contract_is_no_position(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is refused, not rounded."""
+    assert main(["venue", "limits", "bitmex", "XBTUSD:1.5:10000", "--wallet", "1"]) == 3
+    assert "XBTUSD is held in whole lots of 1, not 1.5" in capsys.readouterr().err
+
+
 def test_coins_that_cover_what_is_owed_never_end(said: Said) -> None:
     """A short of 10,000 USD with 2 coins at 10,000 is no position that a price can end."""
     (limit,) = said("bitmex", "XBTUSD:-10000:10000", "--wallet", "2")["positions"]

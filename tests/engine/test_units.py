@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from engine.units import Rounding, asset_decimals, decimal, mul_div
+from engine.units import Rounding, asset_decimals, decimal, mul_div, whole_lots
 
 DRAWS = 2_000
 
@@ -59,6 +59,25 @@ def test_quote_money_has_six_decimals_and_coins_eight() -> None:
     matter."""
     assert [asset_decimals(a) for a in ("USDT", "usd", "USDC", "EUR")] == [6, 6, 6, 6]
     assert [asset_decimals(a) for a in ("BTC", "XBT", "ETH", "DOGE")] == [8, 8, 8, 8]
+
+
+@pytest.mark.parametrize(
+    ("size", "lot", "lots"),
+    [
+        (0.3, 0.1, 3),
+        (-0.7, 1e-6, -700_000),
+        (0.35, 0.1, None),
+        (1.0000000000005, 1e-6, None),
+        (1e9, 3.0, None),
+        (2.0**52, 1.0, 2**52),
+        (98_765_432.100001, 1e-6, 98_765_432_100_001),
+        (0.0, 100.0, 0),
+    ],
+)
+def test_a_size_is_whole_lots_as_written(size: float, lot: float, lots: int | None) -> None:
+    """Neither what a decimal fraction misses nor what a quotient does makes a lot more or less; a
+    fraction of a lot, however small, does."""
+    assert whole_lots(size, lot) == lots
 
 
 def test_a_rate_is_the_decimal_that_was_written() -> None:

@@ -262,6 +262,12 @@ def test_own_tiers_replace_the_presets_and_get_their_deductions(tmp_path: Path) 
     assert [tier.deduction for tier in found.margin.tiers] == [0.0, 30_000.0]
 
 
+def test_a_linear_contract_takes_tiers_of_its_own_at_any_venue(tmp_path: Path) -> None:
+    """Stated for it they are in quote, whatever the preset's are in."""
+    own = "tiers = [{ cap = 1e9, max_leverage = 20, rate = 0.02 }]"
+    assert rules(tmp_path, f'preset = "bitmex", {own}').margin.tiers[0].cap == 1e9
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_resolved_configuration_reads_back(name: str, tmp_path: Path) -> None:
     """What a run keeps gives the same rules, contract and hash again."""
@@ -334,6 +340,14 @@ def test_a_rule_is_changed_on_the_command_line(tmp_path: Path) -> None:
             "tier 1: deduction must be 0 for maintenance to be continuous, was 5",
         ),
         ("tiers = [{ cap = nan, max_leverage = 20, rate = 0.02 }]", "tier 1: cap must be > 0"),
+        (
+            "tiers = [{ cap = 1e16, max_leverage = 20, rate = 0.02 }]",
+            "tier 1: cap must be at most 1e+15, or inf for no end, was 1e+16",
+        ),
+        (
+            'preset = "bitmex"',
+            "c.toml:3: BTCUSDT: bitmex counts its tiers of BTC in BTC, for inverse contracts, and",
+        ),
         ("tiers = [{ cap = 1e6, max_leverage = 20, rate = nan }]", "tier 1: rate must be > 0"),
         (
             f"tiers = [{TIER.replace('2e6', 'inf')}, {TIER}]",

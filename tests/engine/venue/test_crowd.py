@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from engine.crowd_events import PopulationOpened
 from engine.engine import Engine
 from engine.ledger import Ledger
 from engine.venue.accounts import TraderAccount, Traders
@@ -17,9 +18,9 @@ from engine.venue.crowd import Crowd
 from engine.venue.crowd_columns import edges_of, standings
 from engine.venue.crowd_opening import open_crowd
 from engine.venue.edges import edges
-from engine.venue.rules import MarginRules, VenueRules
+from engine.venue.rules import MarginRules, Tier, VenueRules
 from engine.venue.standing import Listing, standing_of
-from tests.builders import a_contract, a_market, a_spec, a_tape
+from tests.builders import a_contract, a_market, a_product, a_spec, a_tape
 from tests.properties.crowded import a_crowd, as_traders, drawn
 from tests.properties.margined import TIERS
 
@@ -125,3 +126,47 @@ def test_drawn_positions_stand_at_the_first_mark() -> None:
     most = [next(t.max_leverage for t in TIERS if size <= t.cap) for size in sizes.tolist()]
     assert (crowd.leverage <= np.array(most)).all()
     crowd.check()
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize("cap", [1e15, float("inf")])
+def test_no_draw_is_larger_than_can_be_counted(inverse: bool, cap: float) -> None:
+    """However large the draw, and the last tier, a position is counted: no more than 2**52 lots, or
+    worth 2**56 atoms; and the crowd adds up, marked a hundredth or a hundredfold."""
+    spec = replace(
+        a_crowd([(1, 1, 1.0, 1.0)]),
+        absolute=False,
+        wallets=b"",
+        sizes=np.array([1e3, -1e16, 1e30, -1e300]).tobytes(),
+        entries=np.ones(4).tobytes(),
+        leverages=np.ones(4).tobytes(),
+    )
+    tier = Tier(cap=cap, max_leverage=2.0, rate=0.01)
+    listing = Listing(
+        Contract(a_contract(inverse=inverse)), VenueRules(margin=MarginRules(tiers=(tier,)))
+    )
+    crowd = Crowd(spec, listing, Ledger())
+    open_crowd(crowd, 100.0)
+    assert np.sign(crowd.lots).tolist() == [1, -1, 1, -1]
+    assert int(np.abs(crowd.lots).max()) <= 2**52
+    assert int(np.abs(crowd.cost).max()) <= 2**56
+    for mark in (1.0, 100.0, 10_000.0):
+        standings(listing, crowd.lots, crowd.cash, crowd.cost, mark)
+    crowd.check()
+
+
+def test_who_draws_less_than_a_lot_is_not_there() -> None:
+    """Nobody at all where all of them do: the population opens without a position."""
+    spec = replace(
+        a_crowd([(1, 1, 1.0, 1.0)]),
+        absolute=False,
+        wallets=b"",
+        sizes=np.array([1e-5, -1e-5]).tobytes(),
+        entries=np.ones(2).tobytes(),
+        leverages=np.ones(2).tobytes(),
+    )
+    market = a_market(venue=VenueRules(margin=MarginRules(tiers=TIERS)))
+    engine = Engine(a_spec((a_product("IDLE"), ()), markets=(market,), crowds=(spec,)))
+    said = engine.process(a_tape([100.0, 50.0]))
+    assert [e.positions for e in said.events if isinstance(e, PopulationOpened)] == [0]
+    engine.ledger.check()
