@@ -26,7 +26,7 @@ from engine.venue.desk import Fund, Stage, Venue
 from engine.venue.funding import funding_payment
 from engine.venue.insurance import InsuranceFund, fund_of
 from engine.venue.liquidation import Liquidator
-from engine.venue.margined import Margined
+from engine.venue.margined import Lots, Margined
 from engine.venue.standing import Listing, opening_fault
 from engine.venue_events import TradersFunded
 
@@ -35,15 +35,16 @@ __all__ = ["Margins", "MarginsState"]
 
 class MarginsState(Struct):
     """What the risk desk remembers: who is on the way through liquidation or was called, the other
-    customers' accounts, the funds' peaks by asset, the markets that have a price, and when owners
-    last acted (``Acting``)."""
+    customers' accounts, the funds' peaks by asset, the markets that have a price, when owners last
+    acted (``Acting``), and when accounts were last closed in part."""
 
     stages: dict[str, Stage] = {}
-    called: dict[str, tuple[int, int]] = {}
+    called: dict[str, tuple[Lots, int]] = {}
     traders: list[Trader] = []
     funds: dict[str, InsuranceFund] = {}
     launched: list[int] = []
-    acted: dict[str, tuple[int, int, int]] = {}
+    acted: dict[str, tuple[int, Lots, int]] = {}
+    parted: dict[str, int] = {}
 
 
 class Margins:
@@ -60,14 +61,13 @@ class Margins:
         self.markets = markets
         contracts = [market.contract for market in markets]
         self.traders = Traders(traders, contracts, ledger)
-        self.state = MarginsState(
-            stages={}, called={}, traders=self.traders.accounts, funds={}, launched=[], acted={}
-        )
+        self.state = MarginsState(traders=self.traders.accounts)
         self._ledger = ledger
         self._funds: dict[str, Fund] = {}
         venues = [self._venue(market) for market in markets]
         self.desk = Liquidator(venues, self.state.stages, self.state.called)
         self.desk.acting.known = self.state.acted
+        self.desk.parted = self.state.parted
         for spec in traders:
             fault = opening_fault(spec, self.desk.listings)
             if fault:
@@ -273,6 +273,7 @@ class Margins:
         self.desk.stages.update(state.stages)
         self.desk.called.update(state.called)
         self.desk.acting.known.update(state.acted)
+        self.desk.parted.update(state.parted)
         self.state.launched = state.launched
         for trader, known in zip(self.traders.accounts, state.traders, strict=True):
             trader.cash, trader.holdings = known.cash, known.holdings

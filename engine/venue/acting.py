@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.venue.margined import Margined, lots_of
+from engine.venue.margined import Lots, Margined, lots_of
 
 __all__ = ["Acting"]
 
@@ -18,24 +18,24 @@ class Acting:
     """The last act of each account that is told of.
 
     Args:
-        known: by account when its owner last acted, the lots it held and the top-ups it had since.
+        known: by account when its owner last acted, what it held and the top-ups it had since.
         counts: whether any venue asks; else nothing is kept.
     """
 
     __slots__ = ("counts", "known")
 
-    def __init__(self, known: dict[str, tuple[int, int, int]], *, counts: bool) -> None:
+    def __init__(self, known: dict[str, tuple[int, Lots, int]], *, counts: bool) -> None:
         self.known = known
         self.counts = counts
 
     def opened(self, names: Iterable[str], ts_ns: int) -> None:
         """These opened what they hold."""
         if self.counts:
-            self.known.update((name, (ts_ns, 0, 0)) for name in names)
+            self.known.update((name, (ts_ns, (), 0)) for name in names)
 
     def changed(self, account: Margined, ts_ns: int) -> None:
-        """An account changed, not by the venue's hand: whoever holds other lots, or paid in, did
-        it himself."""
+        """An account changed, not by the venue's hand: whoever holds other lots of a market, or
+        paid in, did it himself."""
         if self.counts:
             held = _held(account)
             last = self.known.get(account.name)
@@ -55,5 +55,5 @@ class Acting:
         return 0 if last is None else ts_ns - last[0]
 
 
-def _held(account: Margined) -> tuple[int, int]:
+def _held(account: Margined) -> tuple[Lots, int]:
     return lots_of(account.positions()), account.topups

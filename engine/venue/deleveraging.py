@@ -123,11 +123,11 @@ class Deleverager:
         return taken_from(range(len(held)), held, wanted)
 
     def _fits(self, unpaid: Unpaid, queue: Queue, count: int) -> list[bool]:
-        """Whether each of the first can trade at the bankruptcy price without being bankrupted by
-        it."""
+        """Whether each of the first can trade at the price at which he is closed without being
+        bankrupted by it."""
         marks, side = self.desk.marks(), -1 if unpaid.lots > 0 else 1
         contract = self.desk.listings[unpaid.market].contract
-        price, fits = unpaid.price or 0.0, []
+        price, fits = self._price(unpaid), []
         for place in queue.places[:count].tolist():
             if place < len(queue.accounts):
                 account, lots, _ = queue.accounts[place]
@@ -267,8 +267,7 @@ class Deleverager:
             left -= paid
         for crowd in crowds:
             left -= crowd.share_loss(loss, open_lots, left)
-        let_off = loss - left
-        self.desk.charge(account, market, Cause.SOCIALISED, -let_off, "clearing", "socialised")
+        self.desk.charge(account, market, Cause.SOCIALISED, -loss, "clearing", "socialised")
         venue.floor.tape.say(
             LossSocialised,
             symbol=venue.listing.contract.spec.symbol,

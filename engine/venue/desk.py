@@ -15,7 +15,7 @@ from engine.venue.acting import Acting
 from engine.venue.bankruptcy import bankruptcy_quote, fillable_price
 from engine.venue.book import Book
 from engine.venue.insurance import InsuranceFund
-from engine.venue.margined import Margined, lots_of
+from engine.venue.margined import Lots, Margined, lots_of
 from engine.venue.standing import Listing, Standing, margin_of, standing_of
 from engine.venue.taking import Top
 from engine.venue_events import AccountCharged, InsuranceFundChanged
@@ -85,11 +85,9 @@ class Stage(Struct):
     """An account on its way through liquidation.
 
     Attributes:
-        steps: how many orders were sent.
         resumes_ns: no further step before; 0: at the next price.
     """
 
-    steps: int = 0
     resumes_ns: int = 0
 
 
@@ -108,14 +106,19 @@ class RiskDesk:
     """All contracts of one engine, as the venue's risk desk sees them.
 
     Attributes:
-        called: lots and top-ups for which a margin call stands, by account.
+        called: what was held, and how many top-ups, when a margin call was made that stands, by
+            account.
         stages: accounts on their way through liquidation, by name.
         acting: when the owners last acted, where a rule asks.
+        parted: when each account was last closed in part, where a rule asks.
         moved: accounts of which anything was moved since somebody emptied it.
     """
 
     def __init__(
-        self, venues: Sequence[Venue], stages: dict[str, Stage], called: dict[str, tuple[int, int]]
+        self,
+        venues: Sequence[Venue],
+        stages: dict[str, Stage],
+        called: dict[str, tuple[Lots, int]],
     ) -> None:
         self.venues = venues
         self.called = called
@@ -124,6 +127,7 @@ class RiskDesk:
         self.stages = stages
         self.moved: dict[str, Margined] = {}
         rules = [venue.listing.rules.liquidation for venue in venues]
+        self.parted: dict[str, int] = {}
         self.acting = Acting({}, counts=any(r.liquidator_fee_max is not None for r in rules))
 
     def marks(self) -> list[float]:

@@ -185,12 +185,12 @@ class Liquidator(Insuring):
             return True
         idle_ns = self.acting.idle_ns(account.name, self.venues[market].floor.ts_ns)
         listing, mark = self.listings[market], marks[market]
-        step = step_lots(listing, lots, mark, stand, steps=stage.steps, idle_ns=idle_ns)
+        cools = self._cools(account, market)
+        step = step_lots(listing, lots, mark, stand, cools=cools, idle_ns=idle_ns)
         filled = self._send(account, market, step, marks, stand)
-        stage.steps += 1
         if step != -lots:
             if filled:
-                return not self._cools(stage, market)
+                return not self._pauses(account, stage, market)
             step = -lots
             filled = self._send(account, market, step, marks, stand)
         if filled == step:
@@ -200,13 +200,23 @@ class Liquidator(Insuring):
             unpaid.append(self.unpaid(account, market, rest, marks))
         return not rest
 
-    def _cools(self, stage: Stage, market: int) -> bool:
+    def _cools(self, account: Margined, market: int) -> bool:
+        """Whether it was closed in part so lately that the rest goes at once."""
+        last_ns, venue = self.parted.get(account.name), self.venues[market]
+        cooldown_ns = venue.listing.rules.liquidation.cooldown_ns
+        return last_ns is not None and venue.floor.ts_ns - last_ns < cooldown_ns
+
+    def _pauses(self, account: Margined, stage: Stage, market: int) -> bool:
+        """After a step that closed a part: whether the next one waits."""
         venue = self.venues[market]
         rules = venue.listing.rules.liquidation
-        if rules.steps != "portion" or not rules.cooldown_ns:
+        if rules.steps != "portion":
             return False
-        stage.resumes_ns = venue.floor.ts_ns + rules.cooldown_ns
-        return True
+        if rules.cooldown_ns:
+            self.parted[account.name] = venue.floor.ts_ns
+        if rules.pause_ns:
+            stage.resumes_ns = venue.floor.ts_ns + rules.pause_ns
+        return rules.pause_ns > 0
 
     def _send(
         self, account: Margined, market: int, lots: int, marks: list[float], stand: Standing

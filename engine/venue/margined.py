@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from engine.ledger import Cause
-from engine.units import total
 
-__all__ = ["Margined", "lots_of"]
+__all__ = ["Lots", "Margined", "lots_of"]
+
+Lots = tuple[tuple[int, int], ...]
+"""``(market, signed lots)`` of each market in which an account holds something, ascending."""
 
 
-def lots_of(positions: Sequence[tuple[int, int, int]]) -> int:
-    """Signed lots of all that an account holds: by them what was about it, a call say, knows that
-    it holds something else now."""
-    return total(lots for _, lots, _ in positions)
+def lots_of(positions: Sequence[tuple[int, int, int]]) -> Lots:
+    """What an account holds: by it what was about it, a call say, knows that it holds something
+    else now."""
+    return tuple(sorted((market, lots) for market, lots, _ in positions if lots))
 
 
 class Margined(Protocol):

@@ -138,14 +138,16 @@ class LiquidationRules(Rules, frozen=True, kw_only=True):
 
     Attributes:
         steps: ``full`` closes all at once; ``tier`` the excess over the tier below, tested again
-            after each step; ``portion`` a share, then waits ``cooldown_ns``; ``shortage`` as much
-            as restores the margin.
+            after each step; ``portion`` a share, then waits ``pause_ns``; ``shortage`` as much as
+            restores the margin.
         portion: share closed by one step of ``portion``.
         portion_above: notional (quote) above which ``portion`` holds; smaller positions are closed
             whole.
         step_min, step_max: bounds of one step's notional, in quote.
-        cooldown_ns: pause after a step of ``portion``.
-        whole_after: what is left after the pause is closed at once.
+        pause_ns: from a step of ``portion`` to the next: a block.
+        cooldown_ns: for so long after an account was closed in part by a step of ``portion`` its
+            orders are for the whole of what is left (Hyperliquid); 0: they never are. It goes on
+            where the margin was restored meanwhile.
         first: which position of a cross account is closed first: the one that needs the most
             margin, or the account's first.
         limit: worst price of the liquidation order: none, the bankruptcy price of what is closed,
@@ -170,8 +172,8 @@ class LiquidationRules(Rules, frozen=True, kw_only=True):
     portion_above: float = 0.0
     step_min: float = 0.0
     step_max: float | None = None
+    pause_ns: int = 0
     cooldown_ns: int = 0
-    whole_after: bool = False
     first: Literal["heaviest", "listed"] = "heaviest"
     limit: Literal["none", "bankruptcy", "fillable"] = "bankruptcy"
     bankruptcy_adjustment: float = 1.0

@@ -72,10 +72,7 @@ class Listing:
     def lots_within(self, held: int, cap: int, mark: float) -> int:
         """How many lots of a position, unsigned, are no larger than ``cap``."""
         size = self.size(held, mark)
-        lots = abs(held) if size <= cap else cap * abs(held) // size
-        while lots and self.size(lots, mark) > cap:
-            lots -= 1
-        return lots
+        return abs(held) if size <= cap else cap * abs(held) // size
 
     def initial(
         self, lots: int, mark: float, leverage: float = math.inf, *, open_lots: int = 0

@@ -16,14 +16,14 @@ __all__ = ["fee_rate", "liquidator_fee", "step_lots"]
 
 
 def step_lots(
-    listing: Listing, held: int, mark: float, stand: Standing, *, steps: int, idle_ns: int
+    listing: Listing, held: int, mark: float, stand: Standing, *, cools: bool, idle_ns: int
 ) -> int:
     """Signed lots to trade: at least one, at most all.
 
     Args:
         held: signed lots of the position.
         stand: equity and maintenance of the account.
-        steps: orders that were sent before.
+        cools: whether the account was closed in part so lately that the rest goes at once.
         idle_ns: since the owner last acted himself.
     """
     rules, size = listing.rules.liquidation, abs(held)
@@ -31,20 +31,20 @@ def step_lots(
         cap = listing.table.cap_below(listing.size(held, mark))
         size -= listing.lots_within(held, cap, mark) if cap else 0
     elif rules.steps == "portion":
-        size = _portion(listing, held, mark, steps)
+        size = _portion(listing, held, mark, cools=cools)
     elif rules.steps == "shortage":
         size = _shortage(listing, held, mark, stand, idle_ns)
     size = min(max(size, 1), abs(held))
     return -size if held > 0 else size
 
 
-def _portion(listing: Listing, held: int, mark: float, steps: int) -> int:
-    """A share of a large position, within the bounds of a step; all of a small one, and all of
-    what is left after the pause."""
+def _portion(listing: Listing, held: int, mark: float, *, cools: bool) -> int:
+    """A share of a large position, within the bounds of a step; all of a small one, and of one that
+    was closed in part lately."""
     rules = listing.rules.liquidation
     quote = listing.contract.quote_notional(held, mark)
     whole = abs(held)
-    if quote <= rules.portion_above or (steps and rules.whole_after):
+    if quote <= rules.portion_above or cools:
         return whole
     wanted = max(quote * rules.portion, rules.step_min)
     if rules.step_max is not None:

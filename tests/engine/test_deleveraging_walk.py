@@ -1,4 +1,4 @@
-"""The walk of dYdX: whom the bankruptcy price would bankrupt, too, is passed over.
+"""The walk of dYdX: whom the price at which he is closed would bankrupt is passed over.
 
 The first price is 10 away from the 100 at which one holds his coins, on whose loss of 5 a coin his
 money ends: he is bankrupt 5 away. On the other side two hold 10 coins each, from 1 before that
@@ -8,8 +8,11 @@ and *fat* with 9, who is bankrupt at 100.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.book import BookSpec
@@ -19,15 +22,7 @@ from tests.builders import Run, a_contract, a_market, a_product, a_spec, a_tape
 from tests.properties.agreement import agree
 
 QUOTE = 10**6
-MARKET = a_market(
-    contract=a_contract(taker_fee=0.0, lot_size=1.0),
-    book=BookSpec(model="flat"),
-    venue=VenueRules(
-        margin=MarginRules(tiers=(Tier(cap=1e9, max_leverage=50.0, rate=0.01),)),
-        liquidation=LiquidationRules(limit="bankruptcy"),
-        adl=AdlRules(ranking="dydx", price="bankruptcy", rest="stay_open"),
-    ),
-)
+WALK = AdlRules(ranking="dydx", price="bankruptcy", rest="stay_open")
 
 
 def a_trader(name: str, lots: int, entry: float, a_coin: int) -> TraderSpec:
@@ -36,10 +31,25 @@ def a_trader(name: str, lots: int, entry: float, a_coin: int) -> TraderSpec:
     return TraderSpec(id=name, wallet_atoms=abs(lots) * a_coin * QUOTE, positions=(held,))
 
 
-def said_of(side: int, coins: int, *others: TraderSpec, crowds: tuple[CrowdSpec, ...] = ()) -> Run:
+def said_of(
+    side: int,
+    coins: int,
+    *others: TraderSpec,
+    crowds: tuple[CrowdSpec, ...] = (),
+    adl: AdlRules = WALK,
+) -> Run:
+    market = a_market(
+        contract=a_contract(taker_fee=0.0, lot_size=1.0),
+        book=BookSpec(model="flat"),
+        venue=VenueRules(
+            margin=MarginRules(tiers=(Tier(cap=1e9, max_leverage=50.0, rate=0.01),)),
+            liquidation=LiquidationRules(limit="bankruptcy"),
+            adl=adl,
+        ),
+    )
     spec = a_spec(
         (a_product("IDLE"), ()),
-        markets=(MARKET,),
+        markets=(market,),
         traders=(a_trader("one", side * coins, 100.0, 5), *others),
         crowds=crowds,
     )
@@ -91,3 +101,18 @@ def test_rows_of_a_population_are_passed_over_alike(side: int, coins: int, taken
     assert kept.lots.tolist() == [-10 * side, (taken - 10) * side, 10 * side]
     (ended,) = said.named("liquidation_ended")
     assert ended.position_lots == side * (coins - taken)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize("rule", [{"price": "mark"}, {"mark_beyond": 0.01}])
+def test_the_walk_asks_of_the_price_at_which_it_closes(side: int, rule: dict[str, Any]) -> None:
+    """Closed at the mark, 10 away, the thin one keeps 4 a coin: he is closed like the fat one,
+    though the bankruptcy price would bankrupt him."""
+    near = 100.0 - 9.0 * side
+    others = a_trader("thin", -10 * side, near, 3), a_trader("fat", -10 * side, near, 9)
+    said = said_of(side, 20, *others, adl=replace(WALK, **rule))
+    closed = said.named("position_auto_deleveraged")
+    assert sorted((e.account, e.lots, e.price) for e in closed) == [
+        ("trader:fat", 10 * side, 100.0 - 10.0 * side),
+        ("trader:thin", 10 * side, 100.0 - 10.0 * side),
+    ]

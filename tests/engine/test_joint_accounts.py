@@ -22,7 +22,7 @@ AT = (70.0, 70.0, 110.0)
 WIDE = LeverageBand(target=3.0, low=0.1, high=500.0)
 WHOLE = LiquidationRules(limit="none", surplus="account")
 FIFTHS = LiquidationRules(
-    limit="none", surplus="account", steps="portion", portion=0.2, cooldown_ns=3 * SECOND_NS
+    limit="none", surplus="account", steps="portion", portion=0.2, pause_ns=3 * SECOND_NS
 )
 
 

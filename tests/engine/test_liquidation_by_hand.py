@@ -69,6 +69,14 @@ def mark(second: float, price: float, symbol: int = 0) -> Any:
 
 # A fifth, a pause, the rest -----------------------------------------------------------------------
 
+FIFTHS: dict[str, Any] = {
+    "steps": "portion",
+    "portion": 0.2,
+    "portion_above": 1e5,
+    "cooldown_ns": 30 * SECOND_NS,
+    "surplus": "account",
+}
+
 
 @pytest.mark.parametrize(
     ("then", "event", "equity"),
@@ -85,8 +93,7 @@ def test_a_fifth_then_a_pause_then_the_rest(then: float, event: str, equity: int
     """Long 10,000 from 100 with 50,000: at 95.9 he has 9,000 and needs 9,590. A fifth is sold, and
     would have used up a fifth of the 9,000 at 190,000; for three seconds nobody looks, whatever the
     price does; a nanosecond before their end nothing has happened yet."""
-    rules = {"steps": "portion", "portion": 0.2, "portion_above": 1e5, "whole_after": True}
-    rules |= {"cooldown_ns": 3 * SECOND_NS, "surplus": "account", "backstop_below": 2 / 3}
+    rules = FIFTHS | {"pause_ns": 3 * SECOND_NS, "backstop_below": 2 / 3}
     rows = [mark(0, 100.0), mark(1, 95.9), mark(2, then), mark(4.5, then)]
     said = said_of([a_venue(**rules)], [a_trader("t", 50_000, (0, 10_000, 100.0))], rows)
     first, *later = said.named("liquidation_filled")
@@ -108,6 +115,30 @@ def test_a_fifth_then_a_pause_then_the_rest(then: float, event: str, equity: int
         assert (later, ended.outcome, ended.equity_atoms) == ([], "closed", 0)
         return
     assert abs(ended.equity_atoms - equity * QUOTE) <= 2
+
+
+@pytest.mark.parametrize(("second", "sold"), [(2, 8_000), (30.9, 8_000), (31, 1_600), (60, 1_600)])
+def test_the_whole_is_closed_while_it_cools(second: float, sold: int) -> None:
+    """The same long has margin again once its fifth was sold at the first second. Where it is short
+    anew within 30 s from then it is sold whole at once, at their end a fifth of what is left."""
+    rules = FIFTHS | {"pause_ns": SECOND_NS // 10}
+    rows = [mark(0, 100.0), mark(1, 95.9), mark(1.5, 96.5), mark(second, 95.6)]
+    said = said_of([a_venue(**rules)], [a_trader("t", 50_000, (0, 10_000, 100.0))], rows)
+    first, then, *_ = said.named("liquidation_filled")
+    restored, *_ = said.named("liquidation_ended")
+    assert (first.lots, restored.outcome) == (-2_000 * COIN, "restored")
+    assert restored.ts_ns == T0 + SECOND_NS + SECOND_NS // 10
+    assert (then.lots, then.ts_ns) == (-sold * COIN, T0 + round(second * SECOND_NS))
+
+
+def test_a_pause_alone_lets_each_step_be_a_part() -> None:
+    """Where nothing cools (dYdX) every block closes its share of what is left, as long as the
+    account is short."""
+    rules = FIFTHS | {"pause_ns": SECOND_NS, "cooldown_ns": 0}
+    rows = [mark(0, 100.0), mark(1, 95.0), mark(2.5, 95.0)]
+    said = said_of([a_venue(**rules)], [a_trader("t", 57_000, (0, 10_000, 100.0))], rows)
+    steps = [(e.ts_ns - T0, e.lots) for e in said.named("liquidation_filled")]
+    assert steps[:2] == [(SECOND_NS, -2_000 * COIN), (2 * SECOND_NS, -1_600 * COIN)]
 
 
 @pytest.mark.parametrize(

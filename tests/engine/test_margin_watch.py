@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 
 from engine.engine import Engine
@@ -11,9 +12,11 @@ from engine.margin_watch import MarginWatch
 from engine.market import Market
 from engine.units import NEVER_NS
 from engine.venue.desk import Stage
+from engine.venue.rules import MarginRules, VenueRules
 from tests.builders import a_product, a_spec, a_tape
-from tests.engine.test_liquidation_by_hand import a_trader, a_venue, mark
+from tests.engine.test_liquidation_by_hand import TIER, a_trader, a_venue, mark
 
+CALLED = VenueRules(margin=MarginRules(tiers=TIER, call_at=2.0))
 LONG, SHORT = "trader:long", "trader:short"
 LOW, HIGH = 90_000 / 990, 110_000 / 1_010
 """Where 10,000 and a thousand coins from 100 come to 1 % of their worth."""
@@ -62,13 +65,30 @@ def test_who_is_at_or_beyond_his_edge_is_due_at_once() -> None:
     assert watch.bounds(0)[0] == -math.inf  # nobody knows what it is worth
 
 
+def test_who_holds_something_else_is_called_again() -> None:
+    """A call stands for what was held of each market: ten less of one and ten more of another is
+    something else, though as many lots."""
+    venues = [msgspec.structs.replace(a_venue(n), venue=CALLED) for n in range(2)]
+    both = a_trader("both", 10_000, (0, 500, 100.0), (1, -500, 100.0))
+    idle = [(a_product(f"IDLE{n}", market=n), ()) for n in range(2)]
+    engine = Engine(a_spec(*idle, markets=venues, traders=(both,)))
+    engine.process(a_tape([mark(0, 100.0), mark(0, 100.0, 1), mark(1, 83.0)]))
+    assert engine.margins is not None
+    desk, account = engine.margins.desk, engine.margins.others(0)[0]
+    assert [name for name in desk.called if name == account.name]
+    assert desk.calls_at(account, account.positions()) == 0.0
+    first, second = account.trader.holdings
+    first.lots, second.lots = first.lots - 10, second.lots + 10
+    assert desk.calls_at(account, account.positions()) == 2.0
+
+
 def test_between_two_steps_an_account_has_an_alarm_and_no_edge() -> None:
     """Its next step is for an instant, and for that alone; where it is for the next price it has
     its edge again."""
     _, watch = watched()
     long = watch.of(0)[1]
     assert (watch.next_step_ns(), watch.waiting(10**30)) == (NEVER_NS, [])
-    watch.desk.stages[LONG] = Stage(steps=1, resumes_ns=7)
+    watch.desk.stages[LONG] = Stage(resumes_ns=7)
     assert not watch.arm(long)
     assert watch.bounds(0)[0] == -math.inf
     assert [watch.waiting(ts_ns) for ts_ns in (6, 7, 8)] == [[], [long], [long]]

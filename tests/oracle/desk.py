@@ -22,7 +22,7 @@ LOTS = 10**6
 @dataclass
 class Account:
     """``cash`` after what the position cost; ``waits`` until when nobody looks, 0 where it is not
-    being liquidated."""
+    being liquidated; ``parted``: when it was last closed in part."""
 
     name: str
     coins: Fraction
@@ -30,7 +30,7 @@ class Account:
     cash: Fraction
     leverage: Fraction
     waits: int | None = None
-    steps: int = 0
+    parted: int | None = None
 
     def equity(self, mark: Fraction) -> Fraction:
         return self.cash + self.coins * mark
@@ -49,8 +49,8 @@ class Rules:
     steps: str
     portion: Fraction
     portion_above: Fraction
+    pause: int
     cooldown: int
-    whole_after: bool
     limit: str
     surplus: str
     fee: Fraction
@@ -113,7 +113,7 @@ class Desk:
     def _review(self, one: Account) -> bool:
         """Whether nothing is left for the counterparties."""
         if one.waits is None:
-            one.waits, one.steps = self.now, 0
+            one.waits = self.now
         while one.coins:
             if not self._is_short(one):
                 one.waits = None
@@ -134,7 +134,7 @@ class Desk:
             self._say("backstop", one, -one.coins)
             one.cash = one.coins = Fraction(0)
             return None
-        size, one.steps = self._size(one), one.steps + 1
+        size = self._size(one)
         if rules.limit == "bankruptcy" and equity < 0:
             return self._insure(one)
         whole = size == abs(one.coins)
@@ -148,9 +148,11 @@ class Desk:
         one.cash -= paid
         self.fund += paid
         self._say("full" if whole else "partial", one, closed)
-        if not whole and rules.steps == "portion" and rules.cooldown:
-            one.waits = self.now + rules.cooldown
-            return True
+        if not whole and rules.steps == "portion":
+            one.parted = self.now
+            if rules.pause:
+                one.waits = self.now + rules.pause
+                return True
         return None
 
     def _size(self, one: Account) -> Fraction:
@@ -162,8 +164,8 @@ class Desk:
             if caps:
                 size = held - Fraction(floor(caps[-1] / self.mark * LOTS), LOTS)
         elif rules.steps == "portion":
-            again = one.steps > 0 and rules.whole_after
-            if worth > rules.portion_above and not again:
+            cools = one.parted is not None and self.now < one.parted + rules.cooldown
+            if worth > rules.portion_above and not cools:
                 size = Fraction(floor(held * rules.portion * LOTS), LOTS)
         return min(max(size, Fraction(1, LOTS)), held)
 

@@ -45,8 +45,8 @@ def drawn_rules(random: Random, ranking: str) -> dict[str, Any]:
         "steps": pick(["full", "tier", "portion"]),
         "portion": 0.2,
         "portion_above": pick([0.0, 1e5]),
-        "cooldown": pick([0, 3 * SECOND]),
-        "whole_after": pick([True, False]),
+        "pause": pick([0, 3 * SECOND]),
+        "cooldown": pick([5 * SECOND, 0]),
         "limit": pick(["none", "bankruptcy", "bankruptcy"]),
         "surplus": pick(["account", "fund"]),
         "fee": pick([0.0, 0.005]),
@@ -60,7 +60,7 @@ def drawn_rules(random: Random, ranking: str) -> dict[str, Any]:
 
 
 def venue_of(drawn: dict[str, Any]) -> VenueRules:
-    steps = {n: drawn[n] for n in ("steps", "portion", "portion_above", "whole_after")}
+    steps = {n: drawn[n] for n in ("steps", "portion", "portion_above")}
     return VenueRules(
         margin=MarginRules(
             tiers=tuple(
@@ -71,6 +71,7 @@ def venue_of(drawn: dict[str, Any]) -> VenueRules:
         ),
         liquidation=LiquidationRules(
             **steps,
+            pause_ns=drawn["pause"],
             cooldown_ns=drawn["cooldown"],
             limit=drawn["limit"],
             surplus=drawn["surplus"],

@@ -247,7 +247,7 @@ class Margins:
         self.seed = spec.seed
         self.look_ns = NEVER_NS
         self.launched: set[int] = set()
-        self.own: dict[str, tuple[int, int]] = {}  # what each did itself: lots, top-ups
+        self.own: dict[str, Any] = {}  # what each did itself: lots by market, top-ups
 
     def admit(self, products: list[Product]) -> None:
         """The products' hedges, in the order of their markets."""
@@ -308,7 +308,7 @@ class Margins:
 
     def _acts(self, name: str, market: Market) -> None:
         """An owner did something himself."""
-        self.desk.acting.known[name] = (market.log.ts_ns, 0, 0)
+        self.desk.acting.known[name] = (market.log.ts_ns, (), 0)
 
     def account_of(self, product: Product) -> Any:
         """Behind a product; none where the venue asks for no margin."""
@@ -345,12 +345,16 @@ class Margins:
         return min([self.look_ns, *steps])
 
     def changed(self, product: Product) -> None:
-        """A product's account changed by its own doing; where it holds other lots than before, but
-        for what the venue took, or has more top-ups, its owner did that."""
+        """A product's account changed by its own doing; where it holds other lots of a market than
+        before, but for what the venue took, or has more top-ups, its owner did that."""
         account = self.account_of(product)
         if account is not None:
             hedges = getattr(account, "hedges", [account])
-            lots = sum(n for _, n, _ in account.positions()) - sum(h.seized for h in hedges)
+            lots = {hedge.number: 0 for hedge in hedges}
+            for market, held, _ in account.positions():
+                lots[market] += held
+            for hedge in hedges:
+                lots[hedge.number] -= hedge.seized
             own = lots, account.topups
             if self.own.get(account.name) != own:
                 self.own[account.name] = own

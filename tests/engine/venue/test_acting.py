@@ -28,6 +28,22 @@ def test_only_what_the_owner_does_ends_his_idleness() -> None:
     assert acting.idle_ns("b", 185) == 5
 
 
+def test_a_trade_on_two_markets_that_cancels_is_an_act() -> None:
+    """Seven more of one and seven less of the other are other holdings, though as many lots. The
+    venue taking the same is no act."""
+    held = [Holding(0, 10, 0), Holding(1, -4, 0)]
+    account = TraderAccount(Traders([], [], Ledger()), Trader("a", 0, held))
+    acting = Acting({}, counts=True)
+    acting.changed(account, 100)
+    held[0].lots, held[1].lots = 3, 3
+    acting.changed(account, 130)
+    assert acting.idle_ns(account.name, 150) == 20
+    held[0].lots, held[1].lots = 10, -4
+    acting.seized([account])
+    acting.changed(account, 160)
+    assert acting.idle_ns(account.name, 160) == 30
+
+
 def test_where_no_rule_asks_nothing_is_kept() -> None:
     """Who acted when is state, and state that nobody needs is not kept."""
     account = TraderAccount(Traders([], [], Ledger()), Trader("a", 0, [Holding(0, 10, 0)]))
