@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,22 +27,37 @@ class Groups:
             looked for them.
     """
 
-    __slots__ = ("_places", "bounds", "extremes", "firsts", "known", "order", "tails", "whose")
+    __slots__ = (
+        "_keys",
+        "_shift",
+        "bounds",
+        "extremes",
+        "firsts",
+        "known",
+        "order",
+        "tails",
+        "whose",
+    )
 
     def __init__(self, symbols: np.ndarray[Any, Any]) -> None:
-        self.order = symbols.astype(np.int16).argsort(kind="stable")
-        counts = np.bincount(symbols)
-        self.known = counts.nonzero()[0]
-        counts = counts[self.known]
-        ends, known = counts.cumsum(), self.known.tolist()
-        self.whose = self.known.repeat(counts)
-        self.firsts = ends - counts
-        bounds = zip(self.firsts.tolist(), ends.tolist(), strict=True)
-        self.bounds = dict(zip(known, bounds, strict=True))
-        lasts = self.order[ends - 1]
-        self.tails: dict[int, int] = dict(zip(known, lasts.tolist(), strict=True))
+        # Symbol and row as one number, half as wide where it fits: sorted at a quarter of the cost.
+        rows = len(symbols)
+        self._shift = rows.bit_length()
+        narrow = int(symbols.max()).bit_length() + self._shift < 32
+        keys: I64 = symbols.astype(np.int32 if narrow else np.int64)
+        keys <<= self._shift
+        keys |= np.arange(rows, dtype=keys.dtype)
+        keys.sort()
+        self._keys = keys
+        self.order = (keys & ((1 << self._shift) - 1)).astype(np.int64)
+        self.whose = whose = keys >> self._shift
+        edges = [0, *((whose[1:] != whose[:-1]).nonzero()[0] + 1).tolist(), rows]
+        self.firsts = np.array(edges[:-1])
+        self.known = whose[self.firsts]
+        known, lasts = self.known.tolist(), [end - 1 for end in edges[1:]]
+        self.bounds = dict(zip(known, pairwise(edges), strict=True))
+        self.tails: dict[int, int] = dict(zip(known, self.order[lasts].tolist(), strict=True))
         self.extremes: tuple[F64, F64] | None = None
-        self._places: I64 | None = None
 
     def lie_within(self, lows: F64, highs: F64) -> bool:
         """Whether all prices are known to lie between two edges of their symbol."""
@@ -53,11 +69,8 @@ class Groups:
     def lasts(self, symbols: I64, stops: I64) -> I64:
         """Shape (symbols, stops): the last row of each symbol below each index; -1 where it has
         none."""
-        count = len(self.order)
-        if self._places is None:  # symbol and row as one number: ascending, as both are in order
-            self._places = self.whose * (count + 1) + self.order
-        wanted = symbols[:, None] * (count + 1) + stops
-        found = self._places.searchsorted(wanted) - 1
+        wanted = ((symbols << self._shift)[:, None] | stops).astype(self._keys.dtype)
+        found = self._keys.searchsorted(wanted) - 1
         rows: I64 = self.order.take(found, mode="clip")
         rows[(found < 0) | (self.whose.take(found, mode="clip") != symbols[:, None])] = -1
         return rows

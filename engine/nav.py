@@ -1,34 +1,21 @@
-"""Valuing products and users in vectors.
-
-Product NAVs lie on lines, so rows are an outer product of lines and marks. A user's NAV is
-``floor(units * NAV / units_total)`` exactly: a float quotient is right to a few units, and the
-exact remainder in wrapping 64-bit arithmetic says which; the sum of users plus the reported dust is
-the product's NAV.
-"""
+"""Valuing products in vectors: NAVs lie on lines, a row is a line at a price."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import repeat
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from engine.errors import OutOfRangeError
-from engine.outputs import ATTRIBUTION, NavBlock, Queued, UserNavBlock
+from engine.outputs import ATTRIBUTION, NavBlock, Queued
 from engine.units import UNIT_STEPS
 
-__all__ = ["exact_navs", "nav_columns", "value_users", "worth_of"]
+__all__ = ["exact_navs", "nav_columns"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 
 ReadOff = Callable[[float, float, float], int]
-
-_CHUNK: Final = 32_768
-_DRAWN_DOWN: Final = 1.0 / 2**51
-_FLOAT_EXACT: Final = 2**52
-_TOTAL_MAX: Final = 2**61
 
 
 def nav_columns(blocks: Sequence[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
@@ -77,23 +64,56 @@ def _versions(block: NavBlock) -> tuple[F64, I64, I64 | None]:
     return line, parts, version.repeat(samples, axis=0)
 
 
-def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
+class _Rows(NamedTuple):
+    """The rows of blocks, one after the other.
+
+    Attributes:
+        samples: shape (blocks,).
+        counts: shape (all samples,), rows of each.
+        place: of each row's product in its block.
+        product: of each row.
+        marks: of each row.
+        prices: at which each row's line is read.
+        line: intercept, slope and since of each row.
+        parts, version: all parts of all blocks, and which of them hold in each row.
+    """
+
+    samples: I64
+    counts: I64
+    place: I64
+    product: np.ndarray[Any, np.dtype[np.int32]]
+    marks: F64
+    prices: F64
+    line: list[F64]
+    parts: I64
+    version: I64
+
+
+def _rows_of(blocks: list[NavBlock]) -> _Rows:
     """All blocks at once: a step of many markets has many blocks of few samples."""
     samples = np.array([len(block.ts_ns) for block in blocks])
     widths = np.array([len(block.products) for block in blocks])
     counts, block_rows = widths.repeat(samples), widths * samples
-    ts_ns = np.concatenate([block.ts_ns for block in blocks]).repeat(counts)
-    marks = np.concatenate([block.mark for block in blocks]).repeat(counts)
-    sequence = np.concatenate([block.sequence for block in blocks])
-    first = (counts.cumsum() - counts).repeat(counts)
-    place = np.arange(len(first)) - first
+    prices = marks = np.concatenate([block.mark for block in blocks]).repeat(counts)
+    if any(block.index is not None for block in blocks):
+        prices = np.concatenate([block.prices().ravel() for block in blocks])
+    place = np.arange(len(marks)) - (counts.cumsum() - counts).repeat(counts)
     line, parts, version = _all_versions(blocks, block_rows, place)
     products = np.array([product for block in blocks for product in block.products], np.int32)
     listed = (widths.cumsum() - widths).repeat(block_rows) + place
-    intercept, slope, since = (line[:, column].take(version) for column in range(3))
-    prices, indexes = marks, np.full(len(marks), np.nan)
+    return _Rows(
+        *(samples, counts, place, products.take(listed), marks, prices),
+        *([line[:, column].take(version) for column in range(3)], parts, version),
+    )
+
+
+def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
+    samples, counts, place, product, marks, prices, line, parts, version = _rows_of(blocks)
+    ts_ns = np.concatenate([block.ts_ns for block in blocks]).repeat(counts)
+    sequence = np.concatenate([block.sequence for block in blocks])
+    intercept, slope, since = line
+    indexes = np.full(len(marks), np.nan)
     if any(block.index is not None for block in blocks):
-        prices = np.concatenate([block.prices().ravel() for block in blocks])
         indexes = np.concatenate([_indexes(block) for block in blocks]).repeat(counts)
     exposure = slope * prices
     nav = intercept + exposure
@@ -103,7 +123,7 @@ def _columns(blocks: list[NavBlock]) -> dict[str, np.ndarray[Any, Any]]:
         leverage = np.where(nav > 0.0, exposure / nav, np.nan)
     rows: dict[str, np.ndarray[Any, Any]] = {
         "ts_ns": ts_ns,
-        "product": products.take(listed),
+        "product": product,
         "sequence": sequence.repeat(counts),
         "ordinal": _ordinals(blocks, samples, sequence).repeat(counts) + place,
         "nav_atoms": nav,
@@ -195,84 +215,18 @@ def _ordinals(blocks: list[NavBlock], samples: I64, sequence: I64) -> I64:
     return ordinals
 
 
-def worth_of(block: UserNavBlock, units: I64, product: str) -> I64:
-    """``value_users`` of some units of a block.
-
-    Raises:
-        OutOfRangeError: if a holder has more than 64 bits count.
-    """
-    try:
-        return value_users(np.ascontiguousarray(units), block.product_nav_atoms, block.units_total)
-    except OverflowError:
-        raise OutOfRangeError(
-            f"{product} tick {block.sequence} (ts {block.ts_ns}): what a holder has no longer fits "
-            "64 bits; use smaller holdings"
-        ) from None
-
-
-def exact_navs(block: NavBlock, read_off: Sequence[ReadOff]) -> list[list[int]]:
-    """NAVs of a block in whole quote atoms, as the accounts round: a list a sample, products in
-    declared order. In Python's integers, for those who need few of them.
+def exact_navs(blocks: Sequence[NavBlock], read_off: Sequence[ReadOff]) -> list[int]:
+    """NAVs in whole quote atoms, as the accounts round, of the rows of `nav_columns`. In Python's
+    integers, for those who need few of them.
 
     Args:
-        read_off: for each product of the block, how NAV is read off intercept, slope and price.
+        read_off: for each product, how NAV is read off intercept, slope and price.
     """
-    line, _parts, version = _versions(block)
-    lines = [(intercept, slope) for intercept, slope, _ in line.tolist()]
-    unchanged = range(len(block.products))
-    versions = repeat(unchanged, len(block.mark)) if version is None else version.tolist()
-    return [
-        [
-            read(lines[number][0], lines[number][1], price)
-            for number, read, price in zip(numbers, read_off, prices, strict=True)
-        ]
-        for prices, numbers in zip(block.prices().tolist(), versions, strict=True)
-    ]
-
-
-def value_users(units: I64, nav: int, units_total: int, out: I64 | None = None) -> I64:
-    """Exact NAV of each holder, rounded down.
-
-    Args:
-        units: shape (n,), steps of 1e-8, not negative.
-        nav: the product's NAV, atoms; a negative NAV is worth nothing to a holder.
-        units_total: units outstanding, > 0.
-        out: shape (n,), where to put the answer.
-
-    Returns:
-        Shape (n,), atoms.
-
-    Raises:
-        ValueError: if ``units_total`` is not positive.
-    """
-    if units_total <= 0:
-        raise ValueError(f"units_total must be > 0, was {units_total}")
-    answer = np.empty_like(units) if out is None else out
-    if nav <= 0:
-        answer[:] = 0
-        return answer
-    if nav >= _FLOAT_EXACT or units_total >= _TOTAL_MAX:
-        answer[:] = [u * nav // units_total for u in units.tolist()]
-        return answer
-    # Rounding errs by at most 1.5 units in the last place: a ratio drawn down by 4 of them never
-    # guesses too high, and too low by less than 6, which is less than one atom up to 2**50 atoms.
-    ratio = nav / units_total * (1.0 - _DRAWN_DOWN)
-    corrections = 1 + (6 * nav >> 53)
-    quotient = np.empty(_CHUNK)
-    remainder = np.empty(_CHUNK, np.int64)
-    product = np.empty(_CHUNK, np.int64)
-    short = np.empty(_CHUNK, bool)
-    for start in range(0, len(units), _CHUNK):
-        part = units[start : start + _CHUNK]
-        size = len(part)
-        guess, left = answer[start : start + size], remainder[:size]
-        taken, off = product[:size], short[:size]
-        np.multiply(part, ratio, out=quotient[:size])
-        guess[:] = quotient[:size]
-        np.multiply(part, nav, out=left)
-        for _ in range(corrections):
-            np.multiply(guess, units_total, out=taken)
-            np.subtract(left, taken, out=taken)
-            np.greater_equal(taken, units_total, out=off)
-            guess += off
-    return answer
+    blocks = [block for block in blocks if len(block)]
+    if not blocks:
+        return []
+    rows = _rows_of(blocks)
+    intercept, slope, _ = rows.line
+    lines = zip(*(each.tolist() for each in (intercept, slope, rows.prices)), strict=True)
+    reads = [read_off[product] for product in rows.product.tolist()]
+    return [read(*line) for read, line in zip(reads, lines, strict=True)]

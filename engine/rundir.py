@@ -25,10 +25,11 @@ from engine.feeding import FEEDING, Feeding
 from engine.fills import MOVING, Fills
 from engine.first_units import in_first_units
 from engine.milestones import write_milestones
-from engine.nav import nav_columns, worth_of
+from engine.nav import nav_columns
 from engine.outputs import ATTRIBUTION, Milestone, NavBlock, Outputs, UserNavBlock
 from engine.parquet import TIME, timestamps, writer
 from engine.premiums import Premiums
+from engine.shares import worth_of
 from engine.units import UNIT_STEPS, asset_decimals
 from engine.venue_events import OrdersCrossed
 

@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 
 from engine.dealing_events import UnitsNotSplit, UnitsSplit
-from engine.nav import value_users
 from engine.orders import Scene
 from engine.serving import Serving
+from engine.shares import value_users
 from engine.striking import milestone
 from engine.units import UNITS_MAX
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from engine.engine import EngineSpec
 from engine.formula import formula_nav
-from engine.nav import exact_navs, nav_columns, value_users
-from engine.outputs import NavBlock
+from engine.nav import exact_navs, nav_columns
+from engine.shares import value_users
 from engine.units import UNIT_STEPS, asset_decimals
 from engine.users import Users
 from engine.venue.contract import Contract
@@ -36,14 +38,10 @@ def valuation_of(spec: EngineSpec) -> Valuation:
         for product in spec.products
     ]
 
-    def exact(block: NavBlock) -> list[list[int]]:
-        own = [read_off[product] for product in block.products]
-        return exact_navs(block, own) if own else []
-
     return Valuation(
         nav_columns,
         value_users,
-        exact,
+        partial(exact_navs, read_off=read_off),
         tuple(product.id for product in spec.products),
         spec.symbols,
         tuple(10 ** asset_decimals(contracts[each.market].quote_asset) for each in spec.products),

@@ -188,7 +188,7 @@ def _alike(values: Sequence[bytes], head: int) -> int:
     for number, value in enumerate(values):
         if len(value) != size or not value.startswith(begin):
             return number
-        if value[_HEADER_BYTES:head] != rest:
+        if not value.startswith(rest, _HEADER_BYTES):
             return number
         body = zlib.crc32(memoryview(value)[_HEADER_BYTES:], begun)
         if (body,) != crc(value, _HEADER.size):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from typing import Any, Final
 
 import msgspec
@@ -72,7 +71,7 @@ class Valuation(Struct, frozen=True):
     Attributes:
         nav_columns: rows of product NAVs from their blocks.
         value_users: NAV of each holder from ``(units, product NAV, units outstanding)``.
-        exact_navs: shape (samples, products), NAVs of a block in whole atoms.
+        exact_navs: the same rows' NAVs in whole atoms.
         products, symbols: names by index.
         quote_atoms: by product, atoms in one of its quote asset.
         population: users below this index are named by their number.
@@ -80,7 +79,7 @@ class Valuation(Struct, frozen=True):
 
     nav_columns: Callable[[Sequence[NavBlock]], dict[str, np.ndarray[Any, Any]]]
     value_users: Callable[[Any, int, int], np.ndarray[Any, Any]]
-    exact_navs: Callable[[NavBlock], list[list[int]]]
+    exact_navs: Callable[[Sequence[NavBlock]], list[int]]
     products: Sequence[str]
     symbols: Sequence[str]
     quote_atoms: Sequence[int]
@@ -154,9 +153,9 @@ class Recorder:
         atoms = np.array(self._valuation.quote_atoms)[columns["product"]]
         per_unit = columns["nav_per_unit"] / atoms
         names = ("product", "ts_ns", "units", "leverage", "mark_price", "sequence", "ordinal")
-        exact = [sample for block in blocks for sample in self._valuation.exact_navs(block)]
         told = [columns[name].tolist() for name in (*names, "adl_quantile", "plan_lots")]
-        rows = zip(per_unit.tolist(), chain.from_iterable(exact), *told, strict=True)
+        exact = self._valuation.exact_navs(blocks)
+        rows = zip(per_unit.tolist(), exact, *told, strict=True)
         topic, shard, products = self._topics.nav, self._shard, self._valuation.products
         for worth, nav, number, ts_ns, units, leverage, mark, *place, queued, plan in rows:
             known = None if math.isnan(leverage) else leverage

@@ -11,10 +11,11 @@ import numpy as np
 from engine.engine import Engine, EngineSpec
 from engine.events import Malformed
 from engine.market import MarketSpec
-from engine.nav import nav_columns, value_users
+from engine.nav import nav_columns
 from engine.outputs import Outputs
 from engine.product import HedgeTerms, ProductSpec, Terms
 from engine.sampler import Sampling
+from engine.shares import value_users
 from engine.signals import SignalSpec
 from engine.ticks import TABLES, Kind, Step, Table
 from engine.units import SECOND_NS

@@ -168,8 +168,8 @@ async def _total(
 ) -> Told:
     import asyncio
 
-    from engine.nav import value_users
     from engine.service import stop_on_signals
+    from engine.shares import value_users
     from feeds.totalling import Totalling
     from feeds.totals import Totals
 

@@ -10,7 +10,7 @@ import numpy as np
 from engine.config import RunConfig, spec_of
 from engine.config.settings import PopulationConfig, ProductConfig
 from engine.engine import Engine
-from engine.nav import value_users
+from engine.shares import value_users
 from engine.ticks import Marks, Step
 from feeds.recording import SymbolInfo
 from feeds.synthetic import Synthetic

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from engine.errors import FeedError
-from engine.nav import value_users
 from engine.outputs import UserNavBlock
+from engine.shares import value_users
 from engine.users import Users
 from feeds import codec
 from feeds.fanout import FANOUT_POSITION, FanOut

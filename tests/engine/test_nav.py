@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from engine.engine import Engine
-from engine.nav import exact_navs, nav_columns, value_users
+from engine.nav import exact_navs, nav_columns
 from engine.outputs import ATTRIBUTION, LineChanges, NavBlock
 from engine.sampler import Sampling
+from engine.shares import value_users
 from engine.units import SECOND_NS, UNIT_STEPS
 from engine.venue.contract import Contract, ContractSpec
 from tests.builders import T0
@@ -247,16 +248,9 @@ def test_whole_atoms_are_those_that_users_share() -> None:
     outputs = engine.process(a_market())
     contract = Contract(spec.markets[0].contract)
     read_off = [contract.line_nav] * len(spec.products)
-    told = {
-        ts_ns: sample
-        for block in outputs.nav
-        for ts_ns, sample in zip(
-            block.ts_ns.tolist(),
-            exact_navs(block, read_off),
-            strict=True,
-        )
-    }
-    shared = {block.ts_ns: [block.product_nav_atoms] for block in outputs.user_nav}
+    times = nav_columns(outputs.nav)["ts_ns"].tolist()
+    told = dict(zip(times, exact_navs(outputs.nav, read_off), strict=True))
+    shared = {block.ts_ns: block.product_nav_atoms for block in outputs.user_nav}
     assert any(block.changes for block in outputs.nav)
     assert len(shared) > 90
     assert {ts_ns: told[ts_ns] for ts_ns in shared} == shared

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from engine.engine import Engine, EngineSpec
 from engine.errors import FeedError
 from engine.events import CreationRequest, RedemptionRequest
-from engine.nav import value_users
 from engine.outputs import Outputs
 from engine.ports import Batch, Mark, Taken
 from engine.product import ProductSpec
 from engine.sampler import Sampling
+from engine.shares import value_users
 from engine.ticks import Step
 from engine.units import SECOND_NS
 from engine.valuing import first_units, valuation_of

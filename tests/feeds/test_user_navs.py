@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from engine.errors import OutOfRangeError
-from engine.nav import value_users
 from engine.outputs import UserNavBlock
+from engine.shares import value_users
 from engine.users import Users
 from feeds.log import partition_of
 from feeds.user_navs import UserNavs, UserShards
