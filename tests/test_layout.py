@@ -30,7 +30,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.events", "engine.watch"),
     ("engine.outputs",),
     ("engine.ledger", "engine.signals", "engine.ports", "engine.agenda", "engine.digest"),
-    ("engine.users", "engine.nav", "engine.shares", "engine.signals_ahead"),
+    ("engine.users", "engine.nav", "engine.shares", "engine.signals_ahead", "engine.samples"),
     ("engine.venue.price_rules", "engine.venue.exact_columns"),
     ("engine.venue.contract", "engine.venue.rules"),
     ("engine.venue.tiers", "engine.venue.order_rules"),
