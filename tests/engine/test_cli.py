@@ -298,7 +298,7 @@ def test_internal_errors(monkeypatch: pytest.MonkeyPatch, typed: Any) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("out of cheese\nsecond line")
 
-    monkeypatch.setattr("engine.api.open_data", broken)
+    monkeypatch.setattr("engine.inputs.open_data", broken)
     done = typed("data", "inspect", "x")
     assert done.code == 1
     assert done.err == (
@@ -315,7 +315,7 @@ def test_interrupt(monkeypatch: pytest.MonkeyPatch, typed: Any) -> None:
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("engine.api.open_data", stopped)
+    monkeypatch.setattr("engine.inputs.open_data", stopped)
     done = typed("data", "inspect", "x")
     assert (done.code, done.err) == (130, "error: interrupted\n")
 
