@@ -52,11 +52,14 @@ _NEVER: Final = 9.0
 
 
 class _Idle(Struct, frozen=True):
-    """Woken as often as another, with the same views, and has nothing to say."""
+    """Woken as often as another, with the same views, asked ahead as that is, and has nothing to
+    say."""
 
     uses_signals: bool
     uses_high_water: bool
+    is_pure: bool
     de_risking: bool = False
+    review_ns: int = SECOND_NS
 
     def initial_state(self) -> Review:
         return Review()
@@ -108,7 +111,8 @@ def _reviewed(scale: Scale) -> Row:
     policies: dict[str, Policy] = {**REVIEWED, "small": small}
     beyond, wakes = dict.fromkeys(policies, math.inf), dict.fromkeys(policies, math.inf)
     for name, policy in policies.items():
-        idle = cast("Policy", _Idle(policy.uses_signals, policy.uses_high_water))
+        is_pure = getattr(policy, "is_pure", False)
+        idle = cast("Policy", _Idle(policy.uses_signals, policy.uses_high_water, is_pure))
         own = math.inf
         for _ in range(rounds):
             own = min(own, _woken(policy, count))
