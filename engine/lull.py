@@ -32,16 +32,13 @@ class QuietSamples(Sequence[NavBlock]):
     """The samples that one table let pass: a block for each launched market, made when somebody
     looks."""
 
-    __slots__ = ("_blocks", "_length", "_lull", "prices", "run", "sequence", "times")
+    __slots__ = ("_blocks", "_length", "_lull", "prices", "run", "sequence")
 
-    def __init__(
-        self, lull: Lull, sequence: I64, run: I64, prices: F64, times: int, markets: int
-    ) -> None:
+    def __init__(self, lull: Lull, sequence: I64, run: I64, prices: F64, markets: int) -> None:
         self._lull: Lull | None = lull
         self._blocks: list[NavBlock] = []
-        self._length = markets if times else 0
+        self._length = markets
         self.sequence, self.run, self.prices = sequence, run, prices
-        self.times = times
 
     def value(self, blocks: list[NavBlock]) -> None:
         """These are they; the table is let go."""
@@ -77,12 +74,12 @@ class Lull:
 
     __slots__ = (
         "_chains",
-        "_first_ns",
         "_indexes",
         "_kind",
         "_known",
         "_launched",
         "_market",
+        "_next_ns",
         "_rows",
         "_sampler",
         "_waiting",
@@ -98,11 +95,13 @@ class Lull:
         self._market: Market | None = None
         self._kind: Kind | None = None
         self._known = (0.0, 0.0)
+        self._next_ns = sampler.state.next_ns
 
     def begin(self, market: Market | None, kind: Kind) -> None:
         """From here on tables are of that kind, and of the symbol of that market."""
         self.settle()
         self._market, self._kind = market, kind
+        self._next_ns = self._sampler.state.next_ns
 
     def take(self, table: Table, run: I64, prices: F64) -> Sequence[NavBlock]:
         """The samples that a table lets pass; no holders are to be valued.
@@ -110,16 +109,19 @@ class Lull:
         Args:
             run: shape (n,), engine time at its rows.
         """
-        sampler, waiting, market = self._sampler, self._waiting, self._market
-        before_ns = run.item(-1)
-        if sampler.wakes_ns >= before_ns and not waiting:
+        waiting, market, before_ns = self._waiting, self._market, run.item(-1)
+        late_ns = before_ns - self._next_ns
+        if late_ns <= 0 and not waiting:
             return ()
         if not waiting:
-            self._first_ns, self._launched = sampler.state.next_ns, len(sampler.launched())
+            self._launched = len(self._sampler.launched())
             if market is not None:
                 self._known = market.state.mark, market.state.index
-        count = sampler.pass_by(before_ns)
-        samples = QuietSamples(self, table.sequence, run, prices, count, self._launched)
+        blocks = 0
+        if late_ns > 0:
+            every, blocks = self._sampler.spec.nav_every_ns, self._launched
+            self._next_ns += -(-late_ns // every) * every
+        samples = QuietSamples(self, table.sequence, run, prices, blocks)
         waiting.append(samples)
         self._rows += len(run)
         if self._rows > _ROWS_MAX:
@@ -133,7 +135,7 @@ class Lull:
             return
         self._waiting, self._rows = [], 0
         run, prices, sequence = _joined(waiting)
-        times = sampler.times_from(self._first_ns)
+        times = sampler.pass_by(run.item(-1))
         later = run.searchsorted(times, "right")
         passed, early = sequence[later], int(times.searchsorted(run.item(0)))
         marks, indexes = self._prices(prices, later, early)
@@ -143,13 +145,13 @@ class Lull:
             if index is not None:
                 self._indexes[symbol].samples(times, index, passed)
         held, base, begin = sampler.hold(len(times)), sampler.base(passed), 0
-        for each in waiting:
-            part = slice(begin, begin + each.times)
+        ends = times.searchsorted([each.run.item(-1) for each in waiting])
+        for each, end in zip(waiting, ends.tolist(), strict=True):
+            part = slice(begin, end)
             cut = [mark[part] for mark in marks], [None if i is None else i[part] for i in indexes]
             blocks = sampler.blocks_of(held, passed[part], times[part], *cut, base)
-            each.value(blocks if each.times else [])
-            begin += each.times
-            base = 0
+            each.value(blocks if begin < end else [])
+            begin, base = end, 0
 
     def _prices(self, prices: F64, later: I64, early: int) -> tuple[list[F64], list[F64 | None]]:
         """Of each launched market the marks of the samples, and their indexes where somebody

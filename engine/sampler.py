@@ -149,20 +149,13 @@ class Sampler:
             self._users(rows, state.next_users_ns, sequence)
             state.next_users_ns += every
 
-    def pass_by(self, before_ns: int) -> int:
-        """The samples earlier than ``before_ns`` count as taken, no holders being due: how many."""
-        state, every = self.state, self.spec.nav_every_ns
-        first_ns = state.next_ns
-        if first_ns >= before_ns:
-            return 0
-        count = -(-(before_ns - first_ns) // every)
-        state.next_ns = first_ns + count * every
+    def pass_by(self, before_ns: int) -> I64:
+        """The samples earlier than ``before_ns`` count as taken, no holders being due: their
+        times."""
+        state, every, first_ns = self.state, self.spec.nav_every_ns, self.state.next_ns
+        state.next_ns = first_ns - (first_ns - before_ns) // every * every
         self.wakes_ns = min(state.next_ns, state.next_users_ns)
-        return count
-
-    def times_from(self, first_ns: int) -> I64:
-        """The sample times from one on that count as taken."""
-        return np.arange(first_ns, self.state.next_ns, self.spec.nav_every_ns)
+        return np.arange(first_ns, state.next_ns, every)
 
     def marks(self) -> list[Known]:
         """The present marks and indexes, for ``pass_instant``."""
