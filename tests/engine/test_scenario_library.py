@@ -136,3 +136,21 @@ def test_paths_are_shaped_like_the_recordings(name: str) -> None:
 
 SHIFTS = {"2025-10-10": 14 * HOUR_NS, "2024-08-05": 12 * HOUR_NS}
 """A path that begins with its base stands for a window that begins later in the day."""
+
+
+def test_a_day_of_which_a_candle_is_known_is_shaped_like_it() -> None:
+    """19 May 2021: from its opening to its close, to its lowest and to its highest within 5 points.
+    Nobody recorded more of it here."""
+    if not DATA.exists():
+        pytest.skip("the recorded markets lie beside the repository, and not here")
+    rows = json.loads(gzip.decompress((DATA / CANDLES).read_bytes()))
+    start_ns = int(np.datetime64("2021-05-19", "ns").astype(np.int64))
+    (candle,) = [row for row in rows if int(row[0]) * 10**6 == start_ns]
+    opening, high, low, close = map(float, candle[1:5])
+    times = start_ns + np.arange(1, 24 * 3_600 + 1) * 10**9
+    path = path_of(load_scenario("2021-05-19").scenario, times)
+    for made, recorded in ((path[-1], close), (path.min(), low), (path.max(), high)):
+        assert made / path[0] - 1.0 == pytest.approx(recorded / opening - 1.0, abs=0.05)
+
+
+CANDLES = "binance-spot-klines/BTCUSDT-1d-2020-01-01.json.gz"
