@@ -117,7 +117,10 @@ class Clusters:
         expected = self._base * length_s
         count = math.ceil(expected + 10.0 * math.sqrt(expected) + 30.0)
         words = self._draws.words(Purpose.ARRIVALS, symbol, chunk, count)
-        times: F64 = np.cumsum(exponential(words) / self._base) if self._base else np.empty(0)
+        if not self._base:
+            return np.empty(0)
+        with np.errstate(over="ignore"):  # later than all numbers
+            times: F64 = np.cumsum(exponential(words) / self._base)
         return times[times < length_s]
 
     def _children(self, parents: list[F64], chunk: int, generation: int) -> list[F64]:

@@ -33,6 +33,7 @@ I64 = np.ndarray[Any, np.dtype[np.int64]]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 
 Positive = Annotated[float, Meta(gt=0.0, le=1e12)]
+Price = Annotated[float, Meta(ge=1e-12, le=1e12)]
 NotNegative = Annotated[float, Meta(ge=0.0, le=1e12)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 Finite = Annotated[float, Meta(ge=-1e6, le=1e6)]
@@ -124,7 +125,7 @@ class Model(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_f
     """
 
     symbols: Annotated[tuple[str, ...], Meta(min_length=1, max_length=SYMBOLS_MAX)] = ("BTCUSDT",)
-    prices: dict[str, Positive] = {}
+    prices: dict[str, Price] = {}
     start: str = "2026-01-15"
     days: Annotated[float, Meta(gt=0.0, le=36_600.0)] = 1.0
     step: Duration = "1s"

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from engine.config import (
     RunConfig,
-    assumptions,
     duration_ns,
     load_config,
     resolved_toml,
@@ -19,6 +18,7 @@ from engine.config import (
     standard_lineup,
     write_toml,
 )
+from engine.config.assumptions import assumptions
 from engine.config.rates import funding_instants
 from engine.config.settings import duration_text
 from engine.config.toml_text import lines_of

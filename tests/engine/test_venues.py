@@ -14,7 +14,6 @@ from msgspec import structs
 from engine.config import (
     PRESETS,
     RunConfig,
-    assumptions,
     facts_of,
     load_config,
     preset,
@@ -23,6 +22,7 @@ from engine.config import (
     standard_lineup,
     venue_rules,
 )
+from engine.config.assumptions import assumptions
 from engine.config.margins import far_edges
 from engine.config.settings import ContractConfig, MarketConfig, ProductConfig
 from engine.config.venue_settings import VenueConfig
