@@ -16,7 +16,7 @@ and at which common move of all of them, the venue liquidates it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from engine.attribution import attribution
@@ -39,7 +39,8 @@ _COSTS: Final = ("spread_impact", "basis", "fees", "funding", "liquidation", "ad
 
 
 def issuer_book(engine: Engine, writer: RunWriter, turnover: Turnover) -> dict[str, Any]:
-    """All products' books, each in its quote asset, and their sums by asset."""
+    """All products' books, each in its quote asset, and by asset the sums of those he issued:
+    futures, loans and spot are nobody's issue."""
     books: dict[str, Any] = {}
     for market in engine.markets:
         for handler in market.handlers:
@@ -50,22 +51,23 @@ def issuer_book(engine: Engine, writer: RunWriter, turnover: Turnover) -> dict[s
                 }
     return {
         "products": books,
-        "by_asset": _by_asset(books),
+        "by_asset": _by_asset(
+            [books[p.id] for p in engine.spec.products if p.kind == "fund" and p.id in books]
+        ),
         "accounts": _accounts(engine),
         "netting": _netting(engine, writer),
         "largest_aum_for": {"move": MOVE, "participation": SHARE, "seconds": HOUR_NS // 10**9},
     }
 
 
-def _by_asset(books: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def _by_asset(books: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """What is in one asset can be added up; what is in several cannot."""
-    assets = dict.fromkeys(book["asset"] for book in books.values())
     return {
         asset: {
-            name: math.fsum(book[name] for book in books.values() if book["asset"] == asset)
+            name: math.fsum(book[name] for book in books if book["asset"] == asset)
             for name in _SUMS
         }
-        for asset in assets
+        for asset in dict.fromkeys(book["asset"] for book in books)
     }
 
 

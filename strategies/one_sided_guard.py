@@ -10,7 +10,7 @@ from msgspec import Struct
 from engine.policy import Decision, Nothing, SetLeverage, View, leverage_watch
 from engine.watch import NEVER, Watch
 
-__all__ = ["OneSidedGuard", "leverage_after"]
+__all__ = ["OneSidedGuard", "leverage_after", "watch_above"]
 
 
 class OneSidedGuard(
@@ -72,10 +72,7 @@ class OneSidedGuard(
         return Nothing()
 
     def watch(self, view: View, state: Nothing) -> Watch:
-        sign = math.copysign(1.0, self.target)
-        if sign * view.position.exposure <= 0.0:
-            return NEVER
-        return leverage_watch(view, 0.0, self.edge, sign)
+        return watch_above(view, self.target, self.edge)
 
     def decide(self, view: View, state: Nothing) -> tuple[Decision | None, Nothing]:
         held = math.copysign(1.0, self.target) * view.position.leverage
@@ -83,6 +80,15 @@ class OneSidedGuard(
             return None, state
         reason = f"leverage {held:.4g} at or above {self.edge:.4g}, reduced within the day"
         return SetLeverage(self.target, reason), state
+
+
+def watch_above(view: View, target: float, edge: float) -> Watch:
+    """Wake where leverage on the side of the target reaches ``edge``, a magnitude; never where
+    nothing is held on that side."""
+    sign = math.copysign(1.0, target)
+    if sign * view.position.exposure <= 0.0:
+        return NEVER
+    return leverage_watch(view, 0.0, edge, sign)
 
 
 def leverage_after(leverage: float, move: float) -> float:

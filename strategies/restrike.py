@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 from msgspec import Struct
 
 from engine.plans import Restrike as RestrikePlan
-from engine.policy import Decision, Nothing, SetLeverage, View, leverage_watch
-from engine.watch import NEVER, Watch
-from strategies.one_sided_guard import leverage_after
+from engine.policy import Decision, Nothing, SetLeverage, View
+from engine.watch import Watch
+from strategies.one_sided_guard import leverage_after, watch_above
 
 __all__ = ["Restrike"]
 
@@ -68,10 +68,7 @@ class Restrike(
         return Nothing()
 
     def watch(self, view: View, state: Nothing) -> Watch:
-        sign = math.copysign(1.0, self.target)
-        if sign * view.position.exposure <= 0.0:
-            return NEVER
-        return leverage_watch(view, 0.0, self.edge, sign)
+        return watch_above(view, self.target, self.edge)
 
     def decide(self, view: View, state: Nothing) -> tuple[Decision | None, Nothing]:
         held = math.copysign(1.0, self.target) * view.position.leverage

@@ -92,7 +92,7 @@ def run(
     scenario: ScenarioNames = None,
     sets: Sets = None,
     requests: Annotated[
-        Path | None, Parameter(help="JSON lines of creations and redemptions.")
+        Path | None, Parameter(help="JSON lines of creations, redemptions and commands.")
     ] = None,
     symbol: SymbolName = None,
     bars: Bars = None,

@@ -35,6 +35,8 @@ _COLUMNS: Final = 480
 _WIDTH, _PRICE = 1240, 340
 _NUMBERED: Final = 24
 """Marks with a number in the picture; all are in the table."""
+_APART: Final = 20
+"""Pixels between two of these numbers at least."""
 _CIRCLES: Final = 240
 """Of the minutes in which most was liquidated."""
 _HALF_NS: Final = 30 * 10**9
@@ -202,7 +204,7 @@ def _lines(axes: Axes, happened: list[Happened]) -> Iterator[str]:
             f'<line stroke="var(--forced)" stroke-dasharray="2 3" x1="{x:.1f}" x2="{x:.1f}" '
             f'y1="{axes.above}" y2="{axes.height - axes.below}"/>'
         )
-        if x - last > 14 and place <= _NUMBERED:
+        if x - last > _APART and place <= _NUMBERED:
             last = x
             yield f'<text x="{x:.1f}" y="{axes.above - 7}" text-anchor="middle">{place}</text>'
 

@@ -54,7 +54,9 @@ def _event(mark: Object, end_ns: int) -> list[str]:
 
 def _row(name: str, run: Run) -> list[str]:
     product, currency = run.summary["products"][name], run.currency(name)
-    parts, equity = product["attribution"], product["equity_start"]
+    # What befell a formula's hedge is none of its holders'.
+    book, equity = run.summary["issuer"]["products"][name], product["equity_start"]
+    parts = book["hedge"]["attribution"] if "hedge" in book else product["attribution"]
     below = DASH
     if name in run.curves:
         below = percent(_below(run, name), 0, signed=False)

@@ -20,6 +20,7 @@ Object = dict[str, Any]
 _LENGTHS: Final = PARTS // STRIDE
 _WIDE, _TALL, _BEFORE, _ABOVE = 50, 24, 112, 26
 _NS: Final = 1e9
+_MINUTE: Final = 60
 _HALF_MINUTE_NS: Final = 30 * 10**9
 
 
@@ -49,7 +50,7 @@ def holding_card(name: str, product: Object, moments: Moments) -> Card:
     gaps = gaps_of(product, moments)
     starts = [instant(int(ts) + _HALF_MINUTE_NS) for ts in moments.ts_ns[::STRIDE]]
     step = (int(moments.ts_ns[-1]) - int(moments.ts_ns[0])) / _LENGTHS / _NS
-    lengths = [span(step * n) for n in range(1, _LENGTHS + 1)]
+    lengths = [_lasting(step * n) for n in range(1, _LENGTHS + 1)]
     return Card(
         "holding",
         _title(name, product, gaps),
@@ -63,6 +64,11 @@ def holding_card(name: str, product: Object, moments: Moments) -> Card:
         ),
         [_table(gaps, starts, lengths)],
     )
+
+
+def _lasting(seconds: float) -> str:
+    """To the minute: a day that is a second short is a day."""
+    return span(round(seconds / _MINUTE) * _MINUTE if seconds >= _MINUTE else seconds)
 
 
 def _title(name: str, product: Object, gaps: list[list[float]]) -> str:

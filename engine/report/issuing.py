@@ -63,9 +63,7 @@ def _row(name: str, book: Mapping[str, Any]) -> list[str]:
 
 
 def asset_rows(summary: Mapping[str, Any]) -> list[list[str]]:
-    """All products' books together, a row an asset; none where nobody issued anything."""
-    if not issuer_rows(summary):
-        return []
+    """All issued products' books together, a row an asset."""
     return [
         [
             asset,

@@ -100,17 +100,21 @@ def _outcome(rows: Sequence[Row]) -> Table:
 def _costs(rows: Sequence[Row]) -> Table:
     head = [
         *("policy", "hedge cost", "funding", "ADL took", "rebalances", "forced cuts"),
-        *("liquidations", "ADL events", "unhedged, s", "issuer lost on", "issuer's loss, all runs"),
+        *(
+            "liquidations",
+            "ADL events",
+            "unhedged, s",
+            "issuer lost in, runs",
+            "issuer's loss, all runs",
+        ),
     ]
     return Table(
         head,
         [
             [
                 named(row),
-                *(
-                    percent(row[name] / row["equity_start"], 3)
-                    for name in ("hedge_cost", "funding")
-                ),
+                percent(row["hedge_cost"] / row["equity_start"], 3, signed=False),
+                percent(row["funding"] / row["equity_start"], 3),
                 percent(row["adl_loss"] / row["equity_start"], 3, signed=False),
                 *(number(row[name], 2) for name in ("rebalances", "deleveragings")),
                 *(number(row[name], 3) for name in ("liquidations", "adl_events")),

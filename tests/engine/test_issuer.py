@@ -101,7 +101,7 @@ def test_a_volume_is_what_was_traded(places: tuple[int, ...]) -> None:
 
 def test_what_is_in_several_assets_is_summed_by_asset() -> None:
     """A million of USDT and ten of BTC are no 1,000,010 of anything: a row each, in the digits of
-    its asset. Catches a sum over all products."""
+    its asset. Futures that stand beside are nobody's issue. Catches a sum over all products."""
     markets = [
         a_market(number, contract=a_contract(symbol, quote=quote, taker_fee=0.0))
         for number, (symbol, quote) in enumerate((("BTCUSDT", "USDT"), ("ETHBTC", "BTC")))
@@ -110,6 +110,7 @@ def test_what_is_in_several_assets_is_summed_by_asset() -> None:
     products = [
         (a_product("U"), (WIDE,)),
         (a_product("V"), (WIDE,)),
+        (a_product("F", kind="futures", leverage=3.0), ()),
         (a_product("C", 1, seed_atoms=10 * 10**8), (WIDE,)),
     ]
     said = run(a_spec(*products, markets=markets), a_tape(rows))

@@ -13,6 +13,7 @@ from engine.engine import Engine
 from engine.report import explain, table_of, verdict_of
 from engine.report.alternatives import alternatives_of
 from engine.report.crash import price_of
+from engine.report.crisis import crisis_of
 from engine.report.hedge_desk import desk_card, exposures_of
 from engine.report.history import History, read_history
 from engine.report.holding_map import gaps_of
@@ -136,6 +137,19 @@ def test_alternatives_say_on_which_price_they_are_reckoned(folder: Path, history
     assert "BTC index moved by −10.0 %; 3 x BTC index would be −30.0 %" in text
     plain = list(alternatives_of(history, history.statement("ON-MARK", None, None)))
     assert not any("at the index" in line for line in plain)
+
+
+def test_a_crisis_tells_what_befell_the_hedge_of_a_formula(folder: Path) -> None:
+    """Its slippage is the hedge's, and who paid in is the issuer, though its holders bear nothing.
+    Catches a panel in which a formula is hedged for nothing."""
+    run = read_run(folder)
+    book = run.summary["issuer"]["products"]["ON-INDEX"]["hedge"]["attribution"]
+    book["spread_impact"], book["issuer"] = -1_000.0, 5_000.0
+    run.summary["scenario"] = {"names": ["s"], "expected": []}
+    found = crisis_of(run)
+    assert found is not None
+    row = next(row for row in found["products"].rows if row[0] == "ON-INDEX")
+    assert (row[3], row[-1]) == ("−0.10 %", "issuer 5,000.00 USDT")
 
 
 def test_the_desk_sees_the_hedge_of_a_formula(read: Run) -> None:
