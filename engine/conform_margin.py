@@ -102,14 +102,14 @@ def with_others(inputs: Inputs) -> Values:
         )
         for place, each in enumerate(held)
     ]
-    sides = [SIDES[each.get("side", "long")] for each in held]
+    sides = [-1 if each["q"] < 0 else SIDES[each.get("side", "long")] for each in held]
     trader = TraderSpec(
         id="T",
         wallet_atoms=_paid_in(inputs["wallet_balance"]),
         positions=tuple(
             PositionSpec(
                 market=place,
-                lots=side * lots_of(each["q"], _LOT, _SCALE),
+                lots=side * lots_of(abs(each["q"]), _LOT, _SCALE),
                 entry=float(each["ep"]),
             )
             for place, (side, each) in enumerate(zip(sides, held, strict=True))

@@ -162,6 +162,18 @@ def test_the_engine_agrees_with_the_formula(group: str, inputs: dict[str, Any]) 
     assert agrees(found, wanted, NEAR), (found, wanted)
 
 
+@pytest.mark.parametrize("target", ["A", "B"])
+def test_a_short_of_a_cross_account_may_be_signed(target: str) -> None:
+    """A size below zero is a short's, as the convention of sides has it: the answer is that of the
+    same account with its sides named. Catches a price of zero, for a short looked for below."""
+    short, *longs = CROSS["positions"]
+    signed = {name: value for name, value in short.items() if name != "side"} | {"q": -3.0}
+    inputs = {**CROSS, "positions": [signed, *longs], "target": target}
+    found = GROUPS["A4"](inputs)
+    assert found["liq_price"] > 0.0
+    assert found == GROUPS["A4"]({**CROSS, "target": target})
+
+
 def test_a_wrong_nest_is_named(tmp_path: Path) -> None:
     """One wrong number deep in a nest, a list that is too short and a text fail, each by its
     place."""
