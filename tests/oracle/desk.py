@@ -1,9 +1,10 @@
 """A venue's risk desk told a second time, in fractions: who is liquidated, what the fund pays, who
 is auto-deleveraged in which order, and who shares what nobody paid.
 
-It imports nothing of ours. One linear contract, accounts of one position each that nobody adds to,
-and a book that takes everything at the mark; so an order up to the bankruptcy price is filled where
-equity is not below zero, and not at all where it is. Source: reference venue notes 2.4 to 2.7.
+It imports nothing of ours. One contract, linear or inverse (``coins`` are contracts of a dollar
+then, and money is coins), accounts of one position each that nobody adds to, and a book that takes
+everything at the mark: an order up to the bankruptcy price is filled where equity is not below
+zero, and not at all where it is. Source: reference venue notes 2.4 to 2.7.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from math import floor
 from typing import Any
 
 SECOND = 10**9
-LOTS = 10**6
-"""In a coin."""
 
 
 @dataclass
@@ -31,18 +30,27 @@ class Account:
     leverage: Fraction
     waits: int | None = None
     parted: int | None = None
+    inverse: bool = False
+
+    def worth(self, coins: Fraction, price: Fraction) -> Fraction:
+        """Signed, beside the cash that was paid for it."""
+        return -coins / price if self.inverse else coins * price
 
     def equity(self, mark: Fraction) -> Fraction:
-        return self.cash + self.coins * mark
+        return self.cash + self.worth(self.coins, mark)
 
     def trade(self, coins: Fraction, price: Fraction) -> None:
         self.coins += coins
-        self.cash -= coins * price
+        self.cash -= self.worth(coins, price)
 
 
 @dataclass
 class Rules:
-    """As the venue publishes them; ``tiers`` of ``(cap, rate, deduction)``."""
+    """As the venue publishes them; ``tiers`` of ``(cap, rate, deduction)``, in the money of the
+    accounts; ``lots`` in a coin."""
+
+    inverse: bool
+    lots: int
 
     tiers: list[tuple[Fraction, Fraction, Fraction]]
     strict: bool
@@ -95,9 +103,11 @@ class Desk:
             return bool(one.coins) and one.waits <= self.now
         return bool(one.coins) and self._is_short(one)
 
+    def size(self, coins: Fraction) -> Fraction:
+        return abs(coins) / self.mark if self.rules.inverse else abs(coins) * self.mark
+
     def maintenance(self, coins: Fraction) -> Fraction:
-        size = abs(coins) * self.mark
-        tiers = self.rules.tiers
+        size, tiers = self.size(coins), self.rules.tiers
         _, rate, deduction = next((t for t in tiers if size <= t[0]), tiers[-1])
         return size * rate - deduction
 
@@ -142,7 +152,7 @@ class Desk:
         freed = needed - (self.maintenance(one.coins + closed) if not whole else 0)
         share = max(equity * freed / needed, Fraction(0))
         one.trade(closed, self.mark)
-        paid = min(rules.fee * size * self.mark, share)
+        paid = min(rules.fee * self.size(size), share)
         if whole and rules.surplus == "fund":
             paid = share
         one.cash -= paid
@@ -156,18 +166,19 @@ class Desk:
         return None
 
     def _size(self, one: Account) -> Fraction:
-        rules, held = self.rules, abs(one.coins)
-        size = held
-        worth = held * self.mark
+        rules, held, lots = self.rules, abs(one.coins), self.rules.lots
+        size, worth = held, self.size(held)
         if rules.steps == "tier":
             caps = [cap for cap, _, _ in rules.tiers if cap < worth]
             if caps:
-                size = held - Fraction(floor(caps[-1] / self.mark * LOTS), LOTS)
+                kept = caps[-1] * held / worth
+                size = held - Fraction(floor(kept * lots), lots)
         elif rules.steps == "portion":
             cools = one.parted is not None and self.now < one.parted + rules.cooldown
-            if worth > rules.portion_above and not cools:
-                size = Fraction(floor(held * rules.portion * LOTS), LOTS)
-        return min(max(size, Fraction(1, LOTS)), held)
+            quote = held if rules.inverse else worth
+            if quote > rules.portion_above and not cools:
+                size = Fraction(floor(held * rules.portion * lots), lots)
+        return min(max(size, Fraction(1, lots)), held)
 
     def _available(self) -> Fraction:
         return max(self.fund - (1 - self.rules.drawdown) * max(*self.peaks, self.fund), Fraction(0))
@@ -175,7 +186,8 @@ class Desk:
     def _insure(self, one: Account) -> bool | None:
         """The fund lets so much be sold beyond the bankruptcy price as it can pay for."""
         each = -one.equity(self.mark) / abs(one.coins)
-        size = min(abs(one.coins), Fraction(floor(self._available() / each * LOTS), LOTS))
+        lots = self.rules.lots
+        size = min(abs(one.coins), Fraction(floor(self._available() / each * lots), lots))
         if size:
             closed = -size if one.coins > 0 else size
             one.trade(closed, self.mark)
@@ -188,7 +200,9 @@ class Desk:
 
     def _deleverage(self, one: Account) -> None:
         rules, side = self.rules, 1 if one.coins > 0 else -1
-        bankruptcy = -one.cash / one.coins if one.coins else self.mark
+        bankruptcy = self.mark
+        if one.coins:
+            bankruptcy = one.coins / one.cash if rules.inverse else -one.cash / one.coins
         price = {"mark": self.mark, "previous_mark": self.before}.get(rules.price, bankruptcy)
         far = abs(bankruptcy - self.mark) > rules.mark_beyond * self.mark
         if rules.price == "bankruptcy" and rules.mark_beyond and far:
@@ -222,16 +236,19 @@ class Desk:
 
     def score(self, one: Account) -> tuple[bool, Fraction]:
         """The published rankings; who has no equity comes last."""
-        equity, size = one.equity(self.mark), abs(one.coins) * self.mark
+        equity, size, side = one.equity(self.mark), self.size(one.coins), 1 if one.coins > 0 else -1
         if equity <= 0:
             return self.rules.ranking == "binance", Fraction(0)
-        gain = (self.mark / one.entry - 1) * (1 if one.coins > 0 else -1)
-        profit, times, margin = gain * abs(one.coins) * one.entry, size / equity, equity
-        margin /= self.maintenance(one.coins)
+        quote = self.mark if self.rules.inverse else Fraction(1)
+        gain = (
+            1 - one.entry / self.mark if self.rules.inverse else self.mark / one.entry - 1
+        ) * side
+        profit = (one.worth(one.coins, self.mark) - one.worth(one.coins, one.entry)) * quote
+        times, margin = size / equity, equity / self.maintenance(one.coins)
         towards = self.mark / one.entry if one.coins > 0 else one.entry / self.mark
         rules: dict[str, Callable[[], Fraction]] = {
             "bitmex": lambda: gain * times if gain > 0 else gain / times,
-            "binance": lambda: max(profit, 0) / max(equity - profit, 1) / margin,
+            "binance": lambda: max(profit, 0) / max(equity * quote - profit, 1) / margin,
             "okx": lambda: gain / margin if gain > 0 else gain * margin,
             "gate": lambda: gain * (one.leverage or times),
             "hyperliquid": lambda: towards * times,
@@ -251,12 +268,13 @@ class Desk:
         light = [Fraction(not weight) for weight in weights]
         more = self._raised(queue, light, max(wanted - heavy, Fraction(0)))
         exact = [one + other for one, other in zip(exact, more, strict=True)]
-        lots = [floor(each * LOTS + Fraction(1, 10**6)) for each in exact]
-        left = int(wanted * LOTS) - sum(lots)
-        places = sorted(range(len(lots)), key=lambda n: lots[n] - exact[n] * LOTS)
+        unit = self.rules.lots
+        lots = [floor(each * unit + Fraction(1, 10**6)) for each in exact]
+        left = int(wanted * unit) - sum(lots)
+        places = sorted(range(len(lots)), key=lambda n: lots[n] - exact[n] * unit)
         for place in places[:left]:
             lots[place] += 1
-        return [(a, Fraction(n, LOTS)) for a, n in zip(queue, lots, strict=True) if n]
+        return [(a, Fraction(n, unit)) for a, n in zip(queue, lots, strict=True) if n]
 
     def _raised(
         self, queue: list[Account], weights: list[Fraction], wanted: Fraction

@@ -21,15 +21,18 @@ from engine.venue.rules import (
     VenueRules,
 )
 from tests.builders import T0, Run, a_contract, a_market, a_product, a_spec, a_tape, run
-from tests.oracle.desk import LOTS, SECOND, Account, Desk, Rules
+from tests.oracle.desk import SECOND, Account, Desk, Rules
 
-ATOMS = 10**6
 TIERS = ((2e5, 50.0, 0.01, 0.0), (1e6, 20.0, 0.025, 3e3), (1e9, 5.0, 0.1, 78e3))
+COIN_TIERS = ((2e3, 50.0, 0.01, 0.0), (1e4, 20.0, 0.025, 30.0), (1e7, 5.0, 0.1, 780.0))
+UNITS = {False: (10**6, 10**6, "USDT"), True: (1, 10**8, "BTC")}
+"""Lots in a coin (or contract), atoms in one of the money, and what that is; whether inverse."""
 RANKINGS = ("bitmex", "binance", "okx", "gate", "hyperliquid", "pro_rata", "risk_aware")
 ROWS = 60
-DUST = 100
-"""Lots: what a few atoms that rounding left in the fund may still pay for."""
-SLACK = 1_000
+DUST = {False: 100, True: 10}
+"""Lots: what a few atoms that rounding left in the fund may still pay for, and what a lot more or
+less of an earlier step does to it; whether inverse, where a lot is a whole contract."""
+SLACK = {False: 1_000, True: 10**7}
 """Atoms: what a trader or the fund may have more or less for it."""
 EVENTS = {
     "liquidation_filled": lambda e: (e.step, e.account, e.lots),
@@ -38,9 +41,11 @@ EVENTS = {
 }
 
 
-def drawn_rules(random: Random, ranking: str) -> dict[str, Any]:
+def drawn_rules(random: Random, ranking: str, *, inverse: bool) -> dict[str, Any]:
     pick: Any = random.choice
     return {
+        "inverse": inverse,
+        "lots": UNITS[inverse][0],
         "strict": pick([True, False]),
         "steps": pick(["full", "tier", "portion"]),
         "portion": 0.2,
@@ -65,8 +70,9 @@ def venue_of(drawn: dict[str, Any]) -> VenueRules:
         margin=MarginRules(
             tiers=tuple(
                 Tier(cap=cap, max_leverage=most, rate=rate, deduction=deduction)
-                for cap, most, rate, deduction in TIERS
+                for cap, most, rate, deduction in (COIN_TIERS if drawn["inverse"] else TIERS)
             ),
+            caps_in="settlement",
             strict=drawn["strict"],
         ),
         liquidation=LiquidationRules(
@@ -88,20 +94,22 @@ def exactly(value: Any) -> Any:
     return Fraction(repr(value)) if isinstance(value, float) else value
 
 
-def drawn_traders(random: Random) -> list[TraderSpec]:
+def drawn_traders(random: Random, *, inverse: bool) -> list[TraderSpec]:
     """Four to a dozen, of 2x to 20x, as the tiers allow."""
-    found = []
+    found, (unit, atoms, _) = [], UNITS[inverse]
     for number in range(random.randint(4, 12)):
-        lots = random.randint(10, 12_000) * LOTS
+        coins = random.randint(10, 12_000) * (100 if inverse else 1)
         entry = round(random.uniform(97.0, 103.0), 2)
-        size = lots / LOTS * entry
-        most = next(tier[1] for tier in TIERS if size <= tier[0])
+        size = coins / entry if inverse else coins * entry
+        tiers = COIN_TIERS if inverse else TIERS
+        most = next(tier[1] for tier in tiers if size <= tier[0])
         leverage = min(float(random.choice((2, 5, 10, 20))), most)
-        held = PositionSpec(market=0, lots=random.choice((1, -1)) * lots, entry=entry)
+        side = random.choice((1, -1))
+        held = PositionSpec(market=0, lots=side * coins * unit, entry=entry)
         found.append(
             TraderSpec(
                 id=f"t{number}",
-                wallet_atoms=int(size / leverage * ATOMS) + 1,
+                wallet_atoms=int(size / leverage * atoms) + 1,
                 positions=(held,),
                 max_leverage=random.choice((0.0, leverage)),
             )
@@ -109,77 +117,89 @@ def drawn_traders(random: Random) -> list[TraderSpec]:
     return found
 
 
-def second_desk(drawn: dict[str, Any], traders: list[TraderSpec], fund: int) -> Desk:
-    tiers = [(exactly(cap), exactly(rate), exactly(off)) for cap, _, rate, off in TIERS]
+def second_desk(drawn: dict[str, Any], traders: list[TraderSpec], fund: Fraction) -> Desk:
+    inverse, (unit, atoms, _) = drawn["inverse"], UNITS[drawn["inverse"]]
+    listed = COIN_TIERS if inverse else TIERS
+    tiers = [(exactly(cap), exactly(rate), exactly(off)) for cap, _, rate, off in listed]
     accounts = []
     for trader in traders:
         (held,) = trader.positions
-        coins, entry = Fraction(held.lots, LOTS), Fraction(held.entry)
-        cash = Fraction(trader.wallet_atoms, ATOMS) - coins * entry
-        leverage = Fraction(trader.max_leverage)
-        accounts.append(Account(f"trader:{trader.id}", coins, entry, cash, leverage))
+        coins, entry = Fraction(held.lots, unit), Fraction(held.entry)
+        leverage, paid = Fraction(trader.max_leverage), Fraction(trader.wallet_atoms, atoms)
+        name = f"trader:{trader.id}"
+        account = Account(name, Fraction(0), entry, paid, leverage, inverse=inverse)
+        account.trade(coins, entry)
+        accounts.append(account)
     rules = Rules(tiers=tiers, **{name: exactly(value) for name, value in drawn.items()})
-    return Desk(rules, accounts, Fraction(fund))
+    return Desk(rules, accounts, fund)
 
 
-def both(seed: int, ranking: str) -> tuple[Run, Desk]:
+def both(seed: int, ranking: str, *, inverse: bool = False) -> tuple[Run, Desk]:
     """The same customers, rules and marks, told by the engine and by the second desk."""
-    random = Random(f"{seed} {ranking}")
-    drawn, traders = drawn_rules(random, ranking), drawn_traders(random)
+    random = Random(f"{seed} {ranking} {inverse}")
+    drawn = drawn_rules(random, ranking, inverse=inverse)
+    traders = drawn_traders(random, inverse=inverse)
     fund = random.choice((0, 5_000, 10**6))
     marks = [100.0]
     for _ in range(ROWS - 1):
         wide = random.choice((0.002, 0.01, 0.06))
         marks.append(round(marks[-1] * (1.0 + random.uniform(-wide, wide)), 3))
     market = a_market(
-        contract=a_contract(taker_fee=0.0),
+        contract=a_contract(inverse=inverse, taker_fee=0.0),
         book=BookSpec(model="flat"),
         venue=venue_of(drawn),
-        insurance_atoms=fund * ATOMS,
+        insurance_atoms=fund * 10**6,
     )
     spec = a_spec((a_product("IDLE"), ()), markets=(market,), traders=tuple(traders), seed=seed)
     said = run(spec, a_tape(marks))
-    desk = second_desk(drawn, traders, fund)
-    paid_in = desk.fund + sum(each.equity(Fraction(marks[0])) for each in desk.accounts)
-    lots = sum(each.coins for each in desk.accounts)
+    desk = second_desk(drawn, traders, Fraction(fund, 100 if inverse else 1))
+    money = desk.fund + sum(each.equity(Fraction(marks[0])) for each in desk.accounts)
     for second, mark in enumerate(marks):
-        paid_in += lots * (Fraction(mark) - (desk.mark or Fraction(marks[0])))
-        desk.see(T0 + second * SECOND, Fraction(mark))
-        lots = sum(each.coins for each in desk.accounts)
-        assert desk.total() == paid_in
+        old, new = desk.mark or Fraction(marks[0]), Fraction(mark)
+        money += sum(each.equity(new) - each.equity(old) for each in desk.accounts)
+        desk.see(T0 + second * SECOND, new)
+        assert desk.total() == money
     return said, desk
 
 
 def told(said: Run) -> list[tuple[int, str, str, int]]:
     """What was filled and what was taken, as the second desk's log has it."""
     rows = [(e.ts_ns, *EVENTS[tag](e)) for e in said.events if (tag := tag_of(e)) in EVENTS]
-    return [row for row in rows if abs(row[3]) > DUST]
+    return [row for row in rows if row[3]]
 
 
 def tag_of(event: Any) -> str:
     return str(type(event).__struct_config__.tag)
 
 
+def agreed(said: Run, desk: Desk) -> Counter[str]:
+    """How often each way out of a liquidation was met, where both tell the same."""
+    unit, atoms, asset = UNITS[desk.rules.inverse]
+    dust, slack = DUST[desk.rules.inverse], SLACK[desk.rules.inverse]
+    found = [row for row in told(said) if abs(row[3]) > dust]
+    wanted = [row for row in desk.log if abs(row[3]) * unit > dust]
+    assert [row[:3] for row in found] == [row[:3] for row in wanted]
+    met = Counter(what for _, what, _, _ in wanted)
+    for row, (*_, coins) in zip(found, wanted, strict=True):
+        assert abs(row[3] - coins * unit) <= dust, row
+    traders = said.engine.margins.traders.accounts
+    for trader, other in zip(traders, desk.accounts, strict=True):
+        lots = sum(held.lots for held in trader.holdings)
+        assert abs(lots - other.coins * unit) <= dust
+        worth = trader.cash + other.worth(Fraction(lots, unit), desk.mark) * atoms
+        assert abs(worth - other.equity(desk.mark) * atoms) <= slack, other
+    assert abs(said.engine.ledger.balance("insurance", asset) - desk.fund * atoms) <= slack
+    met["socialised"] += len(said.named("loss_socialised"))
+    return met
+
+
+@pytest.mark.parametrize("inverse", [False, True])
 @pytest.mark.parametrize("ranking", RANKINGS)
-def test_a_second_desk_does_the_same(ranking: str) -> None:
+def test_a_second_desk_does_the_same(ranking: str, *, inverse: bool) -> None:
     """Instants, steps, names and order are the same, lots but for dust, and what everybody and the
-    fund have at the end within a thousandth; all ways out of a liquidation are met."""
+    fund have at the end within what that is worth; all ways out of a liquidation are met."""
     met: Counter[str] = Counter()
     for seed in range(25):
-        said, desk = both(seed, ranking)
-        found, wanted = told(said), [row for row in desk.log if abs(row[3]) * LOTS > DUST]
-        assert [row[:3] for row in found] == [row[:3] for row in wanted], seed
-        for row, (_, what, _, coins) in zip(found, wanted, strict=True):
-            assert abs(row[3] - coins * LOTS) <= DUST, (seed, row)
-            met[what] += 1
-        traders = said.engine.margins.traders.accounts
-        for trader, other in zip(traders, desk.accounts, strict=True):
-            lots = sum(held.lots for held in trader.holdings)
-            assert abs(lots - other.coins * LOTS) <= DUST
-            worth = trader.cash + Fraction(lots) * desk.mark * ATOMS / LOTS
-            assert abs(worth - other.equity(desk.mark) * ATOMS) <= SLACK, (seed, other)
-        fund = said.engine.ledger.balance("insurance", "USDT")
-        assert abs(fund - desk.fund * ATOMS) <= SLACK, seed
-        met["socialised"] += len(said.named("loss_socialised"))
+        met += agreed(*both(seed, ranking, inverse=inverse))
     ways = ("full", "partial", "insured", "backstop", "adl", "socialised")
     assert all(met[way] for way in ways), met
