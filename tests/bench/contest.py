@@ -16,9 +16,9 @@ from msgspec import Struct, field
 
 from engine.engine import Engine
 from engine.ledger import CAUSES
-from engine.nav import nav_columns
 from engine.outputs import Outputs
 from engine.ticks import Step
+from tests.bench.navs import product_navs
 from tests.bench.tapes import Lineup, MixedTape, Tape, heart_spec
 
 __all__ = ["Contestant", "Ours", "Score", "Tally", "equal", "play"]
@@ -78,8 +78,7 @@ class Ours:
         self.finish = self.engine.finish
 
     def rows(self, outputs: list[Outputs]) -> list[Any]:
-        blocks = [block for output in outputs for block in output.nav]
-        return [nav_columns(blocks)["nav_atoms"]]
+        return product_navs([block for output in outputs for block in output.nav])
 
     def count(self, outputs: list[Outputs]) -> int:
         return sum(len(output.events) for output in outputs)

@@ -17,7 +17,6 @@ from engine.config import RunConfig, load_config, spec_of, standard_lineup
 from engine.config.settings import BookConfig
 from engine.engine import Engine, EngineSpec
 from engine.market import MarketSpec
-from engine.nav import nav_columns
 from engine.product import ProductSpec
 from engine.rundir import RunWriter
 from engine.ticks import Kind, Marks, Step
@@ -27,6 +26,7 @@ from feeds.recording import open_recording, write_parquet
 from feeds.synthetic import Synthetic
 from strategies import LeverageBand
 from tests.bench.clock import once
+from tests.bench.navs import product_navs
 from tests.bench.table import Row, Scale
 from tests.bench.walk import generate, generate_rows
 
@@ -63,7 +63,7 @@ def drive(spec: EngineSpec, steps: Iterable[Step], writer: RunWriter | None = No
         at = time.process_time()
         outputs = engine.finish() if step is None else engine.process(step)
         between = time.process_time()
-        nav_columns(outputs.nav)
+        product_navs(outputs.nav)
         done.navs += time.process_time() - between
         done.engine += between - at
         if writer is not None:

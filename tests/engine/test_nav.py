@@ -18,6 +18,7 @@ from engine.sampler import Sampling
 from engine.shares import value_users
 from engine.units import SECOND_NS, UNIT_STEPS
 from engine.venue.contract import Contract, ContractSpec
+from tests.bench.navs import product_navs
 from tests.builders import T0
 from tests.engine.serving import a_market, a_spec
 
@@ -198,6 +199,8 @@ def test_blocks_valued_at_once_keep_their_own_lines() -> None:
     alone = [nav_columns([block])["nav_atoms"].tolist() for block in blocks]
     assert nav_columns(blocks)["nav_atoms"].tolist() == [nav for part in alone for nav in part]
     assert alone[4] == [2.0 * nav for nav in alone[0]]
+    navs = [part.ravel().tolist() for part in product_navs(blocks)]
+    assert [nav for part in navs for nav in part] == [nav for part in alone for nav in part]
 
 
 def test_ordinals_count_the_lines_of_one_input() -> None:
