@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.ledger import Cause
 from engine.ticks import Kind
 from engine.units import SECOND_NS, split
 from engine.venue.book import BookSpec
@@ -119,6 +120,74 @@ def test_a_liquidation_takes_from_the_heavier_side() -> None:
     closed = {e.product: e.nav_atoms for e in said.named("product_closed")}
     assert closed == {"L1": -533_000_000_001, "L2": -213_200_000_001}
     assert said.engine.handlers[2].account.nav(48.9) == 759_900 * QUOTE - 1
+
+
+def behind(said: Run) -> Any:
+    """The account behind the three products."""
+    (account,) = set(said.engine.margins.behind.values())
+    return account
+
+
+def given(account: Any, lots: int, cash: int) -> list[tuple[int, int]]:
+    """What of so many lots and atoms, against the fund, comes to each product."""
+    before = [(hedge.account.lots, hedge.cash) for hedge in account.hedges]
+    account.move(0, Cause.INSURANCE, lots, cash, "insurance", 100.0)
+    after = [(hedge.account.lots, hedge.cash) for hedge in account.hedges]
+    return [(n - m, b - a) for (m, a), (n, b) in zip(before, after, strict=True)]
+
+
+def test_the_venue_sees_them_as_one() -> None:
+    """Net long 33,000 coins that cost 3,300,000 of 1,700,000; a margin account like any other, that
+    is called where the first of its products wants to be."""
+    account = behind(shared([at(0, 100.0), at(1, 100.0)], fee=0.0))
+    assert (account.name, account.products) == ("omnibus:BTCUSDT", ["L1", "L2", "S"])
+    assert account.positions() == ((0, 33_000 * COIN, 3_300_000 * QUOTE),)
+    assert (account.cash, account.withheld, account.topups) == (-1_600_000 * QUOTE, 0, 0)
+    assert (account.max_leverage, account.alone) == (0.0, False)
+    account.hedges[1].call_at = 1.5
+    assert account.call_at == 1.5
+
+
+def test_money_alone_is_shared_by_the_lots_of_the_heavier_side() -> None:
+    """42,000 among 30,000 and 12,000 coins; the 9,000 short have none of it. Taken, the same."""
+    account = behind(shared([at(0, 100.0), at(1, 100.0)], fee=0.0))
+    for sign in (1, -1):
+        found = given(account, 0, sign * 42_000 * QUOTE)
+        assert found == [(0, sign * 30_000 * QUOTE), (0, sign * 12_000 * QUOTE), (0, 0)]
+
+
+def test_lots_come_from_the_side_that_is_closed() -> None:
+    """A lot that is bought back is the short's, with what it costs; 14,000 that are sold are the
+    longs', 10,000 and 4,000."""
+    account = behind(shared([at(0, 100.0), at(1, 100.0)], fee=0.0))
+    assert given(account, 1, -7) == [(0, 0), (0, 0), (1, -7)]
+    assert given(account, -14_000 * COIN, 70_000 * QUOTE) == [
+        (-10_000 * COIN, 50_000 * QUOTE),
+        (-4_000 * COIN, 20_000 * QUOTE),
+        (0, 0),
+    ]
+
+
+def test_money_for_nothing_net_is_shared_by_all_lots() -> None:
+    """Once 33,000 more are sold they hold 6,428.571429, 2,571.428571 and the short 9,000: 18,000
+    are shared by these, whether anybody is below nothing or not."""
+    account = behind(shared([at(0, 100.0), at(1, 100.0)], fee=0.0))
+    given(account, -33_000 * COIN, 3_300_000 * QUOTE)
+    assert account.positions() == ()
+    held = [hedge.account.lots for hedge in account.hedges]
+    assert held == [6_428_571_429, 2_571_428_571, -9_000 * COIN]
+    assert [cash for _, cash in given(account, 0, 18_000 * QUOTE)] == [abs(each) for each in held]
+
+
+def test_money_for_nobody_s_lots_is_shared_by_what_each_owes() -> None:
+    """Before anything is bought: nobody owes, so each bears a third; then the first two owe 10 and
+    20 million, and 30 million come in these parts."""
+    account = behind(shared([at(0, 100.0), at(1, 100.0)], latency_ns=5 * SECOND_NS))
+    million = 10**6 * QUOTE
+    assert [cash for _, cash in given(account, 0, -3_000)] == [-1_000] * 3
+    for hedge, owed in zip(account.hedges, (10, 20), strict=False):
+        hedge.move(0, Cause.INSURANCE, 0, -hedge.cash - owed * million, "insurance", 100.0)
+    assert [cash for _, cash in given(account, 0, 30 * million)] == [10 * million, 20 * million, 0]
 
 
 @pytest.mark.parametrize(

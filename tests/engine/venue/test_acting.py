@@ -44,6 +44,16 @@ def test_a_trade_on_two_markets_that_cancels_is_an_act() -> None:
     assert acting.idle_ns(account.name, 160) == 30
 
 
+def test_who_opened_nothing_holds_nothing() -> None:
+    """Told that he opened at 180 he holds no lots and has paid in nothing since: that he is looked
+    at again, and still does, is no act."""
+    account = TraderAccount(Traders([], [], Ledger()), Trader("a", 0, []))
+    acting = Acting({}, counts=True)
+    acting.opened([account.name], 180)
+    acting.changed(account, 190)
+    assert acting.idle_ns(account.name, 200) == 20
+
+
 def test_where_no_rule_asks_nothing_is_kept() -> None:
     """Who acted when is state, and state that nobody needs is not kept."""
     account = TraderAccount(Traders([], [], Ledger()), Trader("a", 0, [Holding(0, 10, 0)]))

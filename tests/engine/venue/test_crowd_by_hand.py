@@ -249,6 +249,7 @@ def test_what_nobody_paid_for_is_the_pool_s() -> None:
     assert (pool.name, crowd.pools[-1].name) == ("population:crowd:long", "population:crowd:short")
     assert (pool.alone, pool.withheld, pool.topups, pool.call_at) == (False, 0, 0, 0.0)
     assert (pool.max_leverage, pool.cancel_orders(0)) == (0.0, 0)
+    assert pool.positions() == [(0, 0, 0)]
     pool.take_in(10, -1_020 * QUOTE)
     pool.move(0, Cause.ADL, -4, 400 * QUOTE, "book", 100.0)
     pool.move(0, Cause.SOCIALISED, 0, 8 * QUOTE, "clearing", 0.0)
@@ -263,12 +264,15 @@ def test_what_nobody_paid_for_is_the_pool_s() -> None:
 @pytest.mark.parametrize("inverse", [False, True])
 def test_what_a_move_liquidates_for_each_quote_that_the_book_takes(*, inverse: bool) -> None:
     """A book of 1,000 for each per cent, of which half of the bids and a quarter of the asks are
-    there. Of 1,000 held long at 98.5 and 92, and more at 80 and at a mark that is past: 1,000
-    against 500 between one and two per cent, twice 250 against 2,500 between five and ten. Of 400
-    held short at 100.3: against 125 within half a per cent."""
+    there. Long, 1,000 at 98.5 meet 500 between one and two per cent, 200 at 96.5 meet 1,000
+    between three and five, twice 250 at 92 meet 2,500 between five and ten; those at 89.5 and at a
+    mark that is past meet none. Short, 400 at 100.498 meet 125 within half a per cent."""
     mark, kept = 100.0, 0.1
     positions = []
-    for dollars, edge in ((1_000, 98.5), (250, 92.0), (3_000, 80.0), (500, 100.5), (-400, 100.3)):
+    for dollars, edge in (
+        *((1_000, 98.5), (250, 92.0), (200, 96.5), (3_000, 89.5), (500, 100.5)),
+        (-400, 100.498),
+    ):
         side = 1 if dollars > 0 else -1
         if inverse:  # cash + wallet - face / edge = a tenth of that
             lots, wallet = dollars, dollars * (1.0 + side * kept) / edge - dollars / mark
@@ -286,5 +290,5 @@ def test_what_a_move_liquidates_for_each_quote_that_the_book_takes(*, inverse: b
     book = DepthBook(depth_at_1pct=1_000.0, beta_near=1.0, beta_far=1.0)
     book.survive(0.5, 0.25, 0)
     down, up = cascade_ratios(crowds, book, mark, 0)
-    assert down == pytest.approx((0.0, 0.0, 2.0, 0.0, 0.0, 0.2))
+    assert down == pytest.approx((0.0, 0.0, 2.0, 0.0, 0.2, 0.2))
     assert up == pytest.approx((3.2, 0.0, 0.0, 0.0, 0.0, 0.0))

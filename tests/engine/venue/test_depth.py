@@ -45,7 +45,7 @@ def test_a_flat_book_fills_any_size_at_the_half_spread() -> None:
         (1, 0.0, 100.0),
     ):
         taken = book.take_limited(side, 10**18, 1e18, None, Top(100.0, half_spread, 0))
-        assert (taken.lots, taken.reason) == (10**18, "")
+        assert (taken.lots, taken.levels, taken.reason) == (10**18, 0, "")
         assert taken.price == pytest.approx(price)
     assert book.depth(0) == 0.0
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+import numpy as np
 import pytest
 
 from engine.ledger import Ledger
 from engine.venue.accounts import PositionSpec, TraderAccount, Traders, TraderSpec
 from engine.venue.contract import Contract
+from engine.venue.crowd_columns import edges_of
 from engine.venue.edges import box, edges, rounded
 from engine.venue.rules import MarginRules, Tier, VenueRules
 from engine.venue.standing import Listing
@@ -93,14 +95,24 @@ def drawn_in(low: float, high: float) -> tuple[Any, Any]:
         # A millionth of a coin: 0.9 p of 90 atoms.
         (-0.00009, 1, {}, {"lot": 1e-6}, 100, inf),
         (0.00011, -1, {}, {"lot": 1e-6}, -inf, 100),
+        # And of a tenth of that, worth less than an atom at a price of one: 0.09 p of 9.
+        (-0.000009, 1, {}, {"lot": 1e-7}, 100, inf),
     ],
 )  # fmt: skip
 def test_of_one_linear_position(
     cash: float, lots: int, asked: dict[str, Any], margin: dict[str, Any], low: float, high: float
 ) -> None:
     """Where equity comes down to what must be there; ``cost`` counts where the entry does."""
-    found = edges(a_listing(**margin), round(cash * QUOTE), lots, 1_000 * QUOTE, **asked)
-    assert found == drawn_in(low, high)
+    listing, atoms, cost = a_listing(**margin), round(cash * QUOTE), 1_000 * QUOTE
+    assert edges(listing, atoms, lots, cost, **asked) == drawn_in(low, high)
+    if lots and listing.rates and not asked:
+        assert of_a_row(listing, lots, atoms, cost) == drawn_in(low, high)[lots < 0]
+
+
+def of_a_row(listing: Listing, lots: int, cash: int, cost: int) -> float:
+    """The edge of the same position in a population."""
+    (edge,) = edges_of(listing, *(np.array([each]) for each in (lots, cash, cost))).tolist()
+    return float(edge)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +125,9 @@ def test_of_one_linear_position(
         # 10,000 sold: 10,000 / p - 0.15 = 1,000 / p.
         (-0.15, -10_000, {}, {}, -inf, 60_000),
         (-0.15, -10_000, {"share": 2.0}, {}, -inf, 8_000 / 0.15),
+        # Of a dollar.
+        (0.000025, 1, {}, {}, 44_000, inf),
+        (-0.000015, -1, {}, {}, -inf, 60_000),
         # The fee, 2 % of 10,000 / p, beside it.
         (0.25, 10_000, {}, FEE, 11_200 / 0.25, inf),
         (-0.15, -10_000, {"share": 2.0}, FEE, -inf, 7_600 / 0.15),
@@ -135,8 +150,10 @@ def test_of_one_inverse_position(
 ) -> None:
     """The same in coins, of which a position is worth less the higher the price."""
     cost = -BITCOIN // 5 if lots > 0 else BITCOIN // 5
-    found = edges(a_listing(inverse=True, **margin), round(cash * BITCOIN), lots, cost, **asked)
-    assert found == drawn_in(low, high)
+    listing, atoms = a_listing(inverse=True, **margin), round(cash * BITCOIN)
+    assert edges(listing, atoms, lots, cost, **asked) == drawn_in(low, high)
+    if not asked:
+        assert of_a_row(listing, lots, atoms, cost) == drawn_in(low, high)[lots < 0]
 
 
 def an_account(
@@ -215,6 +232,21 @@ def test_a_lot_of_a_millionth_has_edges_too() -> None:
     away: 45 over 1.1."""
     account, *market = an_account(0.00006, [a_listing(lot=1e-6)], (1, 100.0))
     assert box(account, *market) == {0: drawn_in(100.0 - 45 / 1.1, 100.0 + 45 / 1.1)}
+
+
+def test_the_dearest_tier_counts_for_a_box() -> None:
+    """Ten from 100 with 300 keep 2 %, 20; but they may come to where each keeps a tenth more."""
+    account, *market = an_account(300, [a_listing(TWO)], (10, 100.0))
+    away = (280 - 5e-6) / 11
+    assert box(account, *market) == {0: drawn_in(100.0 - away, 100.0 + away)}
+
+
+def test_a_mark_that_is_no_longer_there() -> None:
+    """A dollar from half a dollar, an eighth to keep: 2.25 coins and the five atoms that may be
+    rounded away let it move by the whole 2 of 1 / p, to no price at all."""
+    eighth = (Tier(cap=1e12, max_leverage=8.0, rate=0.125),)
+    account, *market = an_account(2.50000005, [a_listing(eighth, inverse=True)], (1, 0.5))
+    assert box(account, *market) == {0: drawn_in(0.25, inf)}
 
 
 @pytest.mark.parametrize(("wallet", "slack"), [(0.05, 0.03), (0.5, 0.48)])

@@ -101,6 +101,73 @@ def test_an_account_that_holds_nothing() -> None:
     assert (found.is_short, found.down, found.up) == (False, None, None)
 
 
+def test_the_nearer_of_two_ends() -> None:
+    """Where the last tier keeps all and a fee of a tenth beside it, a long is short of margin above
+    a price too: ten coins with 300 owed have 10 p - 300 - 6 p up to a notional of 1,000, then
+    10 p - 300 - (11 p - 500). That is used up at 75 and at 200, the one nearer to 100, the other to
+    150."""
+    tiers = (
+        Tier(cap=1_000.0, max_leverage=2.0, rate=0.5),
+        Tier(cap=1e9, max_leverage=1.0, rate=1.0, deduction=500.0),
+    )
+    rules = VenueRules(margin=MarginRules(tiers=tiers, taker_fee_inside=True))
+    contract = Contract(a_contract(taker_fee=0.1))
+    position = PositionSpec(market=0, lots=10 * ONE, entry=100.0)
+    spec = TraderSpec(id="t", wallet_atoms=700 * USDT, positions=(position,))
+    trader = TraderAccount(traders := Traders([spec], [contract], Ledger()), traders.accounts[0])
+    for mark, end in ((100.0, 75.0), (150.0, 200.0)):
+        found = limits_of(trader, [Listing(contract, rules)], [mark])
+        (limit,) = found.positions
+        assert limit.liquidated == pytest.approx(end, rel=1e-6)
+        assert limit.bankrupt == pytest.approx(30.0, rel=1e-6)
+        assert (found.down, found.up) == (
+            pytest.approx(75.0 / mark - 1.0, rel=1e-6),
+            pytest.approx(200.0 / mark - 1.0, rel=1e-6),
+        )
+
+
+@pytest.mark.parametrize(
+    ("binary", "coins", "is_told"),
+    [(39.5, -1, True), (40.5, -1, False), (-39.5, 10**9, True), (-40.5, 10**9, False)],
+)
+def test_marks_beyond_which_nobody_looks(binary: float, coins: int, *, is_told: bool) -> None:
+    """A short with enough for a mark that is 2**39.5 times today's is told its end, with enough for
+    2**40.5 none; so is a long that owes so little that it ends at 2**-39.5 or 2**-40.5."""
+    mark = 100.0
+    end = mark * 2.0**binary
+    side = 1 if coins > 0 else -1
+    wallet = round(coins * ONE * (mark - (1.0 - side * 0.1) * end))
+    spec = TraderSpec(
+        id="t",
+        wallet_atoms=wallet,
+        positions=(PositionSpec(market=0, lots=coins * ONE, entry=mark),),
+    )
+    contract = Contract(a_contract(taker_fee=0.0))
+    traders = Traders([spec], [contract], Ledger())
+    listing = Listing(contract, VenueRules(margin=MarginRules(tiers=(TIER,))))
+    found = limits_of(TraderAccount(traders, traders.accounts[0]), [listing], [mark])
+    together = found.up if side < 0 else found.down
+    if not is_told:
+        assert (found.positions[0].liquidated, together) == (None, None)
+        return
+    assert found.positions[0].liquidated == pytest.approx(end, rel=1e-3)
+    assert together == pytest.approx(2.0**binary - 1.0, rel=1e-3)
+
+
+def test_a_position_that_cost_no_atom_is_one() -> None:
+    """A millionth of a coin sold at 0.4 brought nothing. At 1,000 it is worth 1,000 atoms and keeps
+    100, of the 1,100 that were paid in."""
+    contract = Contract(a_contract(taker_fee=0.0))
+    position = PositionSpec(market=0, lots=-1, entry=0.4)
+    spec = TraderSpec(id="t", wallet_atoms=1_100, positions=(position,))
+    trader = TraderAccount(traders := Traders([spec], [contract], Ledger()), traders.accounts[0])
+    assert trader.positions() == [(0, -1, 0)]
+    listing = Listing(contract, VenueRules(margin=MarginRules(tiers=(TIER,))))
+    (limit,) = limits_of(trader, [listing], [0.4]).positions
+    assert limit.lots == -1
+    assert limit.liquidated == pytest.approx(1_000.0, rel=2e-3)
+
+
 @pytest.mark.parametrize("margin", [{}, {"taker_fee_inside": True, "fee_at": "bankruptcy"}])
 def test_it_is_the_question_that_the_venue_asks(margin: dict[str, object]) -> None:
     """At each mark told, alone or together, the venue finds the account short, and a part in ten
