@@ -28,7 +28,7 @@ def weighted_median(prices: Sequence[float], weights: Sequence[float]) -> float:
     total = passed = 0.0
     for weight in weights:
         total += weight
-    for place, source in enumerate(order):
+    for place, source in enumerate(order[:-1]):
         passed += weights[source]
         if passed + passed > total:
             return prices[source]

@@ -196,16 +196,14 @@ class OrderBounds:
 
 
 def price_digits(price: Fraction) -> tuple[int, int]:
-    """Significant figures and decimals of a decimal number: ``(5, 1)`` for 1,234.5."""
+    """Significant figures and decimals of a decimal number: ``(5, 1)`` for 1,234.5. All digits of a
+    whole number count."""
     decimals = 0
     scaled = price
     while scaled.denominator != 1:
         scaled *= 10
         decimals += 1
-    whole = scaled.numerator
-    while whole and whole % 10 == 0:
-        whole //= 10
-    return len(str(abs(whole))), decimals
+    return len(str(abs(scaled.numerator))), decimals
 
 
 def price_fits(text: str, size_decimals: int = 0, figures: int = 5, most: int = 6) -> bool:

@@ -40,37 +40,36 @@ def stands(short: float) -> Standing:
 
 
 @pytest.mark.parametrize(
-    ("held", "rules", "steps", "lots"),
+    ("held", "rules", "cools", "lots"),
     [
-        (7, {"steps": "full"}, 0, -7),
-        (-7, {"steps": "full"}, 0, 7),
+        (7, {"steps": "full"}, False, -7),
+        (-7, {"steps": "full"}, False, 7),
         # 25,000 are 15,000 beyond the tier below; 10,100 are 100; the first tier has none below.
-        (250, {"steps": "tier"}, 0, -150),
-        (-250, {"steps": "tier"}, 0, 150),
-        (101, {"steps": "tier"}, 0, -1),
-        (50, {"steps": "tier"}, 0, -50),
+        (250, {"steps": "tier"}, False, -150),
+        (-250, {"steps": "tier"}, False, 150),
+        (101, {"steps": "tier"}, False, -1),
+        (50, {"steps": "tier"}, False, -50),
         # A fifth of 2,000, in whole coins; a thousand is not above a thousand.
-        (20, PORTION, 0, -4),
-        (-20, PORTION, 0, 4),
-        (11, PORTION, 0, -2),
-        (10, PORTION, 0, -10),
+        (20, PORTION, False, -4),
+        (-20, PORTION, False, 4),
+        (11, PORTION, False, -2),
+        (10, PORTION, False, -10),
         # A fifth of three coins is none: at least one.
-        (3, {**PORTION, "portion_above": 0.0}, 0, -1),
-        # After the pause the rest at once, where the venue says so.
-        (20, PORTION, 1, -4),
-        (20, {**PORTION, "whole_after": True}, 0, -4),
-        (20, {**PORTION, "whole_after": True}, 1, -20),
+        (3, {**PORTION, "portion_above": 0.0}, False, -1),
+        # The rest at once, where a part was closed lately.
+        (20, PORTION, True, -20),
+        (-20, {**PORTION, "step_max": 300.0}, True, 20),
         # At least 500, at most 300; no more than there is.
-        (20, {**PORTION, "step_min": 500.0}, 0, -5),
-        (20, {**PORTION, "step_max": 300.0}, 0, -3),
-        (20, {**PORTION, "step_min": 500.0, "step_max": 300.0}, 0, -3),
-        (20, {**PORTION, "step_min": 3_000.0}, 0, -20),
+        (20, {**PORTION, "step_min": 500.0}, False, -5),
+        (20, {**PORTION, "step_max": 300.0}, False, -3),
+        (20, {**PORTION, "step_min": 500.0, "step_max": 300.0}, False, -3),
+        (20, {**PORTION, "step_min": 3_000.0}, False, -20),
     ],
 )
-def test_a_step(held: int, rules: dict[str, Any], steps: int, lots: int) -> None:
+def test_a_step(held: int, rules: dict[str, Any], *, cools: bool, lots: int) -> None:
     """The whole, what is beyond the tier below, or a portion."""
     listing = a_listing(TWO, rules)
-    assert step_lots(listing, held, MARK, stands(25), steps=steps, idle_ns=0) == lots
+    assert step_lots(listing, held, MARK, stands(25), cools=cools, idle_ns=0) == lots
 
 
 @pytest.mark.parametrize(
@@ -103,7 +102,7 @@ def test_a_step_that_restores_the_margin(
 ) -> None:
     """So many coins as free what is short, and what closing them costs."""
     listing = a_listing(TENTH, {**SHORTAGE, **rules})
-    assert step_lots(listing, held, MARK, stands(short), steps=0, idle_ns=idle) == lots
+    assert step_lots(listing, held, MARK, stands(short), cools=False, idle_ns=idle) == lots
 
 
 @pytest.mark.parametrize(
