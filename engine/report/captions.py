@@ -104,8 +104,14 @@ def status_words(product: Object, events: list[Object]) -> str:
     return "" if product["status"] == "active" else str(product["status"])
 
 
-def terms_words(product: Object) -> str:
-    """What a product without policies is: ``10x futures: ...``; nothing for a fund."""
+def terms_words(product: Object, follows: str) -> str:
+    """What a product is beside its policies: ``10x futures: ...``, ``Rules of gate-3l; NAV follows
+    the index``; nothing for a fund of its own terms on the mark.
+
+    Args:
+        product: of the configuration.
+        follows: the price that its NAV does.
+    """
     kind, leverage = product.get("kind"), product.get("leverage", 1.0)
     if kind == "futures":
         return f"{leverage:g}x futures: liquidated where equity no longer covers maintenance"
@@ -113,7 +119,11 @@ def terms_words(product: Object) -> str:
         loan = product.get("loan") or {}
         levels = [f"{key.replace('_', ' ')} {value:g}" for key, value in loan.items()]
         return f"{leverage:g}x margin loan{': ' if levels else ''}{', '.join(levels)}"
-    return ""
+    pack = product.get("terms", {}).get("pack", "none")
+    told = [] if pack == "none" else [f"rules of {pack}"]
+    told += ["NAV follows the index"] if follows == "index" else []
+    words = "; ".join(told)
+    return words[:1].upper() + words[1:]
 
 
 def policy_words(policy: Object) -> str:

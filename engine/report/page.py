@@ -191,7 +191,7 @@ def _product(name: str, run: Run) -> Object:
         "asset": underlying_of(product),
         "currency": run.currency(name),
         "spot": product["kind"] != "fund",
-        "terms": captions.terms_words(own),
+        "terms": captions.terms_words(own, product["follows"]),
         "status": captions.status_words(product, run.events[name]),
         "undecided": name in undecided(run.summary),
         "policies": [captions.policy_words(policy) for policy in own.get("policies", ())],

@@ -12,6 +12,7 @@ import pytest
 from engine.engine import Engine
 from engine.report import explain, table_of, verdict_of
 from engine.report.alternatives import alternatives_of
+from engine.report.captions import terms_words
 from engine.report.crash import price_of
 from engine.report.crisis import crisis_of
 from engine.report.hedge_desk import desk_card, exposures_of
@@ -112,6 +113,20 @@ def test_words_name_the_index(read: Run) -> None:
     assert "BTC index ended 10.0 % lower." in verdict_of(alone)
     (table,) = numbers_of("ON-INDEX", read)["underwater"]
     assert table.head[2] == "BTCUSDT index"
+
+
+@pytest.mark.parametrize(
+    ("product", "follows", "words"),
+    [
+        ({"terms": {"pack": "gate-3l"}}, "index", "Rules of gate-3l; NAV follows the index"),
+        ({"terms": {"pack": "none"}}, "index", "NAV follows the index"),
+        ({"terms": {"pack": "kucoin-3l"}}, "mark", "Rules of kucoin-3l"),
+        ({}, "mark", ""),
+    ],
+)
+def test_a_product_says_whose_rules_it_has(product: Any, follows: str, words: str) -> None:
+    """A product of a pack has no policies of its own to show."""
+    assert terms_words(product, follows) == words
 
 
 def test_an_interval_is_split_on_the_index(history: History) -> None:
