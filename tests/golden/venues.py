@@ -71,7 +71,7 @@ SAID: Final = frozenset(
         *("orders_cancelled", "backstop_takeover", "insurance_fund_changed", "account_charged"),
         *("position_auto_deleveraged", "hedge_auto_deleveraged", "loss_socialised"),
         *("hedge_liquidated", "omnibus_shared", "population_liquidated", "population_deleveraged"),
-        *("cascade_ratio"),
+        "cascade_ratio",
     }
 )
 

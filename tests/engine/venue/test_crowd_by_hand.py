@@ -195,6 +195,16 @@ def test_what_is_traded_takes_its_share_of_the_cost_with_it() -> None:
     assert crowd.bounds() == (pytest.approx(380 / 5.4), np.inf)
 
 
+def test_a_price_at_an_edge_reaches_it() -> None:
+    """Of the short one coin is left after four at 100: 200 - p = p / 10 at 2,000 / 11. Whether an
+    edge is where it was or not, the price that is it is looked at."""
+    crowd, _ = a_small_crowd()
+    crowd.traded(np.array([1]), np.array([4]), np.array([-400 * QUOTE]))
+    assert crowd.bounds()[1] == pytest.approx(2_000 / 11)
+    for row, reached in ((0, [0, 2]), (1, [1]), (2, [2])):
+        assert crowd.reached(crowd.edges.item(row)).tolist() == reached
+
+
 @pytest.mark.parametrize(
     ("loss", "left", "paid"),
     [(10, 100, [3, 2, 6]), (10, 10, [3, 2, 5]), (10, 4, [3, 1, 0]), (35, 35, [10, 5, 20])],
