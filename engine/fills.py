@@ -24,6 +24,7 @@ from engine.events import (
     UnitsSplit,
 )
 from engine.parquet import TIME, timestamps, writer
+from engine.venue.contract import Contract, ContractSpec
 from engine.venue_events import AccountCharged, LiquidationFilled, OmnibusShared, TopUpArrived
 
 __all__ = ["MOVING", "Fills"]
@@ -73,12 +74,19 @@ class Fills:
     An execution moves lots and cash. What moves cash alone has a row of no lots, with its cause as
     ``purpose``: creation, redemption, split, funding, management_fee, interest, insurance, issuer,
     closing_fee, socialised, revaluation, default. So an account can be rebuilt from the file:
-    ``cash_atoms`` is what a row did to it, in atoms of the settlement asset, none where only the
-    quote of it is stated (flows of inverse contracts).
+    ``cash_atoms`` is what a row did to it, in atoms of the settlement asset; none where only the
+    quote of it is stated (of inverse contracts: splits, deficits, and flows without a trade).
+
+    Args:
+        contracts: of each product.
     """
 
-    def __init__(self, inverse: Mapping[str, bool]) -> None:
-        self._inverse = inverse
+    def __init__(self, contracts: Mapping[str, ContractSpec]) -> None:
+        self._coins = {
+            name: Contract(spec) for name, spec in contracts.items() if spec.kind == "inverse"
+        }
+        self._marks: dict[str, tuple[int, float]] = {}
+        """At which each inverse contract traded last, and by which input."""
         self._rows: list[tuple[Output, str, str, int | None]] = []
 
     def note(self, event: Output) -> None:
@@ -86,7 +94,10 @@ class Fills:
         if isinstance(event, OrderFilled):
             cash = event.hedge_atoms + event.spread_impact_atoms - event.fee_atoms
             self._add(event, event.product, event.purpose, cash)
+            if event.product in self._coins:
+                self._marks[event.product] = event.sequence, event.mark_price
         elif isinstance(event, ProductLaunched):
+            self._marks[event.product] = event.sequence, event.mark_price
             self._flow(event, event.product, "creation", event.equity_atoms)
         elif isinstance(event, UnitsCreated):
             self._flow(event, event.product, "creation", event.quote_atoms)
@@ -127,7 +138,16 @@ class Fills:
             self._add(event, event.product, "default", -event.lost_atoms)
 
     def _flow(self, event: Output, product: str, purpose: str, quote: int) -> None:
-        self._add(event, product, purpose, None if self._inverse[product] else quote)
+        contract = self._coins.get(product)
+        if contract is None:
+            self._add(event, product, purpose, quote)
+            return
+        known, mark = self._marks.get(product, (-1, 0.0))
+        coins = None
+        if known == event.sequence and purpose in ("creation", "redemption"):
+            # Who comes pays up, who goes is paid down.
+            coins = -contract.to_settlement(-quote, mark)
+        self._add(event, product, purpose, coins)
 
     def _add(self, event: Output, product: str, purpose: str, cash: int | None) -> None:
         if cash != 0 or isinstance(event, OrderFilled):

@@ -70,7 +70,7 @@ class RunWriter:
         self._users_pending = 0
         contracts = [(p.id, engine.spec.markets[p.market].contract) for p in engine.spec.products]
         self._symbols = {name: contract.symbol for name, contract in contracts}
-        self._fills = Fills({name: contract.kind == "inverse" for name, contract in contracts})
+        self._fills = Fills(dict(contracts))
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
             self._events = (path / "events.jsonl").open("wb")

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
@@ -15,6 +16,9 @@ from engine import api
 from engine.events import UnitsSplit
 from engine.fills import MOVING, Fills
 from engine.venue_events import AccountCharged
+from feeds.generators.gbm import Gbm
+from feeds.scenarios import Scenario
+from tests.builders import a_contract
 from tests.engine.test_custody import lineup, under
 
 CONFIG = """
@@ -102,10 +106,72 @@ def test_every_account_is_rebuilt_from_its_fills(crashed: api.RunResult) -> None
             assert abs(round(record["nav"] * ATOMS) - exact) <= 1, (name, record)
 
 
+COINS = """
+[[markets]]
+symbol = "BTCUSD_PERP"
+contract = { kind = "inverse" }
+venue = { preset = "binance" }
+[[products]]
+id = "3L"
+symbol = "BTCUSD_PERP"
+policies = [ { type = "leverage_band", target = 3.0, low = 2.25, high = 4.125 } ]
+[[products]]
+id = "3S"
+symbol = "BTCUSD_PERP"
+policies = [ { type = "leverage_band", target = -3.0, low = 1.5, high = 5.25 } ]
+"""
+
+
+def test_an_account_in_coins_is_rebuilt_from_its_fills(tmp_path: Path) -> None:
+    """Funds on an inverse contract, created, redeemed and auto-deleveraged: the coins of every row
+    at the mark, less the dollars of the contracts, are NAV at every record, to a cent. Catches the
+    coins that a flow of dollars became, left out."""
+    (tmp_path / "c.toml").write_text(COINS)
+    at = "2026-01-15T00:0{}:00Z"
+    asked = [
+        {"ts": at.format(5), "id": "a", "user": "u", "side": "create", "quote": 50_000.0},
+        {"ts": at.format(8), "id": "b", "user": "u", "side": "redeem", "units": 12_345.0},
+    ]
+    requests = tmp_path / "requests.jsonl"
+    requests.write_text("".join(json.dumps({"product": "3L", **one}) + "\n" for one in asked))
+    base = Gbm(
+        volatility=2.0,
+        days=0.01,
+        step="1s",
+        symbols=("BTCUSD_PERP",),
+        prices={"BTCUSD_PERP": 50_000.0},
+    )
+    events = [
+        {"kind": "gap", "at": "3m", "depth_pct": -12.0},
+        {"kind": "adl", "at": "7m", "share_pct": 40.0},
+    ]
+    scenario = msgspec.convert({"name": "coins", "events": events}, Scenario)
+    done = api.run(
+        config=tmp_path / "c.toml",
+        scenarios=[msgspec.structs.replace(scenario, base=base)],
+        requests=requests,
+        out=tmp_path / "run",
+        report=False,
+    )
+    rows, records = done.fills.to_pylist(), done.nav.to_pylist()
+    purposes = {row["purpose"] for row in rows}
+    assert {"opening", "rebalance", "adl", "creation", "redemption"} <= purposes
+    for name in ("3L", "3S"):
+        own = iter([*(row for row in rows if row["product"] == name), None])
+        row, cash, lots = next(own), 0, 0
+        for record in (each for each in records if each["product"] == name):
+            here = (record["sequence"], record["ordinal"])
+            while row is not None and (row["sequence"], row["ordinal"]) < here:
+                cash, lots = cash + row["cash_atoms"], lots + row["lots"]
+                row = next(own)
+            worth = cash * record["mark_price"] / 10**8 - lots
+            assert record["nav"] == pytest.approx(worth, abs=0.01), record
+
+
 def test_what_was_charged_without_a_trade_is_a_row(tmp_path: Path) -> None:
     """A share of a loss, a closing fee and the fund's cover move a product's cash, each under its
     purpose; other customers have no rows."""
-    fills, place = Fills({"P": False}), {"ts_ns": 0, "symbol": "BTCUSDT"}
+    fills, place = Fills({"P": a_contract()}), {"ts_ns": 0, "symbol": "BTCUSDT"}
     causes: list[Any] = ["socialised", "closing_fee", "cover"]
     for ordinal, cause in enumerate(causes):
         for account in ("product:P", "trader:t"):
@@ -149,7 +215,7 @@ def test_what_a_venue_loses_is_a_row(event: dict[str, Any], purpose: str, tmp_pa
 def test_what_a_split_pays_out_is_a_row(inverse: bool, cash: int | None, tmp_path: Path) -> None:
     """What is left over of holders' units is money that left the pool; of an inverse contract its
     quote alone is stated."""
-    fills = Fills({"P": inverse})
+    fills = Fills({"P": a_contract(inverse=inverse)})
     split = UnitsSplit(
         sequence=1,
         ordinal=0,
