@@ -8,6 +8,7 @@ in the modules beside this one, by subject.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -85,8 +86,9 @@ GROUPS: Final[dict[str, Callable[[Inputs], Any]]] = {
 """What is supported, by the group's id."""
 _AS_PRINTED: Final = frozenset({"I1"})
 """Groups whose answers, and inputs, are known to the digits with which they were published."""
-_DERIVED: Final = {"rel": 1e-9, "abs": 1e-9}
-"""How near an answer without a tolerance is met: it is given to nine digits."""
+_DERIVED: Final = 1e-9
+"""How near an answer without a tolerance is met: it is given to nine digits, and one that is less
+than that to as many as it has."""
 _UNSOUND: Final = (LookupError, TypeError, ValueError, AttributeError, SyntaxError)
 """What inputs raise that are not as their group wants them."""
 
@@ -154,21 +156,45 @@ def _answer(file: str | Path, group: str, vector: dict[str, Any]) -> Answer:
     expected = vector.get("expected")
     if expected is None or expected == {}:
         return Answer(name, group, "computed", values)
-    tolerance = vector.get("tolerance") or ({} if group in _AS_PRINTED else _DERIVED)
-    wrong = _wrong("", values, expected, tolerance, group in _AS_PRINTED)
+    try:
+        wrong = _wrong("", values, expected, _nearness(group, vector.get("tolerance")))
+    except (TypeError, ValueError) as error:
+        return Answer(name, group, "failed", values, expected, f"tolerance: {error}")
     return Answer(name, group, "failed" if wrong else "passed", values, expected, "; ".join(wrong))
 
 
-def _wrong(
-    place: str, value: Any, wanted: Any, tolerance: Mapping[str, float], printed: bool
-) -> list[str]:
+def _nearness(group: str, tolerance: Any) -> Callable[[Any], float]:
+    """By how much an answer may differ from what was wanted.
+
+    Raises:
+        TypeError, ValueError: if a tolerance is none.
+    """
+    if not tolerance and group in _AS_PRINTED:
+        return _last_digit
+    if not tolerance:
+        return lambda wanted: max(_DERIVED * float(abs(wanted)), min(_DERIVED, _last_digit(wanted)))
+    if not isinstance(tolerance, Mapping):
+        raise TypeError(f'expected {{"rel", "abs"}}, was {tolerance!r}')
+    relative, absolute = (float(tolerance.get(name, 0.0)) for name in ("rel", "abs"))
+    if not (0.0 <= relative < math.inf and 0.0 <= absolute < math.inf):
+        raise ValueError(f"must be 0 or more, was {tolerance!r}")
+    return lambda wanted: max(absolute, relative * float(abs(wanted)))
+
+
+def _last_digit(wanted: Any) -> float:
+    """What the last digit of a number counts, 1 at most: 1e-3 of 0.125, 1e-8 of 1.5e-07."""
+    exponent = Decimal(str(wanted)).as_tuple().exponent
+    return min(1.0, 10.0**exponent) if isinstance(exponent, int) else 0.0
+
+
+def _wrong(place: str, value: Any, wanted: Any, nearness: Callable[[Any], float]) -> list[str]:
     """What of a value, or of a nest of them, is not what was wanted."""
     if isinstance(wanted, Mapping) and isinstance(value, Mapping):
         found = []
         for key, each in wanted.items():
             name = f"{place}.{key}" if place else key
             if key in value:
-                found += _wrong(name, value[key], each, tolerance, printed)
+                found += _wrong(name, value[key], each, nearness)
             else:
                 found.append(f"{name}: nothing was worked out")
         return found
@@ -177,29 +203,28 @@ def _wrong(
         return [
             wrong
             for number, (own, each) in pairs
-            for wrong in _wrong(f"{place}[{number}]", own, each, tolerance, printed)
+            for wrong in _wrong(f"{place}[{number}]", own, each, nearness)
         ]
-    if isinstance(wanted, str) and isinstance(value, str):
-        value, wanted = _as_number(value), _as_number(wanted)
+    if isinstance(value, str):
+        value = _as_number(value)
+        wanted = _as_number(wanted if isinstance(wanted, str) else repr(wanted))
     if not _is_number(wanted) or not _is_number(value):
         return [] if value == wanted else [f"{place or 'answer'}: {value!r}, expected {wanted!r}"]
-    allowed = max(
-        float(tolerance.get("abs", 0.0)),
-        float(tolerance.get("rel", 0.0)) * float(abs(wanted)),
-        10.0 ** -len(str(wanted).partition(".")[2]) if printed else 0.0,
-    )
+    allowed = nearness(wanted)
     if abs(value - wanted) <= allowed:
         return []
     return [f"{place}: {value}, expected {wanted} to {allowed:.3g}"]
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    plain = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return plain and math.isfinite(value)
 
 
 def _as_number(text: str) -> Any:
-    """Digits given as a text, all of them; another text as it is."""
+    """Digits given as a text, all of them; another text as it is, and one of no finite number."""
     try:
-        return Decimal(text)
+        number = Decimal(text)
     except InvalidOperation:
         return text
+    return number if number.is_finite() else text

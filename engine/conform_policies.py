@@ -116,9 +116,10 @@ def jump_ruin(inputs: Inputs) -> dict[str, float]:
     target, sd = float(inputs["target"]), float(inputs["log_jump_sd"])
     if 0.0 <= target <= 1.0:
         return {"probability": 0.0}
-    edge = (math.log(1.0 - 1.0 / target) - float(inputs["log_jump_mean"])) / sd
+    edge = math.log(1.0 - 1.0 / target) - float(inputs["log_jump_mean"])
     jumps = float(inputs["jumps_per_year"]) * float(inputs["years"])
-    deadly = normal_cdf(edge if target > 0.0 else -edge)
+    side = 1.0 if target > 0.0 else -1.0
+    deadly = normal_cdf(side * edge / sd) if sd else float(side * edge >= 0.0)
     return {"probability": -math.expm1(-jumps * deadly)}
 
 

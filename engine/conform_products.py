@@ -16,7 +16,14 @@ from msgspec import Struct
 
 from engine.engine import Engine, EngineSpec
 from engine.errors import OutOfRangeError
-from engine.events import OrderFilled, Output, ProductClosed, Rebalanced
+from engine.events import (
+    InputRejected,
+    OrderFilled,
+    Output,
+    PolicyFaulted,
+    ProductClosed,
+    Rebalanced,
+)
 from engine.market import MarketSpec
 from engine.nav import nav_columns
 from engine.outputs import NavBlock
@@ -41,7 +48,7 @@ _SEEDS: Final = (10**10, 10**7, 10**4)
 """Quote; every rounding is 1e-16 of the first. A product that grows out of 64 bits begins with the
 next."""
 _START: Final = 100.0
-_LOT_SIZE: Final = 1e-8
+_LOT_DIGITS: Final = -8
 _CHEAP: Final = 10.0
 _PRICE_MIN: Final = 1e-9
 _START_NS: Final = 1_700_000_000 * SECOND_NS
@@ -50,6 +57,9 @@ _BLOCK: Final = 65_536
 _IDENTITY: Final = 1e-9
 _LIMIT: Final = 1e9
 _BASKET: Final = Terms()
+_STEP: Final = 2
+"""Prices of a path that has no halves."""
+_STEEP: Final = 1e-3
 _STRIDE: Final = 1.25
 _STRIDES_MAX: Final = 100
 """Price ratios by which an edge is looked for, to 5e9."""
@@ -82,14 +92,29 @@ class Trial(Struct):
 def trial(
     policy: Policy, prices: np.ndarray[Any, np.dtype[np.float64]], terms: Terms = _BASKET
 ) -> Trial:
-    """Send a path, one price a second, through an engine with one product and no costs."""
+    """Send a path, one price a second, through an engine with one product and no costs.
+
+    Raises:
+        ArithmeticError: if the engine refuses a price, or the policy, of the least seed.
+        OutOfRangeError: if what grows of the least seed fits no 64 bits.
+    """
     *larger, least = _SEEDS
     for seed in larger:
         try:
-            return _tried(policy, prices, terms, seed)
+            done = _tried(policy, prices, terms, seed)
         except OutOfRangeError:
             continue
-    return _tried(policy, prices, terms, least)
+        if not done.of(PolicyFaulted):
+            return _sound(done)
+    return _sound(_tried(policy, prices, terms, least))
+
+
+def _sound(done: Trial) -> Trial:
+    for event in done.of(InputRejected):
+        raise ArithmeticError(f"price {event.sequence} is refused: {event.reason} {event.detail}")
+    for event in done.of(PolicyFaulted):
+        raise ArithmeticError(event.error)
+    return done
 
 
 def _tried(
@@ -134,9 +159,10 @@ def _tried(
 
 def _lot_size(prices: np.ndarray[Any, np.dtype[np.float64]]) -> float:
     """A hundred-millionth of the base; where a price is below 10, so much more that the seed's lots
-    can be counted."""
+    can be counted, and above 100 so much less that they are as many."""
     lowest = max(float(prices.min()), _PRICE_MIN)
-    return _LOT_SIZE * 10.0 ** max(0, math.ceil(math.log10(_CHEAP / lowest)))
+    digits = math.ceil(math.log10(_CHEAP / lowest))
+    return float(f"1e{_LOT_DIGITS + (digits if digits > 0 else min(0, digits + 1))}")
 
 
 # Groups -------------------------------------------------------------------------------
@@ -196,7 +222,10 @@ def _edge(target: float, edge: float) -> Values:
 
 
 def _acts(policy: Policy, price: float) -> bool:
-    done = trial(policy, np.array([_START, price]))
+    try:
+        done = trial(policy, np.array([_START, price]))
+    except ArithmeticError:  # so far away that no price is believed
+        return False
     return bool(done.rebalances or done.of(ProductClosed))
 
 
@@ -213,8 +242,23 @@ def limits(inputs: Inputs) -> tuple[float, float]:
 def path(inputs: Inputs) -> Values:
     """A fixed multiple rebalanced at every price."""
     prices = np.array(inputs["path"], np.float64)
-    done = trial(Schedule(target=float(inputs["target"]), every_s=1.0), prices)
-    return {"nav_factor": done.factor}
+    return {"nav_factor": _factor(Schedule(target=float(inputs["target"]), every_s=1.0), prices)}
+
+
+def _factor(policy: Policy, prices: np.ndarray[Any, np.dtype[np.float64]]) -> float:
+    """NAV over NAV at the start of who begins anew at every price: of a steep path that of its
+    halves, since what is left of a product, or what it has become, has too few digits."""
+    try:
+        factor = trial(policy, prices).factor
+    except OutOfRangeError:
+        if len(prices) <= _STEP:
+            raise
+        factor = math.inf
+    if len(prices) <= _STEP or _STEEP < factor < 1.0 / _STEEP:
+        return factor
+    middle = len(prices) // 2
+    first = _factor(policy, prices[: middle + 1])
+    return first * _factor(policy, prices[middle:]) if first > 0.0 else 0.0
 
 
 def band(inputs: Inputs, ticks: int = BAND_TICKS) -> Values:

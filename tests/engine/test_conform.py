@@ -115,6 +115,111 @@ def test_a_printed_answer_has_its_digits(tmp_path: Path) -> None:
         assert [answer.status for answer in conform(path)] == [status]
 
 
+STEEP = [100.0 * 0.82**n for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("target", "points"),
+    [
+        (5.0, STEEP),
+        (3.0, [100.0 * 1.5**n for n in range(30)]),
+        (-3.0, [100.0 * 0.7**n for n in range(30)]),
+        (3.0, [1e7, 1.1e7, 1e7]),
+        (-2.0, [3e12, 2.9e12, 3.3e12]),
+    ],
+)
+def test_a_steep_path_has_all_its_digits(
+    target: float, points: list[float], tmp_path: Path
+) -> None:
+    """What 1e-29 is left of, or has become 3e11, is known to 1e-11; and so is a path at any price.
+    Catches a product of which too few atoms, or lots, are left to say."""
+    wanted = math.prod(1.0 + target * (b / a - 1.0) for a, b in itertools.pairwise(points))
+    (answer,) = of_group(tmp_path, "PATH", {"target": target, "path": points})
+    assert answer.values["nav_factor"] == pytest.approx(wanted, rel=1e-11, abs=0.0)
+
+
+@pytest.mark.parametrize(
+    ("side", "breakeven", "settlement"),
+    [("long", 1e-3, 10.0), ("long", 1.0001e-7, 1e-7), ("short", 60_000.0, 1.0)],
+)
+def test_a_claim_at_any_price(
+    side: str, breakeven: float, settlement: float, tmp_path: Path
+) -> None:
+    """However small the price, and however much it pays."""
+    sign = 1.0 if side == "long" else -1.0
+    wanted = 1.0 + sign * 20.0 * (settlement - breakeven) / breakeven
+    inputs = {"side": side, "investment": 1e-6, "leverage": 20.0}
+    (answer,) = of_group(
+        tmp_path, "TERM", {**inputs, "breakeven": breakeven, "settlement": settlement}
+    )
+    assert answer.values["payoff"] == pytest.approx(1e-6 * wanted, rel=1e-9, abs=0.0)
+
+
+def test_a_price_that_the_engine_refuses_fails(tmp_path: Path) -> None:
+    """A jump by 10^6 is a misprint to it. Catches a path that is taken for one that stood still."""
+    for points in ([1e-6, 1.0, 1e-6], [1.0, 0.0]):
+        (answer,) = of_group(tmp_path, "PATH", {"target": 3, "path": points})
+        assert answer.status == "failed"
+        assert "price 1 is refused" in answer.detail
+
+
+def test_jumps_of_one_size(tmp_path: Path) -> None:
+    """Each of them ruins, or none does."""
+    jumps = {"jumps_per_year": 2, "years": 1, "log_jump_sd": 0, "target": 3}
+    answers = of_group(
+        tmp_path, "RUIN", *({**jumps, "log_jump_mean": mean} for mean in (-0.4, -0.5))
+    )
+    assert [a.values["probability"] for a in answers] == [0.0, 1.0 - math.exp(-2.0)]
+
+
+RARE = {"jumps_per_year": 10, "years": 1, "log_jump_mean": 0, "log_jump_sd": 0.05, "target": 3}
+TINY = 2.5455649553928e-15
+
+
+@pytest.mark.parametrize(
+    ("wanted", "tolerance", "status"),
+    [
+        (TINY, None, "passed"),
+        (TINY * 1.01, None, "failed"),
+        (2.5e-15, None, "passed"),
+        (2.7e-15, None, "failed"),
+        (3e-11, None, "failed"),
+        (0.0, None, "passed"),
+        (0, {"rel": 1e-9, "abs": 0}, "failed"),
+        (TINY, {"rel": 1e-9, "abs": 0}, "passed"),
+        (TINY * 1.01, {"rel": 1e-9}, "failed"),
+        (TINY, {"rel": None}, "failed"),
+        (TINY, {"rel": float("nan")}, "failed"),
+        (TINY, {"rel": -1.0}, "failed"),
+        (TINY, 1e-9, "failed"),
+        (float("inf"), {"rel": 1e-9}, "failed"),
+        (float("nan"), None, "failed"),
+        ("nan", None, "failed"),
+    ],
+)
+def test_a_tiny_answer_is_held_to_its_digits(
+    wanted: Any, tolerance: Any, status: str, tmp_path: Path
+) -> None:
+    """Without a tolerance 1e-9 is room for what is given to nine decimals, and not for what is less
+    than that; a tolerance that is none fails its vector alone. Catches any tiny answer that is as
+    good as any other."""
+    vector = {"id": "X", "inputs": RARE, "expected": {"probability": wanted}}
+    if tolerance is not None:
+        vector["tolerance"] = tolerance
+    path = tmp_path / "vectors.json"
+    path.write_text(json.dumps({"groups": [{"id": "RUIN", "vectors": [vector]}]}))
+    (answer,) = conform(path)
+    assert answer.status == status, answer.detail
+
+
+def test_digits_are_numbers_or_texts(tmp_path: Path) -> None:
+    """18 digits given as a number are those given as a text; one that is no number is none."""
+    wanted = PRODUCTS["groups"][0]["vectors"][0]["expected"]["current_leverage"]
+    for given, status in ((int(wanted), "passed"), (int(wanted) + 1, "failed"), ("nan", "failed")):
+        (answer,) = conform(a_file(tmp_path, "FLI", expected={"current_leverage": given}))
+        assert answer.status == status
+
+
 def test_wrong_count_of_rebalances_fails(tmp_path: Path) -> None:
     """One rebalance more than there are is a failure."""
     (answer,) = conform(a_file(tmp_path, "BAND", expected={"rebalances": 9}))
