@@ -15,7 +15,7 @@ from msgspec import Struct, structs
 
 from engine.engine import Engine, EngineSpec
 from engine.errors import ConfigError, OutOfRangeError
-from engine.events import DeficitPaid, OrderFilled, Output, ProductClosed
+from engine.events import DeficitPaid, OrderFilled, OrderSent, Output, ProductClosed
 from engine.market import MarketSpec
 from engine.ticks import Bbo, Marks, Step, Table, Trades
 from engine.units import SECOND_NS, asset_decimals
@@ -33,10 +33,9 @@ _AFTER: Final = 40
 _STEPS: Final = 15
 """Halvings: a gap to a part in thirty thousand."""
 _AUM_STEPS: Final = 40
-_AUM: Final = (1e3, 1e11)
+_AUM: Final = (1e3, 1e10)
 _WIDE: Final = {1: (0.9999, 0.95, 0.85, 0.7, 0.5, 0.3), -1: (20.0, 6.0, 2.0, 0.8, 0.4)}
 """Gaps that are tried first, falls for longs and rises for shorts."""
-
 _CALLS: Final = MarginCalled | LiquidationStarted | HedgeLiquidated
 
 
@@ -85,7 +84,8 @@ class Capacity(Struct, frozen=True, kw_only=True):
     """The largest assets with which a crash costs no more than it may; quote.
 
     Attributes:
-        assets: ``None`` where no size is too large; 0 where 1,000 is: the rest is of that then.
+        assets: ``None`` where no size is too large; 0 where 1,000 is, or the least that trades a
+            lot: the rest is of that then; the largest that 64 bits count where that is not.
         traded: what it trades in the crash at that size.
         seconds: until NAV would be gone at the crash's speed, had it not traded.
         speed: what it must trade a second to be done before.
@@ -161,8 +161,7 @@ def _mark(engine: Engine) -> float:
 
 def capacities(spec: EngineSpec, place: int, shape: Shape, gap: float, limit: float) -> Capacity:
     """The largest assets of a product with which a crash of ``gap`` (unsigned, against it) costs at
-    most the share ``limit`` of them in spread and impact. The venue's risk limits are left out:
-    they are another bound.
+    most the share ``limit`` of them in spread and impact; risk limits are another bound.
 
     Raises:
         ConfigError: if the book has not even what the smallest product is to open.
@@ -177,10 +176,12 @@ def capacities(spec: EngineSpec, place: int, shape: Shape, gap: float, limit: fl
     def crash(assets: float) -> tuple[float, float, float]:
         own = structs.replace(product, seed_atoms=int(assets * quote))
         sized = structs.replace(alone, products=(own,))
-        engine, _ = _run(sized, shape, 0.0)
+        engine, said = _run(sized, shape, 0.0)
         leverage, nav = _leverage(engine), _nav(engine)
+        if not any(isinstance(each, OrderSent) for each in said):
+            return 0.0, 0.0, 0.0  # less than a lot
         engine, said = _run(sized, shape, -gap if leverage > 0.0 else gap)
-        fall_ns = START_NS + _fall(sized) * SECOND_NS
+        fall_ns = START_NS + 2 * _quiet(sized) * SECOND_NS
         fills = [e for e in said if isinstance(e, OrderFilled) and e.ts_ns >= fall_ns]
         if not leverage or engine.handlers[0].desk.state.plan is not None:
             return np.inf, 0.0, leverage  # the book has not so much, now or at the opening
@@ -191,13 +192,17 @@ def capacities(spec: EngineSpec, place: int, shape: Shape, gap: float, limit: fl
     low, high = _AUM
     while not _fits(crash, high):
         high /= 10.0
-    found: float | None = None
+        if high < low:
+            raise ConfigError(f"{product.id}: 64 bits count no 1,000 in its lots; larger ones do")
+    found = None if high == _AUM[1] else high
     if crash(high)[0] > limit:
         for _ in range(_AUM_STEPS):
             middle = float(np.sqrt(low * high))
             low, high = (low, middle) if crash(middle)[0] > limit else (middle, high)
         found = low
     cost, traded, leverage = crash(found or high)
+    if not leverage and cost <= limit:
+        cost, traded, leverage = crash(high)  # of all that trades the least
     if not leverage:
         raise ConfigError(f"{product.id}: the book has not what it is to open; more depth, or less")
     seconds = shape.over_ns / SECOND_NS / gap / abs(leverage)
@@ -211,7 +216,7 @@ def capacities(spec: EngineSpec, place: int, shape: Shape, gap: float, limit: fl
     )
 
 
-def _fits(crash: Callable[[float], tuple[float, float, float]], assets: float) -> bool:
+def _fits(crash: Callable[[float], Any], assets: float) -> bool:
     """Whether so much money, in lots, fits 64 bits."""
     try:
         crash(assets)
@@ -251,14 +256,9 @@ def _with(spec: EngineSpec, place: int, market: MarketSpec) -> tuple[MarketSpec,
     return (*spec.markets[:place], market, *spec.markets[place + 1 :])
 
 
-def _late(spec: EngineSpec) -> int:
-    """Seconds until the orders of its product have arrived."""
-    return -(-spec.products[0].hedge.latency_ns // SECOND_NS)
-
-
-def _fall(spec: EngineSpec) -> int:
-    """Seconds until the price goes."""
-    return 2 * (_QUIET + _late(spec))
+def _quiet(spec: EngineSpec) -> int:
+    """Seconds in which the orders of its product arrive, twice before the price goes."""
+    return _QUIET - -spec.products[0].hedge.latency_ns // SECOND_NS
 
 
 def _run(spec: EngineSpec, shape: Shape, gap: float) -> tuple[Engine, list[Output]]:
@@ -266,8 +266,8 @@ def _run(spec: EngineSpec, shape: Shape, gap: float) -> tuple[Engine, list[Outpu
     over = max(shape.over_ns // SECOND_NS, 1)
     moved = shape.price * (1.0 + shape.before)
     falling = moved * (1.0 + gap * np.arange(1, over + 1) / over)
-    quiet, fall = _QUIET + _late(spec), _fall(spec)
-    rest = np.full(_AFTER + 2 * _late(spec), falling[-1]) if gap else np.zeros(0)
+    quiet, fall = _quiet(spec), 2 * _quiet(spec)
+    rest = falling[-1:].repeat(_AFTER + fall - 2 * _QUIET if gap else 0)
     falling = falling if gap else falling[:0]
     prices = np.concatenate((np.full(quiet, shape.price), np.full(quiet, moved), falling, rest))
     times = START_NS + np.arange(len(prices)) * SECOND_NS

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from engine.breaking import Shape, capacities, survived
 from engine.cli import main
+from engine.errors import ConfigError
 from engine.venue.book import BookSpec
 from engine.venue.rules import MarginRules, Tier, VenueRules
 from strategies import LeverageBand
@@ -25,10 +26,14 @@ policies = [ { type = "leverage_band", target = 3.0, low = 2.4, high = 3.6 } ]
 """
 
 
-def _spec(target: float, depth: float = 1e15, *, inverse: bool = False, **market: Any) -> Any:
+def _spec(
+    target: float, depth: float = 1e15, *, inverse: bool = False, lot: float = 0.0, **market: Any
+) -> Any:
+    lots = {"lot_size": lot} if lot else {}
     edges = {"low": abs(target) * 0.8, "high": abs(target) * 1.2}
     book = BookSpec(model="depth", depth_at_1pct=depth)
-    known = a_market(book=book, contract=a_contract(inverse=inverse, taker_fee=0.0), **market)
+    contract = a_contract(inverse=inverse, taker_fee=0.0, **lots)
+    known = a_market(book=book, contract=contract, **market)
     product = a_product("P", seed_atoms=10**12)
     return a_spec((product, (LeverageBand(target=target, **edges),)), markets=(known,))
 
@@ -133,6 +138,34 @@ def test_what_is_too_large_at_any_size_has_no_capacity() -> None:
     found = capacities(_spec(3.0, depth=200.0), 0, Shape(over_ns=60 * SECOND_NS), 0.2, 0.01)
     assert found.assets == 0.0
     assert found.cost > 0.01
+
+
+def test_sizes_that_trade_nothing_are_not_too_large() -> None:
+    """In lots of fifty million nothing below 17 million opens, and what a fine lot carries is
+    carried within a lot; where even the least that trades costs too much there is no capacity.
+    Catches a search that takes too small for too large."""
+    shape = Shape(over_ns=60 * SECOND_NS)
+    fine, coarse = (
+        capacities(_spec(3.0, depth=1e9, lot=lot), 0, shape, 0.2, 0.01) for lot in (1e-6, 1e3)
+    )
+    assert fine.assets
+    assert coarse.assets == pytest.approx(fine.assets, rel=0.05)
+    assert capacities(_spec(3.0, lot=1e3), 0, shape, 0.2, 0.01).assets is None
+    thin = capacities(_spec(3.0, depth=1e9, lot=1e3), 0, shape, 0.5, 1e-6)
+    assert (thin.assets, thin.cost > 1e-6) == (0.0, True)
+
+
+def test_what_cannot_be_counted_is_no_lack_of_a_bound() -> None:
+    """In lots of 1e-17 a few hundred thousand can be counted, and more is not said of a book that
+    bears more; in lots of 1e-30 nothing. Catches no bound where none was looked for, and a division
+    by what is left of the largest size."""
+    shape = Shape(over_ns=60 * SECOND_NS)
+    counted = capacities(_spec(3.0, depth=1e9, lot=1e-17), 0, shape, 0.2, 0.01)
+    assert counted.assets is not None
+    assert 1e4 <= counted.assets <= 1e7
+    assert counted.cost < 0.01
+    with pytest.raises(ConfigError, match="64 bits count no 1,000 in its lots"):
+        capacities(_spec(3.0, lot=1e-30), 0, shape, 0.2, 0.01)
 
 
 def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
