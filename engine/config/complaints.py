@@ -164,7 +164,8 @@ def _tags(kind: Any) -> list[str]:
 def require(condition: bool, path: tuple[str | int, ...], wants: str, value: object) -> None:
     """Complain of the setting at ``path`` where a condition does not hold."""
     if not condition:
-        raise SettingError(path, f"{path[-1]} must be {wants}, was {value!r}")
+        finite = "finite and " if value in (math.inf, -math.inf) else ""
+        raise SettingError(path, f"{path[-1]} must be {finite}{wants}, was {value!r}")
 
 
 def check_range(

@@ -31,6 +31,7 @@ __all__ = ["Preset", "facts_of", "preset", "venue_rules"]
 _FOLDER: Final = Path(__file__).parent / "venues"
 _SIGNED: Final = {"maker", "interest"}
 _HALF: Final = 0.5
+_PORTION_MIN: Final = 1e-3
 _CAP_MAX: Final = 1e15
 """Of a tier that ends; whole numbers of atoms beyond it mean nothing."""
 _SHARES: Final = {
@@ -157,8 +158,8 @@ def _floats(
 
 def _check(path: tuple[str | int, ...], value: float) -> None:
     name = next(str(part) for part in reversed(path) if isinstance(part, str))
-    if name in ("cap", "balance"):
-        return
+    if name == "balance" or (name == "cap" and "tiers" in path):
+        return  # looked at with the others of their kind
     if not math.isfinite(value):
         raise SettingError(path, f"{name} must be finite, was {value}")
     if value < 0.0 and name not in _SIGNED:
@@ -206,7 +207,12 @@ def _check_times(rules: VenueRules) -> None:
 
 
 def _check_parts(rules: VenueRules) -> None:
-    """A fund may lose something, a mark is made of something, and a mean is of something."""
+    """A fund may lose something, a mark is made of something, a mean is of something, and a step
+    closes something."""
+    if rules.liquidation.steps == "portion" and rules.liquidation.portion < _PORTION_MIN:
+        was = rules.liquidation.portion
+        said = f"portion must be at least {_PORTION_MIN:g}, or a step closes next to nothing"
+        raise SettingError(("liquidation", "portion"), f"{said}, was {was:g}")
     if not rules.insurance.drawdown:
         said = "drawdown must be above 0, the share of its peak that the fund may lose"
         raise SettingError(("insurance", "drawdown"), said)

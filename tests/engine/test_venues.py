@@ -321,6 +321,12 @@ def test_a_rule_is_changed_on_the_command_line(tmp_path: Path) -> None:
         ("insurance = { drawdown = 0.0 }", "drawdown must be above 0"),
         ("mark = { legs = [] }", "legs must name one leg at least"),
         ("mark = { basis_points = 0 }", "basis_points must be at least 1, was 0"),
+        ("funding = { cap = -0.01 }", "cap must be >= 0, was -0.01"),
+        ("funding = { cap = nan }", "cap must be finite, was nan"),
+        (
+            'liquidation = { steps = "portion", portion = 0.0 }',
+            "portion must be at least 0.001, or a step closes next to nothing, was 0",
+        ),
         ("funding = { tails = 0.5 }", "tails must be below 0.5 at each end, was 0.5"),
         (
             "liquidation = { liquidator_fee = 0.02, liquidator_fee_max = 0.01 }",
@@ -330,6 +336,7 @@ def test_a_rule_is_changed_on_the_command_line(tmp_path: Path) -> None:
         ("adl = { mark_beyond = nan }", "mark_beyond must be finite, was nan"),
         ("orders = { band_up = inf }", "band_up must be finite, was inf"),
         ("insurance_fund = -1.0", "insurance_fund must be >= 0, was -1.0"),
+        ("insurance_fund = inf", "insurance_fund must be finite and >= 0, was inf"),
         ("volume = -1.0", "volume must be >= 0, was -1.0"),
         (
             f"tiers = [{TIER}, {{ cap = 1e6, max_leverage = 10, rate = 0.05 }}]",

@@ -271,7 +271,11 @@ BAND = 0.004
 @pytest.fixture(scope="module")
 def capture(shared_data: Path) -> tuple[EngineSpec, list[Step]]:
     """The capture, and products on it that trade often and late."""
-    recording = open_recording([shared_data / CAPTURE])
+    return opened(shared_data / CAPTURE, BAND, 20_000.0)
+
+
+def opened(file: Path, band: float, retry_ms: float) -> tuple[EngineSpec, list[Step]]:
+    recording = open_recording([file])
     whole = standard_lineup(recording.symbols)
     (market,) = whole.markets
     book = BookConfig(model="recorded", half_life_s=20.0)
@@ -283,8 +287,8 @@ def capture(shared_data: Path) -> tuple[EngineSpec, list[Step]]:
                 id=f"P{n}",
                 seed_capital=capital,
                 latency_ms=latency,
-                hedge=HedgeConfig(retry_ms=20_000.0),
-                policies=(Nervous(target=target, low=abs(target) - BAND, high=abs(target) + BAND),),
+                hedge=HedgeConfig(retry_ms=retry_ms),
+                policies=(Nervous(target=target, low=abs(target) - band, high=abs(target) + band),),
             )
             for n, (capital, latency, target) in enumerate(
                 ((3e5, 0.0, 3.0), (3e6, 150.0, -2.0), (1e8, 35.0, 4.0))
@@ -303,18 +307,46 @@ def test_fills_on_the_capture_are_a_plain_walk_of_it(
     """Order by order: the rows up to its instant in a dictionary, its levels in fractions, our own
     takings less what is back. Every fill has the walk's lots and, to the last bits of a float, its
     price; some walk one level, some twenty, some find too little."""
-    spec, steps = capture
+    walked, reasons = _walked(*capture)
+    assert len(walked) > 30, len(walked)
+    assert min(walked) == 1
+    assert max(walked) >= 20
+    assert {"no_image", "no_depth"} <= reasons
+
+
+@pytest.mark.parametrize(
+    ("file", "fills", "deepest"),
+    [
+        ("ticks/bitmex-ws-20210722.txt.gz", 15, 3_000),
+        ("ticks/hyperliquid-btc-20250126.raw.gz", 15, 20),
+    ],
+)
+def test_fills_on_other_captures_are_plain_walks_of_them(
+    file: str, fills: int, deepest: int, shared_data: Path
+) -> None:
+    """A whole book of contracts paid in coin, thousands of levels deep, and twenty levels of
+    images: the same."""
+    walked, reasons = _walked(*opened(shared_data / file, BAND / 4.0, 2_000.0))
+    assert len(walked) >= fills
+    assert (min(walked), max(walked) >= deepest) == (1, True)
+    assert "no_depth" in reasons
+
+
+def _walked(spec: EngineSpec, steps: list[Step]) -> tuple[list[int], set[str]]:
+    """How many levels each fill walked, held to the plain walk, and why others found too little."""
     engine, events = Engine(spec), []
     for step in steps:
         events += engine.process(step).events
     events += engine.finish().events
-    rows = [row for step in steps for row in _rows(step)]
+    contract = spec.markets[0].contract
+    lot, inverse = Fraction(repr(contract.lot_size)), contract.kind == "inverse"
+    rows = [row for step in steps for row in _rows(step, spec.markets[0].symbol)]
     books: dict[int, dict[float, float]] = {1: {}, -1: {}}
     mine: dict[tuple[int, float], tuple[Fraction, int]] = {}
-    imaged, place, walked, ends = set(), 0, [], {}
+    imaged, place, walked, reasons = set(), 0, [], set()
     for event in events:
         if isinstance(event, OrderUnfilled):
-            ends[event.product, event.order, event.ts_ns] = event.reason
+            reasons.add(event.reason)
         if not isinstance(event, OrderFilled):
             continue
         while place < len(rows) and rows[place][0] < event.sequence + _at_row(steps, event):
@@ -327,24 +359,26 @@ def test_fills_on_the_capture_are_a_plain_walk_of_it(
             if size:
                 books[side][price] = size
         side = 1 if event.lots > 0 else -1
-        parts = _walk(books, mine, side, abs(event.lots), event.ts_ns)
+        parts = _walk(books, mine, side, abs(event.lots), event.ts_ns, lot)
         lots = sum(part for _, part in parts)
         assert lots == abs(event.lots)
         exact = sum(Fraction(price) * part for price, part in parts) / lots
+        if inverse:
+            exact = lots / sum(part / Fraction(price) for price, part in parts)
         assert event.price == pytest.approx(float(exact), rel=1e-15)
         walked.append(len(parts))
     assert imaged == {1, -1}
-    assert len(walked) > 30, len(walked)
-    assert min(walked) == 1
-    assert max(walked) >= 20
-    assert {"no_image", "no_depth"} <= {*ends.values()}
+    return walked, reasons
 
 
-def _rows(step: Step) -> list[tuple[int, int, float, float, int]]:
+def _rows(step: Step, symbol: int) -> list[tuple[int, int, float, float, int]]:
     table = step.table(Kind.LEVEL)
+    if table is None:
+        return []
     assert isinstance(table, Levels)
     columns = (table.sequence, table.side, table.price, table.size, table.snapshot)
-    return list(zip(*(column.tolist() for column in columns), strict=True))
+    own = np.broadcast_to(np.asarray(table.symbol) == symbol, len(table))
+    return list(zip(*(column[own].tolist() for column in columns), strict=True))
 
 
 def _at_row(steps: list[Step], event: OrderFilled) -> int:
@@ -363,13 +397,14 @@ def _walk(
     side: int,
     lots: int,
     ts_ns: int,
+    lot: Fraction,
 ) -> list[tuple[float, int]]:
     parts = []
     for price in sorted(books[-side], key=lambda price: side * price):
         taken, since = mine.get((-side, price), (Fraction(0), 0))
         missing = taken * Fraction(2.0 ** (-(ts_ns - since) / 20e9)) if taken else taken
         missing = missing if missing >= Fraction(1, 2) else Fraction(0)
-        there = int(Fraction(repr(books[-side][price])) * 10**6) - math.ceil(missing)
+        there = int(Fraction(repr(books[-side][price])) / lot) - math.ceil(missing)
         part = min(there, lots)
         if part > 0:
             parts.append((price, part))
