@@ -279,3 +279,15 @@ def test_more_events_than_memory_are_refused(
     default model with steps of a day."""
     with pytest.raises(ValueError, match=said):
         model(**settings)
+
+
+def test_an_opening_price_has_a_price_step() -> None:
+    """Steps of a price of 1e-320 would be more than any number counts."""
+    with pytest.raises(msgspec.ValidationError, match="1e-12"):
+        msgspec.convert({"model": "gbm", "prices": {"BTCUSDT": 1e-320}}, Generator)
+
+
+def test_jumps_that_never_come_leave_the_price_alone() -> None:
+    """Times beyond all numbers are no times of the market, and no warning."""
+    rare = Contagion(jumps_per_year=1e-300, volatility=0.0, rows="marks", step="1m", days=0.1)
+    assert set(of_symbol(generated(rare, SEED), 0)["MARK.price"].tolist()) == {100_000.0}
