@@ -13,6 +13,7 @@ __all__ = [
     "InvariantError",
     "LevsimError",
     "OutOfRangeError",
+    "OverTimeError",
     "PolicyError",
     "ReplayMismatchError",
     "SnapshotError",
@@ -74,3 +75,7 @@ class SnapshotError(LevsimError):
     """A snapshot that this code or this configuration cannot restore."""
 
     exit_code = 3
+
+
+class OverTimeError(BaseException):
+    """The time of a run is up; no ``Exception``, so that no policy takes it for one of its own."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from engine.errors import OverTimeError
 from engine.policy import MarketView, PolicyAnswerError, words_of
 from engine.units import SECOND_NS
 
@@ -92,9 +93,9 @@ def explained(error: BaseException) -> str:
     """What anything that a user's code raises says of itself.
 
     Raises:
-        KeyboardInterrupt: if it is that: somebody wants the run to end.
+        KeyboardInterrupt, OverTimeError: if it is that: the run is to end.
     """
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | OverTimeError):
         raise error
     return words_of(error)
 

@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["OverTimeError", "within"]
+from engine.errors import OverTimeError
 
-
-class OverTimeError(BaseException):
-    """The time is up; no ``Exception``, so that no policy takes it for one of its own."""
+__all__ = ["within"]
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from msgspec import structs
 from engine.config import RunConfig, spec_of
 from engine.config.scenarios import staged_config
 from engine.engine import Engine, EngineSpec
+from engine.errors import OverTimeError
 from engine.sweep.expected import violated
-from engine.sweep.limiting import OverTimeError, within
+from engine.sweep.limiting import within
 from engine.sweep.market import market_of, steps_of
 from engine.sweep.measures import ROWS, VIOLATED, Measures, faulty_row
 from engine.sweep.plan import Job, Setup

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from engine.api import run
-from engine.errors import ConfigError
+from engine.errors import ConfigError, OverTimeError
 from engine.sweep import sweep
-from engine.sweep.limiting import OverTimeError, within
+from engine.sweep.limiting import within
 
 PATHS = 6
 NEVER_ENDS = """
