@@ -114,6 +114,7 @@ def adl_waves(
         return 0
     showing.show_rows(HEADS, [*map(_row, waves, shares), _total(total)])
     worst = min(waves, key=lambda wave: wave.integer - wave.needed)
+    missed = worst.needed - worst.integer
     low = sum(share.contracts_range[0] for share in shares)
     high = sum(share.contracts_range[1] for share in shares)
     optimal = total["published_optimal"]
@@ -121,8 +122,9 @@ def adl_waves(
         f"In equity the queue took {over:,.0f} beyond the deficits and left {left:,.0f} of them."
     )
     showing.emit(
-        f"Published integer pro-rata misses {worst.needed - worst.integer:,.0f} in its worst wave, "
-        f"{worst.wave}; its optimal integer rule overshoots by {optimal:,.0f}."
+        f"Published integer pro-rata misses {missed:,.0f} in its worst wave, {worst.wave}, and "
+        f"{-total['published_contracts'] - missed:,.0f} in the others; its optimal integer rule "
+        f"overshoots by {optimal:,.0f}."
     )
     showing.emit(
         "The tables name no accounts: whole contracts are shared among stand-in accounts (assumed;"

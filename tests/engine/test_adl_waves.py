@@ -75,6 +75,7 @@ def test_the_table_shows_ours_beside_the_published(
     assert len([line for line in said.splitlines() if line.strip()[:2].strip().isdigit()]) == 16
     assert "+45,028,665.72" in said
     assert "-3,020,120.65" in said
+    assert "misses 1,460,533 in its worst wave, 13, and 1,559,587 in the others" in said
     assert main(["venue", "adl-waves", str(shared_data / FOLDER), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found["waves"]) == 16
