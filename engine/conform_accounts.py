@@ -229,8 +229,8 @@ def play(
             price=np.array([price for _, price in rows]),
         )
     )
-    events = engine.process(Step(first=0, end=first + len(rows), tables=tuple(tables))).events
-    events += engine.finish().events
+    said = engine.process(Step(first=0, end=first + len(rows), tables=tuple(tables)))
+    events = [*said.events, *engine.finish().events]
     engine.ledger.check()
     assert engine.margins is not None
     engine.margins.check()

@@ -7,7 +7,7 @@ fill-or-kill orders at limits ever nearer tell how far the book must be walked.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -97,5 +97,5 @@ def _fills(
     marks = Marks(
         sequence=np.array([0]), symbol=0, ts_ns=np.array([_START_NS]), price=np.array([_MARK])
     )
-    said: list[Output] = engine.process(Step(first=0, end=1, tables=(marks,))).events
+    said: Sequence[Output] = engine.process(Step(first=0, end=1, tables=(marks,))).events
     return [event for event in said if isinstance(event, OrderFilled)]

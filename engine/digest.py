@@ -6,6 +6,7 @@ items)``. Its open tail is kept, so that it can be put into a snapshot and go on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -49,7 +50,7 @@ class Chain:
         self._state = state
         self._running = sha256(state.link + state.tail)
 
-    def lines(self, lines: list[bytes]) -> None:
+    def lines(self, lines: Sequence[bytes]) -> None:
         """Take items of variable size; each is ended by a line end."""
         while lines:
             room = LINK_ITEMS - self._state.open

@@ -27,7 +27,7 @@ from engine.walk import Walker
 
 __all__ = ["Engine", "EngineSpec", "EngineState"]
 
-_NOTHING: Final = Outputs.empty()
+_NOTHING: Final = Outputs()
 
 
 class Engine(Walker):
@@ -92,7 +92,7 @@ class Engine(Walker):
             self._general(step)
         state.ticks += end - step.first - len(messages)
         state.sequence = end
-        return Outputs([], [], quiet, []) if quiet is not None else self._outputs()
+        return Outputs(nav=quiet) if quiet is not None else self._outputs()
 
     def _general(self, step: Step) -> None:
         self._quiet.end()
@@ -203,7 +203,7 @@ class Engine(Walker):
             if block.index is not None:
                 chain = self._index_chains[block.market]
                 chain.samples(block.ts_ns, block.index, block.sequence)
-        return Outputs([], [], nav, users)
+        return Outputs(nav=nav, user_nav=users)
 
     def digest(self) -> str:
         """The output digest: events and product NAVs; users' NAVs follow from them."""

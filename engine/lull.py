@@ -36,16 +36,16 @@ class QuietSamples(Sequence[NavBlock]):
 
     def __init__(self, lull: Lull, sequence: I64, run: I64, prices: F64, markets: int) -> None:
         self._lull: Lull | None = lull
-        self._blocks: list[NavBlock] = []
+        self._blocks: Sequence[NavBlock] = ()
         self._length = markets
         self.sequence, self.run, self.prices = sequence, run, prices
 
-    def value(self, blocks: list[NavBlock]) -> None:
+    def value(self, blocks: Sequence[NavBlock]) -> None:
         """These are they; the table is let go."""
         self._lull, self._blocks = None, blocks
         del self.sequence, self.run, self.prices
 
-    def _valued(self) -> list[NavBlock]:
+    def _valued(self) -> Sequence[NavBlock]:
         if self._lull is not None:
             self._lull.settle()
         return self._blocks
@@ -59,8 +59,8 @@ class QuietSamples(Sequence[NavBlock]):
     @overload
     def __getitem__(self, place: int) -> NavBlock: ...
     @overload
-    def __getitem__(self, place: slice) -> list[NavBlock]: ...
-    def __getitem__(self, place: int | slice) -> NavBlock | list[NavBlock]:
+    def __getitem__(self, place: slice) -> Sequence[NavBlock]: ...
+    def __getitem__(self, place: int | slice) -> NavBlock | Sequence[NavBlock]:
         return self._valued()[place]
 
 
@@ -150,7 +150,7 @@ class Lull:
             part = slice(begin, end)
             cut = [mark[part] for mark in marks], [None if i is None else i[part] for i in indexes]
             blocks = sampler.blocks_of(held, passed[part], times[part], *cut, base)
-            each.value(blocks if begin < end else [])
+            each.value(blocks if begin < end else ())
             begin, base = end, 0
 
     def _prices(self, prices: F64, later: I64, early: int) -> tuple[list[F64], list[F64 | None]]:

@@ -198,15 +198,11 @@ class Milestone(Struct, frozen=True, gc=False, kw_only=True):
 class Outputs(Struct, eq=False, gc=False):
     """Everything one call said, in order. ``lines[i]`` is the canonical form of ``events[i]``."""
 
-    events: list[Output]
-    lines: list[bytes]
-    nav: Sequence[NavBlock]
-    user_nav: list[UserNavBlock]
-    milestones: list[Milestone] = []
-
-    @classmethod
-    def empty(cls) -> Outputs:
-        return cls([], [], [], [])
+    events: Sequence[Output] = ()
+    lines: Sequence[bytes] = ()
+    nav: Sequence[NavBlock] = ()
+    user_nav: Sequence[UserNavBlock] = ()
+    milestones: Sequence[Milestone] = ()
 
     def __bool__(self) -> bool:
         return bool(self.events or self.nav or self.user_nav)
@@ -245,11 +241,11 @@ class Tape:
         self.ordinal += 1
         self.events.append(event)
 
-    def take(self) -> tuple[list[Output], list[bytes], list[Milestone]]:
+    def take(self) -> tuple[Sequence[Output], Sequence[bytes], Sequence[Milestone]]:
         """What was said since the last call, its canonical form, and the milestones."""
         events, milestones = self.events, self.milestones
         if not events and not milestones:
-            return [], [], []
+            return (), (), ()
         self.events, self.milestones = [], []
         # A line end within a string is escaped, so lines part at events.
         return events, EVENT_ENCODER.encode_lines(events).split(b"\n")[:-1], milestones

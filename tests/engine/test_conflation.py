@@ -18,15 +18,15 @@ def said(samples: list[list[Sample]]) -> list[Outputs]:
     number = 0
     parts = []
     for part in samples:
-        outputs = Outputs.empty()
+        blocks = []
         for product, users, whole in part:
             units = np.ones(users, np.int64)
             listed = None if whole else np.arange(users)
-            outputs.user_nav.append(
+            blocks.append(
                 UserNavBlock(number, 0, number, product, "cadence", listed, units, 10, users)
             )
             number += 1
-        parts.append(outputs)
+        parts.append(Outputs(user_nav=blocks))
     return parts
 
 
