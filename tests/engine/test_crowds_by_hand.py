@@ -1,0 +1,127 @@
+"""A population in a run, worked out by hand: opened, liquidated, funded, revalued, and told of.
+
+Long 10, short 5, long 20 and long 1, all from 100, with 200, 100, 300 and 30; a tenth is kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from engine.sampler import Sampling
+from engine.ticks import Kind
+from engine.units import SECOND_NS
+from engine.venue.book import BookSpec
+from engine.venue.rules import LiquidationRules, MarginRules, Tier, VenueRules
+from tests.builders import T0, Run, a_contract, a_market, a_row, a_spec, a_tape, run
+from tests.properties.crowded import a_crowd
+
+QUOTE = 10**6
+ROWS = [(10, 200, 100.0), (-5, 100, 100.0), (20, 300, 100.0), (1, 30, 100.0)]
+
+
+def said_of(*marks: tuple[int, float], waits: bool = False) -> Run:
+    """Marks by second, on a book of a billion within a per cent."""
+    venue = VenueRules(
+        margin=MarginRules(tiers=(Tier(cap=1e12, max_leverage=10.0, rate=0.1),)),
+        liquidation=LiquidationRules(limit="none", surplus="account"),
+    )
+    market = a_market(
+        contract=a_contract(lot_size=1.0, taker_fee=0.0),
+        book=BookSpec(model="depth", depth_at_1pct=1e9),
+        venue=venue,
+    )
+    rows = [(lots, wallet * QUOTE, entry, 1.0) for lots, wallet, entry in ROWS]
+    spec = a_spec(
+        markets=(market,),
+        crowds=(a_crowd(rows, waits=waits),),
+        sampling=Sampling(nav_every_ns=0),
+    )
+    tape = a_tape([a_row(Kind.MARK, T0 + at * SECOND_NS, mark) for at, mark in marks])
+    return run(spec, tape, range(tape.end))
+
+
+def test_it_opens_at_the_first_price_unless_it_waits() -> None:
+    """31 coins long, five short, 630 paid in and 2,600 paid for what is held; once."""
+    said = said_of((0, 100.0), (1, 100.0))
+    (opened,) = said.named("population_opened")
+    assert (opened.ts_ns, opened.positions, opened.cash_atoms) == (T0, 4, -1_970 * QUOTE)
+    assert (opened.long_lots, opened.short_lots) == (31, 5)
+    assert len(said.named("cascade_ratio")) == 1
+    waiting = said_of((0, 100.0), (1, 100.0), waits=True)
+    assert not waiting.named("population_opened")
+
+
+def test_the_ratio_is_told_once_a_minute_in_which_some_were_liquidated() -> None:
+    """At 94 the twenty are short, 180 left of 188; at 88 the ten, 80 of 88; at 77 the one, 7 of
+    7.7. The first falls into the minute of the opening, the third into that of the second; at 76
+    nobody is left but the short."""
+    said = said_of((0, 100.0), (1, 94.0), (61, 88.0), (62, 77.0), (130, 76.0))
+    fell = [(e.ts_ns - T0) // SECOND_NS for e in said.named("population_liquidated")]
+    assert fell == [1, 61, 62]
+    assert [e.lots for e in said.named("population_liquidated")] == [-20, -10, -1]
+    told = [(e.ts_ns - T0) // SECOND_NS for e in said.named("cascade_ratio")]
+    assert told == [0, 61]
+
+
+@pytest.mark.parametrize(
+    ("rate", "index", "paid"),
+    [
+        # A thousandth of 1,000, 500, 2,000 and 100; of twice as much where the index is paid on.
+        (0.001, None, [10**6, -5 * 10**5, 2 * 10**6, 10**5]),
+        (-0.001, None, [-(10**6), 5 * 10**5, -2 * 10**6, -(10**5)]),
+        (0.001, 200.0, [2 * 10**6, -(10**6), 4 * 10**6, 2 * 10**5]),
+        # 0.123 atoms are one to pay, 0.0615 none to get.
+        (1.23e-10, None, [1, 0, 1, 1]),
+    ],
+)
+def test_funding(rate: float, index: float | None, paid: list[int]) -> None:
+    """Longs pay at a positive rate; who pays, pays up, and who gets, gets down."""
+    said = said_of((0, 100.0))
+    crowds = said.engine.margins.crowds
+    (crowd,) = crowds.all
+    said.engine.tape.take()
+    before = crowd.cash.tolist()
+    assert crowds.fund(0, rate, index) is True
+    assert [a - b for a, b in zip(before, crowd.cash.tolist(), strict=True)] == paid
+    (told,), _, _ = said.engine.tape.take()
+    assert (told.positions, told.paid_atoms, told.mark_price) == (4, sum(paid), 100.0)
+    crowds.check()
+    said.engine.ledger.check()
+
+
+def test_who_holds_nothing_is_not_funded() -> None:
+    """A row without lots neither pays nor gets, and a population of such rows does nothing."""
+    said = said_of((0, 100.0))
+    crowds = said.engine.margins.crowds
+    (crowd,) = crowds.all
+    crowd.lots[:] = [0, -5, 0, 0]
+    before = crowd.cash.tolist()
+    assert crowds.fund(0, 0.001, None) is True
+    assert [a - b for a, b in zip(crowd.cash.tolist(), before, strict=True)] == [0, 500_000, 0, 0]
+    crowd.lots[:] = 0
+    assert crowds.fund(0, 0.001, None) is False
+
+
+def test_collateral_that_is_worth_less() -> None:
+    """A tenth of what each paid in for what he holds: 20, 30 and three; the short, closed, has his
+    100 to himself, and who owes has nothing there."""
+    said = said_of((0, 100.0))
+    crowds = said.engine.margins.crowds
+    (crowd,) = crowds.all
+    crowd.lots[1] = crowd.cost[1] = 0
+    crowd.cash[3] = -101 * QUOTE
+    before = crowd.cash.tolist()
+    said.engine.tape.take()
+    about: dict[str, Any] = {"symbol": "BTCUSDT", "mark_price": 100.0}
+    crowds.revalue(0, -1, 10, {**about, "price_before": 1.0, "price": 0.9})
+    changes = [a - b for a, b in zip(crowd.cash.tolist(), before, strict=True)]
+    assert changes == [-20 * QUOTE, 0, -30 * QUOTE, 0]
+    (told,), _, _ = said.engine.tape.take()
+    assert (told.positions, told.collateral_atoms, told.change_atoms) == (
+        *(2, 500 * QUOTE, -50 * QUOTE),
+    )
+    crowd.cash[3] = -70 * QUOTE
+    crowds.revalue(0, -1, 10, {**about, "price_before": 1.0, "price": 0.9})
+    assert crowd.cash.item(3) == -73 * QUOTE
