@@ -30,6 +30,7 @@ __all__ = ["check_generated", "impact_of", "makes_prices", "pricing_assumptions"
 
 _RECORDED_STALE_NS: Final = MINUTE_NS
 """Silence after which recorded index rows do not count."""
+_WEIGHT_MAX: Final = 1e12
 _WEIGHTS_MAX: Final = 2**50
 """So large their sum is exact in floats."""
 
@@ -65,10 +66,9 @@ def pricing_of(
                 f'there is no symbol "{source.symbol}" in the data'
                 f"{nearest(source.symbol, list(places))}",
             )
-        if not 0.0 < source.weight < inf:
-            raise SettingError(
-                (*path, "weight"), f"weight must be finite and > 0, was {source.weight!r}"
-            )
+        if not 0.0 < source.weight <= _WEIGHT_MAX:
+            said = f"weight must be finite, > 0 and at most {_WEIGHT_MAX:g}, was {source.weight!r}"
+            raise SettingError((*path, "weight"), said)
         stale_ns = duration_ns(source.stale_after)
         if stale_ns <= 0:
             raise SettingError(

@@ -141,6 +141,11 @@ def test_funding_from_the_premium() -> None:
             "finite",
         ),
         (
+            {"index": (IndexConfig(symbol="SPOT", weight=1e308),)},
+            ("index", 0, "weight"),
+            "at most",
+        ),
+        (
             {"index": (IndexConfig(symbol="SPOT", stale_after="0s"),)},
             ("index", 0, "stale_after"),
             "> 0",
