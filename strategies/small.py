@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.errors import PolicyError
-from engine.policy import Decision, PolicyAnswerError, SetLeverage, View
+from engine.policy import Decision, PolicyAnswerError, SetLeverage, View, is_text
 from engine.watch import Watch
 from strategies.answers import Spent, bounded, raised
 
@@ -137,9 +137,12 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
         """What the class says of its answer, in one line; empty where it says nothing."""
         try:
             explain = getattr(self.model, "explain", None)
-            return " ".join(str(explain()).split())[:_REASON_MAX] if explain is not None else ""
+            said = " ".join(str(explain()).split())[:_REASON_MAX] if explain is not None else ""
         except BaseException as error:
             raise raised(f"{self.name}.explain", error, view.market) from error
+        if not is_text(said):
+            raise PolicyAnswerError(f"{self.name}.explain gave {said!r}; it cannot be written")
+        return said
 
     def _recall(self, memory: bytes) -> None:
         """Let the object be as it was after its last answer."""

@@ -12,14 +12,14 @@ import inspect
 import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from engine.errors import PolicyError
 from engine.policy import Policy
-from engine.units import MILLISECOND_NS
+from engine.units import DAY_NS, MILLISECOND_NS
 from strategies import BuiltIn
 from strategies.answers import explained
 from strategies.full import full_policy
@@ -40,6 +40,7 @@ __all__ = ["BUILT_IN", "built_in_name", "load_policy", "plug_ins", "policy_file"
 
 BUILT_IN: Final[dict[str, type]] = {cls.__struct_config__.tag: cls for cls in get_args(BuiltIn)}
 """Classes of the built-in policies, by the name that a configuration uses."""
+_REVIEW_NS_MAX: Final = 36_525 * DAY_NS
 _GROUP: Final = "levsim.policies"
 _NEEDED: Final = (
     "initial_state",
@@ -76,7 +77,8 @@ def load_policy(
     limit: float = 10.0,
     clamp: bool = False,
 ) -> Policy:
-    """A user's policy, ready to be asked.
+    """A user's policy, ready to be asked. What its code prints meanwhile is no result of ours: it
+    goes to stderr.
 
     Args:
         name: ``FILE.py:Class``, ``package.module:Class`` or an installed plug-in.
@@ -91,6 +93,13 @@ def load_policy(
         PolicyError: in a sentence, with file and line where there are any.
     """
     cls = _find(name)
+    with _broken(name, "use"), redirect_stdout(sys.stderr):
+        return _policy_of(cls, params, review_ns, limit=limit, clamp=clamp)
+
+
+def _policy_of(
+    cls: type, params: Mapping[str, Any], review_ns: int | None, *, limit: float, clamp: bool
+) -> Policy:
     if all(callable(getattr(cls, method, None)) for method in ("watch", "decide")):
         lacking = [each for each in _NEEDED if not hasattr(cls, each)]
         if lacking:
@@ -100,8 +109,10 @@ def load_policy(
         return full_policy(made(cls, params), limit=limit, clamp=clamp)
     check_target(cls)
     grid_ns = review_ns_of(getattr(cls, "review", None), cls) if review_ns is None else review_ns
-    if grid_ns < MILLISECOND_NS:
-        raise PolicyError(f"{cls.__name__}: review must be at least 1 ms, was {grid_ns} ns")
+    if not MILLISECOND_NS <= grid_ns <= _REVIEW_NS_MAX:
+        raise PolicyError(
+            f"{cls.__name__}: review must be from 1 ms to a hundred years, was {grid_ns} ns"
+        )
     model = made(cls, params)
     return SmallPolicy.around(model, review_ns=grid_ns, limit=limit, clamp=clamp)
 
@@ -181,14 +192,15 @@ def _run_file(file: str) -> types.ModuleType:
     module = types.ModuleType(name)
     module.__file__ = file
     sys.modules[name] = module
-    with _broken(file), _importable(str(path.resolve().parent)):
+    here = _importable(str(path.resolve().parent))
+    with _broken(file), here, redirect_stdout(sys.stderr):
         code = compile(source, file, "exec")
         exec(code, vars(module))  # noqa: S102  # running the user's own file is the purpose
     return module
 
 
 def _import(name: str) -> types.ModuleType:
-    with _broken(name), _importable(str(Path.cwd())):
+    with _broken(name), _importable(str(Path.cwd())), redirect_stdout(sys.stderr):
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -214,7 +226,7 @@ def _importable(folder: str) -> Iterator[None]:
 
 
 @contextmanager
-def _broken(what: str) -> Iterator[None]:
+def _broken(what: str, doing: str = "import") -> Iterator[None]:
     """Whatever a user's code raises while it is loaded becomes a sentence with its place."""
     try:
         yield
@@ -223,8 +235,8 @@ def _broken(what: str) -> Iterator[None]:
     except SyntaxError as error:
         where = f"\n  at {error.filename}:{error.lineno}" if error.filename else ""
         raise PolicyError(
-            f"could not import {what}: {type(error).__name__}: {error.msg}{where}"
+            f"could not {doing} {what}: {type(error).__name__}: {error.msg}{where}"
         ) from None
     except BaseException as error:  # noqa: BLE001  # a user's module may raise anything
         said = f"{explained(error)}{place_line(error)}"
-        raise PolicyError(f"could not import {what}: {said}") from None
+        raise PolicyError(f"could not {doing} {what}: {said}") from None

@@ -86,7 +86,12 @@ def check_target(cls: type) -> None:
             f"position); it is {kind}{line_of(function) or line_of(cls)}"
         )
     bound = not isinstance(target, staticmethod | classmethod)
-    parameters = list(inspect.signature(function).parameters.values())[1 if bound else 0 :]
+    try:
+        parameters = list(inspect.signature(function).parameters.values())[1 if bound else 0 :]
+    except ValueError:  # one written in C does not say
+        raise PolicyError(
+            f"{cls.__name__}.target must be a plain method target(market, position){line_of(cls)}"
+        ) from None
     try:
         inspect.Signature(parameters).bind("market", "position")
     except TypeError:

@@ -241,7 +241,7 @@ ODD = {
     "return 10**400": "Mine.target returned inf",
     "return __import__('numpy').array([2.0])": "Mine.target returned ndarray",
     "return __import__('statistics').mean([])": "Mine.target raised StatisticsError",
-    "self.said = 'a\\ud800'; return 2.0": "as reason; it cannot be written",
+    "self.said = 'a\\ud800'; return 2.0": "Mine.explain gave 'a\\ud800'; it cannot be written",
     "self.said = Odd(1); return 2.0": "",
     "self.said = self; return 2.0": "Mine.explain raised OSError: no text today",
     "self.big = 2**64; return 2.0": "Mine changed self.big, int",
@@ -476,6 +476,51 @@ def test_unknown_name() -> None:
         "unknown policy 'trend-vl'. Did you mean 'trend_vol'?\n  built in: leverage_band"
     )
     assert "FILE.py:CLASS" in error
+
+
+SHY = """
+class M(type):
+    def __getattribute__(cls, name):
+        if name == "review":
+            raise OSError(name)
+        return type.__getattribute__(cls, name)
+
+class Mine(metaclass=M):
+    def target(self, market, position):
+        return 1.0
+"""
+HIDDEN = """
+class Mine:
+    def __getattribute__(self, name):
+        raise OSError(name)
+
+    def target(self, market, position):
+        return 1.0
+"""
+RARELY = TWO.replace("class Mine:", "class Mine:\n    review = '99999999d'")
+UNUSABLE = {
+    "metaclass": (SHY, "OSError: review"),
+    "attributes": (HIDDEN, "OSError: __dict__"),
+    "function in C": ("class Mine:\n    target = max\n", "must be a plain method target"),
+    "review": (RARELY, "a hundred years"),
+}
+
+
+@pytest.mark.parametrize("how", UNUSABLE)
+def test_what_cannot_be_used_is_refused(how: str, tmp_path: Path) -> None:
+    """Whatever a class does when it is looked at. Catches an exception that is taken for ours, and
+    an alarm that no snapshot holds."""
+    body, said = UNUSABLE[how]
+    assert said in refusal(f"{a_file(tmp_path, body)}:Mine")
+
+
+def test_what_it_prints_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """While it is imported and made it prints to stderr. Catches ``--json`` that is no JSON."""
+    body = "print('hello')\n" + TWO.replace(
+        "    def", "    def __init__(self): print('x')\n    def"
+    )
+    loaded(tmp_path, body)
+    assert capsys.readouterr() == ("", "hello\nx\n")
 
 
 def test_not_found_and_broken_are_told_apart(tmp_path: Path) -> None:
