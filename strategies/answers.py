@@ -16,8 +16,10 @@ from engine.errors import OverTimeError
 from engine.policy import MarketView, PolicyAnswerError, words_of
 from engine.units import SECOND_NS
 
-__all__ = ["Spent", "bounded", "explained", "finite", "place_of", "raised"]
+__all__ = ["REASON_MAX", "Spent", "bounded", "explained", "finite", "place_of", "raised"]
 
+REASON_MAX: Final = 500
+"""Characters of a reason: it is written beside every rebalance."""
 _SHORT: Final = (str, bool, type(None))
 _SHOWN: Final = ("mark", "price", "ewma_vol", "trend", "funding_rate")
 _OWN: Final = str(Path(__file__).resolve().parent)

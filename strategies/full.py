@@ -31,10 +31,11 @@ from engine.policy import (
     SetLeverage,
     View,
     Warn,
+    is_text,
 )
 from engine.units import NEVER_NS
 from engine.watch import Watch
-from strategies.answers import Spent, bounded, explained, finite, raised
+from strategies.answers import REASON_MAX, Spent, bounded, explained, finite, raised
 from strategies.user_class import place_line
 
 __all__ = ["FullPolicy", "full_policy"]
@@ -132,18 +133,32 @@ class FullPolicy(Struct, frozen=True, kw_only=True):
         if type(decision) not in _DECISIONS:
             names = ", ".join(each.__name__ for each in _DECISIONS)
             raise self._wrong("decide", decision, f"one of {names}, or None", market)
+        reason = self._checked_reason(decision.reason, market)
         if isinstance(decision, Close | Warn):
-            return decision
+            return replace(decision, reason=reason)
         plan = self._checked_plan(decision.plan, market)
         if isinstance(decision, Quote):
             what, number = f"{self.name}.decide: its quote", "numbers"
             worth = finite(what, decision.nav_per_unit, market, number)
             target = finite(what, decision.target, market, number)
-            return replace(decision, nav_per_unit=worth, target=target, plan=plan)
+            settles: Any = decision.settles
+            if type(settles) is not bool:
+                wanted = "a quote whose settles is True or False"
+                raise self._wrong("decide", settles, wanted, market)
+            return Quote(worth, target, reason, settles, plan)
         what, limit = f"{self.name}.decide", self.limit
         target = bounded(what, decision.target, market, limit, clamp=self.clamp)
-        checked: Decision = replace(decision, target=target, plan=plan)
+        checked: Decision = replace(decision, target=target, reason=reason, plan=plan)
         return checked
+
+    def _checked_reason(self, reason: Any, market: MarketView) -> str:
+        """What a decision says, as much of it as stands beside every rebalance."""
+        if type(reason) is not str:
+            raise self._wrong("decide", reason, "a decision whose reason is a text", market)
+        if not is_text(reason):
+            said = f"{self.name}.decide gave {reason[:REASON_MAX]!r} as reason"
+            raise PolicyAnswerError(f"{said}; it cannot be written")
+        return reason[:REASON_MAX]
 
     def _checked_plan(self, plan: Any, market: MarketView) -> Plan | None:
         """A plan whose numbers are what its fields say."""

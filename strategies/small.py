@@ -22,14 +22,12 @@ from msgspec import Struct
 from engine.errors import PolicyError
 from engine.policy import Decision, PolicyAnswerError, SetLeverage, View, is_text
 from engine.watch import Watch
-from strategies.answers import Spent, bounded, raised
+from strategies.answers import REASON_MAX, Spent, bounded, raised
 
 __all__ = ["SmallPolicy", "SmallState"]
 
 _PLAIN: Final = frozenset({float, int, str, bool, bytes, type(None)})
 _MISSING: Final = object()
-_REASON_MAX: Final = 500
-"""Characters of a reason: it is written beside every rebalance."""
 
 
 class SmallState(Struct, frozen=True):
@@ -137,7 +135,7 @@ class SmallPolicy(Struct, frozen=True, kw_only=True):
         """What the class says of its answer, in one line; empty where it says nothing."""
         try:
             explain = getattr(self.model, "explain", None)
-            said = " ".join(str(explain()).split())[:_REASON_MAX] if explain is not None else ""
+            said = " ".join(str(explain()).split())[:REASON_MAX] if explain is not None else ""
         except BaseException as error:
             raise raised(f"{self.name}.explain", error, view.market) from error
         if not is_text(said):

@@ -177,8 +177,8 @@ ANSWERS = {
     "SetLeverage(True, 'x')": "Mine.decide returned bool True",
     "SetLeverage(object(), 'x')": "Mine.decide returned object at",
     "SetLeverage(2.0, 'a\\ud800')": "as reason; it cannot be written",
-    "SetLeverage(2.0, Text('x'))": "gave an object of type Text as reason",
-    "SetLeverage(2.0, None)": "gave an object of type NoneType as reason",
+    "SetLeverage(2.0, Text('x'))": "Mine.decide returned Text at",
+    "SetLeverage(2.0, None)": "Mine.decide returned NoneType None at",
     "Close('\\udcff')": "as reason; it cannot be written",
     "SetLeverage(2.0, 'x', Twap(chunks=2.5))": "Mine.decide: its plan raised ValidationError",
     "SetLeverage(2.0, 'x', Twap(every_s=math.nan))": "every_s must be from 0.001 to a day, was nan",
@@ -264,6 +264,14 @@ def test_whatever_it_raises_is_a_fault(body: str, tmp_path: Path) -> None:
     assert "(at p1.py:" in said or "10**6" in body
 
 
+def test_a_reason_is_no_book(tmp_path: Path) -> None:
+    """The first 500 characters of it, as of a small class. Catches an answer that is longer than
+    another process may give."""
+    policy = loaded(tmp_path, a_class(decide="return SetLeverage(1.0, 'x' * 10**6), State(1)"))
+    events, _ = replayed(a_spec(policy))
+    assert next(e.reason for e in events if isinstance(e, Rebalanced)) == "x" * 500
+
+
 def test_who_wants_the_run_to_end_is_heard(tmp_path: Path) -> None:
     """Ctrl-C while a policy is asked. Catches an interrupt that is taken for a fault."""
     with pytest.raises(KeyboardInterrupt):
@@ -322,7 +330,7 @@ QUOTES = {
     "Quote(-1.0, 1.0, 'x')": "quoted -1.0 a unit; it must be >= 0",
     "Quote('1', 1.0, 'x')": "its quote returned str '1'",
     "Quote(object(), 1.0, 'x')": "its quote returned object at",
-    "Quote(1.0, 1.0, 'x', settles=1)": "gave an object of type int as settles",
+    "Quote(1.0, 1.0, 'x', settles=1)": "Mine.decide returned int 1 at",
     "Quote(1e308, 0.0, 'x', settles=True)": "more than 1152921504606846976 atoms",
     "SetLeverage(1.0, 'x')": "decides a leverage",
 }
