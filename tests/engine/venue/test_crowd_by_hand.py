@@ -33,7 +33,7 @@ TENTH = (Tier(cap=1e12, max_leverage=10.0, rate=0.1),)
 
 def opened(
     mark: float, *rows: tuple[float, float, float], tiers: tuple[Tier, ...] = TWO,
-    inverse: bool = False, **margin: Any,
+    inverse: bool = False, lot: float | None = None, **margin: Any,
 ) -> list[tuple[int, int, int, float]]:  # fmt: skip
     """``(lots, wallet, cost, leverage)`` of each that opens; rows are size, entry as a share of
     the mark, and leverage."""
@@ -45,7 +45,7 @@ def opened(
         entries=np.array(entries).tobytes(),
         leverages=np.array(leverages).tobytes(),
     )
-    contract = Contract(a_contract(inverse=inverse))
+    contract = Contract(a_contract(inverse=inverse, lot_size=lot or (1.0 if inverse else 1e-6)))
     listing = Listing(contract, VenueRules(margin=MarginRules(tiers=tiers, **margin)))
     crowd = Crowd(spec, listing, Ledger())
     open_crowd(crowd, mark)
@@ -83,9 +83,11 @@ COIN = 10**6
 def test_what_a_drawn_position_becomes(
     row: tuple[float, float, float], position: tuple[int, int, int, float]
 ) -> None:
-    """At a first mark of 200."""
+    """At a first mark of 200, in lots of a millionth and of a tenth of that."""
     (found,) = opened(200.0, row)
     assert found == position
+    (finer,) = opened(200.0, row, lot=1e-7)
+    assert finer == (10 * position[0], *position[1:])
 
 
 def test_who_is_too_small_for_a_lot_opens_nothing() -> None:
@@ -103,6 +105,33 @@ def test_the_dearest_entry_bounds_all() -> None:
     assert [lots for lots, *_ in found] == [2_497_500_000, -COIN]
 
 
+def test_a_tier_without_leverage_is_one() -> None:
+    """Who may have no more than what he pays for may have that: 999,000 of a million."""
+    tiers = (TWO[0], Tier(cap=1e6, max_leverage=1.0, rate=0.1, deduction=800.0))
+    (found,) = opened(200.0, (2e6, 1.0, 3.0), tiers=tiers)
+    assert found == (4_995 * COIN, 999_000 * QUOTE + 1, 999_000 * QUOTE, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("mark", "inverse", "lot", "lots"),
+    [
+        # 2**56 atoms at 200 each, or ten lots for each.
+        (200.0, False, 1e-6, 360_287_970_189_639),
+        (200.0, False, 1e-7, 3_602_879_701_896_396),
+        # 2**52 lots, where they are worth little.
+        (2.0**-7, False, 1e-6, 2**52),
+        # 2**56 millionths of a dollar; where a dollar is two coins, as many of 200,000,000 each.
+        (50_000.0, True, 1.0, 72_057_594_037),
+        (0.5, True, 1.0, 360_287_970),
+    ],
+)
+def test_what_whole_numbers_hold(mark: float, lot: float, lots: int, *, inverse: bool) -> None:
+    """No tier bounds it, so the numbers do: by the entry at which a lot is worth the most."""
+    other = 2.0 if inverse else 0.5
+    found = opened(mark, (1e18, 1.0, 1.0), (40.0, other, 1.0), tiers=(), inverse=inverse, lot=lot)
+    assert abs(found[0][0] - lots) <= 1
+
+
 def test_without_tiers_everything_goes() -> None:
     """Any size, with any leverage."""
     (found,) = opened(200.0, (2e9, 1.0, 100.0), tiers=())
@@ -116,6 +145,10 @@ def test_without_tiers_everything_goes() -> None:
         ((10_000.0, 1.0, 50.0), {}, (10_000, 10**6 + 1, -BITCOIN // 5, 20.0)),
         ((-10_001.0, 1.0, 50.0), {}, (-10_001, 4_000_401, 20_002_000, 5.0)),
         ((2e6, 1.0, 4.0), {}, (999_000, 499_500_001, -1_998_000_000, 4.0)),
+        # Bought at 51,000 with a twentieth, 529,412 atoms are left and 360,000 needed; at 56,250
+        # more is lost than was there.
+        ((9_000.0, 1.02, 20.0), {}, (9_000, 882_354, -17_647_058, 20.0)),
+        ((9_000.0, 1.125, 20.0), {}, (9_000, 900_001, -18_000_000, 20.0)),
         # Caps in coin: 40 coins are of the first tier, and nothing is cut.
         ((2e6, 1.0, 50.0), IN_COIN, (2_000_000, 2 * BITCOIN + 1, -40 * BITCOIN, 20.0)),
     ],
@@ -196,11 +229,13 @@ def test_what_is_traded_takes_its_share_of_the_cost_with_it() -> None:
 
 
 def test_a_price_at_an_edge_reaches_it() -> None:
-    """Of the short one coin is left after four at 100: 200 - p = p / 10 at 2,000 / 11. Whether an
-    edge is where it was or not, the price that is it is looked at."""
+    """One coin is left of the short after four at 100, 200 - p = p / 10 at 2,000 / 11, and one of
+    the first long after nine at 82, p - 62 = p / 10 at 62 / 0.9. Whether an edge is where it was or
+    not, the price that is it is looked at."""
     crowd, _ = a_small_crowd()
-    crowd.traded(np.array([1]), np.array([4]), np.array([-400 * QUOTE]))
-    assert crowd.bounds()[1] == pytest.approx(2_000 / 11)
+    crowd.traded(np.array([0, 1]), np.array([-9, 4]), np.array([738, -400]) * QUOTE)
+    assert crowd.edges.tolist() == pytest.approx([62 / 0.9, 2_000 / 11, 1_700 / 18])
+    assert crowd.bounds() == pytest.approx((1_700 / 18, 2_000 / 11))
     for row, reached in ((0, [0, 2]), (1, [1]), (2, [2])):
         assert crowd.reached(crowd.edges.item(row)).tolist() == reached
 
