@@ -33,9 +33,15 @@ Inputs = Mapping[str, Any]
 
 def flexible(inputs: Inputs) -> dict[str, str]:
     """One trade of flexible leverage, in whole numbers: ``mode`` is ``rebalance``, ``engage``,
-    ``ripcord`` (to the highest leverage) or ``disengage`` (to 1)."""
+    ``ripcord`` (to the highest leverage) or ``disengage`` (to 1).
+
+    Raises:
+        ArithmeticError: if nothing is left of the collateral after its debt.
+    """
     price = int(Decimal(str(inputs["price"])) * ONE)
     held = Collateral(price, int(inputs["collateral"]), int(inputs["debt_usdc"]) * _USDC)
+    if held.value <= held.debt:
+        raise ArithmeticError(f"a debt of {held.debt} on a value of {held.value} is no leverage")
     target, mode = int(inputs["target"]), inputs["mode"]
     goals = {"engage": target, "ripcord": int(inputs["max"]), "disengage": ONE}
     if mode == "rebalance":

@@ -212,6 +212,16 @@ def test_a_tiny_answer_is_held_to_its_digits(
     assert answer.status == status, answer.detail
 
 
+@pytest.mark.parametrize("debt", ["2000000000", "2500000000"])
+def test_a_debt_of_all_there_is_has_no_leverage(debt: str, tmp_path: Path) -> None:
+    """2 at 1,000 against 2,000 and more. Catches a division by nothing, and a trade of less than
+    nothing to a leverage that there is not."""
+    inputs = PRODUCTS["groups"][0]["vectors"][0]["inputs"]
+    (answer,) = conform(a_file(tmp_path, "FLI", inputs={**inputs, "debt_usdc": debt}))
+    assert (answer.status, answer.values) == ("failed", {})
+    assert "on a value of 2000000000000000000000 is no leverage" in answer.detail
+
+
 def test_digits_are_numbers_or_texts(tmp_path: Path) -> None:
     """18 digits given as a number are those given as a text; one that is no number is none."""
     wanted = PRODUCTS["groups"][0]["vectors"][0]["expected"]["current_leverage"]
