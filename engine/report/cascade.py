@@ -14,7 +14,7 @@ from engine.report.crash import market_in_crisis
 from engine.report.numbers import Table
 from engine.report.reading import Run
 from engine.report.waves import Minute, Waves, assets_of
-from engine.report.words import DASH, asset_of, instant, number, percent, plural, priced
+from engine.report.words import DASH, asset_of, digits_of, instant, number, percent, plural, priced
 
 __all__ = ["cascade_card"]
 
@@ -35,7 +35,7 @@ def cascade_card(run: Run) -> Card | None:
     waves = run.waves.get(symbol) if symbol is not None else None
     if symbol is None or waves is None or not waves.minutes:
         return None
-    asset = assets_of(run.config).get(symbol, "")
+    asset = assets_of(run.config).get(symbol, "USDT")
     legend = [
         area("loss", "longs liquidated"),
         area("gain", "shorts liquidated"),
@@ -66,7 +66,7 @@ def _title(symbol: str, waves: Waves, asset: str) -> str:
     whole = waves.liquidated
     share = waves.unpaid / whole if whole else 0.0
     times = sum(one.instants for one in waves.minutes.values())
-    amount = f"{number(whole, 0 if whole >= 1000 else 2)} {asset}".rstrip()
+    amount = f"{number(whole, 0 if whole >= 1000 else digits_of(asset))} {asset}"
     words = (
         f"{amount} of {asset_of(symbol)} liquidated at {plural(times, 'instant')}; "
         f"{percent(share, signed=False)} of it was left to counterparties"
@@ -165,7 +165,7 @@ def _ratio_lines(above: Axes, waves: Waves) -> Iterator[str]:
 
 def _by_minute(waves: Waves, asset: str) -> Table:
     largest = sorted(waves.minutes.items(), key=lambda one: -(one[1].longs + one[1].shorts))
-    rows = []
+    rows, digits = [], digits_of(asset)
     for start_ns, one in sorted(largest[:_SHOWN]):
         whole = one.longs + one.shorts
         rows.append(
@@ -174,11 +174,9 @@ def _by_minute(waves: Waves, asset: str) -> Table:
                 f"{one.positions:,}",
                 str(one.instants),
                 str(one.repeats),
-                number(one.longs, 2),
-                number(one.shorts, 2),
-                number(one.unpaid, 2),
+                *(number(each, digits) for each in (one.longs, one.shorts, one.unpaid)),
                 percent(one.unpaid / whole if whole else 0.0, 1, signed=False),
-                number(one.fund, 2, signed=True),
+                number(one.fund, digits, signed=True),
                 priced(one.low),
             ]
         )
@@ -189,17 +187,17 @@ def _by_minute(waves: Waves, asset: str) -> Table:
             f"{sum(one.positions for one in waves.minutes.values()):,}",
             str(sum(one.instants for one in waves.minutes.values())),
             str(sum(one.repeats for one in waves.minutes.values())),
-            number(sum(one.longs for one in waves.minutes.values()), 2),
-            number(sum(one.shorts for one in waves.minutes.values()), 2),
-            number(waves.unpaid, 2),
+            number(sum(one.longs for one in waves.minutes.values()), digits),
+            number(sum(one.shorts for one in waves.minutes.values()), digits),
+            number(waves.unpaid, digits),
             percent(waves.unpaid / whole if whole else 0.0, 1, signed=False),
-            number(sum(one.fund for one in waves.minutes.values()), 2, signed=True),
+            number(sum(one.fund for one in waves.minutes.values()), digits, signed=True),
             DASH,
         ]
     )
     head = ["minute (UTC)", "positions", "instants", "waves after the first", "longs", "shorts"]
     tail = ["left to ADL", "share", "insurance fund", "lowest mark"]
-    return Table([*head, *tail], rows, words=1, caption=f"Liquidated, in {asset or 'quote'}")
+    return Table([*head, *tail], rows, words=1, caption=f"Liquidated, in {asset}")
 
 
 def _ratios(waves: Waves) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from engine.report.words import DASH, number, percent, span
+from engine.report.words import DASH, money, number, percent, span, whole_digits
 
 __all__ = ["TRADED_HEAD", "traded_rows", "traded_words"]
 
@@ -23,8 +23,7 @@ def traded_rows(summary: Mapping[str, Any]) -> list[list[str]]:
             *(percent(found[f"premium_{when}"]) for when in ("max", "min", "end")),
             number(product["nav_end"], 4),
             number(found["price_end"], 4),
-            number(found["bought"], 0),
-            number(found["sold"], 0),
+            *(number(found[side], whole_digits(product["quote"])) for side in ("bought", "sold")),
             *(
                 _shut(found[f"{side}_shut_seconds"]) or DASH
                 for side in ("creations", "redemptions")
@@ -48,10 +47,8 @@ def traded_words(product: Mapping[str, Any]) -> str:
         if shut := _shut(found[f"{side}_shut_seconds"]):
             said += f"; {side} were shut {shut}"
     if found["bought"] or found["sold"]:
-        said += (
-            f"; who was turned away bought for {number(found['bought'], 0)} and sold for "
-            f"{number(found['sold'], 0)}"
-        )
+        bought, sold = (money(found[side], product["quote"]) for side in ("bought", "sold"))
+        said += f"; who was turned away bought for {bought} and sold for {sold}"
     return f"{said}."
 
 
