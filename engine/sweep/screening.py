@@ -17,16 +17,15 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
-import pyarrow as pa
 
 from engine.config import RunConfig
 from engine.config.settings import ProductConfig
 from engine.errors import ConfigError
 from engine.sweep.market import market_of, steps_of
-from engine.sweep.measures import ROWS, faulty_row
+from engine.sweep.measures import faulty_row
 from engine.sweep.plan import Job
 from engine.sweep.tally import COUNTED, MONEY
-from engine.sweep.work import table_of
+from engine.sweep.work import streamed
 from engine.ticks import Kind, Marks, Step
 from engine.units import SECOND_NS
 from strategies import Constant, LeverageBand
@@ -92,11 +91,7 @@ def screen(packed: bytes) -> bytes:
         except Exception as error:  # noqa: BLE001  # as ``work`` tells it
             fault = f"{type(error).__name__}: {error}".splitlines()[0]
             rows += [faulty_row(point, path, fault) for path in paths]
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, ROWS) as stream:
-        stream.write_table(table_of(rows))
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+    return streamed(rows)
 
 
 def _rows(config: RunConfig, job: Job, point: int, paths: range) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from engine.sweep.measures import ROWS, VIOLATED, Measures, faulty_row
 from engine.sweep.plan import Job, Setup
 from engine.ticks import Step
 
-__all__ = ["rows_of_run", "table_of", "work"]
+__all__ = ["rows_of_run", "streamed", "table_of", "work"]
 
 _SPECS: int = 64
 """Configurations that a worker keeps resolved: those of a chunk, and of the chunks beside it."""
@@ -44,12 +44,16 @@ def work(packed: bytes) -> bytes:
         for point in range(chunk.point, chunk.point_end):
             config = job.configs[point - chunk.point]
             found[point, path] = rows_of_run(config, job.setup, point, path)
-    ordered = [row for key in sorted(found) for row in found[key]]
+    return streamed([row for key in sorted(found) for row in found[key]])
+
+
+def streamed(rows: list[dict[str, Any]]) -> bytes:
+    """Rows as an Arrow stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, ROWS) as stream:
-        stream.write_table(table_of(ordered))
-    packed_rows: bytes = sink.getvalue().to_pybytes()
-    return packed_rows
+        stream.write_table(table_of(rows))
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def table_of(rows: list[dict[str, Any]]) -> pa.Table:

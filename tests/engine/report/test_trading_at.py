@@ -10,8 +10,11 @@ from tests.engine.report.summaries import a_product, a_summary
 SHUT: dict[str, float] = {}
 TRADED = {
     **dict.fromkeys(("premium_max", "premium_min", "premium_end"), 0.1),
-    **{"price_end": 1.1, "bought": 1_234.5, "sold": 0.25},
-    **{"creations_shut_seconds": SHUT, "redemptions_shut_seconds": SHUT},
+    "price_end": 1.1,
+    "bought": 1_234.5,
+    "sold": 0.25,
+    "creations_shut_seconds": SHUT,
+    "redemptions_shut_seconds": SHUT,
 }
 
 
