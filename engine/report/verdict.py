@@ -200,6 +200,12 @@ def _troubles(summary: Summary) -> Iterator[str]:
     paid = [money(deficit, asset) for asset, deficit in deficits if deficit > 0]
     if paid:
         yield f"The issuer paid deficits of {listed(paid)}"
+    for name, book in summary["issuer"]["products"].items():
+        kind = summary["products"][name]["kind"]
+        if kind != "fund" and book["deficits_paid"] > 0:
+            deficit = money(book["deficits_paid"], book["asset"])
+            payer = "lender" if kind == "margin_loan" else "venue"
+            yield f"{title_of(name, alone=alone)} left a deficit of {deficit} to its {payer}"
     missing = summary["not_launched"]
     if missing and not summary["products"]:
         yield "Nothing was launched: no price came for any product"

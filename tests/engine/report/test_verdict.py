@@ -95,13 +95,20 @@ def test_faults_deficits_and_missing_products_are_said() -> None:
     """What went wrong is in the verdict, not in a footnote."""
     said = verdict_of(
         a_summary(
-            products={"BTC3L": a_product(policy_faults=2)},
+            products={
+                "BTC3L": a_product(policy_faults=2),
+                "BTC-LOAN3L": a_product(kind="margin_loan"),
+            },
             not_launched=["ETH3L"],
-            issuer={"by_asset": {"USDT": {"deficits_paid": 12.5}, "BTC": {"deficits_paid": 0.25}}},
+            issuer={
+                "products": {"BTC-LOAN3L": {"deficits_paid": 7.0, "asset": "USDT"}},
+                "by_asset": {"USDT": {"deficits_paid": 12.5}, "BTC": {"deficits_paid": 0.25}},
+            },
         )
     )
     assert "A policy of BTC3L faulted 2 times; safe mode took over." in said
     assert "The issuer paid deficits of 12.50 USDT and 0.25000000 BTC." in said
+    assert "3x margin loan left a deficit of 7.00 USDT to its lender." in said
     assert "ETH3L never launched: no price came." in said
 
 
