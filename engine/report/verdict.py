@@ -200,11 +200,11 @@ def _troubles(summary: Summary) -> Iterator[str]:
     paid = [money(deficit, asset) for asset, deficit in deficits if deficit > 0]
     if paid:
         yield f"The issuer paid deficits of {listed(paid)}"
-    for name, book in summary["issuer"]["products"].items():
-        kind = summary["products"][name]["kind"]
-        if kind != "fund" and book["deficits_paid"] > 0:
+    for name, product in summary["products"].items():
+        book = summary["issuer"]["products"].get(name)
+        if product["kind"] != "fund" and book is not None and book["deficits_paid"] > 0:
             deficit = money(book["deficits_paid"], book["asset"])
-            payer = "lender" if kind == "margin_loan" else "venue"
+            payer = "lender" if product["kind"] == "margin_loan" else "venue"
             yield f"{title_of(name, alone=alone)} left a deficit of {deficit} to its {payer}"
     missing = summary["not_launched"]
     if missing and not summary["products"]:
