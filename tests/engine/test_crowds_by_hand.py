@@ -125,3 +125,62 @@ def test_collateral_that_is_worth_less() -> None:
     crowd.cash[3] = -70 * QUOTE
     crowds.revalue(0, -1, 10, {**about, "price_before": 1.0, "price": 0.9})
     assert crowd.cash.item(3) == -73 * QUOTE
+
+
+# One coin, and what becomes of it -----------------------------------------------------------------
+
+
+def one_coin(wallet: float, mark: float, side: int, book: BookSpec, **rules: Any) -> Any:
+    """What is told of a single coin from 100 that a price makes short, without a fee or a spread,
+    and how many atoms the fund has then."""
+    venue = VenueRules(
+        margin=MarginRules(tiers=(Tier(cap=1e12, max_leverage=10.0, rate=0.1),)),
+        liquidation=LiquidationRules(**rules),
+    )
+    contract = a_contract(lot_size=1.0, taker_fee=0.0)
+    market = a_market(contract=contract, book=book, venue=venue)
+    crowd = a_crowd([(side, round(wallet * QUOTE), 100.0, 1.0)])
+    spec = a_spec(markets=(market,), crowds=(crowd,), sampling=Sampling(nav_every_ns=0))
+    said = run(spec, a_tape([100.0, mark]), [1])
+    (told,) = said.named("population_liquidated")
+    return told, said.engine.ledger.balance("insurance", "USDT")
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(
+    ("model", "wallet", "move", "fund", "sold"),
+    [
+        # 15 less 10 are less than the tenth: 5 are left, the fund's. All 15 lost: nothing is. At
+        # 16 the limit, 15 away, is past.
+        ("flat", 15.0, 10.0, 5, True),
+        ("flat", 15.0, 15.0, 0, True),
+        ("flat", 15.0, 16.0, 0, False),
+        ("depth", 15.0, 10.0, 5, True),
+        ("depth", 15.0, 16.0, 0, False),
+    ],
+)
+def test_one_coin_is_sold_at_its_bankruptcy_price_or_better(
+    model: Any, wallet: float, move: float, fund: int, *, sold: bool, side: int
+) -> None:
+    """Where one price fills all, the price that is the limit is within it; a book of depth leaves a
+    hair less."""
+    book = BookSpec(model=model, half_spread_bps=0.0, depth_at_1pct=1e12)
+    told, kept = one_coin(wallet, 100.0 - side * move, side, book)
+    assert told.side == ("long" if side > 0 else "short")
+    assert (told.filled_lots, told.unpaid_positions) == (-side * sold, not sold)
+    assert told.fund_atoms == kept == pytest.approx(fund * QUOTE, abs=1_000)
+
+
+@pytest.mark.parametrize(
+    ("wallet", "move", "taken"),
+    [(14.5, 10.0, False), (14.499999, 10.0, True), (14.5, 14.5, True)],
+)
+def test_the_backstop_takes_what_is_below_its_share(
+    wallet: float, move: float, *, taken: bool
+) -> None:
+    """At 90 nine are needed, half of which are 4.5: who has just that is sold, who has an atom less
+    is taken over, and so is who has nothing and owes nothing."""
+    book = BookSpec(model="flat", half_spread_bps=0.0)
+    told, _ = one_coin(wallet, 100.0 - move, 1, book, backstop_below=0.5)
+    assert (told.filled_lots, told.backstop_lots) == ((0, -1) if taken else (-1, 0))
+    assert (told.unpaid_positions, told.deficit_atoms) == (0, 0)

@@ -12,6 +12,7 @@ import pytest
 
 from engine.errors import InvariantError
 from engine.ledger import Cause, Ledger
+from engine.venue.adl_queue import Holder, Queue
 from engine.venue.cascade import cascade_ratios
 from engine.venue.contract import Contract
 from engine.venue.crowd import Crowd, CrowdSpec
@@ -301,6 +302,22 @@ def test_what_nobody_paid_for_is_the_pool_s() -> None:
     assert (pool.cash, pool.positions()) == (-612 * QUOTE, [(0, 6, 612 * QUOTE)])
     crowd.lots[0], crowd.cash[0] = 0, 220 * QUOTE
     crowd.check()
+
+
+def test_rows_stand_in_the_queue_after_the_accounts() -> None:
+    """Of two populations, the first with rows 0 and 2 of a side, the second with row 1: places
+    from the number of accounts on are theirs, in this order, and there are no more."""
+    first, second = a_small_crowd()[0], a_small_crowd()[0]
+    rows = [(first, first.holders(1)), (second, second.holders(-1))]
+    nobody = np.zeros(0, np.int64)
+    account: Holder = (first.pools[1], 7, 0)
+    for count in range(3):
+        accounts = [account] * count
+        queue = Queue(accounts, rows, nobody, nobody)
+        found = [queue.place_of_row(len(accounts) + place) for place in range(3)]
+        assert found == [(0, 0), (0, 2), (1, 1)]
+        with pytest.raises(InvariantError, match="no row at place"):
+            queue.place_of_row(len(accounts) + 3)
 
 
 # The cascade ratio --------------------------------------------------------------------------------
