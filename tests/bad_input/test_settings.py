@@ -65,7 +65,7 @@ BAND = '{ type = "leverage_band", target = 3.0, low = 2.4, high = 3.6 }'
         ("seed_capital = 1_000_000", "seed_capital = 1e12", "more than can be counted"),
         ("BTC3L = 1000.0", "BTC3L = 1e12", "more than can be counted"),
         ("BTC3L = 1000.0", "BTC4L = 1000.0", 'there is no product "BTC4L"; did you mean "BTC3L"?'),
-        ("latency_ms = 0", "latency_ms = inf", "c.toml:10: latency_ms must be >= 0"),
+        ("latency_ms = 0", "latency_ms = inf", "c.toml:10: latency_ms must be finite and >= 0"),
         (f"[ {BAND} ]", "[]", "c.toml:11: product BTC3L has no policies"),
         (BAND, '{ type = "schedule", target = nan, times = ["08:00"] }', "c.toml:11: "),
         (BAND, '{ type = "schedule", target = 2.0, every_s = 1e-9 }', "every_s must be from"),
