@@ -139,8 +139,8 @@ depth_pct = -38.0
             '9: after "shock", at is a time after its end such as "5m", was "2026-01-15"',
         ),
         ("at = 5", '5: events[0].at: expected a time such as "2h", "50%" of the data or'),
-        ("at = 2026-01-15", "5: events[0].at: expected a time such as"),
         ("at = '2020-01-01'", '5: at is "2020-01-01", and the data begin later'),
+        ("at = 2020-01-01", '5: at is "2020-01-01", and the data begin later'),
         ("name = 'a'\nafter = 'a'", "6: a circle: a after a"),
         (
             "[[events]]\nkind = 'liquidity'\ndepth_scale = 0",
