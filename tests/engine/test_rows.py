@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.groups import Groups
 from engine.rows import Column
 from engine.ticks import Marks
 
@@ -20,6 +21,15 @@ def interleaved(symbols: list[int]) -> Column:
         price=np.ones(count),
     )
     return Column(table, table.ts_ns, table.price, 1.0, 1.0)
+
+
+def test_more_symbols_than_16_bits_count() -> None:
+    """40,000 interleaved symbols are told apart as two are. Catches numbers that wrap where they
+    are sorted: the last row of a symbol was another's."""
+    symbols = np.array([39_999, 5, 32_768, 5, 39_999])
+    groups = Groups(symbols)
+    assert groups.order.tolist() == [1, 3, 2, 0, 4]
+    assert groups.tails == {5: 3, 32_768: 2, 39_999: 4}
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40))
