@@ -61,7 +61,10 @@ def period_rate(average: float, rules: FundingRules) -> float:
     """
     if rules.clamp is None:
         return average + rules.interest
-    return average + bounded(rules.interest - average, rules.clamp)
+    beyond = rules.interest - average
+    if abs(beyond) <= rules.clamp:
+        return rules.interest  # to the last bit, which ``average + beyond`` need not be
+    return average + bounded(beyond, rules.clamp)
 
 
 def capped(rate: float, rules: FundingRules, margins: MarginRates) -> float:

@@ -4,17 +4,25 @@ Kernels: ``linear`` weighs the n-th premium since the last settlement with n (Bi
 Bybit); ``flat`` weighs them alike (Hyperliquid's hour, OKX until 2024, Gate); ``rolling`` weighs
 those of the last hours alike, across settlements (OKX since 2024); ``votes`` takes the median of
 each minute's votes and the mean of those medians, missing ones being zero (dYdX).
+
+Sums are exact, and an average is rounded once: a premium that never changed is its own average, and
+a rate that comes to 0.01 % of a million is 100 and not an atom more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec import Struct
 
 from engine.venue.price_rules import FundingRules
 
 __all__ = ["PremiumState", "Premiums", "mean", "median", "mid_premium", "premium"]
+
+
+_STEP_BITS: Final = 1_074
+"""Every float is a whole number of steps of ``2**-1074``."""
 
 
 def premium(impact_bid: float, impact_ask: float, index: float) -> float:
@@ -34,11 +42,17 @@ def mid_premium(bid: float, ask: float, index: float) -> float:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Arithmetic mean, added in order; not empty."""
-    total = 0.0
-    for value in values:
-        total += value
-    return total / len(values)
+    """Arithmetic mean, added exactly and rounded once; not empty."""
+    return _quotient(sum(map(_steps, values)), len(values))
+
+
+def _steps(value: float) -> int:
+    over, under = value.as_integer_ratio()
+    return (over << _STEP_BITS) // under
+
+
+def _quotient(steps: int, weight: int) -> float:
+    return steps / (weight << _STEP_BITS)  # of integers: the nearest float
 
 
 def median(values: Sequence[float]) -> float:
@@ -51,14 +65,15 @@ class PremiumState(Struct):
     """A period's premiums: for ``linear`` and ``flat`` their sums, for the others themselves.
 
     Attributes:
-        weighted, weight, count: the sums.
+        weighted: sum of the weighted premiums in steps of ``2**-1074``, little-endian.
+        weight, count: sum of the weights, and how many there are.
         samples: premiums with their times, or a minute's medians of votes.
         votes: of the minute that is open.
         minute: number of that minute since 1970.
     """
 
-    weighted: float = 0.0
-    weight: float = 0.0
+    weighted: bytes = b""
+    weight: int = 0
     count: int = 0
     samples: list[tuple[int, float]] = []
     votes: list[float] = []
@@ -77,13 +92,12 @@ class Premiums:
     def add(self, value: float, ts_ns: int) -> None:
         """One premium, at its place of the grid; those of one period in order."""
         state, kernel = self.state, self.rules.kernel
-        if kernel == "linear":
+        if kernel in ("linear", "flat"):
             state.count += 1
-            state.weighted += state.count * value
-            state.weight += state.count
-        elif kernel == "flat":
-            state.weighted += value
-            state.weight += 1.0
+            weight = state.count if kernel == "linear" else 1
+            total = self._weighted() + weight * _steps(value)
+            state.weighted = total.to_bytes(total.bit_length() // 8 + 1, "little", signed=True)
+            state.weight += weight
         elif kernel == "rolling":
             state.samples.append((ts_ns, value))
             self._forget(ts_ns)
@@ -99,7 +113,7 @@ class Premiums:
         """The period's premium at its end ``ts_ns``; ``None`` where nothing was heard in it."""
         state, kernel = self.state, self.rules.kernel
         if kernel in ("linear", "flat"):
-            return state.weighted / state.weight if state.weight else None
+            return _quotient(self._weighted(), state.weight) if state.weight else None
         if kernel == "rolling":
             self._forget(ts_ns)
         else:
@@ -114,6 +128,9 @@ class Premiums:
         if self.rules.kernel != "rolling":
             self.state = PremiumState()
         return found
+
+    def _weighted(self) -> int:
+        return int.from_bytes(self.state.weighted, "little", signed=True)
 
     def _forget(self, ts_ns: int) -> None:
         """Only premiums later than a window ago count."""

@@ -45,6 +45,14 @@ def test_the_rate_of_a_premium(average: float, rate: float) -> None:
     assert period_rate(average, RULES) == pytest.approx(rate, abs=1e-15)
 
 
+def test_within_the_clamp_the_rate_is_the_interest() -> None:
+    """To the last bit, whatever the premium. Catches ``P + (I - P)``, which is off by an ulp."""
+    averages = [0.0001 + place * 1e-6 * 3.7 for place in range(-130, 131)]
+    within = [p for p in averages if abs(RULES.interest - p) <= 0.0005]
+    assert len(within) > 200
+    assert {period_rate(average, RULES) for average in within} == {RULES.interest}
+
+
 def test_the_rate_without_a_clamp() -> None:
     """The chain dYdX adds its default funding to the premium."""
     rules = FundingRules(clamp=None, interest=0.0002)

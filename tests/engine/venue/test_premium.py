@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from engine.units import HOUR_NS, MINUTE_NS, SECOND_NS
 from engine.venue.premium import Premiums, PremiumState, mean, median, mid_premium, premium
-from engine.venue.price_rules import FundingRules
+from engine.venue.price_rules import FundingRules, Kernel
 
 T = 1_700_006_400 * SECOND_NS
 
@@ -52,6 +57,31 @@ def averaged(rules: FundingRules, *values: float, every_ns: int = MINUTE_NS) -> 
 def test_linear_weights_rise_with_the_place() -> None:
     """(1 x 1 + 2 x 2 + 3 x 6) / 6."""
     assert averaged(FundingRules(kernel="linear"), 1.0, 2.0, 6.0) == 23.0 / 6.0
+
+
+@pytest.mark.parametrize("kernel", ["linear", "flat", "rolling", "votes"])
+@pytest.mark.parametrize("count", [480, 5_760])
+@pytest.mark.parametrize("value", [0.0001, 0.0003, -0.00012345])
+def test_a_premium_that_never_changes_is_its_own_average(
+    kernel: Kernel, count: int, value: float
+) -> None:
+    """To the last bit, over all minutes of eight hours and all its five seconds. Catches a sum of
+    floats: of a million at 0.01 % the payer would pay an atom too much."""
+    rules = FundingRules(kernel=kernel, interval_ns=8 * HOUR_NS, votes_min=1)
+    rules = replace(rules, window_ns=MINUTE_NS if kernel == "votes" else 8 * HOUR_NS)
+    every_ns = rules.interval_ns // count
+    assert averaged(rules, *[value] * count, every_ns=every_ns) == value
+
+
+@given(st.lists(st.floats(-0.1, 0.1), min_size=1, max_size=50))
+def test_sums_are_exact(values: list[float]) -> None:
+    """An average is the fraction's, rounded once; tiny, huge and cancelling premiums included."""
+    linear = sum((n * Fraction(v) for n, v in enumerate(values, 1)), Fraction())
+    weight = len(values) * (len(values) + 1) // 2
+    assert averaged(FundingRules(kernel="linear"), *values) == float(linear / weight)
+    flat = sum(map(Fraction, values), Fraction()) / len(values)
+    assert averaged(FundingRules(kernel="flat"), *values) == float(flat)
+    assert mean(values) == float(flat)
 
 
 def test_linear_weights_of_480_minutes() -> None:
