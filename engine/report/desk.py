@@ -7,15 +7,18 @@ row may be ``funding``, whose ``fee`` is what was paid (negative: received) and 
 price do not matter. Hedges of creations and redemptions are left out: they are in proportion, and
 change no NAV per unit.
 
-Times are ISO 8601 (UTC where no zone is said) or whole nanoseconds since 1970.
+Times are ISO 8601 with the time of day (UTC where no zone is said) or whole nanoseconds since 1970.
+A date alone is refused: it may mean the day's beginning or its end. So is what lies outside the
+run, by a wrong century or unit.
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final, Literal
@@ -24,13 +27,21 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.errors import InputError
-from engine.report.words import listed
+from engine.report.words import instant, listed
+from engine.units import DAY_NS
 
 __all__ = ["DeskFill", "DeskNav", "navs_in_first_units", "read_fills", "read_navs"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NAV: Final = ("ts", "product", "nav_per_unit")
 _FILL: Final = ("ts", "product", "quantity", "price", "fee")
+_BEFORE_NS: Final = 366 * DAY_NS
+"""A fill may be older than the run by so much: what the desk held when it began."""
+_NANOS: Final = range(10**17, 2**63)
+"""From 1973 on: what is less counts other units, or is a date."""
+
+Spans = Mapping[str, tuple[int, int]]
+"""When a run launched each product, and when it ended."""
 
 
 class DeskNav(Struct, frozen=True):
@@ -88,15 +99,16 @@ def navs_in_first_units(
     return found
 
 
-def read_navs(path: Path, products: Collection[str]) -> list[DeskNav]:
+def read_navs(path: Path, spans: Spans) -> list[DeskNav]:
     """The NAVs in order.
 
     Raises:
-        InputError: with file and line, if a line is none, or time goes back.
+        InputError: with file and line, if a line is none, lies outside the run, or time goes back.
     """
-    found, last = [], dict.fromkeys(products, -1)
-    for line in _lines(path, _NAV, products):
-        ts_ns, product = line.time("ts"), line.row["product"]
+    found, last = [], dict.fromkeys(spans, -1)
+    for line in _lines(path, _NAV, spans):
+        product = line.row["product"]
+        ts_ns = line.time("ts", spans[product])
         if ts_ns <= last[product]:
             raise line.error("ts", "must be later than the one before of its product")
         last[product] = ts_ns
@@ -110,18 +122,21 @@ def read_navs(path: Path, products: Collection[str]) -> list[DeskNav]:
     return found
 
 
-def read_fills(path: Path, products: Collection[str]) -> list[DeskFill]:
+def read_fills(path: Path, spans: Spans) -> list[DeskFill]:
     """The fills in order of time.
 
     Raises:
-        InputError: with file and line, if a line is none.
+        InputError: with file and line, if a line is none or lies outside the run.
     """
     found = []
-    for line in _lines(path, _FILL, products):
+    for line in _lines(path, _FILL, spans):
         kind = line.row.get("kind") or "trade"
         if kind not in ("trade", "funding"):
             raise line.error("kind", "must be trade or funding")
-        ts_ns, product, fee = line.time("ts"), line.row["product"], line.number("fee")
+        product = line.row["product"]
+        first_ns, end_ns = spans[product]
+        ts_ns = line.time("ts", (first_ns - _BEFORE_NS, end_ns))
+        fee = line.number("fee")
         if kind == "funding":
             found.append(DeskFill(ts_ns, product, "funding", 0.0, 0.0, fee))
             continue
@@ -150,10 +165,22 @@ class _Line:
             raise self.error(column, "must be finite")
         return value
 
-    def time(self, column: str) -> int:
+    def time(self, column: str, span: tuple[int, int]) -> int:
         text = self.row[column].strip()
-        if text.isdecimal():
+        ts_ns = self._nanos(column, text)
+        first_ns, end_ns = span
+        if not first_ns <= ts_ns <= end_ns + DAY_NS:
+            run = f"{instant(first_ns)} to {instant(end_ns)}"
+            raise self.error(column, f"lies outside the run ({run})")
+        return ts_ns
+
+    def _nanos(self, column: str, text: str) -> int:
+        if text.isdecimal() and int(text) in _NANOS:
             return int(text)
+        with suppress(ValueError):
+            date.fromisoformat(text)
+            said = "must have the time of day, such as T00:00 (the day's beginning)"
+            raise self.error(column, said)
         try:
             at = datetime.fromisoformat(text)
         except ValueError:

@@ -160,10 +160,10 @@ class _Product:
         self.face = float(contract["contract_size"]) if is_inverse(contract) else 0.0
         self.ours = _Ours(history, product)
         self.navs = navs_in_first_units(navs, self.ours.splits)
-        first, last = navs[0], navs[-1]
-        if self.ours.at(first.ts_ns) < 0 or last.ts_ns > history.summary["end_ns"] + _DAY_NS:
-            said = f"{product}: NAVs from {instant(first.ts_ns)} to {instant(last.ts_ns)}"
-            raise InputError(f"{said} do not lie within the run")
+        first = navs[0]
+        if self.ours.at(first.ts_ns) < 0:
+            said = f"{product}: the NAV of {instant(first.ts_ns, seconds=True)}"
+            raise InputError(f"{said} is earlier than the run's first sample")
         self.unmatched: list[str] = []
         self.holds: list[_Hold] = []
         self.paid: list[tuple[int, str, float]] = []
@@ -291,9 +291,10 @@ def read_reconciliation(
 ) -> Reconciliation:
     """``reconcile`` a run directory with CSV files."""
     history = read_history(run_dir)
-    products = list(history.events)
-    navs = read_navs(nav, products)
+    end_ns = history.summary["end_ns"]
+    spans = {name: (said["ts_ns"], end_ns) for name, said in history.launches.items()}
+    navs = read_navs(nav, spans)
     if not navs:
         raise InputError(f"{nav} has no line but its head")
-    deals = None if fills is None else read_fills(fills, products)
+    deals = None if fills is None else read_fills(fills, spans)
     return reconcile(history, navs, deals, within_s)

@@ -170,14 +170,26 @@ def test_the_same_contracts_at_another_price_are_no_missing_fill(desk: Desk) -> 
         ("ts,product\n", ":1: lacks nav_per_unit"),
         ("ts,product,nav_per_unit\nyesterday,BTC3L,1.0\n", ":2: ts must be a time"),
         ("ts,product,nav_per_unit\n2026-01-15,BTC3X,1.0\n", "did you mean BTC3L"),
-        ("ts,product,nav_per_unit\n2026-01-15,BTC3L,one\n", ":2: nav_per_unit must be a number"),
-        ("ts,product,nav_per_unit\n2026-01-15,BTC3L,nan\n", ":2: nav_per_unit must be finite"),
+        ("ts,product,nav_per_unit\n2026-01-15T01,BTC3L,one\n", ":2: nav_per_unit must be a num"),
+        ("ts,product,nav_per_unit\n2026-01-15T01,BTC3L,nan\n", ":2: nav_per_unit must be finite"),
         ("ts,product,nav_per_unit\n2026-01-15,BTC3L\n", ":2: as many values are needed"),
         (
             "ts,product,nav_per_unit\n2026-01-15T02:00,BTC3L,1\n2026-01-15T01:00,BTC3L,1\n",
             ":3: ts must be later",
         ),
-        ("ts,product,nav_per_unit\n2020-01-15,BTC3L,1\n", "do not lie within the run"),
+        ("ts,product,nav_per_unit\n2026-01-15,BTC3L,1\n", ":2: ts must have the time of day"),
+        ("ts,product,nav_per_unit\n20260115,BTC3L,1\n", ":2: ts must have the time of day"),
+        ("ts,product,nav_per_unit\n26-01-15T01:00,BTC3L,1\n", ":2: ts must be a time"),
+        ("ts,product,nav_per_unit\n15/01/26 01:00,BTC3L,1\n", ":2: ts must be a time"),
+        ("ts,product,nav_per_unit\n1768438800,BTC3L,1\n", ":2: ts must be a time"),
+        ("ts,product,nav_per_unit\n1768438800000,BTC3L,1\n", ":2: ts must be a time"),
+        ("ts,product,nav_per_unit\n99999999999999999999,BTC3L,1\n", ":2: ts must be a time"),
+        ("ts,product,nav_per_unit\n0026-01-15T01:00,BTC3L,1\n", ":2: ts lies outside the run"),
+        ("ts,product,nav_per_unit\n2016-01-15T01:00,BTC3L,1\n", ":2: ts lies outside the run"),
+        (
+            "ts,product,nav_per_unit\n2026-01-15T01:00,BTC3L,1\n2036-01-15T02:00,BTC3L,1\n",
+            ":3: ts lies outside the run",
+        ),
         ("ts,product,nav_per_unit\n", "has no line but its head"),
     ],
 )
@@ -189,6 +201,33 @@ def test_bad_records_are_told_with_their_line(
     file.write_text(text)
     assert main(["reconcile", str(desk.ours.path), "--nav", str(file)]) == 4
     assert said in capsys.readouterr().err
+
+
+def test_fills_of_another_decade_are_told_with_their_line(
+    linear: Desk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Catches a fill ten years off that becomes a fill which the run lacks."""
+    assert linear.ours.path is not None
+    nav, fills = linear.folder / "nav.csv", linear.folder / "fills.csv"
+    nav.write_text("ts,product,nav_per_unit,units\n2026-01-15T01:00,BTC3L,1,9\n")
+    for year in (2016, 2036):
+        fills.write_text(f"ts,product,quantity,price,fee\n{year}-01-15T01:00,BTC3L,1,9,0\n")
+        asked = ["reconcile", str(linear.ours.path), "--nav", str(nav), "--fills", str(fills)]
+        assert main(asked) == 4
+        assert f"{fills}:2: ts lies outside the run (15 Jan 2026" in capsys.readouterr().err
+
+
+def test_a_time_zone_is_the_same_instant(linear: Desk) -> None:
+    """However an instant is written. Catches a zone that is left out."""
+    assert linear.ours.path is not None
+    instants = ("2026-01-15T01:00Z", "2026-01-15T03:00+02:00", "2026-01-14 20:00:00-05:00")
+    found = []
+    for at in (*instants, "2026-01-15T01:00"):
+        file = linear.folder / "zoned.csv"
+        file.write_text(f"ts,product,nav_per_unit\n{at},BTC3L,1\n2026-01-15T02:00,BTC3L,1.1\n")
+        found.append(read_reconciliation(linear.ours.path, file, None, 60.0).days)
+    assert all(days == found[0] for days in found)
+    assert found[0][0].from_ns == 1_768_438_800 * 10**9
 
 
 def test_the_command_says_what_is_unexplained(
