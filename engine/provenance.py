@@ -111,6 +111,9 @@ def writing(path: Path | None) -> Iterator[None]:
         # An earlier run.toml may be this run's configuration: it stays until it is replaced.
         kept = {"run.toml"} if (path / "run.toml").exists() else set()
         _clear(path, kept)
+        beside = (path / WHATIF / "run.toml").exists()  # of an earlier run with a change
+        if beside:
+            _clear(path / WHATIF, {"run.toml"})
     except OSError as error:
         raise _unwritable(path, error) from None
     try:
@@ -120,6 +123,10 @@ def writing(path: Path | None) -> Iterator[None]:
         with suppress(OSError):  # somebody else's files stay
             path.rmdir()
         raise
+    if beside:
+        with suppress(OSError):
+            (path / WHATIF / "run.toml").unlink(missing_ok=True)
+            (path / WHATIF).rmdir()
 
 
 def _clear(path: Path, kept: set[str]) -> None:

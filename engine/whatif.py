@@ -11,8 +11,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from engine.config import RunConfig, load_config
+from engine.errors import ConfigError
 from engine.inputs import open_market
-from engine.provenance import WHATIF
+from engine.provenance import WHATIF, output_directory
 from engine.report import same_ticks
 from engine.report.whatif import difference_of, lines_of_difference
 from engine.results import RunResult
@@ -95,6 +96,8 @@ def whatif(
     True
     """
     together = [*sets, *changes]
+    if out is not None:
+        _require_apart(Path(out), config)
     # A scenario may bring its own market, whose symbols are not known yet.
     if not isinstance(config, RunConfig) and not how.get("scenarios"):
         symbols = open_market(data, config, together, symbol).symbols
@@ -108,6 +111,23 @@ def whatif(
     if report:
         base.report()
     return WhatIf(base, other, found)
+
+
+def _require_apart(out: Path, config: str | Path | RunConfig | None) -> None:
+    """Both folders can be written, and neither holds the configuration: the second run would read
+    what the first one wrote, its scenarios for instance twice.
+
+    Raises:
+        ConfigError: naming the configuration.
+        InputError: naming the folder.
+    """
+    output_directory(out)
+    output_directory(out / WHATIF)
+    if isinstance(config, str | Path):
+        folder = Path(config).resolve().parent
+        if folder in (out.resolve(), (out / WHATIF).resolve()):
+            said = f"{config} lies where the two runs write; give another --out, or copy it first"
+            raise ConfigError(said)
 
 
 def difference(run_dir: Path, changes: Sequence[str]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from engine.api import load
-from engine.errors import ConfigError
+from engine.api import load, run
+from engine.errors import ConfigError, InputError
 from engine.report.whatif import changed_of, lines_of_difference, rows_of, sentence_of
 from engine.verify import verify
 from engine.whatif import whatif
@@ -86,6 +86,46 @@ def test_the_report_shows_the_difference(both: Any) -> None:
     assert sentence_of("BTC3L", found["products"]["BTC3L"]).split(":")[0].split(" %")[0] in page
     assert '<svg viewBox="0 0 720' in page
     assert 'id="whatif"' not in (other.path / "report.html").read_text()
+
+
+def test_a_folder_that_is_not_ours_runs_nothing(tmp_path: Path) -> None:
+    """Where the other run would write lies somebody's file, or folder: it is told before the first
+    run. Catches a run of ten minutes that ends so, with the earlier one overwritten."""
+    for made in ("file", "folder"):
+        out = tmp_path / made
+        out.mkdir()
+        (out / "run.toml").write_text("mine")
+        if made == "file":
+            (out / "whatif").write_text("mine")
+        else:
+            (out / "whatif").mkdir()
+            (out / "whatif" / "notes.txt").write_text("mine")
+        with pytest.raises(InputError, match=r"whatif is (a file|not empty)"):
+            whatif((), [CHANGE], out=out)
+        assert (out / "run.toml").read_text() == "mine"
+        assert sorted(each.name for each in out.iterdir()) == ["run.toml", "whatif"]
+
+
+def test_a_configuration_that_would_be_written_over_runs_nothing(both: Any) -> None:
+    """The second run would read what the first one wrote. Catches scenarios laid over it twice."""
+    base, other, _ = both
+    for path in (base.path, other.path):
+        before = (path / "run.toml").read_bytes()
+        with pytest.raises(ConfigError, match="lies where the two runs write"):
+            whatif((), [CHANGE], config=path / "run.toml", out=base.path)
+        assert (path / "run.toml").read_bytes() == before
+
+
+def test_a_later_run_leaves_no_difference_of_an_earlier_one(tmp_path: Path) -> None:
+    """A run into the folder of an earlier one, which had a change, has none beside it. Catches a
+    difference of two runs that are not there any more."""
+    config, out = tmp_path / "c.toml", tmp_path / "run"
+    config.write_text(CONFIG)
+    whatif((), [CHANGE], config=config, out=out, report=False)
+    assert (out / "whatif" / "summary.json").exists()
+    run((), config=config, out=out, report=False)
+    assert not (out / "whatif").exists()
+    assert not (out / "whatif.json").exists()
 
 
 def test_a_change_that_is_no_setting_runs_nothing(tmp_path: Path) -> None:
