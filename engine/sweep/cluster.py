@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from engine.errors import ConfigError, FeedError
 
-__all__ = ["cluster_executor"]
+__all__ = ["cluster_executor", "cluster_workers"]
 
 
 @contextmanager
@@ -38,3 +38,23 @@ def cluster_executor(address: str) -> Iterator[Executor]:
         yield client.get_executor(pure=False)
     finally:
         client.close()
+
+
+def cluster_workers(executor: Executor) -> int | None:
+    """How many tasks the cluster behind an executor works at once, now; ``None`` of any other.
+
+    Raises:
+        FeedError: if its scheduler is gone.
+    """
+    # dask.distributed offers it nowhere else.
+    client = getattr(executor, "_client", None)
+    if client is None or not hasattr(client, "nthreads"):
+        return None
+    try:
+        return sum(client.nthreads().values())
+    except (OSError, RuntimeError, TimeoutError) as error:
+        said = f"the dask scheduler does not answer any more: {error}"
+        raise FeedError(
+            f"{said}; what is finished is kept, the same command goes on from there",
+            retriable=False,
+        ) from None

@@ -2,12 +2,14 @@
 
 The pool of the standard library is broken for good when one worker dies, and every future with it;
 nobody learns which task it was. Here each worker has a pipe of its own. A worker that dies takes
-one future with it, which fails with ``WorkerDiedError``, and another worker takes its place.
+one future with it, which fails with ``WorkerDiedError``, and another worker takes its place. What
+cannot be sent through the pipe, or cannot be read from it, fails its own future alone.
 """
 
 from __future__ import annotations
 
 import multiprocessing as mp
+import pickle
 import signal
 import threading
 from collections import deque
@@ -15,15 +17,17 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Final
 
 from engine.errors import LevsimError
+from engine.sweep.work import first_line
 
-__all__ = ["LocalPool", "WorkerDiedError"]
+__all__ = ["LocalPool", "UnsentError", "WorkerDiedError"]
 
 _STILLBORN_MAX: Final = 3
 """Workers in a row that die before they are ready: then it is the machine, and no task."""
-_READY: Final = "ready"
+_READY: Final = b"ready"
 
 Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 
@@ -35,6 +39,10 @@ class WorkerDiedError(LevsimError):
     def __init__(self, exitcode: int | None) -> None:
         super().__init__(_death(exitcode))
         self.exitcode = exitcode
+
+
+class UnsentError(LevsimError):
+    """A task or its answer did not come through the pipe; the message has it in words."""
 
 
 def _death(exitcode: int | None) -> str:
@@ -140,9 +148,18 @@ class LocalPool(Executor):
                         return
                     task, future = self._tasks.popleft()
                 if future.set_running_or_notify_cancel():
-                    worker.future = future
-                    with suppress(OSError):  # it died meanwhile: the pipe says so next
-                        worker.pipe.send(task)
+                    self._send(worker, task, future)
+
+    @staticmethod
+    def _send(worker: _Worker, task: Task, future: Future[Any]) -> None:
+        try:
+            packed = ForkingPickler.dumps(task)
+        except Exception as error:  # noqa: BLE001  # pickling calls anybody's code
+            future.set_exception(UnsentError(f"the task cannot be sent: {first_line(error)}"))
+            return
+        worker.future = future
+        with suppress(OSError):  # it died meanwhile: the pipe says so next
+            worker.pipe.send_bytes(packed)
 
     def _listen(self) -> None:
         pipes: dict[Any, _Worker] = {worker.pipe: worker for worker in self._workers}
@@ -152,16 +169,20 @@ class LocalPool(Executor):
                 continue
             worker = pipes[pipe]
             try:
-                said = worker.pipe.recv()
+                packed = worker.pipe.recv_bytes()
             except (EOFError, OSError):
                 self._bury(worker)
                 continue
-            if said == _READY:
+            if packed == _READY:
                 worker.ready, self._stillborn = True, 0
                 continue
             future, worker.future = worker.future, None
             assert future is not None
-            good, value = said
+            try:
+                good, value = pickle.loads(packed)  # noqa: S301  # our own worker's
+            except Exception as error:  # noqa: BLE001  # unpickling calls anybody's code
+                good = False
+                value = UnsentError(f"what the worker answered cannot be read: {first_line(error)}")
             if good:
                 future.set_result(value)
             else:
@@ -189,13 +210,30 @@ def _serve(pipe: Connection) -> None:
     """A worker: tasks come, results go, until the other end is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt means
     try:
-        pipe.send(_READY)
+        pipe.send_bytes(_READY)
         while True:
-            fn, args, kwargs = pipe.recv()
+            packed = pipe.recv_bytes()
             try:
+                fn, args, kwargs = pickle.loads(packed)  # noqa: S301  # our own driver's
                 answer: tuple[bool, Any] = (True, fn(*args, **kwargs))
             except Exception as error:  # noqa: BLE001  # it is raised where the future is asked
                 answer = (False, error)
-            pipe.send(answer)
+            pipe.send_bytes(_packed(answer))
     except (EOFError, OSError):
         return
+
+
+def _packed(answer: tuple[bool, Any]) -> bytes:
+    """An answer as bytes that can be read again; in words where it cannot itself."""
+    good, value = answer
+    try:
+        packed = bytes(ForkingPickler.dumps(answer))
+        if good:
+            return packed
+        _, again = pickle.loads(packed)  # noqa: S301  # what was packed just now
+        if type(again) is type(value):
+            return packed
+        said = first_line(value)
+    except Exception as error:  # noqa: BLE001  # pickling calls anybody's code
+        said = f"the result cannot be sent: {first_line(error)}" if good else first_line(value)
+    return bytes(ForkingPickler.dumps((False, UnsentError(said))))

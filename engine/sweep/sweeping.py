@@ -7,14 +7,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from engine.errors import ConfigError
-from engine.sweep.cluster import cluster_executor
+from engine.sweep.cluster import cluster_executor, cluster_workers
 from engine.sweep.driver import Progress, drive
 from engine.sweep.finished import REPORT, SUMMARY, SweepResult
 from engine.sweep.grid import axes_of
@@ -151,7 +151,7 @@ def _work(
             plan,
             store,
             chosen,
-            ahead_of(chosen),
+            partial(ahead_of, chosen),
             progress,
             screened_work if plan.screened else work,
         )
@@ -244,9 +244,12 @@ def lazily(
 
 
 def ahead_of(executor: Executor) -> int:
-    """How many parts of a sweep an executor is handed at once."""
+    """How many parts of a sweep an executor is handed at once; at least one, for workers that are
+    still to come."""
     workers = getattr(executor, "_max_workers", None) or getattr(executor, "workers", None)
-    return workers * _AHEAD if isinstance(workers, int) else _AHEAD_UNKNOWN
+    if not isinstance(workers, int):
+        workers = cluster_workers(executor)
+    return _AHEAD_UNKNOWN if workers is None else max(workers * _AHEAD, 1)
 
 
 def _text(value: Any) -> str:

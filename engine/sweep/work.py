@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
 from typing import Any
 
@@ -14,7 +14,7 @@ from msgspec import structs
 from engine.config import RunConfig, spec_of
 from engine.config.scenarios import staged_config
 from engine.engine import Engine, EngineSpec
-from engine.errors import OverTimeError
+from engine.errors import LevsimError, OverTimeError
 from engine.sweep.expected import violated
 from engine.sweep.limiting import within
 from engine.sweep.market import market_of, steps_of
@@ -22,12 +22,43 @@ from engine.sweep.measures import ROWS, VIOLATED, Measures, faulty_row
 from engine.sweep.plan import Job, Setup
 from engine.ticks import Step
 
-__all__ = ["rows_of_run", "streamed", "table_of", "work"]
+__all__ = ["WorkFailedError", "carried_out", "first_line", "rows_of_run", "streamed", "table_of"]
+__all__ += ["work"]
 
 _SPECS: int = 64
 """Configurations that a worker keeps resolved: those of a chunk, and of the chunks beside it."""
 _KEPT_BYTES: int = 31 << 20
 """Just below the largest block (32 MiB) from which glibc learns."""
+
+
+class WorkFailedError(LevsimError):
+    """A task raised; the message says what. Unlike what it raised it comes through every pipe."""
+
+
+def carried_out(task: Callable[[bytes], bytes], packed: bytes) -> bytes:
+    """A task's answer, wherever it is worked.
+
+    Raises:
+        WorkFailedError: what it raised, in words.
+        MemoryError, OSError: the machine is at fault, not the task.
+    """
+    try:
+        return task(packed)
+    except MemoryError as error:
+        raise MemoryError(first_line(error)) from None
+    except OSError as error:
+        raise OSError(first_line(error)) from None
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is told with the run's command
+        raise WorkFailedError(first_line(error)) from None
+
+
+def first_line(error: BaseException) -> str:
+    """What an exception is and the first line of what it says, where it can say it."""
+    try:
+        said = str(error).splitlines()[:1]
+    except Exception:  # noqa: BLE001  # its own words fail it
+        said = []
+    return ": ".join([type(error).__name__, *filter(None, said)])
 
 
 def work(packed: bytes) -> bytes:
@@ -80,8 +111,7 @@ def rows_of_run(packed: bytes, setup: Setup, point: int, path: int) -> list[dict
     except OverTimeError:
         return [faulty_row(point, path, f"it took longer than {setup.seconds:g} s")]
     except Exception as error:  # noqa: BLE001  # whatever it is, it is told with the run's command
-        said = str(error).splitlines()[0] if str(error) else ""
-        return [faulty_row(point, path, f"{type(error).__name__}: {said}".rstrip(": "))]
+        return [faulty_row(point, path, first_line(error))]
 
 
 @cache

@@ -17,7 +17,8 @@ from tests.engine.sweep.test_sweep import PATHS, ROOT, hashes
 
 
 def test_a_cluster_gives_the_same_bytes(base: Path) -> None:
-    """Two workers behind a scheduler, reached by its address, against this process."""
+    """Two workers behind a scheduler, reached by its address, against this process; they are handed
+    as much at once as two local ones."""
     with ThreadPoolExecutor(1) as one:
         kept = hashes(sweep(base, [AXIS], paths=PATHS, executor=one, out="here").path)
     given = (str(base), AXIS, str(PATHS), "there")
@@ -30,6 +31,7 @@ def test_a_cluster_gives_the_same_bytes(base: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["4"]
     assert hashes(Path("there")) == kept
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import wait
 
 import pytest
 
-from engine.sweep.pool import LocalPool, WorkerDiedError
+from engine.sweep.pool import LocalPool, UnsentError, WorkerDiedError
 from engine.sweep.sweeping import ahead_of
 from tests.engine.sweep import deadly
 
@@ -57,6 +57,40 @@ def test_an_exception_is_raised_where_the_future_is_asked(pool: LocalPool) -> No
     with pytest.raises(ValueError, match="no such thing"):
         pool.submit(deadly.raise_it, "no such thing").result()
     assert sorted(pool.pids) == before
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("stubborn", "StubbornError: an odd one at noon"),
+        ("lost", "LostError: lost"),
+        ("clinging", "ClingingError: clinging"),
+        ("lock", "the result cannot be sent: TypeError: cannot pickle"),
+        ("riddle", "what the worker answered cannot be read: ValueError: no such thing"),
+    ],
+)
+def test_what_does_not_come_through_a_pipe_fails_alone(
+    pool: LocalPool, what: str, said: str
+) -> None:
+    """It fails its own future, in words; the worker goes on, and so does everybody else's work.
+    Catches a pool whose futures are never done because one exception could not be unpacked."""
+    before = sorted(pool.pids)
+    beside = [pool.submit(deadly.double, n) for n in range(3)]
+    odd = pool.submit(deadly.keep_it, what)
+    later = pool.submit(deadly.double, 5)
+    with pytest.raises(UnsentError, match=said):
+        odd.result(30)
+    assert [future.result(30) for future in (*beside, later)] == [0, 2, 4, 10]
+    assert sorted(pool.pids) == before
+
+
+def test_a_task_that_cannot_be_sent_fails_alone(pool: LocalPool) -> None:
+    """Neither can a lambda be packed, nor a riddle be unpacked by the worker."""
+    with pytest.raises(UnsentError, match="the task cannot be sent"):
+        pool.submit(lambda: 1).result(30)
+    with pytest.raises(ValueError, match="no such thing"):
+        pool.submit(deadly.double, deadly.Riddle()).result(30)
+    assert pool.submit(deadly.double, 5).result(30) == 10
 
 
 def test_a_pool_that_is_shut_down_takes_nothing() -> None:

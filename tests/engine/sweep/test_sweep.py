@@ -161,6 +161,53 @@ def test_a_poison_path_is_found_and_named(base: Path, monkeypatch: pytest.Monkey
     assert "1 run came to no result" in summary["verdict"]
 
 
+@pytest.mark.parametrize("executor", [LocalPool, ThreadPoolExecutor])
+def test_a_path_whose_error_cannot_be_sent_is_named(base: Path, executor: Any) -> None:
+    """One run raises what no pipe can carry: it is bisected to and named with what it said, and all
+    others come to their results. Catches a sweep that one odd exception ends."""
+    with ThreadPoolExecutor(1) as one:
+        calm = sweep(base, [AXIS], paths=60, executor=one, out="calm").table.to_pylist()
+    plan = planned(base, sets=[AXIS], paths=60)
+    store, told = Store(Path("odd"), plan), []
+    origin = sweeping.Origin("base.toml", (), None, (), None)
+    with store.opened({}), executor(2) as pool:
+        driver.drive(plan, store, pool, 4, told.append, deadly.stubborn)
+        summary = sweeping.finished(plan, store, origin)
+    (fault,) = summary["faults"]
+    assert (fault["point"], fault["path"]) == deadly.POISON
+    assert fault["fault"] == "StubbornError: a path of thorns at noon"
+    assert fault["command"].endswith(" --set generator.path=5")
+    assert told[-1].deaths == 0
+    assert "StubbornError: a path of thorns" in Path("odd/report.html").read_text()
+    rows = pq.read_table("odd/sweep.parquet").to_pylist()
+    known = [row for row in rows if row["fault"] is None]
+    assert known == [row for row in calm if (row["point"], row["path"]) != deadly.POISON]
+
+
+def test_work_that_always_fails_ends_the_sweep(base: Path) -> None:
+    """Where every run raises it is no path that is at fault; the last one's words are said."""
+    plan = planned(base, sets=[AXIS], paths=60)
+    store, said = Store(Path("none"), plan), "51 runs came to nothing, the last one: StubbornError"
+    with store.opened({}), ThreadPoolExecutor(2) as pool, pytest.raises(LevsimError, match=said):
+        driver.drive(plan, store, pool, 4, None, deadly.worthless)
+
+
+def test_a_pool_that_lets_work_go_is_said_to(base: Path) -> None:
+    """As a cluster does whose scheduler is gone. Catches a traceback of a cancelled future."""
+
+    class Forgetful(Executor):
+        def submit(self, *_: Any, **__: Any) -> Future[Any]:
+            future: Future[Any] = Future()
+            future.cancel()
+            future.set_running_or_notify_cancel()
+            return future
+
+    plan = planned(base, paths=4)
+    store = Store(Path("gone"), plan)
+    with store.opened({}), pytest.raises(LevsimError, match="let go of work that it had"):
+        driver.drive(plan, store, Forgetful(), 4)
+
+
 def test_a_policy_that_breaks_the_engine_is_a_row_with_its_words(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
