@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from feeds.publishing import TickForm
     from feeds.topics import Topics
 
-__all__ = ["AccessFile", "Brokers", "Prefix", "ensured_shards", "publish", "reached"]
+__all__ = ["PARTITIONS_MAX", "AccessFile", "Brokers", "Prefix"]
+__all__ += ["ensured_shards", "publish", "reached", "require_count"]
+
+PARTITIONS_MAX: int = 10_000
+"""As many as Apache Kafka makes at one request."""
 
 Brokers = Annotated[str, Parameter(name="--kafka", help="host:port, several separated by commas.")]
 Prefix = Annotated[str, Parameter(help="Of the topics' names.")]
@@ -35,6 +39,18 @@ def reached(brokers: str, config: Path | None) -> KafkaLog:
 
     log_to_stderr()
     return KafkaLog(brokers, security=None if config is None else load_config(config).kafka)
+
+
+def require_count(option: str, given: int | None, most: int) -> None:
+    """Refuse a count that is none.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    from engine.errors import ConfigError
+
+    if given is not None and not 1 <= given <= most:
+        raise ConfigError(f"--{option} must be from 1 to {most:,}, was {given:,}")
 
 
 def publish(
@@ -127,6 +143,7 @@ async def ensured_shards(log: Log, topics: Topics, wanted: int | None) -> int:
     from feeds.log import TopicMissingError
     from feeds.topics import ensure_topics
 
+    require_count("shards", wanted, PARTITIONS_MAX)
     try:
         there = await log.partitions(topics.ticks)
     except TopicMissingError:

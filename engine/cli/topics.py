@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from engine.cli.kafka import AccessFile, Brokers, Prefix, reached
+from engine.cli.kafka import (
+    PARTITIONS_MAX,
+    AccessFile,
+    Brokers,
+    Prefix,
+    reached,
+    require_count,
+)
 from engine.cli.running import Json
 
 if TYPE_CHECKING:
@@ -16,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["asyncapi", "check", "create", "faults_of", "wanted"]
 
 CONFIGURATION: int = 3
+_REPLICAS_MAX: int = 1_000
+_RETENTION_MS_MAX: int = 2**63 - 1
 
 Shards = Annotated[
     int | None,
@@ -117,6 +126,11 @@ async def wanted(
     """How all topics must be; counts that nobody gives are those of the topics that are there."""
     from msgspec.structs import replace
 
+    for name, given in zip(("shards", "user-partitions"), counts, strict=True):
+        require_count(name, given, PARTITIONS_MAX)
+    require_count("replication", replication, _REPLICAS_MAX)
+    kept_ms = _retention_ms(retention)
+
     from feeds.log import TopicMissingError
     from feeds.topics import Topics
 
@@ -124,10 +138,9 @@ async def wanted(
     found = []
     for given, name in zip(counts, (topics.ticks, topics.nav_users), strict=True):
         try:
-            found.append(given or await log.partitions(name))
+            found.append(await log.partitions(name) if given is None else given)
         except TopicMissingError:
             found.append(1)
-    kept_ms = _retention_ms(retention)
     return [
         replace(
             spec,
@@ -139,16 +152,17 @@ async def wanted(
 
 
 def _retention_ms(text: str | None) -> int | None:
-    from engine.config import duration_ns
+    import re
+
+    from engine.config.settings import DURATION_PATTERN, duration_ns
     from engine.errors import ConfigError
     from engine.units import MILLISECOND_NS
 
     if text is None:
         return None
-    try:
-        return duration_ns(text) // MILLISECOND_NS
-    except (ValueError, KeyError):
-        raise ConfigError(f"--retention must be a duration such as 7d or 36h, was {text}") from None
+    if not re.match(DURATION_PATTERN, text) or duration_ns(text) < MILLISECOND_NS:
+        raise ConfigError(f"--retention must be a duration such as 7d or 36h, was {text}")
+    return min(duration_ns(text) // MILLISECOND_NS, _RETENTION_MS_MAX)
 
 
 def faults_of(states: list[TopicState]) -> list[str]:

@@ -113,6 +113,41 @@ def test_topics(typed: Types) -> None:
     assert {topic["retention_ms"] for topic in kept.values()} == {-1, 3_600_000}
 
 
+@pytest.mark.parametrize("command", [("topics", "create"), ("topics", "check")])
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        ("shards", "0"),
+        ("shards", "-1"),
+        ("user-partitions", "0"),
+        ("user-partitions", "99999999999"),
+        ("replication", "0"),
+        ("replication", "-3"),
+        ("replication", "100000"),
+    ],
+)
+def test_counts_that_are_none(
+    typed: Types, command: tuple[str, str], option: str, given: str
+) -> None:
+    """No topic has no partitions, or no replica: a sentence and exit 3, and nothing is created.
+    Catches a zero taken for what was not given, and what the client cannot pack."""
+    refused = typed(*command, f"--{option}", given)
+    assert refused.code == 3
+    assert f"--{option} must be from 1 to" in refused.err
+    assert f"was {int(given):,}" in refused.err
+    if option == "shards":
+        assert typed("serve", "--shards", given, "--once", *SETTINGS).code == 3
+    assert "ticks does not exist" in typed("topics", "check").err
+
+
+@pytest.mark.parametrize("given", ["0s", "1us", "-1d", "soon", "1.2.3h"])
+def test_a_retention_that_is_none(typed: Types, given: str) -> None:
+    """It would delete what nobody has read yet."""
+    refused = typed("topics", "create", f"--retention={given}")
+    assert refused.code == 3
+    assert "--retention must be a duration such as 7d" in refused.err
+
+
 def test_two_shards(typed: Types, capsys: pytest.CaptureFixture[str]) -> None:
     """Each shard serves its own markets, all of their rows, and ends as a replay of these alone."""
     homes = homes_of(SYMBOLS, 2)
