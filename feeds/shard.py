@@ -7,7 +7,7 @@ steps behind it, and where every input goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from itertools import chain
 from typing import Final
@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from engine.errors import SnapshotError
-from engine.ports import Mark, Recovered, Taken
+from engine.ports import JournalledStep, Mark, Recovered, Taken
 from feeds.journal import Journal, SessionBegan, SnapshotPlace, StepCommitted
 from feeds.log import RECORDS_MAX, Log, Outgoing, Place, Producer
 from feeds.records import Recorder, Valuation
@@ -100,7 +100,9 @@ class LogShard:
         settings = self._settings
         last = await self._journal.last(marker)
         recovered, kept = Recovered(), None
-        if last is not None:
+        if last is None:
+            await self._require_unwritten()
+        else:
             if last.config_hash != settings.config_hash:
                 raise SnapshotError(
                     f"shard {settings.shard} was begun under another configuration: go on with "
@@ -112,7 +114,7 @@ class LogShard:
             first = None if there is None else there.journal
             steps = await self._journal.steps(first, base, marker)
             recovered = Recovered(None if kept is None else kept.state, base, tuple(steps))
-        source = await self._source(kept)
+        source = await self._source(kept, recovered.steps)
         past = _Past(marker)
         if last is not None:
             past.ended, past.snapshot = set(last.ended), last.snapshot
@@ -129,10 +131,26 @@ class LogShard:
         sink = LogSink(producer, recorder, self._journal, self._snapshots, settings, past)
         return LogSession(recovered, source, sink)
 
-    async def _source(self, kept: Kept | None) -> LogSource:
-        """Where the snapshot was taken, or at the beginning of what the topics hold."""
+    async def _require_unwritten(self) -> None:
+        """A journal without steps is a new one: to begin anew behind one that was deleted would say
+        everything twice."""
+        (begins, _), place = await self._log.bounds(self._journal.place), self._journal.place
+        if begins:
+            why = f"it holds no step and begins at offset {begins}"
+        elif await self._snapshots.any():
+            why = "it holds no step, and there are snapshots of this shard"
+        else:
+            return
+        raise SnapshotError(
+            f"{place}: the journal was deleted ({why}). Begin anew with another --prefix"
+        )
+
+    async def _source(self, kept: Kept | None, steps: Sequence[JournalledStep]) -> LogSource:
+        """Where the snapshot was taken, or the journal begins, or what the topics hold."""
         topics, shard = self._topics, self._settings.shard
-        known = {} if kept is None else kept.positions
+        known: dict[str, int] = {} if kept is None else dict(kept.positions)
+        for run in (run for step in steps for run in step.ranges):
+            known.setdefault(run.input, run.start)
         positions = {}
         for topic in (topics.ticks, topics.requests, topics.admin):
             place = Place(topic, shard)

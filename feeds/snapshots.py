@@ -21,6 +21,7 @@ from feeds.log import Log, Outgoing, Place
 __all__ = ["CHUNK_BYTES", "SNAPSHOT_CHUNK", "Kept", "Snapshots"]
 
 SNAPSHOT_CHUNK: Final = b"snapshot-chunk/1"
+_POLL_MS: Final = 200
 CHUNK_BYTES: Final = 512_000
 """Bytes of a chunk; brokers take records of a megabyte by default."""
 
@@ -103,6 +104,21 @@ class Snapshots:
         if sha256(kept.state).hexdigest() != kept.sha256 or kept.mark.step != there.step:
             raise SnapshotError(f"{place} offset {there.first}: the snapshot is damaged")
         return kept
+
+    async def any(self) -> bool:
+        """Whether any chunk of a snapshot was ever committed here."""
+        start, end = await self._log.bounds(self._place)
+        if start == end:
+            return start > 0
+        consumer = await self._log.consumer({self._place: start})
+        try:
+            end = (await consumer.ends())[self._place]
+            while (await consumer.positions())[self._place] < end:
+                if await consumer.poll(timeout_ms=_POLL_MS):
+                    return True
+        finally:
+            await consumer.close()
+        return False
 
     async def prune(self, before: int) -> None:
         """Let go of what lies below the last snapshot but one."""

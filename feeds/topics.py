@@ -6,7 +6,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from feeds.log import Log, TopicSpec
+from engine.errors import SnapshotError
+from feeds.log import Log, Place, TopicMissingError, TopicSpec
 
 __all__ = ["Topics", "ensure_topics"]
 
@@ -114,7 +115,30 @@ async def ensure_topics(
 
     Raises:
         FeedError: if one exists with another number of partitions.
+        SnapshotError: if the journal is missing, and something was said already.
     """
+    if await _missing(log, topics.journal) and await _written(log, topics.events):
+        raise SnapshotError(
+            f"topic {topics.journal} is missing, and {topics.events} holds records: it was "
+            "deleted, and an engine without it says all twice. Begin anew with another --prefix"
+        )
     others = topics.stage_specs(user_partitions)
     specs = topics.specs(shards=shards, user_partitions=user_partitions)
     await log.create([spec for spec in specs if spec not in others])
+
+
+async def _missing(log: Log, topic: str) -> bool:
+    try:
+        await log.partitions(topic)
+    except TopicMissingError:
+        return True
+    return False
+
+
+async def _written(log: Log, topic: str) -> bool:
+    """Whether anything was ever written there."""
+    try:
+        places = [Place(topic, number) for number in range(await log.partitions(topic))]
+        return any([(await log.bounds(place))[1] > 0 for place in places])
+    except TopicMissingError:
+        return False

@@ -41,6 +41,7 @@ from tests.engine.serving import (
     served,
     some_topics,
 )
+from tests.feeds.log_contract import read_all
 
 HANGS_SECONDS = 300.0
 """What takes so long hangs; a machine with much else to do is slow."""
@@ -346,6 +347,39 @@ async def test_deleted_input_is_refused(topics: Topics) -> None:
     await log.truncate(Place(topics.ticks), progress.positions["ticks/0"] + 1)
     with pytest.raises((SnapshotError, FeedError), match="ticks/0"):
         await served(log, topics)
+
+
+@pytest.mark.parametrize("cut", ["some", "all"])
+async def test_input_deleted_below_a_journal_without_a_snapshot(topics: Topics, cut: str) -> None:
+    """What the journal took is deleted, and there is no snapshot yet: it is said with both offsets
+    before anything is replayed. Catches a replay that begins in the middle."""
+    log, pace = MemoryLog(MemoryBroker()), replace(QUICK, snapshot_steps=1_000)
+    await published(log, topics, a_market(500, bad=None), "msgpack")
+    _, progress = await served(log, topics, pace=pace)
+    taken = progress.positions["ticks/0"]
+    await log.truncate(Place(topics.ticks), taken if cut == "all" else 3)
+    said = f"ticks/0 holds offsets {taken if cut == 'all' else 3} to .* the journal goes on at 0"
+    with pytest.raises(SnapshotError, match=said):
+        await served(log, topics, pace=pace)
+
+
+@pytest.mark.parametrize("lost", ["deleted", "made anew"])
+async def test_a_journal_that_was_deleted_is_refused(topics: Topics, lost: str) -> None:
+    """To begin anew would say everything twice: nothing is written. Catches an operator's retention
+    on the journal, or a journal made anew beside the snapshots of the old one."""
+    log = MemoryLog(MemoryBroker())
+    await published(log, topics, a_market(500, bad=None), "msgpack")
+    await served(log, topics)
+    before = await read_all(log, topics.events)
+    journal = log.broker.partition(Place(topics.journal))
+    if lost == "deleted":
+        await log.truncate(Place(topics.journal), journal.end)
+    else:
+        journal.entries.clear()
+        journal.start = 0
+    with pytest.raises(SnapshotError, match=r"the journal was deleted .* another --prefix"):
+        await served(log, topics)
+    assert await read_all(log, topics.events) == before
 
 
 async def test_requests_arrive_live(log: Log, topics: Topics) -> None:

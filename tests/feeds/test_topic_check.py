@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from engine.errors import ConfigError
-from feeds.log import TopicMissingError, TopicSpec
+from engine.errors import ConfigError, SnapshotError
+from feeds.log import Outgoing, TopicMissingError, TopicSpec
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
 from feeds.topic_check import TopicState, create_topics, look_at
-from feeds.topics import Topics
+from feeds.topics import Topics, ensure_topics
 
 
 async def test_created_as_wanted() -> None:
@@ -53,6 +53,20 @@ def test_each_fault_is_told(change: dict[str, int], said: str) -> None:
     (fault,) = TopicState(wanted, replace(wanted, **change)).faults
     assert said in fault
     assert "snapshots" in fault
+
+
+async def test_a_journal_that_is_missing_beside_events() -> None:
+    """It is not made anew: an engine would begin from the first row and say everything twice.
+    Without anything said it is made."""
+    log, topics = MemoryLog(MemoryBroker()), Topics("p.")
+    await log.create([TopicSpec(topics.events)])
+    await ensure_topics(log, topics)
+    assert await log.partitions(topics.journal) == 1
+    other = Topics("q.")
+    await log.create([TopicSpec(other.events)])
+    await (await log.producer()).send([Outgoing(other.events, b"said")])
+    with pytest.raises(SnapshotError, match=r"q\.journal is missing, and q\.events holds records"):
+        await ensure_topics(log, other)
 
 
 def test_what_is_left_to_the_broker() -> None:
