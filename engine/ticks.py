@@ -16,6 +16,7 @@ from msgspec import Struct
 
 __all__ = [
     "NOT_MARKET",
+    "NOT_RECORDED_NS",
     "TABLES",
     "Bbo",
     "Funding",
@@ -40,6 +41,10 @@ NOT_MARKET: Final = 2
 price."""
 
 
+NOT_RECORDED_NS: Final = -(2**63)
+"""``ingest_ns`` of a row whose time of receipt nobody recorded, among rows that have theirs."""
+
+
 class Kind(IntEnum):
     """What a row says."""
 
@@ -59,7 +64,8 @@ class Table(Struct, frozen=True, kw_only=True, eq=False, gc=False):
         sequence: shape (n,), strictly increasing place in the input.
         symbol: shape (n,) index of the symbol, or one ``int`` where all rows are of one symbol.
         ts_ns: shape (n,), exchange time.
-        ingest_ns: shape (n,), time of receipt, or ``None`` where nobody recorded it.
+        ingest_ns: shape (n,), time of receipt, ``NOT_RECORDED_NS`` in rows that have none; ``None``
+            where no row has.
     """
 
     KIND: ClassVar[Kind]
@@ -103,6 +109,12 @@ class Table(Struct, frozen=True, kw_only=True, eq=False, gc=False):
         }
         return type(self)(**{**own, **columns})
 
+    def received_ns(self) -> I64:
+        """Shape (n,): the time of receipt of each row, or ``NOT_RECORDED_NS``."""
+        if self.ingest_ns is None:
+            return np.full(len(self), NOT_RECORDED_NS, np.int64)
+        return self.ingest_ns
+
     def symbols(self) -> I32:
         """Shape (n,): the symbol of each row."""
         if isinstance(self.symbol, int):
@@ -118,12 +130,12 @@ class Table(Struct, frozen=True, kw_only=True, eq=False, gc=False):
         one_symbol = isinstance(first, int) and all(
             isinstance(t.symbol, int) and t.symbol == first for t in tables
         )
-        stamps = [t.ingest_ns for t in tables if t.ingest_ns is not None]
+        stamped = any(t.ingest_ns is not None for t in tables)
         return cls(
             sequence=np.concatenate([t.sequence for t in tables]),
             symbol=first if one_symbol else np.concatenate([t.symbols() for t in tables]),
             ts_ns=np.concatenate([t.ts_ns for t in tables]),
-            ingest_ns=np.concatenate(stamps) if len(stamps) == len(tables) else None,
+            ingest_ns=np.concatenate([t.received_ns() for t in tables]) if stamped else None,
             **{name: np.concatenate([getattr(t, name) for t in tables]) for name in cls.VALUES},
         )
 

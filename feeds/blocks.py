@@ -10,7 +10,9 @@ Layout, every part padded to a multiple of 8 bytes::
     table    kind u8, flags u8, symbol u16, rows u32; then its columns, wide ones first: ts_ns i64,
              [ingest_ns i64], values of 8 bytes, [row u32], [symbol i32], values of 1 byte
 
-``row`` is there where the block has several tables, ``symbol`` where the table has several symbols.
+``row`` is there where the block has several tables, ``symbol`` where the table has several symbols,
+``ingest_ns`` where somebody noted a time of receipt (``NOT_RECORDED_NS`` in the rows without one).
+An empty name is that of rows whose symbol the publisher did not know.
 The CRC-32 covers everything but itself. Lengths are checked before a column is looked at, and
 columns are views of the record, not copies.
 """
@@ -49,15 +51,13 @@ def encode_block(step: Step, symbols: Sequence[str]) -> bytes:
         symbols: names by index; the block holds those that it needs.
 
     Raises:
-        ValueError: if the step has messages, no rows, too many, or rows without a symbol.
+        ValueError: if the step has messages, no rows, or too many.
     """
     if step.messages or not 0 < len(step) <= BLOCK_ROWS_MAX:
         raise ValueError(f"a block holds 1 to {BLOCK_ROWS_MAX} ticks and no messages, not {step!r}")
-    if any(table.symbols().min() < 0 for table in step.tables):
-        raise ValueError("a block names its symbols: the step has rows of an unknown one")
     used = sorted(set().union(*(np.unique(table.symbols()).tolist() for table in step.tables)))
     local = {symbol: number for number, symbol in enumerate(used)}
-    names = "\0".join(symbols[symbol] for symbol in used).encode()
+    names = "\0".join(symbols[symbol] if symbol >= 0 else "" for symbol in used).encode()
     parts = [names, bytes(-len(names) % _WIDE)]
     for table in step.tables:
         parts += _packed(table, step.first, local, alone=len(step.tables) == 1)

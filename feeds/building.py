@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.events import Malformed
 from engine.ports import DeadLetter
-from engine.ticks import TABLES, Kind, Step, Table
+from engine.ticks import NOT_RECORDED_NS, TABLES, Kind, Step, Table
 from feeds import codec
 from feeds.blocks import BLOCK_ROWS_MAX, decode_alike, decode_block, rows_said
 from feeds.codec import BadRecord, SingleCodec
@@ -202,12 +202,13 @@ def _table(cls: type[Table], singles: Sequence[tuple[int, Any]], index: Mapping[
     records = [record for _, record in singles]
     ids = [index.get(record.symbol, -1) for record in records]
     one = ids.count(ids[0]) == len(ids)
-    stamped = all(record.ingest_ns is not None for record in records)
+    stamped = any(record.ingest_ns is not None for record in records)
+    received = [NOT_RECORDED_NS if r.ingest_ns is None else r.ingest_ns for r in records]
     return cls(
         sequence=np.array([sequence for sequence, _ in singles], np.int64),
         symbol=ids[0] if one else np.array(ids, np.int32),
         ts_ns=np.array([record.ts_ns for record in records], np.int64),
-        ingest_ns=np.array([r.ingest_ns for r in records], np.int64) if stamped else None,
+        ingest_ns=np.array(received, np.int64) if stamped else None,
         **{
             name: np.array([getattr(record, name) for record in records], dtype)
             for name, dtype in cls.VALUES.items()

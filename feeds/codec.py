@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from engine.commands import Command
 from engine.errors import InputError
 from engine.events import CancellationRequest, CreationRequest, Malformed, RedemptionRequest
-from engine.ticks import TABLES, Kind, Table, Tick
+from engine.ticks import NOT_RECORDED_NS, TABLES, Kind, Table, Tick
 from feeds.log import Headers
 
 __all__ = [
@@ -223,9 +223,8 @@ class SingleCodec:
         record = tick_records(packed=packed)[table.KIND]
         encode = (_msgpack_encoder if packed else _json_encoder).encode
         names = [self.symbols[symbol] if symbol >= 0 else "" for symbol in table.symbols()]
-        ingest: Sequence[int | None] = (
-            [None] * len(table) if table.ingest_ns is None else table.ingest_ns.tolist()
-        )
+        received = table.received_ns().tolist()
+        ingest = [None if each == NOT_RECORDED_NS else each for each in received]
         columns = [column.tolist() for _, column in table.values()]
         rows = zip(names, table.ts_ns.tolist(), *columns, ingest, strict=True)
         return [encode(record(*row)) for row in rows]

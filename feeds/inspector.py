@@ -212,7 +212,9 @@ class Inspector:
                 count, first = self._refused.get(key, (0, message.detail))
                 self._refused[key] = count + 1, first
         by_symbol: dict[int, list[Table]] = {}
-        for table in step.tables:
+        for table in map(self._known, step.tables):
+            if not len(table):
+                continue
             low, high = int(table.ts_ns.min()), int(table.ts_ns.max())
             self._first_ns = low if self._first_ns is None else min(self._first_ns, low)
             self._last_ns = max(self._last_ns, high)
@@ -223,6 +225,17 @@ class Inspector:
                 by_symbol.setdefault(place, []).append(table.take(table.symbol == place))
         for place, tables in by_symbol.items():
             self._symbols[place].add(tables)
+
+    def _known(self, table: Table) -> Table:
+        """The rows whose symbol is known; the others are refused, as the heart does."""
+        strange = table.symbols() < 0
+        count = int(strange.sum())
+        if not count:
+            return table
+        key = "unknown_symbol", None
+        told, first = self._refused.get(key, (0, f"a {table.KIND.name.lower()} of no known symbol"))
+        self._refused[key] = told + count, first
+        return table.take(~strange)
 
     def result(
         self,

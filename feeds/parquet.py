@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from engine.errors import InputError
 from engine.events import Malformed, Message
-from engine.ticks import TABLES, Kind, Step, Table
+from engine.ticks import NOT_RECORDED_NS, TABLES, Kind, Step, Table
 from feeds.bars import Bars
 from feeds.formats.format import Block, Content, malformed_block
 from feeds.gauge import Gauge
@@ -73,7 +73,6 @@ class LevsimParquet:
                 markets=section.markets,
                 first_ns=section.first_ns,
                 priority=section.priority,
-                stamped=section.stamped,
                 synthetic=metadata.synthetic,
                 detail=section,
             )
@@ -204,11 +203,12 @@ def _raw(batch: pa.RecordBatch, name: str) -> Any:
 
 
 def _ingest(batch: pa.RecordBatch, rows: Any) -> Any:
-    """The times of receipt of some rows, or of all; ``None`` where one of them has none."""
+    """The times of receipt of some rows, or of all; ``None`` where none of them has one."""
     array = batch.column("ingest_ns")
+    values = _raw(batch, "ingest_ns")
     if array.null_count:
         known = array.is_valid().to_numpy(zero_copy_only=False)
-        if rows is None or not known.take(rows).all():
+        if not (known if rows is None else known.take(rows)).any():
             return None
-    values = _raw(batch, "ingest_ns")
+        values = np.where(known, values, NOT_RECORDED_NS)
     return values if rows is None else values.take(rows)

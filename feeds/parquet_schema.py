@@ -75,7 +75,6 @@ class SectionInfo(Struct, frozen=True, kw_only=True):
     markets: tuple[Market, ...]
     first_ns: int
     priority: int
-    stamped: bool
     row_groups: tuple[int, int]
     names: tuple[str, ...]
 

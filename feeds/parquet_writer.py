@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from engine.events import Malformed
+from engine.ticks import NOT_RECORDED_NS
 from feeds.bars import Bars
 from feeds.formats.format import Block, Market
 from feeds.parquet_schema import (
@@ -44,7 +45,6 @@ class Section(Struct, frozen=True, kw_only=True):
     markets: tuple[Market, ...]
     first_ns: int
     priority: int
-    stamped: bool
     blocks: Callable[[], Iterator[Block]]
 
 
@@ -73,7 +73,6 @@ def write_sections(path: str | Path, sections: Sequence[Section], *, synthetic: 
                         markets=section.markets,
                         first_ns=section.first_ns,
                         priority=section.priority,
-                        stamped=section.stamped,
                         row_groups=(first, groups),
                         names=tuple(sorted(names)),
                     )
@@ -121,7 +120,8 @@ def _encoded(block: Block, symbols: Sequence[str]) -> tuple[pa.Table, set[str]]:
             sheet.name(rows, table.KIND.name.lower(), table.symbol)
             sheet.put("ts_ns", rows, table.ts_ns)
             if table.ingest_ns is not None:
-                sheet.put("ingest_ns", rows, table.ingest_ns)
+                known = table.ingest_ns != NOT_RECORDED_NS
+                sheet.put("ingest_ns", rows[known], table.ingest_ns[known])
             for name, column in column_of(table.KIND).items():
                 sheet.put(column, rows, getattr(table, name))
         for sequence, message in block.messages:

@@ -59,6 +59,8 @@ def _look_into(one: Probed, found: list[list[float]]) -> None:
                 prices = _prices(table)
                 own = zip(table.symbols().tolist(), prices.tolist(), strict=False)
                 for place, price in own:
+                    if place < 0:
+                        continue  # of an unknown symbol: it tells nothing of any other
                     if len(found[place]) < _PROBED and 0.0 < price < math.inf:
                         found[place].append(price)
             rows += len(step)

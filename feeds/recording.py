@@ -17,11 +17,11 @@ import numpy as np
 from msgspec import Struct
 
 from engine.errors import InputError
-from engine.ticks import Kind, Step
+from engine.ticks import Step
 from feeds.bars import BAR_ORDERS, Bars, bar_ticks
 from feeds.formats.files import head as head_of
 from feeds.formats.files import sha256
-from feeds.formats.format import Block, Content, Format, Market, Synced, markets_of
+from feeds.formats.format import Block, Content, Format, Market, Synced
 from feeds.gauge import Gauge, share_passed
 from feeds.inspection import Inspection
 from feeds.inspector import Inspector
@@ -30,7 +30,7 @@ from feeds.parquet_schema import ROW_GROUP_ROWS
 from feeds.parquet_writer import Section, write_sections
 from feeds.probing import with_decades
 from feeds.reading import Reading
-from feeds.symbols import SymbolInfo, chained, stamped_in_part, symbols_of
+from feeds.symbols import SymbolInfo, chained, symbols_of
 
 __all__ = ["InputFile", "Recording", "SymbolInfo", "open_recording", "write_parquet"]
 
@@ -53,7 +53,6 @@ class _Input(Struct, frozen=True):
     format: Format
     chain: tuple[Content, ...]
     places: tuple[int, ...]
-    stripped: frozenset[Kind] = frozenset()
 
     @property
     def content(self) -> Content:
@@ -64,8 +63,7 @@ class _Input(Struct, frozen=True):
         return Gauge([content.path for content in self.chain])
 
     def blocks(self, rows: int, gauge: Gauge) -> Iterator[Block]:
-        """Blocks with the recording's symbols, times of receipt only where all inputs of the kind
-        have them."""
+        """Blocks with the recording's symbols."""
         places = np.array([*self.places, -1], np.int32)  # index -1: an unknown symbol
         for block in self.format.blocks(self.chain, rows, gauge):
             if isinstance(block, Bars):
@@ -78,10 +76,7 @@ class _Input(Struct, frozen=True):
         for table in step.tables:
             symbol = table.symbol
             one = isinstance(symbol, int)
-            columns: dict[str, Any] = {"symbol": int(places[symbol]) if one else places[symbol]}
-            if table.KIND in self.stripped:
-                columns["ingest_ns"] = None
-            tables.append(table.replaced(**columns))
+            tables.append(table.replaced(symbol=int(places[symbol]) if one else places[symbol]))
         return Step(first=step.first, end=step.end, tables=tuple(tables), messages=step.messages)
 
     def ticks(
@@ -179,7 +174,6 @@ class Recording:
                 markets=self._markets(range(len(self.symbols))),
                 first_ns=min(source.content.first_ns for source in self._sources),
                 priority=0,
-                stamped=any(source.content.stamped for source in self._sources),
                 blocks=lambda: (
                     step.shifted(-step.first) for step in self.steps(block_rows=ROW_GROUP_ROWS)
                 ),
@@ -193,7 +187,6 @@ class Recording:
             markets=self._markets(source.places, source.content.markets),
             first_ns=source.content.first_ns,
             priority=source.content.priority,
-            stamped=source.content.stamped,
             blocks=lambda: local.blocks(ROW_GROUP_ROWS, local.gauge()),
         )
 
@@ -205,24 +198,15 @@ class Recording:
             info, told = self.symbols[place], own[number] if own else None
             named = info.symbol, info.base, info.quote, info.contract, info.contract_size
             if told is None:
-                markets.append(Market(*named, info.kinds, None, self._mark_ns(place)))
+                markets.append(Market(*named, info.kinds, None, info.mark_ns))
             else:
                 markets.append(Market(*named, told.kinds, told.bar_ns, told.mark_ns))
         return tuple(markets)
 
-    def _mark_ns(self, place: int) -> int | None:
-        """The time between marks that are too sparse to value anything: they still are when the
-        merged rows are read again."""
-        if not self.symbols[place].mark_coarse:
-            return None
-        pairs = ((s.places, markets_of(s.chain)) for s in self._sources)
-        every = (m.mark_ns for own, ms in pairs for p, m in zip(own, ms, strict=True) if p == place)
-        return min(mark_ns for mark_ns in every if mark_ns is not None)
-
 
 def _with_own_symbols(source: _Input) -> _Input:
     """The input with its own symbols again, as a section has its own markets."""
-    return _Input(source.format, source.chain, tuple(range(len(source.places))), source.stripped)
+    return _Input(source.format, source.chain, tuple(range(len(source.places))))
 
 
 class Importable(Protocol):
@@ -273,10 +257,8 @@ def open_recording(paths: Sequence[str | Path], *, symbol: str | None = None) ->
         raise InputError(f"{where}: no recording found; levsim reads {ACCEPTED}")
     chains = chained(contents)
     symbols, places = symbols_of([chain for _, chain in chains])
-    stripped = stamped_in_part([chain for _, chain in chains])
     sources = [
-        _Input(known, chain, own, stripped)
-        for (known, chain), own in zip(chains, places, strict=True)
+        _Input(known, chain, own) for (known, chain), own in zip(chains, places, strict=True)
     ]
     sources.sort(key=lambda source: source.content.priority)
     return Recording(with_decades(symbols, sources), tuple(inputs), tuple(sources), tuple(skipped))

@@ -12,7 +12,7 @@ from engine.ticks import Kind
 from engine.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from feeds.formats.format import Content, Contract, Format, Market, markets_of
 
-__all__ = ["SymbolInfo", "chained", "stamped_in_part", "symbols_of"]
+__all__ = ["SymbolInfo", "chained", "symbols_of"]
 
 _COARSE: Final = 10
 """Marks this many times sparser than the bars cannot value a product between them."""
@@ -30,8 +30,8 @@ class SymbolInfo(Struct, frozen=True):
         contract_size: quote face of one contract where inverse, else 1.0.
         kinds: what is recorded of it.
         bar_ns: interval of the (shortest) bars where it is fed by bars, else ``None``.
+        mark_ns: usual time between recorded marks where it is known to be long, else ``None``.
         decade: the power of ten at or below its first prices; ``None`` where nobody has looked.
-        mark_coarse: recorded marks are more than 10 times sparser than prices: no source of marks.
     """
 
     symbol: str
@@ -41,8 +41,14 @@ class SymbolInfo(Struct, frozen=True):
     contract_size: float
     kinds: tuple[Kind, ...]
     bar_ns: int | None = None
-    mark_coarse: bool = False
+    mark_ns: int | None = None
     decade: float | None = None
+
+    @property
+    def mark_coarse(self) -> bool:
+        """Recorded marks are more than 10 times sparser than prices: no source of marks."""
+        priced = Kind.TRADE in self.kinds or Kind.BBO in self.kinds
+        return priced and self.mark_ns is not None and self.mark_ns > _COARSE * (self.bar_ns or 0)
 
 
 def chained(
@@ -145,8 +151,6 @@ def _info(name: str, markets: Sequence[Market]) -> SymbolInfo:
     bars = [market.bar_ns for market in markets if market.bar_ns is not None]
     marks = [market.mark_ns for market in markets if Kind.MARK in market.kinds]
     spaced = [mark_ns for mark_ns in marks if mark_ns is not None]
-    sparse = bool(spaced) and len(spaced) == len(marks)
-    priced = bool(kinds & {Kind.TRADE, Kind.BBO})
     return SymbolInfo(
         symbol=name,
         base=first.base,
@@ -155,15 +159,5 @@ def _info(name: str, markets: Sequence[Market]) -> SymbolInfo:
         contract_size=first.contract_size,
         kinds=tuple(sorted(kinds)),
         bar_ns=min(bars, default=None),
-        mark_coarse=sparse and priced and min(spaced) > _COARSE * min(bars, default=0),
+        mark_ns=min(spaced, default=None) if len(spaced) == len(marks) else None,
     )
-
-
-def stamped_in_part(chains: Sequence[tuple[Content, ...]]) -> frozenset[Kind]:
-    """Kinds that some inputs stamp and others do not: a table has times of receipt for all rows or
-    none."""
-    kinds: dict[bool, set[Kind]] = {True: set(), False: set()}
-    for chain in chains:
-        for content in chain:
-            kinds[content.stamped] |= {k for market in content.markets for k in market.kinds}
-    return frozenset(kinds[True] & kinds[False])

@@ -27,9 +27,7 @@ class Synthetic(Unrecorded):
 
     def __init__(self, seed: int = SEED) -> None:
         symbol = SymbolInfo("BTCUSDT", "BTC", "USDT", "linear", 1.0, _KINDS, decade=10_000.0)
-        super().__init__(
-            f"synthetic:{seed}", "synthetic", (symbol,), START_NS, self._day, stamped=True
-        )
+        super().__init__(f"synthetic:{seed}", "synthetic", (symbol,), START_NS, self._day)
         self.seed = seed
 
     def _day(self) -> Iterator[tuple[Step, float]]:

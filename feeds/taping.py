@@ -75,7 +75,6 @@ async def tape(
         markets=tuple(_market(info) for info in symbols),
         first_ns=int(times[times > 0].min()) if (times > 0).any() else 0,
         priority=0,
-        stamped=any(table.ingest_ns is not None for table in first.tables),
         blocks=lambda: rechunked(rows(), ROW_GROUP_ROWS),
     )
     try:
@@ -87,7 +86,8 @@ async def tape(
 
 def _market(info: SymbolInfo) -> Market:
     """Ticks now, whatever they were made of."""
-    return Market(info.symbol, info.base, info.quote, info.contract, info.contract_size, info.kinds)
+    named = info.symbol, info.base, info.quote, info.contract, info.contract_size
+    return Market(*named, info.kinds, None, info.mark_ns)
 
 
 class _Reader:

@@ -26,7 +26,6 @@ class Unrecorded:
         kind: stands where a file's format would.
         symbols: the markets; a row's symbol is a place in here.
         first_ns: no row is earlier.
-        stamped: whether rows have times of receipt.
         make: steps numbered from 0 each, with the share of the market that lies behind them.
     """
 
@@ -41,14 +40,11 @@ class Unrecorded:
         symbols: tuple[SymbolInfo, ...],
         first_ns: int,
         make: Callable[[], Iterator[tuple[Step, float]]],
-        *,
-        stamped: bool,
     ) -> None:
         self.symbols = symbols
         self._name = name
         self._kind = kind
         self._first_ns = first_ns
-        self._stamped = stamped
         self._make = make
 
     @cached_property
@@ -84,7 +80,7 @@ class Unrecorded:
     def sections(self) -> list[Section]:
         """What a Parquet file of it holds."""
         markets = tuple(
-            Market(s.symbol, s.base, s.quote, s.contract, s.contract_size, s.kinds)
+            Market(s.symbol, s.base, s.quote, s.contract, s.contract_size, s.kinds, None, s.mark_ns)
             for s in self.symbols
         )
 
@@ -97,7 +93,6 @@ class Unrecorded:
                 markets=markets,
                 first_ns=self._first_ns,
                 priority=PRICE_PRIORITY,
-                stamped=self._stamped,
                 blocks=blocks,
             )
         ]

@@ -46,7 +46,7 @@ def steps_of(config: RunConfig, setup: Setup, path: int) -> Iterable[Step]:
     if config.generator is not None and not setup.data:
         packed = msgspec.msgpack.encode(config.generator)
         rows = partial(_shared, _generated(packed, config.seed, path))
-        market = Unrecorded(FORMAT, FORMAT, market.symbols, 0, rows, stamped=False)
+        market = Unrecorded(FORMAT, FORMAT, market.symbols, 0, rows)
     steps: Iterable[Step] = market.steps(bars=config.bars, block_rows=_ROWS)
     if config.scenarios:
         steps = staging_of(config, market, path).steps(iter(steps))

@@ -81,7 +81,6 @@ class BinanceCapture:
             path=path,
             markets=markets,
             first_ns=scan.first_ns,
-            stamped=True,
             chain="capture:" + ",".join(f"{m.symbol}/{m.contract}" for m in markets),
             received_ns=(scan.received_first_ns, scan.received_last_ns),
             detail="bookTicker" in scan.events,

@@ -73,7 +73,6 @@ class Content(Struct, frozen=True, kw_only=True):
         first_ns: no row is earlier than this, so the file need not be open before the merge gets
             there.
         priority: ``PRICE_PRIORITY`` or ``FUNDING_PRIORITY``; decides ties of time.
-        stamped: rows carry the time of receipt.
         chain: files of equal, non-empty ``chain`` that follow one another are one capture, read
             with one state.
         received_ns: first and last time of receipt of a capture; tells whether two files follow one
@@ -87,7 +86,6 @@ class Content(Struct, frozen=True, kw_only=True):
     markets: tuple[Market, ...]
     first_ns: int
     priority: int = PRICE_PRIORITY
-    stamped: bool = False
     chain: str = ""
     received_ns: tuple[int, int] = (0, 0)
     synthetic: bool = False

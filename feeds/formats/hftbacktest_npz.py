@@ -61,7 +61,6 @@ class HftbacktestNpz:
                 path=path,
                 markets=(structs.replace(found, kinds=(Kind.TRADE, Kind.BBO, Kind.LEVEL)),),
                 first_ns=int(first["exch_ts"][0]),
-                stamped=True,
                 detail=(dtype, start),
             )
         ]

@@ -86,7 +86,6 @@ class LevelCapture:
                 path=path,
                 markets=tuple(markets),
                 first_ns=scan.first_ns,
-                stamped=True,
                 chain=f"capture:{self.name}",
                 received_ns=(scan.received_first_ns, scan.received_last_ns),
                 detail=plan,

@@ -28,7 +28,6 @@ class Generated(Unrecorded):
             tuple(_info(model, symbol) for symbol in model.symbols),
             self._grid.start_ns + 1,
             self._made,
-            stamped=False,
         )
 
     def files(self) -> tuple[InputFile, ...]:

@@ -24,6 +24,7 @@ from engine.config.settings import duration_text
 from engine.config.toml_text import lines_of
 from engine.errors import ConfigError, InputError
 from engine.ticks import Kind
+from engine.units import HOUR_NS
 from feeds.recording import SymbolInfo
 from strategies import LeverageBand, MarginFloor, TrendVol
 
@@ -276,7 +277,7 @@ def test_mark_that_the_data_lack(tmp_path: Path) -> None:
     assert "quotes are not in the data; mark can be last" in said(
         EXAMPLE.replace("[[products]]", 'mark = "mid"\n[[products]]'), tmp_path, symbols=BARS
     )
-    coarse = (a_symbol(kinds=(Kind.TRADE, Kind.MARK), bar_ns=60 * 10**9, mark_coarse=True),)
+    coarse = (a_symbol(kinds=(Kind.TRADE, Kind.MARK), bar_ns=60 * 10**9, mark_ns=8 * HOUR_NS),)
     assert "too sparse" in said(
         EXAMPLE.replace("[[products]]", 'mark = "mark"\n[[products]]'), tmp_path, symbols=coarse
     )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.ticks import TABLES, Funding, Kind, Marks, Step, Tick, Trades
+from engine.ticks import NOT_RECORDED_NS, TABLES, Funding, Kind, Marks, Step, Tick, Trades
 from tests.builders import T0, a_malformed, a_row, a_tape
 
 EXAMPLES: dict[Kind, tuple[float, ...]] = {
@@ -70,15 +70,17 @@ def test_one_symbol_stands_for_all_rows() -> None:
 
 
 def test_joining_keeps_one_symbol_only_where_it_is_one() -> None:
-    """Catches the first table's symbol being given to all rows, and receipts that only some rows
-    have."""
+    """Catches the first table's symbol being given to all rows, and receipts that are lost because
+    other rows have none."""
     same = Marks.concatenated([marks(0, [1.0], 2), marks(1, [2.0], 2)])
     assert same.symbol == 2
     mixed = Marks.concatenated([marks(0, [1.0], 2), marks(1, [2.0, 3.0], 5)])
     assert mixed.symbols().tolist() == [2, 5, 5]
     assert mixed.price.tolist() == [1.0, 2.0, 3.0]
     stamped = marks(0, [1.0], 2, ingest_ns=np.array([4], np.int64))
-    assert Marks.concatenated([stamped, marks(1, [2.0], 2)]).ingest_ns is None
+    partly = Marks.concatenated([stamped, marks(1, [2.0], 2)])
+    assert partly.received_ns().tolist() == [4, NOT_RECORDED_NS]
+    assert Marks.concatenated([marks(0, [1.0], 2), marks(1, [2.0], 2)]).ingest_ns is None
     both = Marks.concatenated([stamped, stamped.numbered(np.array([1]))])
     assert both.ingest_ns is not None
     assert both.ingest_ns.tolist() == [4, 4]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.ticks import Kind, Step
+from engine.ticks import NOT_RECORDED_NS, Kind, Step
 from feeds.recording import open_recording
 
 START_MS = 1_723_161_256_000
@@ -20,7 +20,8 @@ def rows(steps: Iterable[Step]) -> list[tuple[Any, ...]]:
     found: list[tuple[Any, ...]] = []
     for step in steps:
         for table in step.tables:
-            ingest = [None] * len(table) if table.ingest_ns is None else table.ingest_ns.tolist()
+            stamps = table.received_ns().tolist()
+            ingest = [None if each == NOT_RECORDED_NS else each for each in stamps]
             columns = [column.tolist() for _, column in table.values()]
             own = zip(*columns, strict=True) if columns else [()] * len(table)
             found += [

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from engine.events import CreationRequest, Malformed, RedemptionRequest
 from engine.ports import Batch
-from engine.ticks import TABLES, Kind, Step, Table, Tick
+from engine.ticks import NOT_RECORDED_NS, TABLES, Kind, Step, Table, Tick
 from feeds import codec
 from feeds.blocks import decode_block, encode_block
 from feeds.building import StepBuilder, Undecoded
@@ -26,6 +26,7 @@ from feeds.log import Outgoing, Place
 from feeds.memory_broker import MemoryRecord
 from feeds.publishing import TickForm, tick_messages
 from feeds.topics import Topics
+from tests.feeds.rows import rows
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "XBTUSD")
 FORMS: tuple[TickForm, ...] = ("block", "msgpack", "json")
@@ -196,6 +197,38 @@ def test_unknown_symbol_keeps_its_rows() -> None:
         assert all(letter.reason.startswith("unknown_symbol") for letter in letters)
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("every", [True, False])
+def test_rows_of_no_symbol_travel(form: TickForm, every: bool) -> None:
+    """Rows whose symbol the publisher did not know stay rows of no symbol and become dead letters.
+    Catches a publisher that stops at them, and one that gives them another's name."""
+    step = a_step(60)
+    symbols = [np.where(every, -1, t.symbols() - 1).astype(np.int32) for t in step.tables]
+    tables = [t.replaced(symbol=s) for t, s in zip(step.tables, symbols, strict=True)]
+    given = Step(first=0, end=60, tables=tuple(tables))
+    decoded, letters = built(list(tick_messages(given, SYMBOLS, Topics(), form)))
+    same(decoded, given)
+    strange = int(sum((each == -1).sum() for each in symbols))
+    assert len(letters) == (1 if form == "block" else strange)
+    assert all(letter.reason.startswith("unknown_symbol") for letter in letters)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_receipts_travel_row_by_row(form: TickForm) -> None:
+    """Every second row has a time of receipt: each keeps its own, and the others have none.
+    Catches times that a whole table gives up, and a mark for none that is taken for a time."""
+    step = a_step(60)
+    tables = [
+        t.replaced(ingest_ns=np.where(t.sequence % 2, t.received_ns(), NOT_RECORDED_NS))
+        for t in step.tables
+    ]
+    given = Step(first=0, end=60, tables=tuple(tables))
+    sent = list(tick_messages(given, SYMBOLS, Topics(), form))
+    decoded, letters = built(sent)
+    assert letters == []
+    assert rows([decoded]) == rows([given])
+
+
 def _tick(**changes: Any) -> bytes:
     row = {
         "kind": "trade",
@@ -325,9 +358,6 @@ def test_block_refuses_what_it_cannot_hold() -> None:
         encode_block(Step(first=0, end=0), SYMBOLS)
     with pytest.raises(ValueError, match="block holds"):
         encode_block(Step(first=0, end=1, messages=((0, Malformed(ts_ns=0, detail="")),)), SYMBOLS)
-    strange = a_step(10).tables[0].replaced(symbol=-1)
-    with pytest.raises(ValueError, match="unknown"):
-        encode_block(Step(first=0, end=len(strange), tables=(strange,)), SYMBOLS)
 
 
 def test_layout_is_pinned() -> None:
@@ -370,9 +400,9 @@ def test_blocks_read_together(damaged: int | None, symbols: tuple[int, int]) -> 
     """Blocks that look alike are read together to the rows that each gives alone: one of another
     length, of another symbol, with strangers or with a wrong bit in the middle is met in its
     place."""
-    rows = 12 * 40 + 7
+    count = 12 * 40 + 7
     cls = TABLES[Kind.MARK]
-    places = np.arange(rows)
+    places = np.arange(count)
     names = (*SYMBOLS, "x", "y", "STRANGER")
     table = cls(
         sequence=places,
@@ -380,8 +410,8 @@ def test_blocks_read_together(damaged: int | None, symbols: tuple[int, int]) -> 
         ts_ns=places * 7,
         price=1.0 + places,  # type: ignore[call-arg]
     )
-    step = Step(first=0, end=rows, tables=(table,))
-    cuts = [*range(0, rows, 40), rows]
+    step = Step(first=0, end=count, tables=(table,))
+    cuts = [*range(0, count, 40), count]
     values = [encode_block(step.between(a, b), names) for a, b in itertools.pairwise(cuts)]
     if damaged is not None:
         values[damaged] = values[damaged][:-3] + b"\0\1\2"
@@ -395,7 +425,7 @@ def test_blocks_read_together(damaged: int | None, symbols: tuple[int, int]) -> 
     assert [letter.offset for letter in letters] == [
         letter.offset for letter in expected.dead_letters
     ]
-    assert (damaged is None) == (len(together) == rows)
+    assert (damaged is None) == (len(together) == count)
 
 
 def test_batch_holds_letters() -> None:

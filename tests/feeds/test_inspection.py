@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine.api import run
+from engine.ticks import Kind
 from feeds import inspector
+from feeds.formats.format import Market, table_block
 from feeds.inspection import Inspection
-from feeds.recording import BLOCK_ROWS
+from feeds.merge import reordered
+from feeds.parquet_writer import Section, write_sections
+from feeds.recording import BLOCK_ROWS, open_recording
 from tests.feeds.rows import START_MS, opened, ticker, trade
 
 MS = 1_000_000
@@ -70,6 +75,35 @@ def test_what_is_late_is_what_a_run_counts(
     assert done["rejected"]["duplicate"] == one.duplicates
     row = dict(zip(*found.table(), strict=True))
     assert (row["late"], row["duplicates"], row["bad prices"]) == ("3", "1", "1")
+
+
+def test_rows_of_no_symbol(tmp_path: Path) -> None:
+    """Rows whose symbol nobody knows count as refused and for no market, and no market's price step
+    is made of their prices.
+
+    Catches a place of -1 taken for the last market's.
+    """
+    times = np.arange(1, 301) * 10**9 + START_MS * MS
+    blocks = [
+        table_block(Kind.MARK, times[place::3], symbol, price=np.full(100, price))
+        for place, (symbol, price) in enumerate([(0, 60_000.0), (1, 0.02), (-1, 7e8)])
+    ]
+    kinds = (Kind.MARK,)
+    markets = (
+        Market("BTCUSDT", "BTC", "USDT", "linear", 1.0, kinds),
+        Market("DOGEUSDT", "DOGE", "USDT", "linear", 1.0, kinds),
+    )
+    whole = reordered(blocks, np.concatenate([np.arange(place, 300, 3) for place in range(3)]))
+    section = Section(markets=markets, first_ns=0, priority=0, blocks=lambda: iter([whole]))
+    write_sections(tmp_path / "x.parquet", [section], synthetic=False)
+    recording = open_recording([tmp_path / "x.parquet"])
+    assert [info.decade for info in recording.symbols] == [10_000.0, 0.01]
+    found = recording.inspect()
+    assert [one.rows for one in found.symbols] == [{"mark": 100}, {"mark": 100}]
+    assert [one.price_max for one in found.symbols] == [60_000.0, 0.02]
+    assert (found.rows, found.rows_by_kind) == (300, {"mark": 200})
+    (refused,) = found.refused
+    assert (refused.reason, refused.symbol, refused.rows) == ("unknown_symbol", None, 100)
 
 
 def test_frozen_to_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

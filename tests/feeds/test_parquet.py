@@ -13,7 +13,7 @@ from engine.errors import InputError
 from engine.units import HOUR_NS
 from feeds.parquet_schema import SCHEMA
 from feeds.recording import open_recording, write_parquet
-from tests.feeds.rows import depth, line, opened, rows, snapshot, ticker, trade
+from tests.feeds.rows import START_MS, depth, line, opened, rows, snapshot, ticker, trade
 from tests.feeds.test_bar_formats import a_feather, csv, kline
 
 MARK = (
@@ -81,6 +81,47 @@ def test_sparse_marks_stay_sparse(tmp_path: Path) -> None:
     assert after.symbols == before.symbols
 
 
+def test_sparse_marks_stay_sparse_alone(tmp_path: Path) -> None:
+    """Marks every 8 hours, imported by themselves, are as sparse when trades come beside them.
+
+    Catches an import that says so only where it already knows of trades.
+    """
+    hours = [8 * HOUR_NS * place for place in range(1, 4)]
+    files = [tmp_path / "BTC_USDT_USDT-8h-mark.feather", tmp_path / "BTCUSDT-aggTrades-um.csv"]
+    a_feather(files[0], hours, open=[9.0] * 3, close=[9.0] * 3)
+    start = hours[0] // 10**6 + 10**9
+    text = "\n".join(f"{i},9.5,1,{i},{i},{start * 1000 + i},true" for i in range(9))
+    files[1].write_text(f"{text}\n")
+    imported = [tmp_path / "marks.parquet", tmp_path / "trades.parquet"]
+    for file, target in zip(files, imported, strict=True):
+        write_parquet(open_recording([file]), target)
+    (marks,) = open_recording(imported[:1]).symbols
+    assert (marks.mark_ns, marks.mark_coarse) == (8 * HOUR_NS, False)
+    (both,) = open_recording(imported).symbols
+    assert (both.mark_ns, both.mark_coarse) == (8 * HOUR_NS, True)
+
+
+def test_receipts_are_of_rows(tmp_path: Path) -> None:
+    """A capture has times of receipt and trades of an archive have none: each row keeps what it
+    has, merged, imported, and read in any blocks.
+
+    Catches a table that gives them all up because one row has none.
+    """
+    capture = tmp_path / "capture.raw"
+    capture.write_text(trade(0) + trade(10) + trade(20))
+    ids = "\n".join(f"{i},9.5,1,{i},{i},{START_MS + 5 * i},true" for i in range(4))
+    (tmp_path / "BTCUSDT-aggTrades-um.csv").write_text(f"{ids}\n")
+    original = open_recording([capture, tmp_path / "BTCUSDT-aggTrades-um.csv"])
+    receipts = {row[3]: row[4] for row in rows(original.steps()) if row[4] is not None}
+    expected = [START_MS + at for at in (0, 10, 20)]
+    assert receipts == {at * 10**6: (at + 5) * 10**6 for at in expected}
+    assert sum(row[4] is None for row in rows(original.steps())) == 4
+    write_parquet(original, tmp_path / "x.parquet")
+    imported = open_recording([tmp_path / "x.parquet"])
+    for size in (1, 2, 3, 100):
+        assert rows(imported.steps(block_rows=size)) == rows(original.steps())
+
+
 def test_recorded_capture_comes_back(shared_data: Path, tmp_path: Path) -> None:
     """Both days of a recorded capture replay the same from the import, row for row."""
     paths = sorted(shared_data.glob("ticks/binance-spot-btcusdt-*.raw.gz"))
@@ -143,7 +184,7 @@ def blocks():
             aggressor=ids % 2, trade_id=ids,
         )
 
-section = Section(markets=(market,), first_ns=0, priority=0, stamped=False, blocks=blocks)
+section = Section(markets=(market,), first_ns=0, priority=0, blocks=blocks)
 assert write_sections(path, [section], synthetic=True) == rows
 recording = open_recording([path])
 assert recording.synthetic

@@ -89,6 +89,27 @@ async def test_rows_without_a_symbol() -> None:
     assert found == [0]
 
 
+@pytest.mark.parametrize("form", FORMS)
+async def test_rows_of_an_unknown_symbol(form: TickForm) -> None:
+    """They go to the first partition as rows of no symbol, where the engine refuses and
+    dead-letters them. Catches a tape with one of them that cannot be published as blocks."""
+    step = a_step(60)
+    tables = [t.replaced(symbol=(t.symbols() - 1).astype(np.int32)) for t in step.tables]
+    log = MemoryLog(MemoryBroker())
+    await ensure_topics(log, Topics(), shards=2)
+    tape = [Step(first=0, end=60, tables=tuple(tables))]
+    assert (
+        await publish(await log.producer(), Topics(), tape, SYMBOLS, form=form, partitions=2) == 60
+    )
+    source = LogSource(log, {Place("ticks", 0): 0}, SYMBOLS, finite=True)
+    batch = await source.read(0)
+    await source.close()
+    assert batch is not None
+    strange = sum(int((t.symbols() < 0).sum()) for t in batch.step.tables)
+    assert strange == sum(int((t.symbols() < 0).sum()) for t in tables) > 0
+    assert len(batch.dead_letters) == (1 if form == "block" else strange)
+
+
 async def test_requests_among_several_shards() -> None:
     """A request names a product, and only its engine knows the symbol: it is refused, not sent to
     a shard that would refuse it for its user."""
