@@ -32,6 +32,7 @@ __all__ = [
 JOURNAL: Final = b"journal/1"
 _LOOK_BACK: Final = 64
 _POLL_MS: Final = 200
+_GLIMPSES_MAX: Final = 5
 _EMPTY_POLLS_MAX: Final = 150
 """A marker that is committed arrives; half a minute without a record means that it does not."""
 
@@ -106,6 +107,29 @@ class Journal:
         """An entry as it is sent."""
         key, place = b"%d" % self.shard, self.place
         return Outgoing(place.topic, _ENCODER.encode(entry), key, self._headers, place.partition)
+
+    async def glimpse(self) -> StepCommitted | None:
+        """One of the last steps, for who has no marker yet; none where it is not found at once.
+
+        Raises:
+            SnapshotError: if an entry cannot be read.
+        """
+        start, end = await self._log.bounds(self.place)
+        if start == end:
+            return None
+        found, empty = None, 0
+        consumer = await self._log.consumer({self.place: max(start, end - _LOOK_BACK)})
+        try:
+            stable = (await consumer.ends())[self.place]
+            while (await consumer.positions())[self.place] < stable and empty < _GLIMPSES_MAX:
+                polled = await consumer.poll(timeout_ms=_POLL_MS)
+                empty = 0 if polled else empty + 1
+                for record in (record for _, records in polled for record in records):
+                    entry = self._decoded(record)
+                    found = entry if isinstance(entry, StepCommitted) else found
+        finally:
+            await consumer.close()
+        return found
 
     async def last(self, marker: int) -> StepCommitted | None:
         """The last step before the session's own marker."""

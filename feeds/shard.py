@@ -80,6 +80,8 @@ class LogShard:
             FeedError: if the broker is away.
             SnapshotError: if the past cannot be read, or belongs to another configuration.
         """
+        # Whoever comes with another configuration shall not end the engine that runs.
+        self._require_same(await self._journal.glimpse())
         producer = await self._log.producer(f"{self._topics.prefix}levsim-{self._settings.shard}")
         try:
             marker = await self._mark(producer)
@@ -103,11 +105,7 @@ class LogShard:
         if last is None:
             await self._require_unwritten()
         else:
-            if last.config_hash != settings.config_hash:
-                raise SnapshotError(
-                    f"shard {settings.shard} was begun under another configuration: go on with "
-                    "that one, or begin anew with another --prefix"
-                )
+            self._require_same(last)
             there = last.snapshot
             kept = None if there is None else await self._snapshots.read(there)
             base = Mark() if kept is None else kept.mark
@@ -130,6 +128,14 @@ class LogShard:
         )
         sink = LogSink(producer, recorder, self._journal, self._snapshots, settings, past)
         return LogSession(recovered, source, sink)
+
+    def _require_same(self, step: StepCommitted | None) -> None:
+        settings = self._settings
+        if step is not None and step.config_hash != settings.config_hash:
+            raise SnapshotError(
+                f"shard {settings.shard} was begun under another configuration: go on with "
+                "that one, or begin anew with another --prefix"
+            )
 
     async def _require_unwritten(self) -> None:
         """A journal without steps is a new one: to begin anew behind one that was deleted would say

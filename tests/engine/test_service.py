@@ -331,6 +331,25 @@ async def test_another_configuration_is_refused(topics: Topics) -> None:
         await serve(a_spec(), shard.open, pace=QUICK)
 
 
+async def test_another_configuration_ends_nobody(topics: Topics) -> None:
+    """Who comes with another configuration, or to a journal that cannot be read, is refused before
+    it takes the shard over: the engine that runs goes on. Catches a slip that ends it."""
+    log = MemoryLog(MemoryBroker())
+    await published(log, topics, a_market(500, bad=None), "msgpack")
+    await served(log, topics)
+    running = await log.producer(f"{topics.prefix}levsim-0")
+    other = a_shard(log, topics)
+    other._settings = replace(other._settings, config_hash="another")
+    with pytest.raises(SnapshotError, match="another configuration"):
+        await serve(a_spec(), other.open, pace=QUICK)
+    stranger = await log.producer()
+    await stranger.send([Outgoing(topics.journal, b"{}", partition=0)])
+    with pytest.raises(SnapshotError, match=r"journal/0 offset \d+: schema b'', this code reads"):
+        await served(log, topics)
+    await running.begin()
+    await running.commit()
+
+
 async def test_deleted_input_is_refused(topics: Topics) -> None:
     """Input that was deleted before it was processed is not skipped in silence."""
     log = MemoryLog(MemoryBroker())
