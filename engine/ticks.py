@@ -14,22 +14,8 @@ from typing import Any, ClassVar, Final, Self
 import numpy as np
 from msgspec import Struct
 
-__all__ = [
-    "NOT_MARKET",
-    "NOT_RECORDED_NS",
-    "TABLES",
-    "Bbo",
-    "Funding",
-    "Heartbeats",
-    "Index",
-    "Kind",
-    "Levels",
-    "Marks",
-    "Step",
-    "Table",
-    "Tick",
-    "Trades",
-]
+__all__ = ["NOT_MARKET", "NOT_RECORDED_NS", "TABLES", "Bbo", "Funding", "Heartbeats", "Index"]
+__all__ += ["Kind", "Levels", "Marks", "Step", "Table", "Tick", "Trades"]
 
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 I32 = np.ndarray[Any, np.dtype[np.int32]]

@@ -16,7 +16,7 @@ from engine.errors import FeedError
 from feeds.kafka_clients import KafkaConsumer, KafkaProducer
 from feeds.log import BATCH_BYTES_MAX, Place, TopicMissingError, TopicSpec
 from feeds.security import Security
-from feeds.wire import aiokafka, explain, topic_partition, translated
+from feeds.wire import aiokafka, checked_brokers, explain, topic_partition, translated
 
 __all__ = ["KafkaLog"]
 
@@ -53,7 +53,7 @@ class KafkaLog:
         transaction_timeout_ms: int = TRANSACTION_TIMEOUT_MS,
         check_crcs: bool = True,
     ) -> None:
-        self._brokers = brokers
+        self._brokers = checked_brokers(brokers)
         self._security = security or Security()
         self._request_timeout_ms = request_timeout_ms
         self._transaction_timeout_ms = transaction_timeout_ms

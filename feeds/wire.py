@@ -9,11 +9,18 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
 
-from engine.errors import FeedError
+from engine.errors import ConfigError, FeedError
 from feeds.log import OffsetOutOfRangeError, Place, ProducerFencedError
 from feeds.security import AccessRefusedError
 
-__all__ = ["MARKERS_RETRY_SECONDS", "aiokafka", "explain", "topic_partition", "translated"]
+__all__ = [
+    "MARKERS_RETRY_SECONDS",
+    "aiokafka",
+    "checked_brokers",
+    "explain",
+    "topic_partition",
+    "translated",
+]
 
 MARKERS_RETRY_SECONDS: Final = 0.002
 """A producer that begins before the markers of its last transaction are written is turned away, and
@@ -27,6 +34,24 @@ _HOPELESS: Final = frozenset(
         *("InvalidTransactionTimeout", "UnknownTopicOrPartitionError"),
     }
 )
+
+
+_PORTS: Final = range(1, 65_536)
+
+
+def checked_brokers(text: str) -> str:
+    """``host:port``, several separated by commas, as it is, if it can be that.
+
+    Raises:
+        ConfigError: if an address is none.
+    """
+    for one in text.split(","):
+        host, colon, port = one.strip().rpartition(":")
+        if not colon or one.strip().endswith("]"):
+            host, port = one.strip(), "9092"
+        if not host or " " in host or not port.isdecimal() or int(port) not in _PORTS:
+            raise ConfigError(f"a broker is host:port, such as localhost:9092, was {one!r}")
+    return text
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, redirect_stdout
+from contextlib import ExitStack, asynccontextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
@@ -187,6 +187,7 @@ async def _watched(
 
     import structlog
 
+    from engine.errors import ConfigError
     from engine.web.metrics import Metrics
     from engine.web.probes import LOOPBACK, probes
     from feeds.log import ProducerFencedError
@@ -195,7 +196,12 @@ async def _watched(
         yield None
         return
     metrics = Metrics(shard, fenced=ProducerFencedError)
-    with probes(metrics, port) as found:
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(probes(metrics, port))
+        except (OSError, OverflowError) as error:
+            said = getattr(error, "strerror", None) or error
+            raise ConfigError(f"--metrics {port}: {said}; 0 takes a free one") from None
         pages = f"http://{LOOPBACK}:{found}"
         structlog.get_logger("levsim").info("metrics.served", port=found, metrics=pages)
         watching = asyncio.create_task(_watch_ends(log, topics, shard, metrics))

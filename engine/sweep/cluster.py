@@ -51,7 +51,7 @@ def cluster_workers(executor: Executor) -> int | None:
     if client is None or not hasattr(client, "nthreads"):
         return None
     try:
-        return sum(client.nthreads().values())
+        return int(sum(client.nthreads().values()))
     except (OSError, RuntimeError, TimeoutError) as error:
         said = f"the dask scheduler does not answer any more: {error}"
         raise FeedError(

@@ -43,7 +43,10 @@ def mid_premium(bid: float, ask: float, index: float) -> float:
 
 def mean(values: Sequence[float]) -> float:
     """Arithmetic mean, added exactly and rounded once; not empty."""
-    return _quotient(sum(map(_steps, values)), len(values))
+    total = 0
+    for value in values:
+        total += _steps(value)
+    return _quotient(total, len(values))
 
 
 def _steps(value: float) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -164,6 +165,17 @@ def test_two_shards(typed: Types, capsys: pytest.CaptureFixture[str]) -> None:
             capsys, "run", f"bars/{symbol}-1m-um.csv", "--json", "--no-report", *SETTINGS[:2]
         )
         assert served.json["digest"] == alone.json["digest"]
+
+
+@pytest.mark.parametrize("given", ["99999", "=-1", "taken"])
+def test_wrong_ports_of_metrics(typed: Types, given: str) -> None:
+    """A sentence and exit 3, before the shard is taken over."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1]) if given == "taken" else given.removeprefix("=")
+        wrong = typed("serve", "--once", f"--metrics={port}", *SETTINGS)
+    assert wrong.code == 3
+    assert f"--metrics {port}: " in wrong.err
+    assert "; 0 takes a free one" in wrong.err
 
 
 def test_wrong_shards(typed: Types) -> None:

@@ -4,7 +4,26 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from feeds.wire import MARKERS_RETRY_SECONDS, aiokafka
+import pytest
+
+from engine.errors import ConfigError
+from feeds.kafka import KafkaLog
+from feeds.wire import MARKERS_RETRY_SECONDS, aiokafka, checked_brokers
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":", "host:", ":9092", "host:port", "host:0", "host:99999", "a b:9092", "a:1,,b:2"]
+)
+def test_an_address_that_is_none(text: str) -> None:
+    """It is a sentence with the address. Catches an internal error of the client, much later."""
+    with pytest.raises(ConfigError, match="a broker is host:port, such as localhost:9092"):
+        KafkaLog(text)
+
+
+@pytest.mark.parametrize("text", ["localhost", "h:9092", "a:1,b:65535", "[::1]:9092", "[::1]"])
+def test_an_address(text: str) -> None:
+    """As it is."""
+    assert checked_brokers(text) == text
 
 
 def test_markers_are_asked_for_soon() -> None:
