@@ -134,8 +134,7 @@ def read_fills(path: Path, spans: Spans) -> list[DeskFill]:
         if kind not in ("trade", "funding"):
             raise line.error("kind", "must be trade or funding")
         product = line.row["product"]
-        first_ns, end_ns = spans[product]
-        ts_ns = line.time("ts", (first_ns - _BEFORE_NS, end_ns))
+        ts_ns = line.time("ts", spans[product], _BEFORE_NS)
         fee = line.number("fee")
         if kind == "funding":
             found.append(DeskFill(ts_ns, product, "funding", 0.0, 0.0, fee))
@@ -165,11 +164,11 @@ class _Line:
             raise self.error(column, "must be finite")
         return value
 
-    def time(self, column: str, span: tuple[int, int]) -> int:
+    def time(self, column: str, span: tuple[int, int], before_ns: int = 0) -> int:
         text = self.row[column].strip()
         ts_ns = self._nanos(column, text)
         first_ns, end_ns = span
-        if not first_ns <= ts_ns <= end_ns + DAY_NS:
+        if not first_ns - before_ns <= ts_ns <= end_ns + DAY_NS:
             run = f"{instant(first_ns)} to {instant(end_ns)}"
             raise self.error(column, f"lies outside the run ({run})")
         return ts_ns
