@@ -210,7 +210,7 @@ def _hash(config: RunConfig) -> str:
     try:
         return sha256(resolved_toml(config).encode()).hexdigest()
     except UnicodeEncodeError:
-        said = "a file named in the configuration has a name that is no UTF-8 text; rename it"
+        said = "a name in the configuration, of a file perhaps, is no UTF-8 text; give another"
         raise ConfigError(said) from None
 
 

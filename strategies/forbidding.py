@@ -57,6 +57,13 @@ class _Likeness(type):
         return isinstance(instance, cls.__mro__[1])
 
 
+def _likeness(kind: type, **refused: Any) -> type:
+    """A class like ``datetime`` or ``date``, which looks like it, too."""
+    show: Any = kind.__repr__
+    looks = {"__repr__": lambda own: f"datetime.{show(own)}", "__module__": kind.__module__}
+    return _Likeness(kind.__name__, (kind,), {**refused, **looks})
+
+
 class Guard:
     """What the policy did that it may not, the first of it."""
 
@@ -98,9 +105,9 @@ class Guard:
             name: staticmethod(self._refusing(f"read the clock (datetime.{name})"))
             for name in ("now", "utcnow", "today")
         }
-        today = _Likeness("date", (dt.date,), {"today": refused["today"]})
+        today = _likeness(dt.date, today=refused["today"])
         setattr(dt, "date", today)  # noqa: B010  # a type checker knows it as a type
-        now = _Likeness("datetime", (dt.datetime,), refused)
+        now = _likeness(dt.datetime, **refused)
         setattr(dt, "datetime", now)  # noqa: B010  # the same
 
 

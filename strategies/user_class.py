@@ -153,13 +153,13 @@ def _converted(value: Any, annotation: Any) -> Any:
     if not isinstance(annotation, types.UnionType) and get_origin(annotation) is not Union:
         return value
     # Several kinds of which each could be written as a text: the first that it is.
-    *first, last = get_args(annotation)
-    for kind in first:
+    for kind in get_args(annotation):
         try:
             return _converted(value, kind)
         except msgspec.ValidationError:
             continue
-    return _converted(value, last)
+    wanted = str(annotation).replace("typing.", "")
+    raise msgspec.ValidationError(f"Expected `{wanted}`, got `{type(value).__name__}`")
 
 
 def _of_time(kind: Any, value: Any) -> Any:

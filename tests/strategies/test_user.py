@@ -404,9 +404,9 @@ class Mine:
         return self.said
 """
 ANNOTATED = {
-    "date": ("2026-01-15", "date(2026, 1, 15)"),
+    "date": ("2026-01-15", "datetime.date(2026, 1, 15)"),
     "datetime": ("2026-01-15T10:00:00+02:00", "timezone(datetime.timedelta(seconds=7200))"),
-    "Optional[datetime]": ("2026-01-15 10:00:00", "datetime(2026, 1, 15, 10, 0)"),
+    "Optional[datetime]": ("2026-01-15 10:00:00", "datetime.datetime(2026, 1, 15, 10, 0)"),
     "date | datetime | None": ("2026-01-15T10:00:00Z", "tzinfo=datetime.timezone.utc)"),
     "datetime | date": ("2026-01-15", "date(2026, 1, 15)"),
     "list[date]": ("[2026-01-15, 2026-01-16]", "date(2026, 1, 16)]"),
@@ -464,6 +464,9 @@ def test_a_wrong_date_is_named(tmp_path: Path) -> None:
     assert "Mine: value: Invalid RFC3339 encoded date, was '2026-01-99'" in refusal(
         f"{file}:Mine", value="2026-01-99"
     )
+    either = a_file(tmp_path, DATED.format(kind="date | datetime | None"), "p2.py")
+    wanted = "Expected `datetime.date | datetime.datetime | None`, got `str`, was '2026-01-99'"
+    assert wanted in refusal(f"{either}:Mine", value="2026-01-99")
 
 
 # Finding ------------------------------------------------------------------------------
