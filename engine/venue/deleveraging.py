@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.crowd_events import PopulationDeleveraged
 from engine.ledger import Cause
-from engine.units import Rounding, mul_div, total
+from engine.units import Rounding, mul_div, split, total
 from engine.venue.adl import WALK_MAX, Taken, adl_price, overlaps, taken_from, walked
 from engine.venue.adl_queue import Queue, holders, queue_of
 from engine.venue.crowd import Crowd
@@ -30,6 +30,7 @@ from engine.venue_events import LiquidationEnded, LossSocialised, PositionAutoDe
 __all__ = ["Deleverager"]
 
 _SHARING: Final = ("pro_rata", "risk_aware", "drift")
+_Row = tuple[int, int, int, int]
 
 
 class Deleverager:
@@ -111,8 +112,7 @@ class Deleverager:
         if ranking in _SHARING:
             held = queue.held.tolist()
             most = min(wanted, total(held))
-            weights = queue.weights or [1] * len(held)
-            shares = weighted_shares(held, weights, most)
+            shares = weighted_shares(held, queue.weights or [1] * len(held), most)
             return Taken(tuple(range(len(held))), tuple(shares), wanted - most)
         if ranking == "dydx":
             held = queue.held[:WALK_MAX].tolist()
@@ -146,15 +146,17 @@ class Deleverager:
 
     def _close_taken(self, unpaid: Unpaid, queue: Queue, taken: Taken, side: int) -> None:
         """Margin accounts one by one, rows of crowds together."""
-        rows: dict[int, list[tuple[int, int, int]]] = {}
-        for rank, lots in zip(taken.places, taken.lots, strict=True):
+        rows: dict[int, list[_Row]] = {}
+        traded = [side * lots for lots in taken.lots]
+        cash = self._cash(unpaid, traded)
+        for rank, lots, atoms in zip(taken.places, traded, cash, strict=True):
             place = queue.places.item(rank)
             if lots and place < len(queue.accounts):
                 account = queue.accounts[place][0]
-                self._close(unpaid, account, rank, side * lots, len(queue))
+                self._close(unpaid, account, rank, lots, atoms, len(queue))
             elif lots:
                 number, row = queue.place_of_row(place)
-                rows.setdefault(number, []).append((row, side * lots, rank))
+                rows.setdefault(number, []).append((row, lots, atoms, rank))
         for number in sorted(rows):
             self._close_rows(unpaid, queue.crowds[number][0], rows[number])
 
@@ -166,23 +168,25 @@ class Deleverager:
         before = floor.previous_mark() or None
         return adl_price(venue.listing.rules.adl, bankruptcy, floor.mark, before)
 
-    def _cash(self, unpaid: Unpaid, lots: int, price: float) -> int:
-        if price == unpaid.price:
-            return unpaid.atoms * lots // unpaid.lots
-        return self.desk.listings[unpaid.market].contract.trade_cash(lots, price)
+    def _cash(self, unpaid: Unpaid, traded: Sequence[int]) -> list[int]:
+        """Of each part; at the bankruptcy price they add up: rounding leaves no loss to others."""
+        if (price := self._price(unpaid)) != unpaid.price:
+            contract = self.desk.listings[unpaid.market].contract
+            return [contract.trade_cash(lots, price) for lots in traded]
+        atoms = unpaid.atoms * total(traded) // unpaid.lots
+        return split(atoms, [abs(lots) for lots in traded]) if traded else []
 
-    def _close_rows(self, unpaid: Unpaid, crowd: Crowd, taken: list[tuple[int, int, int]]) -> None:
-        """Rows of a crowd are closed: ``(row, lots as the bankrupt account trades them, rank)``."""
+    def _close_rows(self, unpaid: Unpaid, crowd: Crowd, taken: list[_Row]) -> None:
+        """Rows of a crowd: ``(row, lots and atoms as the bankrupt account trades them, rank)``."""
         venue, price = self.desk.venues[unpaid.market], self._price(unpaid)
-        cash = [self._cash(unpaid, lots, price) for _, lots, _ in taken]
-        lots = total(n for _, n, _ in taken)
+        cash, lots = [atoms for _, _, atoms, _ in taken], total(n for _, n, _, _ in taken)
         self.desk.move(
             unpaid.account, unpaid.market, Cause.ADL, lots, total(cash), "clearing", price
         )
         crowd.post(Cause.ADL, -lots, -total(cash), "clearing")
         crowd.traded(
-            np.array([row for row, _, _ in taken]),
-            np.array([-n for _, n, _ in taken]),
+            np.array([row for row, *_ in taken]),
+            np.array([-n for _, n, *_ in taken]),
             -np.array(cash, np.int64),
         )
         venue.floor.tape.say(
@@ -194,21 +198,21 @@ class Deleverager:
             lots=-lots,
             price=price,
             mark_price=venue.floor.mark,
-            rank=taken[0][2] + 1,
+            rank=taken[0][3] + 1,
             cash_atoms=-total(cash),
         )
         if price == unpaid.price:
             self.desk.charge_closing(unpaid.account, unpaid.market, lots, total(cash))
 
-    def _close(self, unpaid: Unpaid, other: Margined, place: int, lots: int, count: int) -> None:
-        """``lots`` (signed as the bankrupt account trades them) change hands at the ADL price."""
+    def _close(
+        self, unpaid: Unpaid, other: Margined, place: int, lots: int, cash: int, count: int
+    ) -> None:
+        """Lots and cash (as the bankrupt account trades them) change hands at the ADL price."""
         venue = self.desk.venues[unpaid.market]
         contract, floor, price = venue.listing.contract, venue.floor, self._price(unpaid)
-        cash = self._cash(unpaid, lots, price)
-        market, rank = unpaid.market, place + 1
+        market, rank, share = unpaid.market, place + 1, quantile(place, count)
         self.desk.move(unpaid.account, market, Cause.ADL, lots, cash, "clearing", price)
         self.desk.move(other, market, Cause.ADL, -lots, -cash, "clearing", price)
-        share = quantile(place, count)
         floor.tape.say(
             PositionAutoDeleveraged,
             account=other.name,

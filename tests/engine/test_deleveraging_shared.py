@@ -82,3 +82,45 @@ def test_the_share_follows_what_is_held_or_leverage_too(
     """Of traders and of a population's rows alike. Catches a risk-aware rule that shares like the
     plain one."""
     assert taken(ranking, coins, rows=rows) == {"calm": calm, "bold": bold}
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_rounding_leaves_no_loss(*, rows: bool) -> None:
+    """Bankrupt at an odd price, closed against seven who hold odd lots: what they pay adds up to
+    what he owes, so that he ends with nothing, and nobody covers or shares an atom. Catches parts
+    that are rounded down one by one, each of which leaves a debt of an atom."""
+    market = a_market(
+        contract=a_contract(taker_fee=0.0),
+        book=BookSpec(model="flat"),
+        venue=VenueRules(
+            margin=MarginRules(tiers=(Tier(cap=1e9, max_leverage=50.0, rate=0.01),)),
+            liquidation=LiquidationRules(limit="bankruptcy"),
+            adl=AdlRules(ranking="pro_rata"),
+        ),
+        insurance_atoms=0,
+    )
+    lots = [10_000_019, 9_000_011, 8_000_009, 7_000_003, 6_000_011, 5_000_011, 4_000_037]
+    traders, crowds = [a_trader("one", 40_000_003, 197)], []
+    if rows:
+        crowd = CrowdSpec(
+            id="crowd",
+            market=0,
+            absolute=True,
+            sizes=np.array([-each for each in lots], np.int64).tobytes(),
+            wallets=np.array([700 * QUOTE] * 7, np.int64).tobytes(),
+            entries=np.array([100.0] * 7).tobytes(),
+            leverages=np.array([5.0] * 7).tobytes(),
+        )
+        crowds.append(crowd)
+    else:
+        traders += [a_trader(f"t{n}", -each, 700) for n, each in enumerate(lots)]
+    spec = a_spec(
+        (a_product("IDLE"), ()), markets=(market,), traders=tuple(traders), crowds=tuple(crowds)
+    )
+    said = agree(spec, a_tape([100.0, 90.0]))
+    taken = said.named("position_auto_deleveraged", "population_deleveraged")
+    assert sum(each.lots for each in taken) == 40_000_003
+    assert not said.named("account_charged", "loss_socialised")
+    (ended,) = said.named("liquidation_ended")
+    assert (ended.outcome, ended.equity_atoms) == ("closed", 0)
+    assert said.engine.margins.traders.accounts[0].cash == 0
