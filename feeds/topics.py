@@ -9,7 +9,7 @@ from msgspec import Struct
 from engine.errors import SnapshotError
 from feeds.log import Log, Place, TopicMissingError, TopicSpec
 
-__all__ = ["Topics", "ensure_topics"]
+__all__ = ["Topics", "ensure_topics", "require_journal"]
 
 ALL: Final = -1
 """Retention, in time and in size, of what cannot be done without: the journal and the snapshots by
@@ -117,14 +117,23 @@ async def ensure_topics(
         FeedError: if one exists with another number of partitions.
         SnapshotError: if the journal is missing, and something was said already.
     """
+    await require_journal(log, topics)
+    others = topics.stage_specs(user_partitions)
+    specs = topics.specs(shards=shards, user_partitions=user_partitions)
+    await log.create([spec for spec in specs if spec not in others])
+
+
+async def require_journal(log: Log, topics: Topics) -> None:
+    """Let nobody make a journal anew where something was said already.
+
+    Raises:
+        SnapshotError: if the journal is missing, and the events are not empty.
+    """
     if await _missing(log, topics.journal) and await _written(log, topics.events):
         raise SnapshotError(
             f"topic {topics.journal} is missing, and {topics.events} holds records: it was "
             "deleted, and an engine without it says all twice. Begin anew with another --prefix"
         )
-    others = topics.stage_specs(user_partitions)
-    specs = topics.specs(shards=shards, user_partitions=user_partitions)
-    await log.create([spec for spec in specs if spec not in others])
 
 
 async def _missing(log: Log, topic: str) -> bool:

@@ -108,8 +108,11 @@ async def _states(
     creating: bool,
 ) -> list[TopicState]:
     from feeds.topic_check import create_topics, look_at
+    from feeds.topics import Topics, require_journal
 
     try:
+        if creating:
+            await require_journal(log, Topics(prefix))
         specs = await wanted(log, prefix, counts, replication, retention)
         return await (create_topics if creating else look_at)(log, specs)
     finally:

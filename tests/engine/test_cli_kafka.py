@@ -32,6 +32,7 @@ from engine.commands import (
 )
 from feeds import codec
 from feeds.kafka import KafkaLog
+from feeds.log import Outgoing, TopicSpec
 from feeds.publishing import homes_of
 from tests.feeds.log_contract import read_all
 
@@ -139,6 +140,27 @@ def test_counts_that_are_none(
     if option == "shards":
         assert typed("serve", "--shards", given, "--once", *SETTINGS).code == 3
     assert "ticks does not exist" in typed("topics", "check").err
+
+
+def test_a_journal_is_not_made_anew(typed: Types, kafka_brokers: str) -> None:
+    """Where events were said and the journal is gone, `topics create` makes no other one, and an
+    engine does not begin. Catches the hint of `topics check` followed into outputs told twice."""
+    asked = typed("topics", "check", "--json").json["topics"]
+    events = next(each["topic"] for each in asked if each["topic"].endswith(".events"))
+
+    async def said() -> None:
+        log = KafkaLog(kafka_brokers)
+        await log.create([TopicSpec(events)])
+        producer = await log.producer()
+        await producer.send([Outgoing(events, b"said")])
+        await producer.close()
+        await log.close()
+
+    asyncio.run(said())
+    for command in (("topics", "create"), ("serve", "--once", *SETTINGS)):
+        refused = typed(*command)
+        assert refused.code == 3
+        assert "journal is missing, and" in refused.err
 
 
 @pytest.mark.parametrize("given", ["0s", "1us", "-1d", "soon", "1.2.3h"])
