@@ -161,5 +161,11 @@ class _Consumer:
     def resume(self, places: Iterable[Place]) -> None:
         self._consumer.resume(places)
 
+    async def positions(self) -> dict[Place, int]:
+        return await self._consumer.positions()
+
+    async def ends(self) -> dict[Place, int]:
+        return await self._consumer.ends()
+
     async def close(self) -> None:
         await self._consumer.close()
