@@ -34,7 +34,7 @@ from engine.policy import (
 )
 from engine.units import ATOMS_MAX, UNIT_STEPS, asset_decimals
 
-__all__ = ["OPENING", "Asking"]
+__all__ = ["OPENING", "REHEDGE", "Asking"]
 
 _NUMBERS: Final = (float, int)
 _SHORT: Final = (float, str, bool, type(None))
@@ -46,6 +46,7 @@ OPENING: Final = {
     "margin_loan": "loan drawn",
 }
 """What the one trade of a product without a leverage to keep is said to be for."""
+REHEDGE: Final = "re-hedge after auto-deleveraging"
 
 
 _MISPLACED: Final = (
@@ -134,8 +135,10 @@ class Asking(Hedging):
         if state.rehedge and self._may_rehedge(scene, view):
             self._covered(scene)
             # A formula's promise stands as it is: only the hedge goes back to it.
-            target = view.position.leverage if self.account.formula else self.account.state.target
-            return SetLeverage(target, "re-hedge after auto-deleveraging"), True
+            if self.account.formula:
+                return SetLeverage(view.position.leverage, REHEDGE), True
+            if not state.safe:  # of a basket it would be more leverage
+                return SetLeverage(self.account.state.target, REHEDGE), True
         if not state.opened and self.spec.kind != "fund":
             return SetLeverage(self._opening_target, OPENING[self.spec.kind]), True
         planned = self.desk.state.plan is not None

@@ -194,7 +194,8 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
             a claim, whose leverage is its holders' and not the hedge's, which the issuer margins.
         safe_mode: what becomes of the product when a policy faults. ``hold``: what it holds it
             holds, and its other policies go on. ``cut``: it is cut to ``safe_leverage`` where it
-            has more; from then on only de-risking policies are asked, and only to reduce.
+            has more; from then on only de-risking policies are asked, and only to reduce, and what
+            the venue takes of a basket by force is not bought back.
         safe_leverage: magnitude.
     """
 

@@ -36,6 +36,7 @@ from engine.venue.rules import (
 from strategies import LeverageBand
 from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape
 from tests.properties.agreement import agree
+from tests.properties.observers import Fallible
 
 COIN = 10**6
 """Lots."""
@@ -262,3 +263,24 @@ def test_what_is_stated_is_what_is_booked(account: str, seed: int) -> None:
         own = [e.nav_effect_atoms for e in events if e.product == handler.spec.id]
         assert own
         assert sum(own) == attribution(handler.account, marks[-1])["adl"]
+
+
+@pytest.mark.parametrize(("nav", "left"), [("basket", 2_500), ("formula", 5_000)])
+def test_safe_mode_buys_nothing_back_but_what_a_formula_promises(nav: str, left: int) -> None:
+    """A policy faults, and the product, worth a million at 100, is cut to half: 5,000 coins. The
+    venue takes half of them. A basket keeps its quarter, for from the fault on it is only reduced;
+    of a formula product nothing is missing but hedge, which comes back for what is promised."""
+    fallible = Fallible(every_s=2)
+    product = a_product(nav=nav, latency_ns=0, safe_mode="cut", safe_leverage=0.5)
+    market = replace(in_danger("mark").markets[0], contract=a_contract(taker_fee=0.0))
+    spec = a_spec((product, (fallible,)), markets=(replace(market, book=BookSpec(model="flat")),))
+    take = AutoDeleverage(ts_ns=T0 + 12 * SECOND_NS, id="a", symbol="BTCUSDT", share=0.5)
+    at = [a_row(Kind.MARK, T0 + n * SECOND_NS, 100.0) for n in range(20)]
+    said = agree(spec, a_tape([*at[:12], take, *at[12:]]))
+    (cut,) = [e for e in said.named("deleveraged") if e.reason.startswith("safe mode")]
+    assert cut.ts_ns < take.ts_ns
+    (taken,) = said.named("hedge_auto_deleveraged")
+    assert (taken.lots, taken.position_lots) == (-2_500 * COIN, 2_500 * COIN)
+    handler = said.engine.markets[0].handlers[0]
+    assert handler.account.book.lots == left * COIN
+    assert not handler.state.rehedge

@@ -180,11 +180,7 @@ class Product:
             assert self.plan is not None
             self._arrive(self.plan)
         view = self.view()
-        waits = self.plan is not None or view.market.stale or self.market.stale == "halted"
-        if self.rehedge and not waits:
-            self.rehedge = False
-            target = view.position.leverage if self.formula else self.target
-            self._try(SetLeverage(target, "re-hedge after auto-deleveraging"), view)
+        if self._rehedges(view):
             return
         if self.spec.kind != "fund" and not self.opened:
             self._try(SetLeverage(self.target, OPENING[self.spec.kind]), view)
@@ -219,6 +215,18 @@ class Product:
             )
         elif first is not None:
             self._try(first, view)
+
+    def _rehedges(self, view: View) -> bool:
+        """What the venue took is bought back: of a basket, unless a fault has cut it."""
+        waits = self.plan is not None or view.market.stale or self.market.stale == "halted"
+        if not self.rehedge or waits:
+            return False
+        self.rehedge = False
+        if self.safe and not self.formula:
+            return False
+        target = view.position.leverage if self.formula else self.target
+        self._try(SetLeverage(target, "re-hedge after auto-deleveraging"), view)
+        return True
 
     def _safe_cut(self, view: View, first: Any) -> Any:
         """A policy faulted and the product is to have little leverage from now on."""
