@@ -121,6 +121,11 @@ class Handler(Reviews):
 
     # What the venue does ------------------------------------------------------------------------
 
+    def top_up(self, scene: Scene) -> None:
+        """A top-up that is due at this very instant counts before the venue liquidates."""
+        self.keep_high_water(scene)
+        self._top_up(scene)
+
     def freeze(self, scene: Scene) -> None:
         """Withdrawals are frozen from now on, or no more."""
         self.desk.treasury.freeze(scene)

@@ -76,6 +76,13 @@ class HedgeAccount:
         ordered = self.handler.desk.treasury.call(self.scene, multiple)
         self.touched = self.touched or ordered
 
+    def credited(self) -> bool:
+        arrives = self.handler.desk.treasury.arrives_ns <= self.scene.ts_ns
+        if arrives:
+            self.handler.top_up(self.scene)
+            self.touched = True
+        return arrives
+
     def positions(self) -> tuple[tuple[int, int, int], ...]:
         """The hedge, as long as the product is alive."""
         account = self.account

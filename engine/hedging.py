@@ -198,9 +198,7 @@ class Hedging(Postponing):
     def _fill(self, scene: Scene) -> None:
         """What is due arrives: a top-up, then orders, in the order in which they were sent."""
         if self.desk.treasury.arrives_ns <= scene.ts_ns:
-            self.desk.treasury.arrive(scene)
-            self.desk.hurry(scene.ts_ns)
-            self.traded = True
+            self._top_up(scene)
         state = self.desk.state
         orders = [*state.deals, *([state.plan] if state.plan else [])]
         due = [order for order in orders if order.arrives_ns <= scene.ts_ns]
@@ -210,6 +208,11 @@ class Hedging(Postponing):
             elif order in state.deals:
                 state.deals.remove(order)
                 self._deal(scene, order)
+
+    def _top_up(self, scene: Scene) -> None:
+        self.desk.treasury.arrive(scene)
+        self.desk.hurry(scene.ts_ns)
+        self.traded = True
 
     def _deal(self, scene: Scene, deal: Order) -> None:
         creates = isinstance(deal.request, CreationRequest)

@@ -13,7 +13,7 @@ from typing import Final
 from engine.agenda import Edges
 from engine.units import NEVER_NS
 from engine.venue.crowd import Crowd
-from engine.venue.desk import RiskDesk
+from engine.venue.desk import RiskDesk, Unpaid
 from engine.venue.edges import box, edges, rounded
 from engine.venue.margined import Margined
 from engine.venue.places import QUEUED, Places
@@ -117,6 +117,27 @@ class MarginWatch:
             account
             for account in self.accounts
             if (stage := stages.get(account.name)) is not None and stage.resumes_ns <= ts_ns
+        ]
+
+    def due(self, ts_ns: int) -> list[Margined]:
+        """Who may be short at the present marks, and whose next step is due, in declared order;
+        rows of crowds apart."""
+        found = {account.name for account in self.waiting(ts_ns)}
+        for market, venue in enumerate(self.desk.venues):
+            if venue.floor.mark > 0.0:
+                found.update(each.name for each in self.breached(market, venue.floor.mark))
+        return [account for account in self.accounts if account.name in found]
+
+    def due_beside(self, seen: Sequence[Margined], unpaid: Sequence[Unpaid]) -> list[Margined]:
+        """Who else is due at this very instant on the markets where counterparties are about to be
+        called on: he is liquidated before they are."""
+        done = {each.name for each in seen} | {each.account.name for each in unpaid}
+        markets = {each.market for each in unpaid}
+        return [
+            account
+            for account in self.due(self.desk.venues[min(markets)].floor.ts_ns)
+            if account.name not in done
+            and any(market in markets and lots for market, lots, _ in account.positions())
         ]
 
     def next_step_ns(self) -> int:

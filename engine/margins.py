@@ -2,6 +2,10 @@
 may be short, and hands what it did to the products it did it to.
 
 All liquidations of an instant come before its deleveragings, and both before any policy is asked.
+A price liquidates at its row. Where that calls on counterparties, whoever else is due at that very
+instant (a pause or a retry that is over) is liquidated first, on the prices of that row; where it
+does not, he waits for the last row of the instant. A price of a later row of the same instant is
+an input of its own: what it liquidates comes after what the rows before it did.
 """
 
 from __future__ import annotations
@@ -170,15 +174,6 @@ class Margins:
         low, high = self.markets[number].guard
         return None if low < price < high else self.watch.breached(number, price)
 
-    def due(self, ts_ns: int) -> list[Margined]:
-        """Who may be short at the present marks, and whose next step is due, in declared order;
-        rows of crowds apart."""
-        found = {account.name for account in self.watch.waiting(ts_ns)}
-        for number, market in enumerate(self.markets):
-            if market.mark > 0.0:
-                found.update(each.name for each in self.watch.breached(number, market.mark))
-        return [account for account in self.watch.accounts if account.name in found]
-
     def review(
         self, accounts: Iterable[Margined], sequence: int
     ) -> tuple[list[tuple[int, int]], int]:
@@ -195,6 +190,10 @@ class Margins:
         swept = self.crowds.sweep()
         filled = [each.account for each in swept]
         unpaid += swept + desk.review([pool for pool in pools if pool not in filled])
+        if unpaid:
+            beside = self.watch.due_beside(seen, unpaid)
+            seen += beside
+            unpaid += desk.review(beside)
         self.deleverager.settle(unpaid, sequence)
         self.crowds.tell_ratios()
         self.watch.follow_crowds()

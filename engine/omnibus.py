@@ -85,6 +85,9 @@ class OmnibusAccount:
         for hedge in self._alive:
             hedge.called(multiple)
 
+    def credited(self) -> bool:
+        return total(hedge.credited() for hedge in self._alive) > 0  # of each, not of the first
+
     def positions(self) -> tuple[tuple[int, int, int], ...]:
         """The net of their lots in each market, and what these cost together."""
         lots = dict.fromkeys(self.markets, 0)

@@ -95,7 +95,7 @@ class Passing(Obeying):
         assert margins is not None
         for market in self.markets:
             market.stage(before, due, due)
-        for number, place in self._review(margins.due(due), due):
+        for number, place in self._review(margins.watch.due(due), due):
             self.markets[number].handlers[place].survive(self.markets[number], last=True)
             self._after(number, place, before)
 

@@ -122,6 +122,9 @@ class TraderAccount:
     def called(self, _multiple: float) -> None:
         """He has no more."""
 
+    def credited(self) -> bool:
+        return False
+
     def cancel_orders(self, _market: int) -> int:
         return 0
 

@@ -90,6 +90,9 @@ class Pool:
     def called(self, _multiple: float) -> None:
         """Nobody is there to hear it."""
 
+    def credited(self) -> bool:
+        return False
+
     def cancel_orders(self, _market: int) -> int:
         return 0
 

@@ -7,7 +7,8 @@
                                                           -> auto-deleveraging -> socialised loss
 
 Every arrow is an event. Orders of the venue are immediate-or-cancel against the book that hedges
-meet. All liquidations of an instant come before all auto-deleveragings of it.
+meet. All liquidations of an instant come before all auto-deleveragings of it, as far as its rows
+are in yet; see ``engine.margins``. A top-up that is due at the instant is credited before them.
 """
 
 from __future__ import annotations
@@ -70,6 +71,9 @@ class Liquidator(Insuring):
                 stage.resumes_ns = 0  # the next step is for the first fresh price
             return
         stand = standing_of(account, self.listings, marks)
+        if self.is_short(stand, market) and account.credited():
+            self.acting.changed(account, floor.ts_ns)
+            stand = standing_of(account, self.listings, marks)
         if not self.is_short(stand, market):
             if stage is not None:
                 self._end(account, market, "restored")

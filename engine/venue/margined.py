@@ -56,6 +56,9 @@ class Margined(Protocol):
     def called(self, multiple: float, /) -> None:
         """Its equity came down to so many times maintenance."""
 
+    def credited(self) -> bool:
+        """Take in the money that is due at this very instant; whether there was any."""
+
     def positions(self) -> Sequence[tuple[int, int, int]]:
         """``(market, lots, cost)`` of what it holds."""
 

@@ -265,6 +265,44 @@ def test_what_is_stated_is_what_is_booked(account: str, seed: int) -> None:
         assert sum(own) == attribution(handler.account, marks[-1])["adl"]
 
 
+def test_whose_pause_ends_now_is_looked_at_before_anybody_is_called_on() -> None:
+    """Squeezed is short 10,000 coins from 100 with 50,000 paid in: at 104, the first second, 10,000
+    do not cover 10,400, half is bought back, and the rest waits two seconds. At the third the mark
+    is 90, and who is long 10,000 from 100 with 60,000 is bankrupt at 94, where nobody buys. The
+    pause is over at that very instant: Squeezed, worth 30,000 and 5,000 times 10, is restored, and
+    first in the queue. He gives his 5,000 for 94, which leaves him 60,000; Calm gives the other
+    5,000. Catches counterparties that are called on before all liquidations of the instant."""
+    spec = in_danger("bankruptcy")
+    (market,) = spec.markets
+    steps = LiquidationRules(
+        steps="portion", portion=0.5, pause_ns=2 * SECOND_NS, limit="bankruptcy", surplus="account"
+    )
+    market = replace(
+        market,
+        book=BookSpec(model="flat"),
+        contract=a_contract(taker_fee=0.0),
+        venue=replace(market.venue, liquidation=steps),
+    )
+    traders = (
+        a_trader("fallen", 10_000, 60_000),
+        a_trader("squeezed", -10_000, 50_000),
+        a_trader("calm", -20_000, 2_000_000),
+    )
+    idle = replace(spec, products=(a_product("IDLE"),), policies=((),), markets=(market,))
+    said = agree(replace(idle, traders=traders), a_tape([100.0, 104.0, 100.0, 90.0]), range(4))
+    assert [(e.account, e.outcome) for e in said.named("liquidation_ended")] == [
+        ("trader:squeezed", "restored"),
+        ("trader:fallen", "closed"),
+    ]
+    assert [(e.account, e.lots, e.price) for e in said.named("position_auto_deleveraged")] == [
+        ("trader:squeezed", 5_000 * COIN, 94.0),
+        ("trader:calm", 5_000 * COIN, 94.0),
+    ]
+    accounts = said.engine.margins.traders.accounts
+    assert [each.holdings[0].lots for each in accounts] == [0, 0, -15_000 * COIN]
+    assert [each.cash for each in accounts[:2]] == [0, 60_000 * QUOTE]
+
+
 @pytest.mark.parametrize(("nav", "left"), [("basket", 2_500), ("formula", 5_000)])
 def test_safe_mode_buys_nothing_back_but_what_a_formula_promises(nav: str, left: int) -> None:
     """A policy faults, and the product, worth a million at 100, is cut to half: 5,000 coins. The

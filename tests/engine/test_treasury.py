@@ -68,6 +68,19 @@ def test_a_top_up_brings_the_margin_back_to_its_share() -> None:
 
 
 @pytest.mark.parametrize("account", ["segregated", "omnibus"])
+def test_a_top_up_of_this_very_instant_comes_before_a_liquidation(account: str) -> None:
+    """As in the first test, but the mark is 92 already at the second second, when the 146,250 are
+    due: the 10,000 that the venue would have seen do not cover 27,600, 156,250 do. Catches prices
+    that liquidate before what is due at their instant is credited."""
+    said = hedged([100.0, 93.5, 92.0, 92.0], account=account)
+    (arrived,) = said.named("topup_arrived")
+    assert (arrived.ts_ns, arrived.atoms) == (T0 + 2 * SECOND_NS, 146_250 * QUOTE)
+    assert (arrived.margin_atoms, arrived.treasury_atoms) == (156_250 * QUOTE, 603_750 * QUOTE)
+    assert not said.named("liquidation_started")
+    assert money(said) == (156_250 * QUOTE, 603_750 * QUOTE)
+
+
+@pytest.mark.parametrize("account", ["segregated", "omnibus"])
 def test_a_top_up_that_arrives_too_late_finds_the_hedge_gone(account: str) -> None:
     """Due at the fourth second. At 92, the second one, 10,000 do not cover 27,600: all is sold, and
     750,000 in the treasury hold nothing. The product wants 24,782.608695 coins back; 45,599.999999

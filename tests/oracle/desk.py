@@ -86,7 +86,7 @@ class Desk:
 
     def see(self, now: int, mark: Fraction) -> None:
         """A mark: first those whom it makes short, then, as long as there are any at its instant,
-        those whose next step is due with them."""
+        those whose next step is due."""
         self.peaks.append(self.fund)
         self.now, self.before, self.mark = now, self.mark or mark, mark
         self._settle([one for one in self.accounts if one.waits is None and self._is_due(one)])
@@ -94,8 +94,13 @@ class Desk:
             self._settle(due)
 
     def _settle(self, due: list[Account]) -> None:
-        """All liquidations come before all auto-deleveragings."""
-        for one in [each for each in due if not self._review(each)]:
+        """All liquidations come before all auto-deleveragings, those of whoever is due at this
+        instant, too."""
+        unpaid = [each for each in due if not self._review(each)]
+        if unpaid:
+            late = [each for each in self.accounts if each not in due and self._is_due(each)]
+            unpaid += [each for each in late if not self._review(each)]
+        for one in unpaid:
             self._deleverage(one)
 
     def _is_due(self, one: Account) -> bool:

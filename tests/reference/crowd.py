@@ -81,6 +81,9 @@ class Pool:
     def called(self, _multiple: float) -> None:
         pass
 
+    def credited(self) -> bool:
+        return False
+
     def cancel_orders(self, _market: int) -> int:
         return 0
 

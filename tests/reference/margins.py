@@ -127,6 +127,15 @@ class Hedge:
         ordered = desk.called(self.product, multiple)
         self.touched = self.touched or ordered
 
+    def credited(self) -> bool:
+        product = self.product
+        if product.topup is None or product.topup[2] > product.market.now_ns:
+            return False
+        product.watch_high_water()
+        desk.topped_up(product)
+        product.traded = self.touched = True
+        return True
+
     def cancel_orders(self, _market: int, reason: str = "liquidated") -> int:
         product = self.product
         orders = len(product.deals) + (product.plan is not None)
@@ -416,7 +425,16 @@ class Margins:
         swept = [each for crowd in self.crowds for each in crowd.sweep()]
         filled = [each.account for each in swept]
         pools = [each for each in accounts if isinstance(each, Pool) and each not in filled]
-        self.deleverager.settle([*unpaid, *swept, *self.desk.review(pools)], sequence)
+        unpaid += [*swept, *self.desk.review(pools)]
+        called_on = {each.market for each in unpaid}
+        late = [
+            account
+            for account in self.everybody
+            if account not in accounts
+            and account not in filled
+            and any(m in called_on and lots for m, lots, _ in account.positions())
+        ]
+        self.deleverager.settle([*unpaid, *self.desk.review(late)], sequence)
         for crowd in self.crowds:
             ts_ns = crowd.venue.floor.ts_ns
             if crowd.swept_ns == ts_ns and ts_ns // MINUTE_NS > crowd.told_ns // MINUTE_NS:

@@ -198,6 +198,9 @@ class Omnibus:
         for each in self.alive():
             each.called(multiple)
 
+    def credited(self) -> bool:
+        return sum(each.credited() for each in self.alive()) > 0
+
     def positions(self) -> list[tuple[int, int, int]]:
         found = []
         for number in self.numbers:
