@@ -33,8 +33,6 @@ Object = dict[str, Any]
 
 _COLUMNS: Final = 480
 _WIDTH, _PRICE = 1240, 340
-_NUMBERED: Final = 24
-"""Marks with a number in the picture; all are in the table."""
 _APART: Final = 20
 """Pixels between two of these numbers at least."""
 _CIRCLES: Final = 240
@@ -153,7 +151,7 @@ def _title(symbol: str, price: Curve, left: Curve) -> str:
     if fell > -0.0005:
         words = f"{asset} never lost a thousandth from a peak"
     if not len(left):
-        return f"{words}; its book was as deep as configured"
+        return words
     side = "bids" if left.series["bids"].min() <= left.series["asks"].min() else "asks"
     least = percent(float(left.series[side].min()), signed=False)
     return f"{words}; at worst {least} of its {side} were left"
@@ -204,7 +202,7 @@ def _lines(axes: Axes, happened: list[Happened]) -> Iterator[str]:
             f'<line stroke="var(--forced)" stroke-dasharray="2 3" x1="{x:.1f}" x2="{x:.1f}" '
             f'y1="{axes.above}" y2="{axes.height - axes.below}"/>'
         )
-        if x - last > _APART and place <= _NUMBERED:
+        if x - last > _APART:
             last = x
             yield f'<text x="{x:.1f}" y="{axes.above - 7}" text-anchor="middle">{place}</text>'
 

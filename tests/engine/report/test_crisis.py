@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -49,6 +50,25 @@ def test_the_panel_agrees_with_the_summary(tmp_path: Path) -> None:
         assert cards[name].chart.count("<title>gap: -40 % at once</title>") == 1, name
     # Each of the three holds them as they are, chosen, and muted.
     assert str(figures_json()).count("'VSpan'") == 9
-    assert "Under the scenario crash" in (tmp_path / "crash" / "report.html").read_text()
+    page = (tmp_path / "crash" / "report.html").read_text()
+    assert "Under the scenario crash" in page
+    assert "and what his own units gained" in page
     api.run(config=RunConfig(generator=BASE), out=tmp_path / "calm")
     assert crisis_of(read_run(tmp_path / "calm")) is None
+
+
+def test_a_crisis_is_told_as_far_as_it_was_seen(tmp_path: Path) -> None:
+    """Of a book that a scenario thinned on a market without feedback nothing was measured, and
+    nothing is said; events that lie apart have their number each. Catches a book called deep in the
+    very crisis that emptied it, and a picture whose later events nobody finds in the table."""
+    thin = {"kind": "liquidity", "at": "10s", "duration": "20m", "depth_scale": 0.01}
+    gaps = [{"kind": "gap", "name": f"g{n}", "at": f"{n}m", "depth_pct": -1} for n in range(1, 28)]
+    told = msgspec.convert({"name": "thin", "events": [thin, *gaps]}, Scenario)
+    api.run(config=RunConfig(generator=BASE), scenarios=[told], out=tmp_path / "thin")
+    card = common_cards(read_run(tmp_path / "thin"))["market"]
+    assert card.title.startswith("BTC lost ")
+    assert "book" not in card.title
+    numbers = re.findall(r'text-anchor="middle">(\d+)</text>', card.chart)
+    events = [row[0] for row in card.tables[0].rows if row[2][0] == "g" or row[2] == "liquidity"]
+    assert numbers == events
+    assert len(events) == 28
