@@ -19,7 +19,8 @@ _UNITS_NS: Final = {
     "us": 1_000,
     "ns": 1,
 }
-DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h|d)$"
+DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h|d)(?!\n)$"
+"""Without a line break behind, before which ``$`` would hold, too."""
 Duration = Annotated[str, Meta(pattern=DURATION_PATTERN)]
 
 

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from engine.cli.running import ConfigFile, Json, PolicyName, Sets
 
 if TYPE_CHECKING:
-    from engine.breaking import Break, Shape
+    from engine.breaking import Break, Capacity, Shape
     from engine.engine import EngineSpec
 
 __all__ = ["breakpoint_of", "capacity"]
@@ -113,20 +113,25 @@ def capacity(
     if json:
         showing.emit_json({"capacities": [msgspec.to_builtins(each) for each in found]})
         return 0
-    rows = [
-        (
-            each.product,
-            "no bound" if each.assets is None else f"{each.assets:,.0f}",
-            f"{each.traded:,.0f}",
-            f"{each.cost:.2%}",
-            f"{each.seconds:,.0f}",
-            f"{each.speed:,.0f}",
-        )
-        for each in found
-    ]
-    showing.show_rows(SIZES, rows)
+    showing.show_rows(SIZES, [_size(spec, *each) for each in zip(places, found, strict=True)])
     showing.emit(f"A fall (for shorts a rise) of {gap:.0%} in {over}; quote of each market.")
     return 0
+
+
+def _size(spec: EngineSpec, place: int, found: Capacity) -> tuple[str, ...]:
+    """In the digits of the market's quote: coins are not told in whole ones."""
+    from engine.report.words import number, whole_digits
+
+    contract = spec.markets[spec.products[place].market].contract
+    digits = whole_digits(contract.quote)
+    return (
+        found.product,
+        "no bound" if found.assets is None else number(found.assets, digits),
+        number(found.traded, digits),
+        f"{found.cost:.2%}",
+        number(found.seconds, 0),
+        number(found.speed, digits),
+    )
 
 
 def _spec(config: ConfigFile, sets: Sets, policy: PolicyName) -> EngineSpec:

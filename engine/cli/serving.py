@@ -93,11 +93,11 @@ def serve(
 def _seconds(text: str) -> float:
     import re
 
-    from engine.config.settings import DURATION_PATTERN, duration_ns
+    from engine.durations import DURATION_PATTERN, duration_ns
     from engine.errors import ConfigError
     from engine.units import SECOND_NS
 
-    if not re.match(DURATION_PATTERN, text) or not duration_ns(text):
+    if not re.fullmatch(DURATION_PATTERN, text) or not duration_ns(text):
         raise ConfigError(f"--beat must be a duration such as 1s, was {text!r}")
     return duration_ns(text) / SECOND_NS
 

@@ -19,9 +19,9 @@ from engine.config.settings import (
     RunConfig,
     SignalConfig,
     VenueConfig,
-    duration_text,
 )
 from engine.config.venues import facts_of
+from engine.durations import duration_text
 from engine.errors import InputError
 from engine.ticks import Kind
 from engine.units import MINUTE_NS, SECOND_NS

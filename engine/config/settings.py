@@ -14,7 +14,7 @@ from engine.config.crowd_settings import CrowdConfig, ImpactConfig
 from engine.config.offering_settings import OfferingConfig, SecondaryConfig, SplitConfig
 from engine.config.policy_settings import PolicyConfig, UserPolicyConfig
 from engine.config.venue_settings import VenueConfig
-from engine.durations import DURATION_PATTERN, Duration, duration_ns, duration_text
+from engine.durations import Duration, duration_ns
 from engine.plans import NOW, Plan
 from engine.product import LoanTerms
 from engine.venue.depth import BETA_FAR, BETA_NEAR
@@ -25,7 +25,6 @@ from feeds.security import Security
 from feeds.user_navs import USER_BLOCKS_ABOVE
 
 __all__ = [
-    "DURATION_PATTERN",
     "BookConfig",
     "ContractConfig",
     "CrowdConfig",
@@ -47,7 +46,6 @@ __all__ = [
     "UserPolicyConfig",
     "VenueConfig",
     "duration_ns",
-    "duration_text",
 ]
 
 

@@ -17,8 +17,8 @@ __all__ = ["LENGTH_PATTERN", "WHEN_PATTERN", "BaseEvent", "Bounds", "Length", "W
 
 _NUMBER: Final = r"[0-9]+(\.[0-9]+)?"
 _TIMES: Final = rf"({_NUMBER}(ns|us|ms|s|m|h|d))+"
-LENGTH_PATTERN: Final = rf"^({_NUMBER}%|{_TIMES})$"
-WHEN_PATTERN: Final = rf"^(\+?{_NUMBER}%|\+?{_TIMES}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}.*)$"
+LENGTH_PATTERN: Final = rf"^({_NUMBER}%|{_TIMES})(?!\n)$"
+WHEN_PATTERN: Final = rf"^(\+?{_NUMBER}%|\+?{_TIMES}|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}.*)(?!\n)$"
 Length = Annotated[str, Meta(pattern=LENGTH_PATTERN)]
 When = Annotated[str, Meta(pattern=WHEN_PATTERN)]
 Bounds = dict[str, tuple[float, float]]

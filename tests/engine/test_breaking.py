@@ -182,6 +182,24 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "--depth deep" in capsys.readouterr().err
 
 
+def test_assets_in_coins_have_their_digits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a market that is quoted in bitcoin assets are told to the satoshi. Catches coins rounded
+    to whole ones."""
+    (tmp_path / "run.toml").write_text(
+        '[generator]\nmodel = "gbm"\nsymbols = ["ETHBTC"]\nprices = { ETHBTC = 0.05 }\n'
+        '[[markets]]\nsymbol = "ETHBTC"\nbook = { model = "depth", depth_at_1pct = 9e3 }\n'
+        + PRODUCT.replace("BTCUSDT", "ETHBTC")
+    )
+    assert main(["capacity", "-c", str(tmp_path / "run.toml"), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["capacities"]
+    assert main(["capacity", "-c", str(tmp_path / "run.toml")]) == 0
+    shown = capsys.readouterr().out
+    assert f"{found['assets']:,.8f}" in shown
+    assert f"{found['traded']:,.8f}" in shown
+
+
 def test_what_was_gone_before_is_said() -> None:
     """A price that took NAV before leaves nothing to break: the smallest gap is none, and a deficit
     beyond what the issuer may lose counts at once."""

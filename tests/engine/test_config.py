@@ -20,8 +20,8 @@ from engine.config import (
 )
 from engine.config.assumptions import assumptions
 from engine.config.rates import funding_instants
-from engine.config.settings import duration_text
 from engine.config.toml_text import lines_of
+from engine.durations import duration_text
 from engine.errors import ConfigError, InputError
 from engine.ticks import Kind
 from engine.units import HOUR_NS
@@ -222,6 +222,7 @@ def test_lines() -> None:
             "bad.toml:14: products[0].hedge.plan: limit: timeout_s must be from 0 to a day",
         ),
         ('"1s"', '"1 second"', 'bad.toml:21: output.nav_every: expected a duration such as "90s"'),
+        ('"1s"', '"1s\\n"', 'bad.toml:21: output.nav_every: expected a duration such as "90s"'),
         ('"1s"', "1", "bad.toml:21: output.nav_every: expected"),
         ('"binance"', '"binanse"', 'bad.toml:8: markets[0].venue.preset is "binanse"'),
         (
