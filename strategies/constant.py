@@ -6,7 +6,7 @@ import math
 from typing import ClassVar
 
 from engine.policy import Decision, SetLeverage, View
-from strategies.reviewing import Review, Reviewing
+from strategies.reviewing import Review, Reviewing, after
 
 __all__ = ["Constant"]
 
@@ -42,7 +42,7 @@ class Constant(Reviewing, frozen=True, kw_only=True, tag="constant", tag_field="
     def decide(self, view: View, state: Review) -> tuple[Decision | None, Review]:
         if state.next_ns and view.due_ns < state.next_ns:
             return None, state
-        reviewed = Review(self._after(view.due_ns))
+        reviewed = Review(after(view.due_ns, self.review_s))
         if state.next_ns and abs(self.target - view.position.leverage) <= self.step:
             return None, reviewed
         return SetLeverage(self.target, "review"), reviewed

@@ -27,7 +27,7 @@ class LeverageBand(
     price has moved -12 % or +20 % since the last time (``products.md`` 0.3).
 
     With ``rebalance_to = "edge"`` it goes just inside the edge that it left, as Toros' tokens do: a
-    3x product with the band [2.7, 3.3] that fell 4.4 % trades from 3.3x to 3.285x, not to 3x.
+    3x product with the band [2.7, 3.3] that fell 4.35 % trades from 3.3x to 3.285x, not to 3x.
 
     Args:
         target: signed leverage; negative for a short product.

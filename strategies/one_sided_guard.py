@@ -25,8 +25,9 @@ class OneSidedGuard(
 
     The losing side of a rebalance between two scheduled ones, beside a ``schedule`` that goes both
     ways: FTX's tokens from September 2019 (at 4/3 of the target), KuCoin's and MEXC's (after 15 %).
-    A move ``x`` is a leverage of ``L (1 - x) / (1 - L x)``: 15 % against 3x long are 4.6364x, 15 %
-    against 3x short 6.2727x; 4x is a fall of 11.11 % or a rise of 6.67 %.
+    A fall ``x``, below 0 where the price rises, makes ``L (1 - x) / (1 - L x)`` of a leverage
+    ``L``: 15 % against 3x long are 4.6364x, 15 % against 3x short 6.2727x; 4x is a fall of 11.11 %
+    of the long one, a rise of 6.67 % of the short one.
 
     Args:
         target: signed leverage.

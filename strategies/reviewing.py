@@ -76,17 +76,15 @@ class Reviewing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return Review()
 
     def watch(self, view: View, state: Review) -> Watch:
-        return Watch(_NO_LOW, _NO_HIGH, state.next_ns or self._after(view.due_ns))
+        return Watch(_NO_LOW, _NO_HIGH, state.next_ns or after(view.due_ns, self.review_s))
 
     def decide(self, view: View, state: Review) -> tuple[Decision | None, Review]:
         first = state.next_ns == 0
         if not first and view.due_ns < state.next_ns:
             return None, state
-        return self._decided(view, self.want(view), first), Review(self._after(view.due_ns))
-
-    def _after(self, ts_ns: int) -> int:
-        every = self.review_ns
-        return (ts_ns // every + 1) * every
+        return self._decided(view, self.want(view), first), Review(
+            after(view.due_ns, self.review_s)
+        )
 
     def _decided(self, view: View, wanted: Wanted, first: bool) -> Decision | None:
         want, held, step = wanted[0], view.position.leverage, self.step

@@ -12,14 +12,12 @@ from msgspec import Struct
 from engine.policy import Decision, SetLeverage, View
 from engine.units import NEVER_NS, SECOND_NS
 from engine.watch import Watch
+from strategies.reviewing import REVIEW_S_MAX, REVIEW_S_MIN, after
 
 __all__ = ["Schedule", "ScheduleState"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=ZoneInfo("UTC"))
 _DAYS_AHEAD: Final = 3
-_EVERY_S_MIN: Final = 0.001
-_EVERY_S_MAX: Final = 1e9
-"""About 32 years: a longer grid would leave the range of 64-bit times."""
 
 
 class ScheduleState(Struct, frozen=True):
@@ -66,7 +64,7 @@ class Schedule(
             raise ValueError("schedule wants either times or every_s")
         if not math.isfinite(self.target):
             raise ValueError(f"schedule: target must be finite, was {self.target}")
-        if self.every_s and not _EVERY_S_MIN <= self.every_s <= _EVERY_S_MAX:
+        if self.every_s and not REVIEW_S_MIN <= self.every_s <= REVIEW_S_MAX:
             raise ValueError(f"schedule: every_s must be from 0.001 to 1e9, was {self.every_s}")
         if not 0.0 <= self.least_move < 1.0:
             raise ValueError(f"schedule wants 0 <= least_move < 1, was {self.least_move}")
@@ -99,7 +97,7 @@ class Schedule(
 
     def _moved(self, leverage: float) -> float:
         """By which share of itself the price has moved since leverage was the target:
-        ``x = l (L - 1) / (L (l - 1))``. From 3x to 2.9703x it rose by 1 %."""
+        ``x = l (L - 1) / (L (l - 1))``. From 3x to 2.9417x it rose by 1 %."""
         if leverage == 1.0:
             return math.inf
         return abs(leverage * (self.target - 1.0) / (self.target * (leverage - 1.0)) - 1.0)
@@ -107,8 +105,7 @@ class Schedule(
     def _after(self, ts_ns: int) -> int:
         """The first scheduled time later than ``ts_ns``."""
         if self.every_s:
-            every = round(self.every_s * SECOND_NS)
-            return (ts_ns // every + 1) * every
+            return after(ts_ns, self.every_s)
         zone = ZoneInfo(self.timezone)
         today = (_EPOCH + timedelta(seconds=ts_ns // SECOND_NS)).astimezone(zone).date()
         first = NEVER_NS

@@ -7,7 +7,7 @@ import math
 from msgspec import Struct
 
 from engine.policy import Decision, View
-from strategies.reviewing import Reviewing, Wanted, kept_between
+from strategies.reviewing import Reviewing, Wanted, after, kept_between
 
 __all__ = ["Momentum", "TimeSeriesMomentum"]
 
@@ -68,7 +68,7 @@ class TimeSeriesMomentum(
             return None, state
         mark = view.market.mark
         marks = (*state.marks[-self.lookback :], mark)
-        kept = Momentum(self._after(view.due_ns), marks)
+        kept = Momentum(after(view.due_ns, self.review_s), marks)
         seen = len(marks) - 1
         wanted: Wanted = 0.0, "{} of {} reviews seen", (seen, self.lookback)
         if seen >= self.lookback:

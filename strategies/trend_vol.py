@@ -10,7 +10,7 @@ from msgspec import Struct
 from engine.policy import Decision, Deleverage, SetLeverage, View
 from engine.units import SECOND_NS
 from engine.watch import Watch, drawn_in
-from strategies.reviewing import kept_between
+from strategies.reviewing import after, kept_between
 
 __all__ = ["TrendVol", "TrendVolState"]
 
@@ -88,18 +88,20 @@ class TrendVol(
 
     def watch(self, view: View, state: TrendVolState) -> Watch:
         low, high = self._fast_edges(state)
-        return Watch(low, high, state.next_ns or self._after(view.due_ns))
+        return Watch(low, high, state.next_ns or after(view.due_ns, self.review_s))
 
     def decide(self, view: View, state: TrendVolState) -> tuple[Decision | None, TrendVolState]:
         market, held = view.market, abs(view.position.leverage)
         if state.next_ns == 0:
             want = self._want(view)
-            return self._set(view, want), TrendVolState(self._after(view.due_ns), market.mark, want)
+            return self._set(view, want), TrendVolState(
+                after(view.due_ns, self.review_s), market.mark, want
+            )
         adverse = (
             1.0 - market.mark / state.mark if self.direction > 0 else market.mark / state.mark - 1.0
         )
         if adverse >= self.fast_move:
-            moved = TrendVolState(self._after(view.due_ns), market.mark, self.low)
+            moved = TrendVolState(after(view.due_ns, self.review_s), market.mark, self.low)
             if held <= self.low + self.step:
                 return None, moved
             why = f"fast move: {adverse:.2%} against us since the last review"
@@ -107,7 +109,7 @@ class TrendVol(
         if view.due_ns < state.next_ns:
             return None, state
         want = self._want(view)
-        kept = TrendVolState(self._after(view.due_ns), market.mark, state.target)
+        kept = TrendVolState(after(view.due_ns, self.review_s), market.mark, state.target)
         if abs(want - held) <= self.step or (market.stale and want >= held):
             return None, kept
         return self._set(view, want), TrendVolState(kept.next_ns, market.mark, want)
@@ -129,14 +131,5 @@ class TrendVol(
         if state.mark == 0.0:
             return -math.inf, math.inf
         if self.direction > 0:
-            return drawn_in_low(state.mark * (1.0 - self.fast_move)), math.inf
-        return -math.inf, drawn_in(1.0, state.mark * (1.0 + self.fast_move))[1]
-
-    def _after(self, ts_ns: int) -> int:
-        every = self.review_ns
-        return (ts_ns // every + 1) * every
-
-
-def drawn_in_low(edge: float) -> float:
-    """A computed lower edge, moved up by what floats may disagree on."""
-    return drawn_in(edge, 1.0)[0]
+            return drawn_in(state.mark * (1.0 - self.fast_move), math.inf)
+        return drawn_in(-math.inf, state.mark * (1.0 + self.fast_move))

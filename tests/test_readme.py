@@ -8,12 +8,14 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from cyclopts import CycloptsError
 
 import engine.api
 from engine.cli import _application, main
+from strategies import BuiltIn
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -115,6 +117,19 @@ def test_every_page_is_found_from_the_readme() -> None:
     """Each page of ``docs/`` is linked from ``README.md``. Catches a page that nobody finds."""
     first = PAGES[0].read_text()
     assert [page.name for page in PAGES[1:] if f"](docs/{page.name})" not in first] == []
+
+
+def test_every_policy_is_listed() -> None:
+    """Each built-in policy has its place in the table of ``README.md`` and in the changelog.
+    Catches one that was added, or left out, without a word."""
+    table = PAGES[0].read_text().partition("### Built in")[2].partition("\n## ")[0]
+    known = {str(kind.__struct_config__.tag) for kind in get_args(BuiltIn)}
+    listed = {
+        n for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for n in row.split("`")
+    }
+    assert known <= listed
+    changes = (ROOT / "CHANGELOG.md").read_text()
+    assert [name for name in sorted(known) if f"`{name}`" not in changes] == []
 
 
 def test_what_needs_no_broker_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -26,64 +27,48 @@ CONFIGURATION: int = 3
 _REPLICAS_MAX: int = 1_000
 _RETENTION_MS_MAX: int = 2**63 - 1
 
-Shards = Annotated[
-    int | None,
-    Parameter(help="Partitions of ticks, requests, admin, journal, snapshots: as they are, or 1."),
-]
-UserPartitions = Annotated[
-    int | None, Parameter(help="Partitions of users' NAVs: as they are, or 1.")
-]
-Replication = Annotated[int, Parameter(help="Copies of each partition on different brokers.")]
-Retention = Annotated[
-    str | None,
-    Parameter(
-        help="Of inputs and outputs, such as 7d; the broker's own default without. Journal, "
-        "snapshots and events are kept for ever."
-    ),
-]
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Asked:
+    """Where the topics are, and how they must be; counts that nobody gives are as they are."""
+
+    kafka: Brokers = "localhost:9092"
+    prefix: Prefix = ""
+    shards: Annotated[
+        int | None,
+        Parameter(
+            help="Partitions of ticks, requests, admin, journal, snapshots: as they are, or 1."
+        ),
+    ] = None
+    user_partitions: Annotated[
+        int | None, Parameter(help="Partitions of users' NAVs: as they are, or 1.")
+    ] = None
+    replication: Annotated[
+        int, Parameter(help="Copies of each partition on different brokers.")
+    ] = 1
+    retention: Annotated[
+        str | None,
+        Parameter(
+            help="Of inputs and outputs, such as 7d; the broker's own default without. Journal, "
+            "snapshots and events are kept for ever."
+        ),
+    ] = None
+    config: AccessFile = None
+    json: Json = False
 
 
-def create(
-    *,
-    kafka: Brokers = "localhost:9092",
-    prefix: Prefix = "",
-    shards: Shards = None,
-    user_partitions: UserPartitions = None,
-    replication: Replication = 1,
-    retention: Retention = None,
-    config: AccessFile = None,
-    json: Json = False,
-) -> int:
+def create(*, asked: Asked | None = None) -> int:
     """Create the topics that are missing, and show all of them.
 
     A topic that is there with another number of partitions is refused: keys and symbols would move.
     """
-    import asyncio
-
-    log = reached(kafka, config)
-    counts = (shards, user_partitions)
-    states = asyncio.run(_states(log, prefix, counts, replication, retention, creating=True))
-    return _shown(states, as_json=json)
+    return _answered(asked or Asked(), creating=True)
 
 
-def check(
-    *,
-    kafka: Brokers = "localhost:9092",
-    prefix: Prefix = "",
-    shards: Shards = None,
-    user_partitions: UserPartitions = None,
-    replication: Replication = 1,
-    retention: Retention = None,
-    config: AccessFile = None,
-    json: Json = False,
-) -> int:
+def check(*, asked: Asked | None = None) -> int:
     """Compare the topics with what they must be; exit code 3 where one is not."""
-    import asyncio
-
-    log = reached(kafka, config)
-    counts = (shards, user_partitions)
-    states = asyncio.run(_states(log, prefix, counts, replication, retention, creating=False))
-    return _shown(states, as_json=json)
+    return _answered(asked or Asked(), creating=False)
 
 
 def asyncapi(*, prefix: Prefix = "") -> int:
@@ -98,22 +83,23 @@ def asyncapi(*, prefix: Prefix = "") -> int:
     return 0
 
 
-async def _states(
-    log: Log,
-    prefix: str,
-    counts: tuple[int | None, int | None],
-    replication: int,
-    retention: str | None,
-    *,
-    creating: bool,
-) -> list[TopicState]:
+def _answered(asked: Asked, *, creating: bool) -> int:
+    import asyncio
+
+    states = asyncio.run(_states(asked, creating=creating))
+    return _shown(states, as_json=asked.json)
+
+
+async def _states(asked: Asked, *, creating: bool) -> list[TopicState]:
     from feeds.topic_check import create_topics, look_at
     from feeds.topics import Topics, require_journal
 
+    log = reached(asked.kafka, asked.config)
+    counts = (asked.shards, asked.user_partitions)
     try:
         if creating:
-            await require_journal(log, Topics(prefix))
-        specs = await wanted(log, prefix, counts, replication, retention)
+            await require_journal(log, Topics(asked.prefix))
+        specs = await wanted(log, asked.prefix, counts, asked.replication, asked.retention)
         return await (create_topics if creating else look_at)(log, specs)
     finally:
         await log.close()
@@ -157,13 +143,13 @@ async def wanted(
 def _retention_ms(text: str | None) -> int | None:
     import re
 
-    from engine.config.settings import DURATION_PATTERN, duration_ns
+    from engine.durations import DURATION_PATTERN, duration_ns
     from engine.errors import ConfigError
     from engine.units import MILLISECOND_NS
 
     if text is None:
         return None
-    if not re.match(DURATION_PATTERN, text) or duration_ns(text) < MILLISECOND_NS:
+    if not re.fullmatch(DURATION_PATTERN, text) or duration_ns(text) < MILLISECOND_NS:
         raise ConfigError(f"--retention must be a duration such as 7d or 36h, was {text}")
     return min(duration_ns(text) // MILLISECOND_NS, _RETENTION_MS_MAX)
 
@@ -224,7 +210,7 @@ def _yes(*, yes: bool) -> str:
 
 
 def _kept(retention_ms: int | None) -> str:
-    from engine.config.settings import duration_text
+    from engine.durations import duration_text
     from engine.units import MILLISECOND_NS
 
     if retention_ms is None or retention_ms < 0:

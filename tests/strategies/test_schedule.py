@@ -221,3 +221,16 @@ def test_a_schedule_that_cannot_be_kept_is_refused(fields: Any, message: str) ->
 def test_it_keeps_what_every_policy_promises(policy: Schedule) -> None:
     """On longer paths than the suite's own test."""
     check_policy(policy, seeds=1, ticks=400)
+
+
+@pytest.mark.parametrize(("held", "trades"), [(2.9417, True), (2.9418, False), (2.9703, False)])
+def test_how_far_the_price_went_is_read_off_leverage(held: float, trades: bool) -> None:
+    """3x is ``3 * 1.01 / 1.03`` = 2.94175x after a rise of 1 %: the check trades beyond it and not
+    before. Catches 3x over 1.01, which is half of that rise."""
+    schedule = Schedule(target=3.0, every_s=60.0, least_move=0.01)
+    state = ScheduleState(60 * SECOND_NS)
+    view = View(
+        a_view(state.next_ns).market, PositionView(100.0, held * 100.0, held, 3.0), state.next_ns
+    )
+    decision, _ = schedule.decide(view, state)
+    assert (decision is not None) == trades
