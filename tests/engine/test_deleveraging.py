@@ -21,6 +21,7 @@ from engine.attribution import attribution
 from engine.commands import AutoDeleverage, ForceTarget, HaltMarket, ResumeMarket
 from engine.engine import EngineSpec
 from engine.handler_state import HandlerState
+from engine.plans import Twap
 from engine.ticks import Kind
 from engine.units import SECOND_NS
 from engine.venue.accounts import PositionSpec, TraderSpec
@@ -186,6 +187,31 @@ def test_a_re_hedge_waits_for_the_plan_under_way() -> None:
     ]
     assert done[-1].leverage_after == pytest.approx(-2.5, rel=0.01)
     assert of(said, "hedge_auto_deleveraged")[0].ts_ns < done[1].ts_ns
+
+
+def test_a_plan_in_turns_sells_nothing_that_the_venue_took_already() -> None:
+    """From 3x, 30,000 coins, to 2x in two turns four seconds apart: 25,000 are left after one. The
+    venue takes half of them, 12,500. The second turn would sell 5,000 more of what are 7,500 too
+    few: nothing is missing, the plan ends, and the re-hedge buys the 7,500, in two turns too."""
+    product = a_product(latency_ns=0, plan=Twap(chunks=2, every_s=4.0))
+    market = replace(in_danger("mark").markets[0], contract=a_contract(taker_fee=0.0))
+    spec = a_spec(
+        (product, (LeverageBand(target=3.0, low=1.0, high=6.0),)),
+        markets=(replace(market, book=BookSpec(model="flat")),),
+    )
+    force = ForceTarget(ts_ns=T0 + 9 * SECOND_NS, id="f", product="BTC3L", target=2.0)
+    take = AutoDeleverage(ts_ns=T0 + 11 * SECOND_NS, id="a", symbol="BTCUSDT", share=0.5)
+    at = [a_row(Kind.MARK, T0 + n * SECOND_NS, 100.0) for n in range(20)]
+    said = agree(spec, a_tape([*at[:10], force, *at[10:12], take, *at[12:]]))
+    traded = [(e.ts_ns - T0, e.lots) for e in of(said, "order_filled", ts_ns=force.ts_ns)]
+    assert traded == [
+        (9 * SECOND_NS, -5_000 * COIN),
+        (11 * SECOND_NS, -12_500 * COIN),
+        (13 * SECOND_NS, 3_750 * COIN),
+        (17 * SECOND_NS, 3_750 * COIN),
+    ]
+    (ended,) = said.named("order_cancelled")
+    assert (ended.ts_ns, ended.reason) == (T0 + 13 * SECOND_NS, "not_needed")
 
 
 def test_the_last_of_the_queue_is_taken_in_part() -> None:
