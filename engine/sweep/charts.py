@@ -17,7 +17,15 @@ __all__ = ["Mark", "distributions", "frontier"]
 _WIDTH, _HEIGHT = 640, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 20, 14, 42
 _LABELLED: Final = 14
-"""Points beside which the name stands; none where it would stand on another."""
+"""Points beside which the name stands; none where it would stand on another name or point."""
+_LETTER, _CAPITAL, _DOT = 7.0, 10.0, 6.0
+"""Pixels: about a letter's width and height, and half of a point."""
+_SIDES: Final = (
+    *(("start", 0.0, 9.0, 4.0), ("end", 1.0, -9.0, 4.0)),
+    *(("middle", 0.5, 0.0, -10.0), ("middle", 0.5, 0.0, 19.0)),
+)
+"""Of a point: behind, before, above and beneath it. How a name is anchored, which share of it then
+lies to the left, and how far from the point that is."""
 _GRID: Final = 5
 _COLUMNS: Final = 240
 _DASHES: Final = ("", "7 4", "2 3", "10 3 2 3", "4 4", "1 2")
@@ -31,6 +39,10 @@ class Mark(Struct, frozen=True):
     x: float
     y: float
     on: bool
+
+
+_Box = tuple[float, float, float, float]
+"""Left, top, right and bottom."""
 
 
 class _Axes:
@@ -90,22 +102,38 @@ def frontier(marks: Sequence[Mark]) -> str:
     line = sorted(axes.at(mark.x, mark.y) for mark in marks if mark.on)
     path = " ".join(f"{x},{y}" for x, y in line)
     parts.append(f'<polyline class="edge" points="{path}"/>')
-    named: list[tuple[float, float]] = []
     for mark in marks:
         x, y = axes.at(mark.x, mark.y)
         kind = "on" if mark.on else "off"
         said = f"{mark.name}: {mark.y:.4f}, worst 5 %: {mark.x:.4f}"
         title = f"<title>{escape(said)}</title>"
         parts.append(f'<circle class="{kind}" cx="{x}" cy="{y}" r="5">{title}</circle>')
-        free = all(abs(x - a) > 150 or abs(y - b) > 12 for a, b in named)
-        if free and len(named) < _LABELLED:
-            named.append((x, y))
-            side = ("end", x - 9) if x > _WIDTH * 0.62 else ("start", x + 9)
-            parts.append(
-                f'<text class="point" x="{side[1]}" y="{y + 4}" text-anchor="{side[0]}">'
-                f"{escape(mark.name)}</text>"
-            )
-    return _svg(parts, "frontier")
+    return _svg([*parts, *_names(marks, axes)], "frontier")
+
+
+def _names(marks: Sequence[Mark], axes: _Axes) -> list[str]:
+    """The names that find room beside their points; those of filled ones choose first."""
+    places = [axes.at(mark.x, mark.y) for mark in marks]
+    taken = [(x - _DOT, y - _DOT, x + _DOT, y + _DOT) for x, y in places]
+    found: list[str] = []
+    for mark, (x, y) in sorted(zip(marks, places, strict=True), key=lambda one: not one[0].on):
+        width = _LETTER * len(mark.name)
+        for anchor, share, across, down in _SIDES if len(found) < _LABELLED else ():
+            left, base = x + across - share * width, y + down
+            box = (left, base - _CAPITAL, left + width, base + 2.0)
+            if left >= _LEFT and box[2] <= _WIDTH and not any(_meet(box, one) for one in taken):
+                taken.append(box)
+                found.append(
+                    f'<text class="point" x="{x + across:.2f}" y="{base:.2f}" '
+                    f'text-anchor="{anchor}">'
+                    f"{escape(mark.name)}</text>"
+                )
+                break
+    return found
+
+
+def _meet(a: _Box, b: _Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def distributions(curves: Sequence[tuple[str, Tally]]) -> str:
