@@ -60,8 +60,8 @@ class CrowdState(Struct):
     opened: bool
     columns: list[bytes]
     pools: list[Trader]
-    told_ns: int = 0
-    waits: bool = False
+    told_ns: int
+    waits: bool
 
 
 class Pool:

@@ -80,12 +80,12 @@ def edges_of(listing: Listing, lots: I64, cash: I64, cost: I64) -> F64:
             here = -(kept + deduction) / (slope - size * rate)
             meet = np.where(np.isnan(meet) & (here * size <= cap), here, meet)
     long, reachable = lots > 0, meet > 0.0
-    never, always = np.where(long, -np.inf, np.inf), np.where(long, np.inf, -np.inf)
     drawn = np.where(long, 1.0 + _DRAW_IN, 1.0 - _DRAW_IN)
     if not contract.inverse:
-        return np.where(reachable, meet * drawn, np.where(long, never, 0.0))
+        return np.where(reachable, meet * drawn, np.where(long, -np.inf, 0.0))
     price = 1.0 / np.where(reachable, meet, 1.0)
-    return np.where(reachable, price * drawn, np.where(long, always, never))
+    # No price saves a long of these, and none reaches a short.
+    return np.where(reachable, price * drawn, np.inf)
 
 
 def _meets_fixed(listing: Listing, lots: I64, cost: I64, slope: F64, kept: I64) -> F64:

@@ -13,7 +13,7 @@ class FlatBook:
 
     __slots__ = ("half_spread_bps", "state")
 
-    def __init__(self, half_spread_bps: float = 0.0) -> None:
+    def __init__(self, half_spread_bps: float) -> None:
         self.half_spread_bps = half_spread_bps
         self.state = DepthState()
 

@@ -94,7 +94,7 @@ class _Sweep:
                 got[own] = values(self.venue.listing, lots[own], price)
                 filled[own] = self._within(places[own], lots[own], least[own], price)
         gained = np.where(filled, self._gains(got, least), 0)
-        fees = self._closing_fees(lots, np.where(filled, least, 0))
+        fees = self._closing_fees(lots, least)
         left = (cash + got - gained - fees)[filled].tolist()
         for place, money in zip(places[filled].tolist(), left, strict=True):
             self.held[place], self.cash[place] = 0, money
@@ -143,7 +143,7 @@ class _Sweep:
         if not self.venue.listing.fee_at_bankruptcy:
             return np.zeros(len(lots), np.int64)
         pairs = zip(lots.tolist(), least.tolist(), strict=True)
-        fees = [self.contract.closing_fee(-n, atoms) if atoms else 0 for n, atoms in pairs]
+        fees = [self.contract.closing_fee(-n, atoms) for n, atoms in pairs]
         return np.array(fees, np.int64)
 
     def _pay_in(self, gained: I64, lots: I64) -> None:

@@ -25,7 +25,9 @@ from engine.ticks import Kind
 from engine.units import SECOND_NS
 from engine.valuing import valuation_of
 from engine.venue.accounts import PositionSpec, TraderSpec
+from engine.venue.adl_queue import holders
 from engine.venue.crowd import CrowdSpec
+from engine.venue.desk import Stage
 from feeds.records import ProductNav, Recorder
 from feeds.topics import Topics
 from tests.builders import T0, Run, a_row, a_tape, run
@@ -194,3 +196,21 @@ def test_a_record_in_the_topic_has_both() -> None:
 def nav_short(outputs: Outputs) -> int:
     """Lots that the re-hedge sells."""
     return -next(e.lots for e in reversed(outputs.events) if isinstance(e, OrderSent))
+
+
+def test_who_is_in_liquidation_himself_is_in_no_queue() -> None:
+    """A trader short of a single lot stands there beside the product, until the venue begins to
+    close him."""
+    spec = with_winner()
+    one = TraderSpec(
+        id="one", wallet_atoms=QUOTE, positions=(PositionSpec(market=0, lots=-1, entry=103.0),)
+    )
+    margins = run(replace(spec, traders=(one,)), a_tape([100.0, 101.0]), [1]).engine.margins
+
+    def queued() -> list[str]:
+        found = holders(margins.desk, margins.deleverager.accounts, 0, -1)
+        return [account.name for account, _, _ in found]
+
+    assert queued() == ["product:BTC3S", "trader:one"]
+    margins.desk.stages["trader:one"] = Stage()
+    assert queued() == ["product:BTC3S"]

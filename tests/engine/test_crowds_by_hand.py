@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
+from engine.ledger import Cause
 from engine.sampler import Sampling
 from engine.ticks import Kind
 from engine.units import SECOND_NS
+from engine.venue.adl_queue import queue_of
 from engine.venue.book import BookSpec
 from engine.venue.rules import LiquidationRules, MarginRules, Tier, VenueRules
 from tests.builders import T0, Run, a_contract, a_market, a_row, a_spec, a_tape, run
@@ -63,6 +66,7 @@ def test_the_ratio_is_told_once_a_minute_in_which_some_were_liquidated() -> None
     assert [e.lots for e in said.named("population_liquidated")] == [-20, -10, -1]
     told = [(e.ts_ns - T0) // SECOND_NS for e in said.named("cascade_ratio")]
     assert told == [0, 61]
+    assert not said.named("position_liquidated")
 
 
 @pytest.mark.parametrize(
@@ -130,7 +134,9 @@ def test_collateral_that_is_worth_less() -> None:
 # One coin, and what becomes of it -----------------------------------------------------------------
 
 
-def one_coin(wallet: float, mark: float, side: int, book: BookSpec, **rules: Any) -> Any:
+def one_coin(
+    wallet: float, mark: float, side: int, book: BookSpec, *, fund: int = 0, **rules: Any
+) -> Any:
     """What is told of a single coin from 100 that a price makes short, without a fee or a spread,
     and how many atoms the fund has then."""
     venue = VenueRules(
@@ -138,7 +144,7 @@ def one_coin(wallet: float, mark: float, side: int, book: BookSpec, **rules: Any
         liquidation=LiquidationRules(**rules),
     )
     contract = a_contract(lot_size=1.0, taker_fee=0.0)
-    market = a_market(contract=contract, book=book, venue=venue)
+    market = a_market(contract=contract, book=book, venue=venue, insurance_atoms=fund)
     crowd = a_crowd([(side, round(wallet * QUOTE), 100.0, 1.0)])
     spec = a_spec(markets=(market,), crowds=(crowd,), sampling=Sampling(nav_every_ns=0))
     said = run(spec, a_tape([100.0, mark]), [1])
@@ -169,6 +175,58 @@ def test_one_coin_is_sold_at_its_bankruptcy_price_or_better(
     assert told.side == ("long" if side > 0 else "short")
     assert (told.filled_lots, told.unpaid_positions) == (-side * sold, not sold)
     assert told.fund_atoms == kept == pytest.approx(fund * QUOTE, abs=1_000)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(
+    ("wallet", "fund", "paid"),
+    # Sold at 84 for 85: one is missing, which the fund has, or an atom less; or an atom is, and the
+    # fund has no more.
+    [(15.0, QUOTE, QUOTE), (15.0, QUOTE - 1, 0), (15.999999, 1, 1), (15.999999, 0, 0)],
+)
+def test_the_fund_pays_what_one_coin_brings_too_little(
+    wallet: float, fund: int, paid: int, side: int
+) -> None:
+    """All of it, or the coin is not sold."""
+    book = BookSpec(model="flat", half_spread_bps=0.0)
+    told, kept = one_coin(wallet, 100.0 - side * 16.0, side, book, fund=fund)
+    assert (told.filled_lots, told.unpaid_positions) == ((-side, 0) if paid else (0, 1))
+    assert (told.fund_paid_atoms, told.fund_atoms, kept) == (paid, 0, fund - paid)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_fee_out_of_what_closing_frees(side: int) -> None:
+    """Five are left; of nine (eleven) that were needed four (six) were missing, and 95 % of the
+    difference is the fee, which is 4.75, though 6 % would be more than all."""
+    book = BookSpec(model="flat", half_spread_bps=0.0)
+    rules: dict[str, Any] = {"limit": "none", "surplus": "account", "fee_from_freed": True}
+    told, kept = one_coin(15.0, 100.0 - side * 10.0, side, book, fee=0.06, **rules)
+    assert told.filled_lots == -side
+    assert told.fund_atoms == kept == pytest.approx(4_750_000, abs=1)
+
+
+def test_nobody_is_liquidated_at_a_stale_price() -> None:
+    """99 are left where ten coins need 100: they are sold as soon as the price is fresh."""
+    said = said_of((0, 100.0))
+    crowds = said.engine.margins.crowds
+    (crowd,) = crowds.all
+    crowd.credit(np.array([-101 * QUOTE, 0, 0, 0]), Cause.INSURANCE, "insurance")
+    (venue,) = said.engine.margins.desk.venues
+    for stale, lots in ((True, 10), (False, 0)):
+        venue.floor.stale = stale
+        assert crowds.are_short() is not stale
+        assert crowds.sweep() == []
+        assert crowd.lots.item(0) == lots
+
+
+def test_rows_of_a_side_are_a_queue_of_their_own() -> None:
+    """At 110 the ten have won a tenth of 1,100 on 300, the twenty of 2,200 on 500 and the one of
+    110 on 40: 3.67x, 4.4x and 2.75x. Without anybody there is none."""
+    said = said_of((0, 100.0), (1, 110.0))
+    margins = said.engine.margins
+    queue = queue_of(margins.desk, 0, [], margins.crowds.all, 1, (0, 0))
+    assert (queue.held.tolist(), queue.places.tolist()) == ([20, 10, 1], [1, 0, 2])
+    assert len(queue_of(margins.desk, 0, [], [], 1, (0, 0))) == 0
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from engine.errors import ConfigError
+from engine.ledger import Cause
+from engine.omnibus import OmnibusAccount
 from engine.ticks import Kind
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec
@@ -185,3 +187,17 @@ def test_one_asset_backs_an_account() -> None:
     products = ((a_product("A", 0, **own), (WIDE,)), (a_product("C", 1, **own), (WIDE,)))
     with pytest.raises(ConfigError, match="omnibus:desk holds contracts settled in BTC and USDT"):
         run(a_spec(*products, markets=(a_market(0, venue=rules), coin)), a_tape([100.0]))
+
+
+def test_the_first_atom_is_for_who_lacks_one() -> None:
+    """Of an account that holds nothing any more, whatever market it comes from: the ether product
+    lacks seven, and the first atom is its own."""
+    said = desk([])
+    (account,) = set(said.engine.margins.behind.values())
+    assert isinstance(account, OmnibusAccount)
+    for market, lots, _ in account.positions():
+        account.move(market, Cause.INSURANCE, -lots, 0, "insurance", 100.0)
+    for hedge, lacking in zip(account.hedges, (0, 0, 7), strict=True):
+        hedge.move(hedge.number, Cause.INSURANCE, 0, -hedge.cash - lacking, "insurance", 100.0)
+    account.move(0, Cause.INSURANCE, 0, 1, "insurance", 100.0)
+    assert [hedge.cash for hedge in account.hedges] == [0, 0, -6]

@@ -181,13 +181,22 @@ def test_money_for_nothing_net_is_shared_by_all_lots() -> None:
 
 def test_money_for_nobody_s_lots_is_shared_by_what_each_owes() -> None:
     """Before anything is bought: nobody owes, so each bears a third; then the first two owe 10 and
-    20 million, and 30 million come in these parts."""
+    20 million (or atoms), and 30 million come in these parts."""
     account = behind(shared([at(0, 100.0), at(1, 100.0)], latency_ns=5 * SECOND_NS))
     million = 10**6 * QUOTE
     assert [cash for _, cash in given(account, 0, -3_000)] == [-1_000] * 3
-    for hedge, owed in zip(account.hedges, (10, 20), strict=False):
-        hedge.move(0, Cause.INSURANCE, 0, -hedge.cash - owed * million, "insurance", 100.0)
-    assert [cash for _, cash in given(account, 0, 30 * million)] == [10 * million, 20 * million, 0]
+    for unit in (million, 1):
+        for hedge, owed in zip(account.hedges, (10, 20), strict=False):
+            hedge.move(0, Cause.INSURANCE, 0, -hedge.cash - owed * unit, "insurance", 100.0)
+        assert [cash for _, cash in given(account, 0, 30 * unit)] == [10 * unit, 20 * unit, 0]
+
+
+def test_the_last_lot_of_a_side_is_its_own() -> None:
+    """A lot is all that the longs still hold: one that is sold is theirs, not the short's."""
+    account = behind(shared([at(0, 100.0), at(1, 100.0)], fee=0.0))
+    for hedge, kept in zip(account.hedges, (0, 1), strict=False):
+        hedge.move(0, Cause.INSURANCE, kept - hedge.account.lots, 0, "insurance", 100.0)
+    assert given(account, -1, 100) == [(0, 0), (-1, 100), (0, 0)]
 
 
 @pytest.mark.parametrize(

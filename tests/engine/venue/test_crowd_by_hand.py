@@ -84,11 +84,13 @@ COIN = 10**6
 def test_what_a_drawn_position_becomes(
     row: tuple[float, float, float], position: tuple[int, int, int, float]
 ) -> None:
-    """At a first mark of 200, in lots of a millionth and of a tenth of that."""
+    """At a first mark of 200, in lots of a millionth, of a tenth of that, and of five coins."""
     (found,) = opened(200.0, row)
     assert found == position
     (finer,) = opened(200.0, row, lot=1e-7)
     assert finer == (10 * position[0], *position[1:])
+    (coarser,) = opened(200.0, row, lot=5.0)
+    assert coarser == (position[0] // (5 * COIN), *position[1:])
 
 
 def test_who_is_too_small_for_a_lot_opens_nothing() -> None:
@@ -175,6 +177,14 @@ def a_small_crowd(**margin: Any) -> tuple[Crowd, Ledger]:
     crowd = Crowd(a_crowd([*rows, (20, 300 * QUOTE, 100.0, 5.0)]), listing, ledger)
     open_crowd(crowd, 100.0)
     return crowd, ledger
+
+
+def test_before_it_opens_nobody_holds_anything() -> None:
+    """No rows, and no price that would reach one."""
+    listing = Listing(Contract(a_contract()), VenueRules(margin=MarginRules(tiers=TENTH)))
+    crowd = Crowd(a_crowd([(10, 200 * QUOTE, 100.0, 5.0)]), listing, Ledger())
+    assert crowd.state(whole=True).columns == [b""] * 4
+    assert crowd.bounds() == (-np.inf, np.inf)
 
 
 def balances(ledger: Ledger) -> dict[tuple[str, str], int]:
