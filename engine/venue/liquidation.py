@@ -50,7 +50,7 @@ class Liquidator(Insuring):
             held = [position for position in account.positions() if position[1]]
             if not held:
                 self.stages.pop(account.name, None)  # its owner closed it meanwhile
-            elif all(marks[market] > 0.0 for market, _, _ in held):
+            elif self.is_priced(held):
                 self._review(account, held, marks, unpaid)
         return unpaid
 
@@ -220,7 +220,7 @@ class Liquidator(Insuring):
             self.parted[account.name] = venue.floor.ts_ns
         if rules.pause_ns:
             stage.resumes_ns = venue.floor.ts_ns + rules.pause_ns
-        return rules.pause_ns > 0
+        return bool(rules.pause_ns)
 
     def _send(
         self, account: Margined, market: int, lots: int, marks: list[float], stand: Standing

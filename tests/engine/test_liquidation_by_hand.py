@@ -11,6 +11,7 @@ from math import ceil, floor
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.errors import InvariantError
 from engine.market import MarketSpec
@@ -309,6 +310,29 @@ def test_a_cost_without_lots_is_found() -> None:
 
 
 # Who does nothing pays more -----------------------------------------------------------------------
+
+
+def test_nobody_is_liquidated_before_all_that_he_holds_has_a_price() -> None:
+    """Bitcoin falls to 1 before ether is quoted: what ten of one and one of the other are worth
+    together nobody knows."""
+    holder = a_trader("t", 100, (0, 10, 100.0), (1, 1, 100.0))
+    said = said_of([a_venue(), a_venue(1)], [holder], [mark(0, 100.0), mark(1, 1.0)])
+    margins = said.engine.margins
+    assert margins.desk.review(margins.watch.accounts) == []
+    assert (margins.desk.stages, said.named("liquidation_started")) == ({}, [])
+
+
+@pytest.mark.parametrize("fund", [0, 1])
+def test_the_fund_pays_with_its_last_atom(fund: int) -> None:
+    """A coin from 100 with an atom less than 16 brings 84, an atom too little: refused at its
+    limit, and sold where the fund has that atom."""
+    held = PositionSpec(market=0, lots=COIN, entry=100.0)
+    trader = TraderSpec(id="t", wallet_atoms=16 * QUOTE - 1, positions=(held,))
+    market = replace(a_venue(limit="bankruptcy"), insurance_atoms=fund)
+    said = said_of([market], [trader], [mark(0, 100.0), mark(1, 84.0)])
+    filled = [(e.step, e.lots, e.fund_atoms) for e in said.named("liquidation_filled")]
+    assert filled[:2] == [("full", 0, 0), ("insured", -COIN, -1)][: 1 + fund]
+    assert said.engine.ledger.balance("insurance", "USDT") == 0
 
 
 @pytest.mark.parametrize(
