@@ -230,6 +230,7 @@ def test_an_inverse_short_covered_by_its_coins_cannot_be_liquidated() -> None:
         (12_345_678.1, 0.1, 1, 12_345_678.1),
         (100_000.000_01, 0.1, 1, 100_000.1),
         (100.09, 0.1, -1, 100.0),
+        (6_553.9, 0.1, -1, 6_553.9),
     ],
 )
 def test_published_prices_are_rounded_to_act_early(

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from engine.errors import ConfigError
-from engine.venue.contract import Contract
+from engine.venue.contract import Contract, ContractSpec
 from tests.builders import a_contract
 
 USDT = 10**6
@@ -122,6 +122,60 @@ def test_the_float_line_is_the_exact_nav(contract: Contract) -> None:
         assert intercept + slope * mark == pytest.approx(
             contract.nav(cash, lots, mark), abs=2.0 + size * 1e-14
         )
+        assert contract.line_nav(intercept, slope, mark) == contract.nav(cash, lots, mark)
+
+
+def test_how_an_account_stands_at_one_mark_after_another() -> None:
+    """Three coins for 200 of debt at 100, 88 and again 100; 20,000 contracts against three coins
+    at 10,000 and 12,000. Catches what was kept of another mark."""
+    contract, line = linear(), (-200.0 * USDT, 3.0 * USDT)
+    for mark, nav in ((100.0, 100), (88.0, 64), (88.0, 64), (100.0, 100)):
+        assert contract.stand(-200 * USDT, 3_000_000, mark) == (*line, nav * USDT)
+    contract, line = inverse(), (-20_000.0 * USDT, 3.0 * USDT)
+    for mark, nav in ((10_000.0, 10_000), (12_000.0, 16_000)):
+        assert contract.stand(3 * BTC, 20_000, mark) == (*line, nav * USDT)
+
+
+@pytest.mark.parametrize(
+    ("contract", "lots", "cash", "price"),
+    [
+        (linear(), 3_000_000, -300 * USDT, 100.0),
+        (linear(), -3_000_000, 300 * USDT, 100.0),
+        (linear(), 1, -1, 1.0),
+        (inverse(), 20_000, 2 * BTC, 10_000.0),
+        (inverse(), -20_000, -2 * BTC, 10_000.0),
+        (inverse(), 1, 1, 1e8),
+    ],
+)
+def test_the_price_of_a_trade(contract: Contract, lots: int, cash: int, price: float) -> None:
+    """What was paid for a coin, or the face for each coin; none where nothing is traded or paid, or
+    the money goes the wrong way."""
+    assert contract.price_of(lots, cash) == price
+    for none in ((lots, 0), (0, cash), (lots, -cash), (-lots, cash)):
+        assert contract.price_of(*none) is None
+
+
+@pytest.mark.parametrize(
+    ("price", "side", "limit"),
+    [
+        (100.3, 1, 100.0),
+        (100.3, -1, 100.5),
+        (100.5, 1, 100.5),
+        (100.5, -1, 100.5),
+        (0.7, 1, 0.5),
+        (0.2, 1, 0.5),
+    ],
+)
+def test_a_limit_on_a_price_step(price: float, side: int, limit: float) -> None:
+    """Buys at no more, sells at no less; a step at least."""
+    assert linear(price_step=0.5).on_step(price, side) == limit
+
+
+def test_a_contract_that_says_no_more_than_its_name() -> None:
+    """Linear, in millionths of a coin, a tenth a step, without fees."""
+    spec = ContractSpec(symbol="BTCUSDT", base="BTC", quote="USDT")
+    assert (spec.kind, spec.price_step, spec.lot_size) == ("linear", 0.1, 1e-6)
+    assert (spec.contract_size, spec.taker_fee, spec.maker_fee) == (1.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +202,8 @@ def test_inverse_lots_for_a_leverage(leverage: float, lots: int) -> None:
     """(leverage - 1) * NAV / face on 10,000 dollars: the coins themselves are one times long.
     Catches a short that forgets its coins."""
     assert inverse().lots_for(leverage, 10_000 * USDT, 10_000.0) == lots
+    whole = inverse().lots_for(leverage, 10_000 * USDT + 1, 10_000.0)
+    assert whole == (lots - 1 if leverage == 0.5 else lots)
 
 
 def test_no_position_has_more_exposure_than_was_asked_for() -> None:
@@ -237,6 +293,7 @@ def test_a_contract_without_size_is_refused() -> None:
         (linear(taker_fee=0.001), 1, -1_000_999, -999_999),
         (inverse(taker_fee=0.001), 1, 999_000, 1_000_000),
         (inverse(taker_fee=0.001), -1, -1_001_000, -1_000_000),
+        (linear(taker_fee=0.001), -1, 1, 2),
     ],
 )
 def test_before_a_fee(contract: Contract, lots: int, net: int, cash: int) -> None:

@@ -108,3 +108,13 @@ def test_a_wallet_may_be_an_atom_short_for_each_position(
     fault = opening_fault(trader, [a_listing()] * positions)
     assert (fault is None) is admitted
     assert fault is None or fault[0] == "wallet"
+
+
+@pytest.mark.parametrize(("leverage", "fault"), [(20.0, None), (20.5, "leverage")])
+def test_the_leverage_of_a_tier_is_allowed(leverage: float, fault: str | None) -> None:
+    """100 coins at 100 are 10,000, the end of the tier of twenty; more than that it does not
+    give."""
+    held = (PositionSpec(market=0, lots=100, entry=100.0),)
+    trader = TraderSpec(id="t", wallet_atoms=500 * QUOTE, positions=held, max_leverage=leverage)
+    found = opening_fault(trader, [a_listing()])
+    assert (found and found[0]) == fault
