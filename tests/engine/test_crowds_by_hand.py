@@ -14,10 +14,12 @@ from engine.ledger import Cause
 from engine.sampler import Sampling
 from engine.ticks import Kind
 from engine.units import SECOND_NS
+from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.adl_queue import queue_of
 from engine.venue.book import BookSpec
-from engine.venue.rules import LiquidationRules, MarginRules, Tier, VenueRules
-from tests.builders import T0, Run, a_contract, a_market, a_row, a_spec, a_tape, run
+from engine.venue.desk import Unpaid
+from engine.venue.rules import AdlRules, LiquidationRules, MarginRules, Tier, VenueRules
+from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape, run
 from tests.properties.crowded import a_crowd
 
 QUOTE = 10**6
@@ -242,3 +244,25 @@ def test_the_backstop_takes_what_is_below_its_share(
     told, _ = one_coin(wallet, 100.0 - move, 1, book, backstop_below=0.5)
     assert (told.filled_lots, told.backstop_lots) == ((0, -1) if taken else (-1, 0))
     assert (told.unpaid_positions, told.deficit_atoms) == (0, 0)
+
+
+@pytest.mark.parametrize("fund", [0, 1])
+def test_an_atom_that_is_owed_is_paid_once(fund: int) -> None:
+    """By the fund where it has one; else of two populations of a coin each by the first."""
+    tiers = (Tier(cap=1e12, max_leverage=10.0, rate=0.1),)
+    venue = VenueRules(margin=MarginRules(tiers=tiers), adl=AdlRules(rest="socialise"))
+    market = a_market(contract=a_contract(lot_size=1.0), venue=venue, insurance_atoms=fund)
+    crowds = tuple(a_crowd([(1, 30 * QUOTE, 100.0, 1.0)], name) for name in ("a", "b"))
+    held = (PositionSpec(market=0, lots=1, entry=100.0),)
+    trader = TraderSpec(id="t", wallet_atoms=100 * QUOTE, positions=held)
+    margins = run(
+        a_spec((a_product(), ()), markets=(market,), crowds=crowds, traders=(trader,)),
+        a_tape([100.0, 100.0]),
+        [1],
+    ).engine.margins
+    (owing,) = [each for each in margins.deleverager.accounts if each.name == "trader:t"]
+    owing.move(0, Cause.INSURANCE, -1, -owing.cash - 1, "clearing", 100.0)
+    before = [crowd.cash.item(0) for crowd in margins.crowds.all]
+    margins.deleverager.settle([Unpaid(owing, 0, 0, 0, None)], 1)
+    paid = [b - crowd.cash.item(0) for b, crowd in zip(before, margins.crowds.all, strict=True)]
+    assert (owing.cash, paid) == (0, [0, 0] if fund else [1, 0])

@@ -37,6 +37,8 @@ def test_a_configuration_names_its_book() -> None:
     assert deep.take(-1, 1e12, 100.0, 0.0, 0)[0] == pytest.approx(100.0 * A / 1e12)
     assert deep.take(1, A / 4, 100.0, 0.0, SECOND_NS)[1] == pytest.approx(100.0 + 0.375)
     assert isinstance(book_of(BookSpec(model="recorded"), contract, SECOND_NS), RecordedBook)
+    usual = BookSpec()
+    assert (usual.model, usual.half_spread_bps, usual.half_life_s) == ("depth", 0.0, 180.0)
 
 
 @pytest.mark.parametrize("side", [1, -1])

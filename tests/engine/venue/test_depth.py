@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.units import SECOND_NS
-from engine.venue.depth import DEPTH_AT_1PCT, DepthBook
+from engine.venue.depth import ASSUMED_DEPTH, DEPTH_AT_1PCT, DepthBook, DepthState
 from engine.venue.flat import FlatBook
 from engine.venue.taking import Top
 
@@ -147,3 +147,99 @@ def test_the_measured_depths() -> None:
     by_hand = (10.0 / 244.0) ** (1 / 0.67) * 0.67 / 1.67 * 100.0
     assert (price / 60_000.0 - 1.0) * 1e4 == pytest.approx(by_hand)
     assert by_hand == pytest.approx(0.3408, abs=1e-3)
+
+
+# Thin, taken and left -----------------------------------------------------------------------------
+
+
+def an_even_book() -> DepthBook:
+    """As much in each per cent inside one; outside, depth grows with the square."""
+    return DepthBook(depth_at_1pct=A, half_life_s=180.0, beta_near=1.0, beta_far=2.0)
+
+
+def shares_of(book: DepthBook, *seconds: float) -> list[float]:
+    return [book.depth(int(at * SECOND_NS)) / A for at in seconds]
+
+
+def test_the_thinner_side_is_the_depth() -> None:
+    """Half of the bids and a quarter of the asks were taken: three minutes later half of that is
+    back, and nothing before it was taken."""
+    book = an_even_book()
+    book.take(-1, 0.5 * A, 100.0, 0.0, 0)
+    book.take(1, 0.25 * A, 100.0, 0.0, 0)
+    assert shares_of(book, 0, 180) == [0.5, 0.75]
+    book.take(1, 0.25 * A, 100.0, 0.0, 180 * SECOND_NS)
+    assert book.state == DepthState(0.25 * A, 0.375 * A, 180 * SECOND_NS)
+    assert shares_of(book, 0, 180, 360) == [0.625, 0.625, 0.8125]
+
+
+def test_a_thinned_book_comes_back_by_half_lives() -> None:
+    """Two fifths until ten seconds, and from there half of what is missing every five; or all of it
+    at once."""
+    book = an_even_book()
+    assert shares_of(book, 0) == [1.0]
+    book.thin(0.4, 10 * SECOND_NS, 5 * SECOND_NS)
+    assert shares_of(book, 0, 9.9, 10, 15, 20) == pytest.approx([0.4, 0.4, 0.4, 0.7, 0.85])
+    book.thin(0.4, 10 * SECOND_NS, 0)
+    assert shares_of(book, 9.9, 10) == [0.4, 1.0]
+    assert book.depth(10 * SECOND_NS - 1) == 0.4 * A
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_what_is_left_of_two_sides_after_a_move(side: int) -> None:
+    """Half of one side is left and a quarter of the other, of which 20 % and 10 % were taken: this
+    shrinks with them, and grows again. Who takes the thinner side reaches four times as far."""
+    book = an_even_book()
+    book.take(-side, 0.2 * A, 100.0, 0.0, 0)
+    book.take(side, 0.1 * A, 100.0, 0.0, 0)
+
+    def survive(other: float, own: float) -> None:
+        bids, asks = (other, own) if side > 0 else (own, other)
+        book.survive(bids, asks, 0)
+
+    survive(0.5, 0.25)
+    assert shares_of(book, 0, 180) == pytest.approx([0.225, 0.2375])
+    assert (book.refilled(side), book.refilled(-side)) == (0.25, 0.5)
+    assert book.widened == 4.0
+    survive(1.0, 0.5)
+    taken = book.state.taken_bid, book.state.taken_ask
+    assert taken == pytest.approx((0.2 * A, 0.05 * A)[::side])
+    assert (book.refilled(side), book.refilled(-side)) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(
+    ("taken", "reach", "lots"),
+    [
+        # Up to 0.3 and 0.8 per cent, where 0.2 are taken: 0.1 and 0.6. At 1.5 per cent there are
+        # 2.25, at ten 100.
+        (0.2, 0.3, 100),
+        (0.2, 0.8, 600),
+        (0.2, 0.2, 0),
+        (0.2, 0.1, 0),
+        (0.0, 1.5, 2_250),
+        (2.0, 1.5, 250),
+        (0.0, 11.0, 100_000),
+        (40.0, 9.0, 41_000),
+    ],
+)
+def test_lots_within_a_reach(taken: float, reach: float, lots: int, side: int) -> None:
+    """Of an order of 200 times the depth, in lots of a thousandth of it; a hair is the float's."""
+    book = an_even_book()
+    if taken:
+        book.take(side, taken * A, 100.0, 0.0, 0)
+    limit = 100.0 + side * (reach + 1e-9)
+    found = book.offer(side, 200_000, 200.0 * A, limit, Top(100.0, 0.0, 0))
+    assert found.lots == lots
+    assert book.reach(side, 0) == pytest.approx(taken if taken <= 1.0 else taken**0.5)
+    book.set_reach(side, reach)
+    assert book.reach(side, 0) == pytest.approx(min(reach, 10.0))
+
+
+def test_a_book_of_which_nothing_was_said() -> None:
+    """Ten millions within a per cent, without a spread, half of it back after three minutes."""
+    book = DepthBook()
+    assert (ASSUMED_DEPTH, book.half_spread_bps, book.depth(0)) == (10e6, 0.0, 10e6)
+    book.take(1, 4e6, 100.0, -1.0, 0)
+    assert book.depth(180 * SECOND_NS) == pytest.approx(8e6)
+    assert DepthState() == DepthState(0.0, 0.0, 0, 1.0, 0, 0)

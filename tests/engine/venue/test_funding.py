@@ -10,7 +10,13 @@ import pytest
 
 from engine.units import DAY_NS, HOUR_NS, NEVER_NS
 from engine.venue.contract import Contract
-from engine.venue.funding import FundingSpec, funding_payment, next_instant, next_scheduled
+from engine.venue.funding import (
+    FundingDue,
+    FundingSpec,
+    funding_payment,
+    next_instant,
+    next_scheduled,
+)
 from engine.venue.price_rules import FundingRules
 from tests.builders import T0, a_contract
 
@@ -95,6 +101,7 @@ def test_settlements_of_a_day() -> None:
     midnight = 20_000 * DAY_NS
     bitmex, binance = FundingRules(offset_ns=4 * HOUR_NS), FundingRules()
     odd = FundingRules(interval_ns=10 * HOUR_NS, sample_ns=HOUR_NS)
+    late = FundingRules(interval_ns=7 * HOUR_NS, offset_ns=12 * HOUR_NS, sample_ns=HOUR_NS)
     for rules, after, instant in (
         (bitmex, 0, 4),
         (bitmex, 3, 4),
@@ -106,9 +113,17 @@ def test_settlements_of_a_day() -> None:
         (odd, 0, 10),
         (odd, 10, 20),
         (odd, 20, 24),
+        (late, 13, 19),
+        (late, 33, 36),
     ):
         found = next_instant(rules, midnight + after * HOUR_NS)
         assert (found - midnight) / HOUR_NS == instant
     assert next_instant(binance, midnight - 1) == midnight
     spec = FundingSpec(recorded=False, premium=bitmex)
     assert next_scheduled(spec, midnight) == (midnight + 4 * HOUR_NS, 0.0)
+
+
+def test_unless_told_otherwise_recorded_rates_hold_and_the_instant_pays() -> None:
+    """Who opened at the very instant is there already."""
+    assert FundingSpec().recorded
+    assert FundingDue(0.001) == FundingDue(0.001, index_price=None, instant_pays=True)

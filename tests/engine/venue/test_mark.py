@@ -101,6 +101,48 @@ def test_any_leg_may_be_missing(missing: dict[str, Any], mark: Mark | None) -> N
     assert a_mark(BINANCE, **missing) == mark
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.001])
+@pytest.mark.parametrize(
+    ("last", "leg"),
+    [(100.0, 100.5), (101.0, 101.0), (103.0, 101.5), (0.0, 101.0)],
+)
+def test_a_book_of_bid_ask_and_last(last: float, leg: float, scale: float) -> None:
+    """The middle one of the three, or the mid, of a coin of a tenth of a quote as of another."""
+    rules = MarkRules(legs=("book",), book="median")
+    book = {name: getattr(quotes(), name) * scale for name in ("bid", "ask", "index")}
+    found = a_mark(rules, last=last * scale, **book)
+    assert found is not None
+    assert found.price == pytest.approx(leg * scale)
+
+
+def test_a_coin_of_a_tenth_of_a_quote_has_all_legs() -> None:
+    """Those of the first test, a thousandth of each."""
+    small = {name: getattr(quotes(), name) * 0.001 for name in ("bid", "ask", "last", "index")}
+    for leg, price in (("funding", 0.1005), ("basis", 0.101), ("book", 0.103)):
+        found = a_mark(MarkRules(legs=(leg,)), **small)
+        assert found is not None
+        assert found.price == pytest.approx(price)
+    found = a_mark(MarkRules(legs=("basis",), basis="mean"), **small)
+    assert found is not None
+    assert found.price == pytest.approx(0.101)
+
+
+def test_nothing_is_known_of_what_was_not_quoted() -> None:
+    """Of quotes with nothing but an index there is that alone; and without one no distance from it
+    is remembered."""
+    assert Quotes() == Quotes(0.0, 0.0, 0.0, 0.0, 0.0, -1, 1)
+    legs = MarkLegs(BINANCE)
+    assert legs.at(NOW, Quotes(index=100.0)) is None
+    legs.at(NOW + BINANCE.basis_every_ns, quotes(index=0.0))
+    assert legs.state.distances == [None, None]
+
+
+def test_a_leg_at_nothing_is_none() -> None:
+    """An index of 100 and funding of the whole of it, to be paid."""
+    rules = MarkRules(legs=("funding",))
+    assert a_mark(rules, rate=-1.0, to_funding_ns=8 * HOUR_NS) is None
+
+
 def test_a_book_of_one_side_is_no_book() -> None:
     """Without an ask there is no mid, as without a bid."""
     for side in ("bid", "ask"):

@@ -118,3 +118,17 @@ def test_the_leverage_of_a_tier_is_allowed(leverage: float, fault: str | None) -
     trader = TraderSpec(id="t", wallet_atoms=500 * QUOTE, positions=held, max_leverage=leverage)
     found = opening_fault(trader, [a_listing()])
     assert (found and found[0]) == fault
+
+
+def test_what_is_kept_at_each_size() -> None:
+    """Per atom of notional, the fee of closing inside where the venue counts it; the last tier has
+    no end."""
+    tiers = (*TIERS, Tier(cap=1e7, max_leverage=2.0, rate=0.2, deduction=100_800.0))
+    margin = MarginRules(tiers=tiers, taker_fee_inside=True)
+    listing = Listing(Contract(a_contract(taker_fee=0.001)), VenueRules(margin=margin))
+    assert listing.rates == [
+        (1e10, 0.02 + 0.001, 0.0),
+        (1e12, 0.1 + 0.001, 800e6),
+        (math.inf, 0.2 + 0.001, 100_800e6),
+    ]
+    assert Standing(5, 3).margin == 5

@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -222,6 +223,7 @@ def test_maintenance_of_a_rounded_initial_margin_rounds_twice() -> None:
         ({"max_leverage": math.inf}, "tier 2: max_leverage must be at least 1, was inf"),
         ({"max_leverage": math.nan}, "tier 2: max_leverage must be at least 1, was nan"),
         ({"initial_rate": 0.0}, "tier 2: initial_rate must be > 0 and at most 1, was 0"),
+        ({"initial_rate": 1.5}, "tier 2: initial_rate must be > 0 and at most 1, was 1.5"),
         ({"initial_rate": 0.04}, "tier 2: rate 0.05 is above the initial rate 0.04"),
         ({"deduction": 30.1}, "tier 2: deduction must be 30 for maintenance to be continuous"),
         ({"deduction": 0.0}, "deduction must be 30 for maintenance to be continuous, was 0"),
@@ -236,6 +238,34 @@ def test_a_table_that_cannot_be_is_refused_by_tier_and_number(
     with pytest.raises(ConfigError) as caught:
         TierTable(MarginRules(tiers=(first, Tier(**{**good, **second}))), 6)
     assert said in str(caught.value)
+
+
+def test_a_deduction_that_is_no_whole_atom() -> None:
+    """Above 1,001 the rate is 0.55 % more: 2,000 need 51 less 5.5055, so 46."""
+    tiers = (
+        Tier(cap=1_001.0, max_leverage=20.0, rate=0.02),
+        Tier(cap=5_000.0, max_leverage=10.0, rate=0.0255, deduction=5.5055),
+    )
+    assert TierTable(MarginRules(tiers=tiers), 0).maintenance(2_000) == 46
+
+
+def test_many_sizes_need_what_each_does() -> None:
+    """To the unit, in every tier and at each cap, where a product of whole numbers fits 64 bits and
+    where it does not; as floats to a unit, beyond the last cap too."""
+    one = TierTable(MarginRules(tiers=(Tier(cap=1e18, max_leverage=20.0, rate=0.0123),)), 0)
+    caps = [int(row["cap"] or 2e9) * USDT for row in BINANCE]
+    near = [cap + more for cap in caps for more in (-1, 0, 1)]
+    for table, sizes in (
+        (one, [1, 7, 81, 82]),
+        (one, [1, 10**17, 3 * 10**17 + 1]),
+        (two(), [0, 1, 999, 1_000, 1_001, 5_000, 6_000]),
+        (two(of_initial=True), [0, 1, 999, 1_000, 1_001, 5_000, 6_000]),
+        (binance(), near),
+    ):
+        exact = [table.maintenance(size) for size in sizes]
+        assert table.exact_maintenances(np.array(sizes, np.int64)).tolist() == exact
+    floats = two().maintenances(np.array([1_000.0, 1_001.0, 6_000.0]))
+    assert floats.tolist() == pytest.approx([20.0, 20.05, 270.0])
 
 
 def test_the_edges_of_what_may_be_are_taken() -> None:
