@@ -38,11 +38,22 @@ def test_products_next_to_whole_numbers() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     """A result beyond 64 bits is an error, never a wrong number."""
-    with pytest.raises(OverflowError):
-        floor_products(np.array([2**60]), 2**10, 1)
+    for counts, over in (([2**60], 2**10), ([1, 2**60], 2**10), ([2**40], 2**30)):
+        with pytest.raises(OverflowError):
+            floor_products(np.array(counts), over, 1)
+
+
+@pytest.mark.parametrize("over", [2**62 - 1, 2**63 - 1, 2**63, 2**63 + 1, -(2**63), -(2**63) - 1])
+def test_a_fraction_of_more_than_64_bits(over: int) -> None:
+    """Some fifteen, or eight: only what is left after the division has to fit."""
+    under, counts = 2**59 + 1, [1, -3, 1_000_003]
+    found = floor_products(np.array(counts), over, under)
+    assert found.tolist() == [count * over // under for count in counts]
 
 
 def test_totals_beyond_64_bits() -> None:
     """Their sum is a whole number of any size."""
     assert total_of(np.full(10, 2**62)) == 10 * 2**62
+    assert total_of(np.full(2, 2**62)) == 2**63
+    assert total_of(np.array([1, 2**62, 2**62])) == 2**63 + 1
     assert total_of(np.array([], np.int64)) == 0

@@ -282,3 +282,84 @@ def test_what_is_surely_taken_is_taken(
             reduces = held * side < 0 and lots <= abs(held)
             order = {"position": held, "reduce_only": reduces}
             assert venue.refusal(side * lots, mark, **order) is None
+
+
+@pytest.mark.parametrize(
+    ("lots", "mark", "taken"),
+    [
+        (50, 1_000.0, True),
+        (49, 1_000.0, False),
+        (50_000, 100.0, True),
+        (50_001, 100.0, False),
+        # Twice the least notional is 20 quote: in lots of a thousandth 20,000.
+        (200, 100.0, False),
+        (201, 100.0, True),
+        (50_000, 0.5, True),
+        (1_000, 0.0, False),
+        (1_000, math.inf, False),
+    ],
+)
+def test_what_is_taken_without_a_look(lots: int, mark: float, *, taken: bool) -> None:
+    """0.05 to 50 coins of 10 quote at least, as long as no rounding could matter."""
+    venue = bounds(size_min=0.05, market_size_max=50.0, notional_min=10.0)
+    assert venue.surely_takes(lots, mark) is taken
+    assert not taken or venue.refusal(lots=lots, mark=mark) is None
+
+
+def test_what_is_taken_of_contracts_without_a_look() -> None:
+    """Ten dollars at least are ten contracts of one, or one of ten; without a rule all is."""
+    rules = OrderRules(notional_min=10.0)
+    for size, least in ((1.0, 10), (10.0, 1)):
+        contract = a_contract("XBTUSD", inverse=True, contract_size=size)
+        venue = OrderBounds(rules, contract)
+        assert venue.surely_takes(least, 30_000.0)
+        assert not venue.surely_takes(least - 1, 30_000.0)
+    assert bounds().surely_takes(1, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("rules", "mark", "buys", "sells"),
+    [
+        ({"step": 0.5, "market_deviation": 0.1}, 100.2, 110.0, 90.5),
+        ({"step": 2.5, "market_deviation": 0.1}, 101.0, 110.0, 92.5),
+        # The mark is on the grid and the bound within the next step; or the grid is beyond.
+        ({"step": 0.5, "market_deviation": 0.001}, 100.0, 100.0, 100.0),
+        ({"step": 0.5, "market_deviation": 0.001}, 100.2, 100.3002, 100.0998),
+        # Whole numbers are on every grid of figures.
+        ({"significant_figures": 3, "market_deviation": 0.1}, 1_234.0, 1_357.0, 1_111.0),
+        ({"significant_figures": 3, "market_deviation": 0.0001}, 1_234.0, 1_234.0, 1_234.0),
+        (
+            {"significant_figures": 3, "market_deviation": 0.0001},
+            *(1_234.5, 1_234.62345, 1_234.37655),
+        ),
+        ({}, 100.0, math.inf, 0.0),
+    ],
+)
+def test_the_worst_price_of_a_market_order(
+    rules: dict[str, Any], mark: float, buys: float, sells: float
+) -> None:
+    """The last price of the grid within the bound, or the bound where that is beyond the mark."""
+    said = {name: rule for name, rule in rules.items() if name != "step"}
+    contract = a_contract(price_step=rules.get("step", 0.5), lot_size=0.001)
+    venue = OrderBounds(OrderRules(**said), contract)
+    assert venue.market_limit(1, mark) == pytest.approx(buys, rel=1e-12)
+    assert venue.market_limit(-1, mark) == pytest.approx(sells, rel=1e-12)
+
+
+def test_a_band_holds_for_a_single_lot() -> None:
+    """Bought at no more than 110, sold at no less than 85."""
+    venue = bounds(band_up=0.10, band_down=0.15)
+    for lots, price, reason in (
+        (1, 110.5, "price_band"),
+        (1, 84.5, None),
+        (-1, 84.5, "price_band"),
+        (-1, 110.5, None),
+    ):
+        assert venue.refusal(lots=lots, price=price, mark=100.0) == reason
+
+
+def test_figures_begin_after_the_zeros() -> None:
+    """Of 0.0095 two are 9 and 5."""
+    venue = bounds(significant_figures=2)
+    for price in (0.0095, 0.095, 0.95, 9.5):
+        assert venue.rounded(price, DOWN) == venue.rounded(price, UP) == price
