@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.oracle.account import ATOMS, decimal
 from tests.oracle.case import Case, Rules
-from tests.oracle.oracle import Oracle
+from tests.oracle.oracle import ULPS, Oracle
 from tests.oracle.primary import Primary
 
 HALF = Fraction(1, 2)
@@ -83,6 +83,12 @@ class Promise(Oracle):
 
     def _reverses(self, plan: int, lots: int) -> bool:
         return plan * self.slope > 0 > lots * self.slope
+
+    def _ask(self, due: int) -> None:
+        """The promise's line is doubles: at its very ruin they may fall on either side."""
+        exposure = abs(self.slope * Fraction(self.price))
+        self.close_calls += self.status == "active" and abs(self.nav) < exposure * ULPS
+        super()._ask(due)
 
     def _write(self, nav: int, leverage: Fraction) -> None:
         self.slack["price"] += 2
