@@ -79,7 +79,7 @@ class Oracle(Account):
             self.mark = price
             if self.status == "pending":
                 self._launch()
-            self._ask(self.now - 1)
+            self._ask(max(self.now - 1, self.rung))
 
     def _pass(self, until: int) -> None:
         while (due := min(self.alarms())) <= until:

@@ -20,6 +20,8 @@ from tests.oracle.oracle import ULPS, Oracle
 from tests.oracle.primary import Primary
 
 HALF = Fraction(1, 2)
+BLURRED = 10_000
+"""So many times NAV, and doubles have lost as many digits of it: no opinion on a line drawn anew."""
 
 
 class Promise(Oracle):
@@ -49,7 +51,7 @@ class Promise(Oracle):
             if self.mark and self.index:  # nobody is launched at one of two prices
                 if self.status == "pending":
                     self._launch()
-                self._ask(self.now - 1)
+                self._ask(max(self.now - 1, self.rung))
 
     @property
     def slope(self) -> Fraction:
@@ -105,6 +107,7 @@ class Promise(Oracle):
 
     def _change(self, cause: str, atoms: Any) -> None:
         leverage = self.slope * Fraction(self.price) / self.nav if self.nav > 0 else Fraction(0)
+        self.close_calls += abs(leverage) > BLURRED
         self.causes[cause] += atoms
         self.slack[cause] += 1
         self._write(self.whole + int(atoms), leverage)
