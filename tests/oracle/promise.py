@@ -21,7 +21,7 @@ from tests.oracle.primary import Primary
 
 HALF = Fraction(1, 2)
 BLURRED = 10_000
-"""So many times NAV, and doubles have lost as many digits of it: no opinion on a line drawn anew."""
+"""So many times NAV, and doubles have lost as many digits of it: no opinion on a new line."""
 
 
 class Promise(Oracle):
