@@ -21,7 +21,8 @@ __all__ = ["Agenda", "Edges", "Priority"]
 
 class Priority(IntEnum):
     """The order of what happens at one instant; prices and their breaches come before all of it,
-    requests and samples after. ``MARK`` is such a price, made by the venue at that instant."""
+    requests and samples after. ``MARK`` is such a price, made by the venue at that instant. What a
+    breach liquidates takes along what is due at its instant: ``engine.margins`` says what."""
 
     MARK = -1
     VENUE = 0
