@@ -134,10 +134,11 @@ def second_desk(drawn: dict[str, Any], traders: list[TraderSpec], fund: Fraction
     return Desk(rules, accounts, fund)
 
 
-def both(seed: int, ranking: str, *, inverse: bool = False) -> tuple[Run, Desk]:
-    """The same customers, rules and marks, told by the engine and by the second desk."""
+def both(seed: int, ranking: str, *, inverse: bool = False, **fixed: Any) -> tuple[Run, Desk]:
+    """The same customers, rules (drawn but for the ``fixed`` ones) and marks, told by the engine
+    and by the second desk."""
     random = Random(f"{seed} {ranking} {inverse}")
-    drawn = drawn_rules(random, ranking, inverse=inverse)
+    drawn = drawn_rules(random, ranking, inverse=inverse) | fixed
     traders = drawn_traders(random, inverse=inverse)
     fund = random.choice((0, 5_000, 10**6))
     marks = [100.0]
@@ -203,3 +204,13 @@ def test_a_second_desk_does_the_same(ranking: str, *, inverse: bool) -> None:
         met += agreed(*both(seed, ranking, inverse=inverse))
     ways = ("full", "partial", "insured", "backstop", "adl", "socialised")
     assert all(met[way] for way in ways), met
+
+
+@pytest.mark.parametrize("seed", [89, 99])
+def test_pauses_end_as_others_fall(seed: int) -> None:
+    """Pauses of a second, and two draws in which one is over as somebody else is bankrupt: whose
+    pause is over is looked at before anybody is called on. Catches a desk that does so after."""
+    rules = {"steps": "portion", "portion_above": 0.0, "pause": SECOND, "limit": "bankruptcy"}
+    met = agreed(*both(seed, "binance", **rules, backstop=0.0, drawdown=0.3, rest="stay_open"))
+    assert met["partial"], met
+    assert met["adl"], met
