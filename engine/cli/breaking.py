@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product as combinations
-from math import inf
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
@@ -186,12 +186,16 @@ def _lengths(name: str, said: str, most: int = _ROUNDS) -> list[int]:
 
     from engine.durations import DURATION_PATTERN, duration_ns
     from engine.errors import ConfigError
+    from engine.units import DAY_NS
 
     parts = [each.strip() for each in said.split(",")]
     if len(parts) > most or not all(re.fullmatch(DURATION_PATTERN, each) for each in parts):
         more = "" if most == 1 else ", or several with commas between"
         raise ConfigError(f"--{name} must be a duration such as 0s or 500ms{more}, was {said!r}")
-    return [duration_ns(each) for each in parts]
+    found = [duration_ns(each) for each in parts]
+    if max(found) > DAY_NS:
+        raise ConfigError(f"--{name} must be a day at most, was {said!r}")
+    return found
 
 
 def _depth(text: str) -> float:
@@ -200,8 +204,11 @@ def _depth(text: str) -> float:
 
     if not text.startswith("z"):
         return float(text)
-    z, _, share = text[1:].partition("p")
-    return depth_left(float(z), float(share) / 100.0 if share else 0.5)
+    said, _, share = text[1:].partition("p")
+    z = float(said)
+    if not isfinite(z):
+        raise ValueError(f"a move of {said} deviations")
+    return depth_left(z, float(share) / 100.0 if share else 0.5)
 
 
 def _row(broken: Break, shape: Shape) -> tuple[str, ...]:
