@@ -322,6 +322,24 @@ def test_nobody_is_liquidated_before_all_that_he_holds_has_a_price() -> None:
     assert (margins.desk.stages, said.named("liquidation_started")) == ({}, [])
 
 
+@pytest.mark.parametrize(("lots", "mark_price", "price"), [(-1, 110.0, 110.11), (1, 90.0, 89.91)])
+def test_a_single_lot_is_bought_at_the_ask_and_sold_at_the_bid(
+    lots: int, mark_price: float, price: float
+) -> None:
+    """Lots of a coin, ten basis points from mid: a loss of 10 leaves 0.8 of the 0.9 or 1.1 that are
+    needed."""
+    market = replace(
+        a_venue(surplus="account"),
+        contract=a_contract(lot_size=1.0, taker_fee=0.0),
+        book=BookSpec(model="flat", half_spread_bps=10.0),
+    )
+    held = PositionSpec(market=0, lots=lots, entry=100.0)
+    trader = TraderSpec(id="t", wallet_atoms=10_800_000, positions=(held,))
+    said = said_of([market], [trader], [mark(0, 100.0), mark(1, mark_price)])
+    (filled,) = said.named("liquidation_filled")
+    assert (filled.lots, filled.price) == (-lots, pytest.approx(price, rel=1e-14))
+
+
 @pytest.mark.parametrize("fund", [0, 1])
 def test_the_fund_pays_with_its_last_atom(fund: int) -> None:
     """A coin from 100 with an atom less than 16 brings 84, an atom too little: refused at its

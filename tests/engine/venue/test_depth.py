@@ -243,3 +243,36 @@ def test_a_book_of_which_nothing_was_said() -> None:
     book.take(1, 4e6, 100.0, -1.0, 0)
     assert book.depth(180 * SECOND_NS) == pytest.approx(8e6)
     assert DepthState() == DepthState(0.0, 0.0, 0, 1.0, 0, 0)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_the_end_of_the_book(side: int) -> None:
+    """A hundred depths lie within ten per cent: of them 40 are taken, 60 are filled, and then there
+    is no best; two fifths of a thinned one, or twice as much."""
+    book, top = an_even_book(), Top(100.0, 0.0, 0)
+    book.take(side, 40.0 * A, 100.0, 0.0, 0)
+    for limit in (None, 100.0 + side * 11.0):
+        offer = book.offer(side, 200_000, 200.0 * A, limit, top)
+        assert (offer.lots, offer.reason) == (60_000, "no_depth")
+    assert book.best(side, top) is not None
+    assert book.take(side, 200.0 * A, 100.0, 0.0, 0)[0] == pytest.approx(0.3)
+    assert book.best(side, top) is None
+    for scale in (0.4, 2.0):
+        book = an_even_book()
+        book.thin(scale, SECOND_NS, 0)
+        assert book.depth(0) == scale * A
+        assert book.take(side, 400.0 * A, 100.0, 0.0, 0)[0] == pytest.approx(scale / 4.0)
+
+
+def test_less_than_one_quote_is_something() -> None:
+    """Half a quote within a twentieth of a per cent: two of ten lots that are two quote."""
+    book = DepthBook(depth_at_1pct=10.0, beta_near=1.0)
+    offer = book.offer(1, 10, 2.0, 100.05 + 1e-9, Top(100.0, 0.0, 0))
+    assert (offer.lots, offer.reason) == (2, "limit")
+
+
+def test_a_recorded_spread_of_nothing_is_one() -> None:
+    """The book's own is for where none was recorded."""
+    book = DepthBook(half_spread_bps=1.0)
+    assert book.best(1, Top(100.0, 0.0, 0)) == 100.0
+    assert book.best(1, Top(100.0, -1.0, 0)) == pytest.approx(100.01)
