@@ -8,6 +8,7 @@ from statistics import NormalDist, median, quantiles
 import pytest
 
 from engine.depth_facts import COLLAPSES
+from engine.philox import word
 from engine.units import SECOND_NS
 from engine.venue.depth import DepthBook
 from engine.venue.survival import (
@@ -110,3 +111,74 @@ def test_a_book_that_is_left_to_a_share() -> None:
     assert thin.depth(0) == pytest.approx(0.25e6 - 0.25e5)
     thin.survive(1.0, 1.0, SECOND_NS)
     assert math.isclose(thin.widened, 1.0)
+
+
+# Point by point -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "spread"),
+    [
+        (3.999, 0.0), (4.0, 0.35), (5.999, 0.35), (6.0, 0.6), (7.999, 0.6), (8.0, 0.85),
+        (11.999, 0.85), (12.0, 0.94), (19.999, 0.94), (20.0, 1.35), (500.0, 1.35),
+    ],
+)  # fmt: skip
+def test_the_spread_of_a_collapse(size: float, spread: float) -> None:
+    """By classes of moves; the lower end belongs to each."""
+    assert spread_of(size) == spread
+
+
+@pytest.mark.parametrize(("first", "point"), [(0, 0), (1, 10), (9_999_999_999, 10), (10**10, 10)])
+def test_the_grid_begins_at_the_first_mark_or_after_it(first: int, point: int) -> None:
+    """Every ten seconds."""
+    book = Survival(SurvivalSpec(), SurvivalState(), 7, 0)
+    book.begin(first)
+    assert book.state.next_ns == point * SECOND_NS
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_fall_is_remembered_for_five_minutes(place: int) -> None:
+    """Nine deviations from 100 at the point of 500 s: each side draws for itself, at that instant;
+    what it lost halves in three minutes, and the least of each minute is kept."""
+    book = Survival(SurvivalSpec(), SurvivalState(), 7, place)
+    state = book.state
+    book.begin(0)
+    assert book.pass_points([100.0] * 50) is False
+    assert (state.prices, state.next_ns, state.since_ns) == ([100.0] * 30, 500 * SECOND_NS, -1)
+    assert (state.minutes, book.shares) == ([], (1.0, 1.0))
+    assert book.pass_points([98.65]) is True
+    drawn = [
+        standard_normal(word(7, (1 << 63) | (place << 1) | side, 500 * SECOND_NS))
+        for side in (0, 1)
+    ]
+    lost = [max(0.055 * 9.0 + 0.85 * each, 0.0) for each in drawn]
+    assert book.shares == pytest.approx([math.exp(-each) for each in lost])
+    assert state.minutes == [(480 * SECOND_NS, state.bid, state.ask)]
+    fallen = state.bid, state.ask
+    book.pass_points([98.65] * 29)
+    assert state.since_ns == 500 * SECOND_NS
+    assert (state.bid, state.ask) == pytest.approx(fallen)
+    book.pass_points([98.65])
+    assert state.since_ns == -1
+    book.pass_points([98.65] * 17)
+    assert (state.bid, state.ask) == pytest.approx([each / 2.0 for each in fallen], rel=1e-6)
+    minutes = [at // SECOND_NS for at, _, _ in state.minutes]
+    assert minutes == list(range(480, 980, 60))
+    assert state.minutes[0][1:] == fallen
+
+
+def test_a_small_share_is_always_left() -> None:
+    """One part of 561, however far it fell; half of it, as a logarithm, after three minutes."""
+    book = Survival(SurvivalSpec(), SurvivalState(), 7, 0)
+    book.begin(0)
+    book.pass_points([100.0] * 30 + [1.0])
+    assert book.shares == pytest.approx((1 / 561, 1 / 561))
+
+
+def test_what_is_usual_of_a_market() -> None:
+    """Assumed: 15 basis points in five minutes, a half-life of three."""
+    spec = SurvivalSpec()
+    assert (spec.deviation, spec.slope, spec.half_life_s) == (0.0015, 0.055, 180.0)
+    assert (spec.every_ns, spec.steps) == (10 * SECOND_NS, 30)
+    state = SurvivalState()
+    assert (state.bid, state.ask, state.since_ns) == (0.0, 0.0, -1)
