@@ -10,6 +10,7 @@ __all__ = [
     "ConfigError",
     "FeedError",
     "InputError",
+    "InterruptedRunError",
     "InvariantError",
     "LevsimError",
     "OutOfRangeError",
@@ -55,6 +56,17 @@ class FeedError(LevsimError):
     def __init__(self, message: str, *, retriable: bool = True) -> None:
         super().__init__(message)
         self.retriable = retriable
+
+
+class InterruptedRunError(LevsimError):
+    """A signal ended what can be gone on with; ``exit_code`` is that of shells, 128 and the
+    signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            "interrupted; what is finished is kept, the same command goes on from there"
+        )
+        self.exit_code = 128 + number
 
 
 class InvariantError(LevsimError):

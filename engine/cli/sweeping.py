@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,7 +89,7 @@ def sweep(
     from engine import api
     from engine.cli import showing
 
-    with _progress(quiet=quiet) as told:
+    with _progress(quiet=quiet) as told, _interruptible():
         result = api.sweep(
             base,
             sets or [],
@@ -169,6 +171,33 @@ def _run(row: dict[str, Any]) -> str:
 def _typed(command: str) -> str:
     """As whoever typed this one would type it."""
     return command.replace("levsim", os.environ.get("LEVSIM_COMMAND", "levsim"), 1)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """While inside, SIGTERM interrupts as Ctrl-C does: workers end, and who typed it is told.
+
+    Raises:
+        InterruptedRunError: once one of the two has come.
+    """
+    from engine.errors import InterruptedRunError
+
+    came = signal.SIGINT
+
+    def terminated(*_: object) -> None:
+        nonlocal came
+        came = signal.SIGTERM
+        raise KeyboardInterrupt
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, terminated) if main else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise InterruptedRunError(came) from None
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def axes_of(sets: Sequence[str], policies: Sequence[str] = ()) -> tuple[list[str
     Raises:
         ConfigError: for a range that is none, a key that is given twice, or too many points.
     """
-    plain: list[str] = []
+    plain: dict[str, str] = {}
     texts: dict[str, str] = {}
     for given in sets:
         key, equals, text = (part.strip() for part in given.partition("="))
@@ -60,10 +60,12 @@ def axes_of(sets: Sequence[str], policies: Sequence[str] = ()) -> tuple[list[str
                 "or KEY=a,b,c"
             )
         count = _count(text, given)
-        if count == 1:
-            plain.append(given)
-        elif key in texts:
+        if key in texts:
             raise ConfigError(f"--set {given}: {key} is an axis already, --set {key}={texts[key]}")
+        if key in plain:
+            raise ConfigError(f"--set {given}: {key} is given already, --set {plain[key]}")
+        if count == 1:
+            plain[key] = given
         else:
             texts[key] = text
     counts = [_count(text, key) for key, text in texts.items()]
@@ -80,7 +82,7 @@ def axes_of(sets: Sequence[str], policies: Sequence[str] = ()) -> tuple[list[str
         if len(set(axis.values)) < len(axis.values):
             twice = next(value for value in axis.values if axis.values.count(value) > 1)
             raise ConfigError(f"--set {axis.key}: {twice} is given twice")
-    return plain, axes
+    return list(plain.values()), axes
 
 
 def points_of(axes: Sequence[Axis]) -> Iterator[tuple[str, ...]]:

@@ -90,6 +90,7 @@ def planned(
         _check(config, screened=screened)
         configs.append(msgspec.msgpack.encode(config))
         inputs |= _files(config)
+    _check_different(configs, [axis.key for axis in axes], list(points_of(axes)))
     first = msgspec.msgpack.decode(configs[0], type=RunConfig)
     if not (made := not setup.data and first.generator is not None):
         if paths is not None and paths > 1:
@@ -116,6 +117,25 @@ def _check(config: RunConfig, *, screened: bool) -> None:
     if screened:
         check_screenable(config)
     check_expected(config, screened=screened)
+
+
+def _check_different(
+    configs: Sequence[bytes], keys: Sequence[str], points: Sequence[tuple[str, ...]]
+) -> None:
+    """Two points that come to one configuration would be ranked against each other."""
+    seen: dict[bytes, tuple[str, ...]] = {}
+    for config, values in zip(configs, points, strict=True):
+        other = seen.setdefault(config, values)
+        if other is not values:
+            differ = [place for place, value in enumerate(values) if value != other[place]]
+            one, two = (
+                ", ".join(f"{keys[place]}={each[place]}" for place in differ)
+                for each in (other, values)
+            )
+            raise ConfigError(
+                f"--set: {one} and {two} come to the same configuration; give each setting once, "
+                "by one name, with values that differ"
+            )
 
 
 def _setup(

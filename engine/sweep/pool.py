@@ -91,7 +91,7 @@ class LocalPool(Executor):
         self._context.set_forkserver_preload(["engine.sweep.work"])
         self._lock = threading.Lock()
         self._tasks: deque[tuple[Task, Future[Any]]] = deque()
-        self._closing = False
+        self._closing = self._abandoned = False
         self._stillborn = 0
         self._bell, self._ringer = self._context.Pipe(duplex=False)
         self._workers = [_Worker(self._context) for _ in range(workers)]
@@ -125,6 +125,12 @@ class LocalPool(Executor):
         if wait:
             self._thread.join()
 
+    def abandon(self) -> None:
+        """End all workers at once, whatever they are at, and cancel what waits: an interrupt does
+        not wait for a run that may never end."""
+        self._abandoned = True
+        self.shutdown(cancel_futures=True)
+
     # The thread that minds the workers ----------------------------------------------------------
 
     def _run(self) -> None:
@@ -133,12 +139,14 @@ class LocalPool(Executor):
                 self._hand_out()
                 with self._lock:
                     idle = not self._tasks and all(w.future is None for w in self._workers)
-                    if self._closing and idle:
+                    if self._closing and (idle or self._abandoned):
                         return
                 self._listen()
         finally:
             for worker in self._workers:
-                worker.end()
+                code = worker.end()
+                if worker.future is not None:
+                    worker.future.set_exception(WorkerDiedError(code))
 
     def _hand_out(self) -> None:
         for worker in self._workers:

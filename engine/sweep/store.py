@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from engine.errors import InputError
+from engine.errors import InputError, LevsimError
 from engine.sweep.plan import Chunk, Plan
 
 __all__ = ["MANIFEST", "Store"]
@@ -124,11 +124,17 @@ class Store:
 
     def _put(self, file: Path, content: bytes) -> Path:
         beside = file.with_name(f".{file.name}.tmp")
-        with beside.open("wb") as out:
-            out.write(content)
-            out.flush()
-            os.fsync(out.fileno())
-        return self._rename(beside, file)
+        try:
+            with beside.open("wb") as out:
+                out.write(content)
+                out.flush()
+                os.fsync(out.fileno())
+            return self._rename(beside, file)
+        except OSError as error:
+            raise LevsimError(
+                f"{file.parent} cannot be written: {error.strerror}; what is finished is kept, the "
+                "same command goes on from there"
+            ) from None
 
     def _rename(self, beside: Path, file: Path) -> Path:
         beside.replace(file)

@@ -237,7 +237,7 @@ def lazily(
         if cluster is not None:
             return stack.enter_context(cluster_executor(cluster))
         pool = LocalPool(workers or os.cpu_count() or 1)
-        stack.callback(pool.shutdown, cancel_futures=True)
+        stack.callback(pool.abandon)
         return pool
 
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import wait
 
@@ -101,6 +102,22 @@ def test_a_pool_that_is_shut_down_takes_nothing() -> None:
     pool.shutdown()
     with pytest.raises(RuntimeError):
         pool.submit(deadly.double, 1)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_pool_that_is_abandoned_waits_for_nobody() -> None:
+    """A task that would never end is ended with its worker, and what waited is cancelled."""
+    pool = LocalPool(1)
+    assert pool.submit(deadly.double, 4).result() == 8
+    (pid,) = pool.pids
+    endless, behind = pool.submit(time.sleep, 1e6), pool.submit(deadly.double, 1)
+    while not endless.running():
+        time.sleep(0.001)
+    pool.abandon()
+    with pytest.raises(WorkerDiedError):
+        endless.result(0)
+    assert behind.cancelled()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -28,6 +29,15 @@ from tests.engine.sweep.conftest import AXIS
 
 ROOT = Path(__file__).parents[3]
 PATHS = 13
+ENDLESS = """
+from pathlib import Path
+
+class Endless:
+    def target(self, market, position):
+        Path("asked").touch()
+        while True:
+            pass
+"""
 RESULTS = ("sweep.parquet", "summary.json", "report.html")
 
 
@@ -119,6 +129,47 @@ def test_two_drivers_do_not_share_a_directory(base: Path) -> None:
         Store(Path("a"), plan).opened({}),
     ):
         pass
+
+
+def test_a_disk_that_is_full_is_said_and_loses_nothing(base: Path) -> None:
+    """Half a chunk is none: what was finished is there, and the chunk is put again."""
+    plan = planned(base, paths=40)
+    store, (_, hard) = Store(Path("a"), plan), resource.getrlimit(resource.RLIMIT_FSIZE)
+    with store.opened({}):
+        kept = store.put(plan.chunks[0], bytes(10))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, hard))
+        try:
+            with pytest.raises(
+                LevsimError, match=r"a/chunks cannot be written: .*finished is kept"
+            ):
+                store.put(plan.chunks[1], bytes(10_000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    again = Store(Path("a"), plan)
+    with again.opened({}):
+        assert again.finished == {0: kept}
+        assert not list(Path("a/chunks").glob(".*"))
+        again.put(plan.chunks[1], bytes(10_000))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_ends_at_once_and_says_so(base: Path, number: signal.Signals) -> None:
+    """Whatever its workers are at, a policy that never answers included."""
+    Path("endless.py").write_text(ENDLESS)
+    policy = 'products.BTC3L.policies=[{type="user",path="endless.py:Endless"}]'
+    process = _command(
+        *("sweep", str(base), "--set", policy, "--paths", "40", "--workers", "1", "--out", "a"),
+    )
+    until = time.monotonic() + 60.0
+    while not Path("asked").exists():
+        assert time.monotonic() < until
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        time.sleep(0.005)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "interrupted; what is finished is kept, the same command goes on from there" in said
+    assert "Traceback" not in said
 
 
 def test_killed_workers_change_nothing(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,6 +398,11 @@ def test_the_table_is_what_it_says(base: Path) -> None:
         ({"sets": ["products.BTC9L.limit=1,2"]}, "known are BTC3L, BTC3S"),
         ({"sets": ["products.BTC3L.policies.0.target=3.0,5.0"]}, "high"),
         ({"sets": ["generator.volatility=0.5,-1"]}, "volatility"),
+        (
+            {"sets": [AXIS, "products.0.policies.0.target=2.96,3.01"]},
+            "target=2.95 and products.BTC3L.policies.0.target=3.0 come to the same configuration",
+        ),
+        ({"sets": ["generator.volatility=1,1.0"]}, "volatility=1 and generator.volatility=1.0"),
     ],
 )
 def test_bad_input_is_refused_before_anything_runs(

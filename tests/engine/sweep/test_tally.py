@@ -120,6 +120,20 @@ def test_a_ranking_compares_common_paths_only() -> None:
     assert rows[1].behind == pytest.approx(0.75)
 
 
+def test_an_interval_of_few_paths_is_a_wide_one() -> None:
+    """Differences of 0.01 and 0.03 have a standard error of 0.01; of two paths, Student's interval
+    is 12.706 of them, of eleven 2.2281, of 31 2.0423."""
+    (_, behind) = ranked([column(0, [1.01, 1.03]), column(1, [1.0, 1.0])])
+    assert behind.behind == pytest.approx(0.02)
+    assert behind.high - behind.behind == pytest.approx(0.12706, rel=1e-4)
+    assert not behind.told_apart
+    for paths, student in ((11, 2.228139), (31, 2.042272)):
+        gaps = np.linspace(0.0, 0.1, paths)
+        (_, row) = ranked([column(0, 1.0 + gaps), column(1, np.ones(paths))])
+        error = float(gaps.std(ddof=1)) / math.sqrt(paths)
+        assert row.high - row.behind == pytest.approx(student * error, rel=2e-5)
+
+
 def test_the_schema_is_what_the_rows_are() -> None:
     """A row with a fault has nothing but its place and why."""
     table = table_of([{"point": 1, "path": 2, "fault": "X: y"}])
