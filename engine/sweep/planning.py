@@ -80,8 +80,7 @@ def planned(
     if setup.requests and screened:
         raise ConfigError("--requests: without frictions nobody deals; leave out --screen")
     files = [load_scenario(each) for each in scenarios]
-    configs: list[bytes] = []
-    inputs: dict[str, str] = {}
+    configs, inputs = list[bytes](), dict[str, str]()
     for values in points_of(axes):
         chosen = dict(zip((axis.key for axis in axes), values, strict=True))
         policy = chosen.pop("policy", policies[0] if policies else None)
