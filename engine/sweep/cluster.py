@@ -18,16 +18,22 @@ def cluster_executor(address: str) -> Iterator[Executor]:
     Each needs the same version of this program, and the files that the configuration names.
 
     Raises:
-        ConfigError: if dask.distributed is not installed.
+        ConfigError: if dask.distributed is not installed, or ``address`` is none.
         FeedError: if nobody answers there.
     """
     try:
         from distributed import Client
+        from distributed.comm.addressing import parse_address, parse_host_port
     except ImportError:
         raise ConfigError(
             "--cluster needs dask.distributed, which is not installed: "
             "pip install 'levsim[cluster]'"
         ) from None
+    # A client that is given no address tries again behind our back, and ends in a traceback.
+    try:
+        parse_host_port(parse_address(address)[1])
+    except ValueError as error:
+        raise ConfigError(f"--cluster {address}: {error}; expected tcp://host:8786") from None
     try:
         client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, ValueError) as error:

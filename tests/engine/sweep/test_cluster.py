@@ -42,3 +42,11 @@ def test_a_cluster_that_is_not_installed_is_a_sentence(
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ConfigError, match=r"pip install 'levsim\[cluster\]'"):
         sweep(base, paths=2, cluster="tcp://127.0.0.1:1", out="a")
+
+
+@pytest.mark.parametrize("address", ["nowhere", "tcp://nowhere", "tcp://nowhere:many"])
+def test_an_address_that_is_none_is_a_sentence_at_once(base: Path, address: str) -> None:
+    """No client is made that would ask again behind our back. Catches twenty seconds, and a
+    traceback of somebody else's after the sentence."""
+    with pytest.raises(ConfigError, match=f"--cluster {address}: .*expected tcp://host:8786"):
+        sweep(base, [AXIS], paths=1, cluster=address, out="a")
