@@ -21,6 +21,7 @@ from engine.venue.places import QUEUED, Places
 __all__ = ["MarginWatch"]
 
 _NOWHERE: Final = (-math.inf, math.inf)
+_ANYWHERE: Final = (math.inf, -math.inf)
 
 
 class MarginWatch:
@@ -82,9 +83,12 @@ class MarginWatch:
         priced = desk.is_priced(positions)
         queued = priced and stage is None and not account.alone
         armed: dict[int, tuple[float, float]] = {}
-        if positions and priced and (stage is None or not stage.resumes_ns):
+        if positions and priced and stage is not None and not stage.resumes_ns:
+            # Its step was due without a fresh price: the first one may end its liquidation.
+            armed = {market: _ANYWHERE for market, lots, _ in positions if lots}
+        elif positions and priced and stage is None:
             # The multiple of maintenance at which the venue next has something to say.
-            share = (desk.calls_at(account, positions) or 1.0) if stage is None else 1.0
+            share = desk.calls_at(account, positions) or 1.0
             if len(positions) > 1:
                 armed = box(account, desk.listings, desk.marks(), share)
             else:

@@ -83,8 +83,8 @@ def test_who_holds_something_else_is_called_again() -> None:
 
 
 def test_between_two_steps_an_account_has_an_alarm_and_no_edge() -> None:
-    """Its next step is for an instant, and for that alone; where it is for the next price it has
-    its edge again."""
+    """Its next step is for an instant, and for that alone; where it is for the next price, any
+    price wakes: one that covers it ends the liquidation."""
     _, watch = watched()
     long = watch.of(0)[1]
     assert (watch.next_step_ns(), watch.waiting(10**30)) == (NEVER_NS, [])
@@ -95,5 +95,5 @@ def test_between_two_steps_an_account_has_an_alarm_and_no_edge() -> None:
     assert watch.next_step_ns() == 7
     watch.desk.stages[LONG].resumes_ns = 0
     watch.arm(long)
-    assert watch.bounds(0)[0] == pytest.approx(LOW, rel=1e-8)
+    assert watch.bounds(0) == (math.inf, -math.inf)
     assert watch.next_step_ns() == NEVER_NS
