@@ -218,6 +218,8 @@ def _progress(*, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
         nonlocal said, last
         if last is None and now.found:
             sys.stderr.write(f"  {now.found:,} of {now.runs:,} runs were finished before\n")
+        if last is None and now.damaged:
+            sys.stderr.write(f"  finished chunks damaged, worked again: {now.damaged:,}\n")
         last = now
         if time.monotonic() - said >= EVERY_SECONDS:
             said = time.monotonic()

@@ -37,12 +37,14 @@ _DEATHS_OF_CLUSTERS: Final = ("KilledWorker", "CommClosedError")
 
 
 class Progress(Struct, frozen=True):
-    """How far a sweep is: runs done (of them found finished), of how many, workers lost."""
+    """How far a sweep is: runs done (of them found finished), of how many, workers lost, finished
+    chunks that were found damaged and are worked again."""
 
     done: int
     found: int
     runs: int
     deaths: int
+    damaged: int
 
 
 class _Part(Struct):
@@ -171,7 +173,8 @@ class _Drive:
 
     def _tell(self) -> None:
         if self._told is not None:
-            self._told(Progress(self._done, self._found, self._plan.runs, self._deaths))
+            damaged = len(self._store.damaged)
+            self._told(Progress(self._done, self._found, self._plan.runs, self._deaths, damaged))
 
 
 def _broken(why: str) -> LevsimError:

@@ -99,6 +99,7 @@ def test_a_finished_chunk_is_not_worked_again(base: Path) -> None:
         files[7].name,
     }
     assert told[0].found == told[0].runs - 2
+    assert told[0].damaged == 1
 
 
 def test_another_sweep_is_refused_its_directory(base: Path) -> None:
@@ -284,7 +285,7 @@ def test_a_policy_that_breaks_the_engine_is_a_row_with_its_words(
 
 def test_a_killed_driver_goes_on_where_it_was(base: Path) -> None:
     """The command, killed twice in its midst and typed again, comes to the bytes of one that was
-    left alone; its workers do not outlive it."""
+    left alone, and says which chunks a bad disk took; its workers do not outlive it."""
     arguments = ["sweep", str(base), "--set", AXIS, "--paths", "200", "--workers", "2"]
     with ThreadPoolExecutor(1) as one:
         kept = hashes(sweep(base, [AXIS], paths=200, executor=one, out="calm").path)
@@ -298,10 +299,13 @@ def test_a_killed_driver_goes_on_where_it_was(base: Path) -> None:
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
+    finished = min(chunks.glob("chunk-*"))
+    finished.write_bytes(finished.read_bytes()[:-1])
     process = _command(*arguments, "--out", "killed")
     _, said = process.communicate(timeout=120)
     assert process.returncode == 0, said
     assert "runs were finished before" in said
+    assert "finished chunks damaged, worked again: 1\n" in said
     assert hashes(Path("killed")) == kept
 
 
