@@ -112,7 +112,7 @@ def shipped_spec() -> EngineSpec:
 
 def shipped(scale: Scale) -> list[Row]:
     """What a user gets who configures nothing: five products, samples every second, no report."""
-    tapes: list[tuple[str, int, int]] = [] if scale.smoke else [("the sample", 0, 3)]
+    tapes: list[tuple[str, int, int]] = [] if scale.smoke else [("the sample", 0, 15)]
     tapes += [(f"{rows // 1_000:,}k rows", rows, rounds) for rows, rounds in scale.each()]
     return [_shipped(name, rows, rounds, scale) for name, rows, rounds in tapes]
 
