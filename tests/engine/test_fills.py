@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,20 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> api.RunResult:
     return api.run(config=folder / "c.toml", requests=requests, out=folder / "run", report=False)
 
 
+def rebuilt(
+    name: str, rows: list[dict[str, Any]], records: list[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], int, int]]:
+    """Each NAV record of a product, and the cash and lots that the rows before it add up to."""
+    own = iter([*(row for row in rows if row["product"] == name), None])
+    row, cash, lots = next(own), 0, 0
+    for record in (each for each in records if each["product"] == name):
+        at = (record["sequence"], record["ordinal"])
+        while row is not None and (row["sequence"], row["ordinal"]) < at:
+            cash, lots = cash + row["cash_atoms"], lots + row["lots"]
+            row = next(own)
+        yield record, cash, lots
+
+
 def test_every_account_is_rebuilt_from_its_fills(crashed: api.RunResult) -> None:
     """``units x NAV = cash + sum of lots x mark`` at every NAV record, rounded down to an atom, of
     a run in which hedges were liquidated and auto-deleveraged. Catches a movement of cash that
@@ -95,13 +110,7 @@ def test_every_account_is_rebuilt_from_its_fills(crashed: api.RunResult) -> None
     records = crashed.nav.to_pylist()
     assert len(records) > 5_000
     for name in crashed.summary["products"]:
-        own = iter([*(row for row in rows if row["product"] == name), None])
-        row, cash, lots = next(own), 0, 0
-        for record in (each for each in records if each["product"] == name):
-            at = (record["sequence"], record["ordinal"])
-            while row is not None and (row["sequence"], row["ordinal"]) < at:
-                cash, lots = cash + row["cash_atoms"], lots + row["lots"]
-                row = next(own)
+        for record, cash, lots in rebuilt(name, rows, records):
             exact = cash + lots * LOT * Fraction(repr(record["mark_price"])) * ATOMS
             assert abs(round(record["nav"] * ATOMS) - exact) <= 1, (name, record)
 
@@ -157,13 +166,7 @@ def test_an_account_in_coins_is_rebuilt_from_its_fills(tmp_path: Path) -> None:
     purposes = {row["purpose"] for row in rows}
     assert {"opening", "rebalance", "adl", "creation", "redemption"} <= purposes
     for name in ("3L", "3S"):
-        own = iter([*(row for row in rows if row["product"] == name), None])
-        row, cash, lots = next(own), 0, 0
-        for record in (each for each in records if each["product"] == name):
-            here = (record["sequence"], record["ordinal"])
-            while row is not None and (row["sequence"], row["ordinal"]) < here:
-                cash, lots = cash + row["cash_atoms"], lots + row["lots"]
-                row = next(own)
+        for record, cash, lots in rebuilt(name, rows, records):
             worth = cash * record["mark_price"] / 10**8 - lots
             assert record["nav"] == pytest.approx(worth, abs=0.01), record
 
