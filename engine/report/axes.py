@@ -31,7 +31,7 @@ class Axes(Struct, frozen=True):
     width: int = 720
     height: int = 320
     before: int = 62
-    behind: int = 16
+    behind: int = 26
     above: int = 10
     below: int = 26
 
