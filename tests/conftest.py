@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.brokers import apache_brokers, apache_kafka, apache_quick, kafka_brokers, secured_kafka
 
@@ -12,6 +14,18 @@ __all__ = ["apache_brokers", "apache_kafka", "apache_quick", "kafka_brokers", "s
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 SHARED_REFERENCE = SHARED_DATA.parent / "reference"
+
+# What a machine is busy with fails no test.
+settings.register_profile("unhurried", settings.default, deadline=None)
+settings.load_profile("unhurried")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """A shell that starts the tests in the background has them, and every command that they start,
+    ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
