@@ -173,10 +173,7 @@ class Contract:
         """
         if self.inverse:
             raw = (leverage - 1.0) * nav / self._per_lot
-            whole = int(raw)
-            if leverage > 0.0:
-                return whole - 1 if whole > raw else whole
-            return whole + 1 if whole < raw else whole
+            return floor(raw) if leverage > 0.0 else ceil(raw)
         return int(leverage * nav / (self._per_lot * mark))
 
     def exposure_lots(self, slope: float, mark: float) -> int:

@@ -6,9 +6,12 @@ is paid.
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import trunc
+
 from msgspec import Struct
 
-from engine.units import SECOND_NS
+from engine.units import HOUR_NS
 from engine.venue.price_rules import FundingRules
 
 __all__ = [
@@ -23,7 +26,7 @@ __all__ = [
     "settlement",
 ]
 
-_EIGHT_HOURS_S = 28_800
+_EIGHT_HOURS_NS = 8 * HOUR_NS
 _DRIFT_SHARES = {"A": 33, "B": 33, "C": 20}
 _DRIFT_SHARE = 10
 _DRIFT_OFFSET = 5_000
@@ -100,14 +103,9 @@ def index_delta(
 
     Source: dYdX v4, ``x/perpetuals/funding``.
     """
-    over = elapsed_ns * rate_ppm * price
-    under = _EIGHT_HOURS_S * SECOND_NS
     exponent = price_exponent + atomic_resolution + 6
-    if exponent >= 0:
-        over *= 10**exponent
-    else:
-        under *= 10 ** abs(exponent)
-    return over // under if over >= 0 else -(-over // under)
+    over = elapsed_ns * rate_ppm * price * 10 ** max(exponent, 0)
+    return trunc(Fraction(over, _EIGHT_HOURS_NS * 10 ** max(-exponent, 0)))
 
 
 def settlement(index: int, index_before: int, base_atoms: int) -> int:

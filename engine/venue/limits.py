@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from engine.venue.margined import Margined
+from engine.venue.margined import Margined, held_by
 from engine.venue.standing import Listing, Standing
 
 __all__ = ["Limit", "Limits", "limits_of"]
@@ -115,7 +115,7 @@ class _Book:
     def __init__(
         self, account: Margined, listings: Sequence[Listing], marks: Sequence[float]
     ) -> None:
-        self.held = [position for position in account.positions() if position[1]]
+        self.held = held_by(account)
         self._cash, self._withheld = account.cash, account.withheld
         self._listings, self._marks = listings, marks
         self._today = [self._parts(*position, marks[position[0]]) for position in self.held]

@@ -21,7 +21,7 @@ from engine.units import total
 from engine.venue.bankruptcy import insurance_delta
 from engine.venue.desk import Stage, Unpaid, lots_in
 from engine.venue.insuring import Insuring
-from engine.venue.margined import Margined, lots_of
+from engine.venue.margined import Margined, held_by, lots_of
 from engine.venue.standing import Standing, equity_of, standing_of
 from engine.venue.stepping import fee_rate, step_lots
 from engine.venue_events import (
@@ -47,7 +47,7 @@ class Liquidator(Insuring):
         unpaid: list[Unpaid] = []
         marks = self.marks()
         for account in accounts:
-            held = [position for position in account.positions() if position[1]]
+            held = held_by(account)
             if not held:
                 self.stages.pop(account.name, None)  # its owner closed it meanwhile
             elif self.is_priced(held):
@@ -161,7 +161,7 @@ class Liquidator(Insuring):
                 return
             if not self._close_one(account, stage, market, stand, marks, unpaid):
                 return
-            held = [position for position in account.positions() if position[1]]
+            held = held_by(account)
             stand = standing_of(account, self.listings, marks)
             if not held:
                 if account.cash < 0:  # an order without a limit sold it for less than nothing

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from engine.ledger import Cause
 
-__all__ = ["Lots", "Margined", "lots_of"]
+__all__ = ["Lots", "Margined", "held_by", "lots_of"]
 
 Lots = tuple[tuple[int, int], ...]
 """``(market, signed lots)`` of each market in which an account holds something, ascending."""
@@ -75,3 +75,8 @@ class Margined(Protocol):
         self, market: int, lots: int, price: float, rank: int, quantile: float, /
     ) -> None:
         """Lots were taken in an auto-deleveraging: what that means is its owner's to say."""
+
+
+def held_by(account: Margined) -> list[tuple[int, int, int]]:
+    """``positions`` that are still open; one that cost nothing is."""
+    return [position for position in account.positions() if position[1]]

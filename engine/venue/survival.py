@@ -135,7 +135,7 @@ class Survival:
         path = _STREAM | self._place << 1 | side
         drawn = standard_normal(word(self._seed, path, self.state.since_ns))
         lost = self.spec.slope * size + spread_of(size) * drawn
-        return min(max(-lost * _LOG2_E, log2(LEAST)), 0.0)
+        return max(-lost * _LOG2_E, log2(LEAST))
 
     @property
     def shares(self) -> tuple[float, float]:

@@ -370,3 +370,18 @@ def test_the_promise_to_liquidators_rises_with_idleness(slots: int, fee: Fractio
     exact = short / (Fraction(181, 2) * (Fraction(1, 100) - fee))
     assert abs(first.lots + exact) <= 2
     assert first.step == "partial"
+
+
+@pytest.mark.parametrize("steps", ["full", "portion"])
+def test_a_position_that_cost_nothing_is_closed_all_the_same(steps: str) -> None:
+    """Four millionths of a coin sold at 0.2 bring 0.8 millionths: nothing, rounded down. At 100
+    they are worth 400, beside 100 of cash, and are bought back, at once or in halves.
+    Catches a position that is taken for none because its cost is 0."""
+    held = PositionSpec(market=0, lots=-4, entry=0.2)
+    trader = TraderSpec(id="t", wallet_atoms=100, positions=(held,))
+    rules = {"steps": steps, "portion": 0.5, "portion_above": 0.0}
+    said = said_of([a_venue(**rules)], [trader], [mark(0, 10.0), mark(1, 100.0)])
+    filled = [e.lots for e in said.named("liquidation_filled")]
+    assert filled == ([4] if steps == "full" else [2, 1, 1])
+    (ended,) = said.named("liquidation_ended")
+    assert ended.position_lots == 0

@@ -6,7 +6,7 @@ import pytest
 
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec, book_of, meet
-from engine.venue.depth import DepthBook
+from engine.venue.depth import ASSUMED_DEPTH, DEPTH_AT_1PCT, DepthBook
 from engine.venue.flat import FlatBook
 from engine.venue.recorded import RecordedBook
 from engine.venue.taking import AT_MARKET, Taken, TakingTerms, Top
@@ -152,3 +152,10 @@ def test_a_limit_that_does_not_bind_changes_nothing(side: int, share: float, rea
         assert bound.state == free.state
     elif share * 0.01 > reach * (1.0 + 1e-5):
         assert 0 < taken.lots < lots
+
+
+def test_the_depth_of_a_normal_day() -> None:
+    """Millions of quote a side within 1 % of mid, as measured; ten are assumed of any other."""
+    measured = {base: depth / 1e6 for base, depth in DEPTH_AT_1PCT.items()}
+    assert measured == {"BTC": 244.0, "ETH": 116.9, "SOL": 40.0, "XRP": 23.9, "DOGE": 15.9}
+    assert ASSUMED_DEPTH == 10e6

@@ -196,7 +196,16 @@ def test_linear_lots_for_a_leverage(leverage: float, nav: int, mark: float, lots
 
 @pytest.mark.parametrize(
     ("leverage", "lots"),
-    [(3.0, 20_000), (1.0, 0), (0.5, -5_000), (-3.0, -40_000), (0.0, -10_000), (2.99995, 19_999)],
+    [
+        (3.0, 20_000),
+        (1.0, 0),
+        (0.5, -5_000),
+        (-3.0, -40_000),
+        (0.0, -10_000),
+        (2.99995, 19_999),
+        (0.99995, -1),  # half a contract short is one: of none more would be long
+        (-0.00005, -10_000),  # half a contract more than none of exposure is none
+    ],
 )
 def test_inverse_lots_for_a_leverage(leverage: float, lots: int) -> None:
     """(leverage - 1) * NAV / face on 10,000 dollars: the coins themselves are one times long.
@@ -204,6 +213,7 @@ def test_inverse_lots_for_a_leverage(leverage: float, lots: int) -> None:
     assert inverse().lots_for(leverage, 10_000 * USDT, 10_000.0) == lots
     whole = inverse().lots_for(leverage, 10_000 * USDT + 1, 10_000.0)
     assert whole == (lots - 1 if leverage == 0.5 else lots)
+    assert inverse().lots_for(0.0, 10_000_500_000, 10_000.0) == -10_000  # of 10,000.5
 
 
 def test_no_position_has_more_exposure_than_was_asked_for() -> None:

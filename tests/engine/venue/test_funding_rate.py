@@ -147,3 +147,11 @@ def test_the_rate_of_drift() -> None:
     assert drift_rate(50_000_000, 49_000_000, "B") == 1_009_800 / 24
     assert drift_rate(59_000_000, 49_000_000, "B") == 1_484_848 / 24
     assert drift_rate(39_000_000, 49_000_000, "B") == -1_484_848 / 24
+
+
+@pytest.mark.parametrize("average", [0.0006, -0.0004, 0.00045678, 0.1])
+def test_at_the_very_clamp_the_rate_is_still_the_interest(average: float) -> None:
+    """As far from the interest as the clamp allows, to the last bit. Catches a clamp that holds
+    only below its bound: for 0.1 premium and interest add up to an ulp more."""
+    rules = FundingRules(clamp=abs(RULES.interest - average))
+    assert period_rate(average, rules) == RULES.interest

@@ -7,7 +7,7 @@ import pytest
 
 from engine.units import SECOND_NS
 from engine.venue.depth import DepthBook
-from engine.venue.impact import FeltBook, ImpactSpec, ImpactState
+from engine.venue.impact import WAVES_MAX, FeltBook, ImpactSpec, ImpactState
 from engine.venue.taking import Top
 
 A = 1_000_000.0
@@ -88,3 +88,32 @@ def test_a_market_that_nobody_has_moved() -> None:
     assert (still.lasting, still.passing, still.basis, still.fills, still.own) == (0, 0, 0, 0, 1.0)
     assert (still.at_ns, still.base, still.heard, still.heard_ns) == (0, 0.0, 0.0, -1)
     assert still.is_still
+
+
+def test_a_point_of_the_grid_apart() -> None:
+    """With a half-life and a time constant as long as a point a half and 1 / e are left;
+    ten points in one, a half ten times over."""
+    one = ImpactSpec(half_life_s=1.0, basis_s=1.0)
+    assert one.left == 0.5
+    assert one.kept == pytest.approx(0.36787944117144233, rel=1e-15)
+    ten = ImpactSpec(half_life_s=1.0, basis_s=1.0, every_ns=10 * SECOND_NS)
+    assert ten.left == 1.0 / 1024.0
+    assert ten.kept == pytest.approx(4.5399929762484854e-05, rel=1e-14)
+
+
+def test_an_average_that_crosses_zero_goes_on() -> None:
+    """The book lies 1 % above the index, the average as far below zero as the first point brings it
+    back: it is zero there, a part of 1 % at the second, and as much of the rest at the third.
+    Catches an average that ends at zero though the distance does not."""
+    spec = ImpactSpec(half_life_s=1e15)
+    part = 1.0 - np.exp(-1.0 / 150.0)
+    impact = ImpactState(passing=0.01, basis=-0.01 * part / (1.0 - part))
+    _, basis = impact.ahead(spec, 3)
+    assert basis.tolist() == pytest.approx([0.0, 0.01 * part, 0.01 * part * (2.0 - part)])
+    assert basis.item(0) == 0.0
+
+
+def test_a_book_of_which_no_point_was_made() -> None:
+    """Since the beginning of time; at one instant marks are made anew 64 times at most."""
+    assert a_felt_book().seen_ns == 0
+    assert WAVES_MAX == 64

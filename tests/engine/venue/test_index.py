@@ -74,6 +74,7 @@ def test_silence_ends_a_source() -> None:
     assert is_fresh(NOW - 10 + 1, 10, NOW)
     assert not is_fresh(NOW - 10, 10, NOW)
     assert not is_fresh(0, NOW + 1, NOW)
+    assert is_fresh(1, NOW, NOW)
 
 
 def test_stale_and_masked_sources_do_not_count() -> None:

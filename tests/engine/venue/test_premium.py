@@ -187,3 +187,28 @@ def test_an_hour_of_sixty_minutes() -> None:
     for place in range(1, 601):
         premiums.add(0.005, T + place * 6 * SECOND_NS)
     assert premiums.settle(T + HOUR_NS) == pytest.approx(0.005, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("steps", "kept"),
+    [
+        (0, b"\x00"), (1, b"\x01"), (127, b"\x7f"), (128, b"\x80\x00"), (-127, b"\x81"),
+        (-129, b"\x7f\xff"), (255 * 256, b"\x00\xff\x00"),
+    ],
+)  # fmt: skip
+def test_a_sum_is_kept_in_as_many_bytes_as_it_needs(steps: int, kept: bytes) -> None:
+    """And one bit for its sign. Catches a byte too few, and a snapshot that grows."""
+    premiums = Premiums(FundingRules(kernel="flat"))
+    premiums.add(steps * 5e-324, T)
+    assert (premiums.state.weighted, premiums.state.weight) == (kept, 1)
+    assert premiums.average(T) == steps * 5e-324
+
+
+def test_the_second_after_a_minute_begins_the_next() -> None:
+    """A nanosecond after the full minute it is another; before the first vote there is none."""
+    premiums = Premiums(VOTES)
+    assert premiums.state.minute == -1
+    for ts_ns, votes in ((T + MINUTE_NS, 1), (T + MINUTE_NS + 1, 1), (T + 2 * MINUTE_NS, 2)):
+        premiums.add(6.0, ts_ns)
+        assert len(premiums.state.votes) == votes
+    assert premiums.state.minute == T // MINUTE_NS + 1

@@ -182,3 +182,50 @@ def test_what_is_usual_of_a_market() -> None:
     assert (spec.every_ns, spec.steps) == (10 * SECOND_NS, 30)
     state = SurvivalState()
     assert (state.bid, state.ask, state.since_ns) == (0.0, 0.0, -1)
+
+
+def test_a_fall_at_the_very_first_instant() -> None:
+    """At the time 0, which is a time like any other. Catches 0 taken for never: ten seconds later
+    the sides would draw anew."""
+    book = Survival(SurvivalSpec(), SurvivalState(next_ns=0, prices=[100.0]), 7, 0)
+    book.pass_points([95.0, 95.0, 95.0])
+    assert book.state.since_ns == 0
+
+
+def test_each_minute_keeps_its_thinnest_moment() -> None:
+    """Of every minute the smallest share of each side, as looking at each point finds it. Catches
+    the last one of a minute, which is thicker while the book comes back."""
+    book = Survival(SurvivalSpec(), SurvivalState(), 7, 0)
+    state, least = book.state, dict[int, list[tuple[float, float]]]()
+    book.begin(0)
+    for mark in [100.0] * 30 + [95.0] * 90:
+        minute = state.next_ns // (60 * SECOND_NS)
+        book.pass_points([mark])
+        if state.bid or state.ask:
+            least.setdefault(minute, []).append((state.bid, state.ask))
+    assert len(least) == 15
+    assert state.minutes == [
+        (minute * 60 * SECOND_NS, min(b for b, _ in each), min(a for _, a in each))
+        for minute, each in least.items()
+    ]
+
+
+def test_no_more_than_two_days_of_minutes_are_kept() -> None:
+    """2,880 minutes in which something was missing; what comes after them is not noted."""
+    known = [(n * 60 * SECOND_NS, -1.0, -1.0) for n in range(2_879)]
+    state = SurvivalState(
+        next_ns=2_879 * 60 * SECOND_NS, prices=[100.0], bid=-2.0, ask=-2.0, minutes=known
+    )
+    book = Survival(SurvivalSpec(), state, 7, 0)
+    book.pass_points([100.0] * 18)
+    assert len(state.minutes) == 2_880
+    assert state.minutes[-1][0] == 2_879 * 60 * SECOND_NS
+    assert state.bid < 0.0
+
+
+def test_a_draw_in_the_books_favour_adds_nothing() -> None:
+    """Whoever draws far below nothing loses nothing, and gains nothing either: about a quarter
+    of all draws at the edge of a move. Catches a side deeper than whole."""
+    shares = [share for seed in range(60) for share in _after(4.2, seed)]
+    assert 10 < shares.count(1.0) < 60
+    assert max(shares) == 1.0

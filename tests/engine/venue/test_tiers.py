@@ -307,3 +307,14 @@ def test_maintenance_never_falls_with_size_and_never_exceeds_the_initial_margin(
     maintenance = table.maintenance(notional)
     assert 0 <= table.maintenance(notional + more) - maintenance <= more // 2 + 1
     assert maintenance <= table.initial(notional)
+
+
+def test_a_venue_without_tiers_asks_for_nothing() -> None:
+    """No maintenance, no margin to open, no bound of leverage, at any size. Catches a rate that is
+    made up where none is published."""
+    free = TierTable(MarginRules(), 6)
+    for size in (1, 10**18):
+        assert (free.rate(size), free.maintenance(size), free.initial(size)) == (0, 0, 0)
+        assert free.max_leverage(size) == math.inf
+    assert free.maintenances(np.array([1.0, 1e18])).tolist() == [0.0, 0.0]
+    assert free.largest_notional(1e9) is None
