@@ -14,6 +14,7 @@ from engine.even_checks import pass_even
 from engine.events import MarketResumed
 from engine.following import Following
 from engine.handler import Handler
+from engine.late_funding import unsay
 from engine.lines import Lines
 from engine.market_state import AS_USUAL, MarketSpec, MarketState, Staleness
 from engine.outputs import Tape
@@ -252,24 +253,26 @@ class Market(Following):
     # Funding ----------------------------------------------------------------------------------
 
     def announce(self, next_ns: int) -> int:
-        """A funding row named another instant; when to settle.
+        """A funding row named an instant that was not settled; when to settle."""
+        if self.spec.funding.recorded:
+            self.state.funding_ns = max(next_ns, self.ts_ns)
+        return self.state.funding_ns
 
-        An instant that was settled is not settled again. One that is due now, and not settled yet
-        because prices come first, is not given up: it keeps the rate of the last row that named it,
-        and the new one follows it.
-        """
-        state = self.state
-        if not self.spec.funding.recorded or next_ns <= state.funded_ns:
-            return state.funding_ns
-        if state.funding_ns <= self.ts_ns and next_ns > state.funding_ns:
-            if state.following_ns == NEVER_NS:
-                self._limit -= 1
-                state.due_rate = self.funding_rate()
-                self._limit += 1
-            state.following_ns = next_ns
-        else:
-            state.funding_ns = max(next_ns, self.ts_ns)
-        return state.funding_ns
+    def was_funded(self, next_ns: int) -> bool:
+        """Whether a funding row that names this instant is late: it was settled, or a later one
+        was."""
+        return self.spec.funding.recorded and next_ns <= self.state.funded_ns
+
+    def unsay_funding(self, sequence: int) -> str:
+        """The funding row at that place came late; its own numbers."""
+        column = self._column(Kind.FUNDING)
+        assert column is not None
+        return unsay(column, self.spec.symbol, sequence, self._funding_known())
+
+    def _funding_known(self) -> tuple[float, int]:
+        """Rate and instant as said before this step; only a venue's own mark looks at the
+        instant."""
+        return self.state.rate, 0
 
     def funding_index(self) -> float | None:
         """The index at which positions are valued to pay; ``None`` where that is the mark."""
@@ -279,17 +282,13 @@ class Market(Following):
     def settle_funding(self) -> int:
         """An alarm: the funding instant. Every product pays or receives; the next instant, if it is
         known."""
-        state = self.state
-        followed = state.following_ns != NEVER_NS
-        rate = state.due_rate if followed else self.funding_rate()
+        state, rate = self.state, self.funding_rate()
         rules = self.spec.venue.funding
         due = FundingDue(rate, self.funding_index(), rules.instant_pays)
         for handler in self.handlers:
             handler.settle_funding(self, due)
         state.funded_ns, state.funded_rate = self.ts_ns, rate
-        next_ns, state.following_ns = state.following_ns, NEVER_NS
-        state.funding_ns = next_ns if followed else self.schedule_funding(self.ts_ns)
-        return state.funding_ns
+        return self.schedule_funding(self.ts_ns)
 
     def schedule_funding(self, after_ns: int) -> int:
         """Look up the next configured instant; recorded ones come with the rows."""

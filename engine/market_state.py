@@ -95,8 +95,6 @@ class MarketState(Struct):
     funding_ns: int = NEVER_NS
     funded_ns: int = 0
     funded_rate: float = 0.0
-    following_ns: int = NEVER_NS
-    due_rate: float = 0.0
     stale: Staleness = ""
     stale_since_ns: int = 0
     grid_ns: int = NEVER_NS

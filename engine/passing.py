@@ -27,6 +27,7 @@ from engine.netting import net
 from engine.obeying import Obeying
 from engine.rows import Rows, Untimely
 from engine.spec import Announcement
+from engine.ticks import Kind
 
 __all__ = ["Passing"]
 
@@ -190,10 +191,16 @@ class Passing(Obeying):
 
     def _announced(self, sequence: int, message: Announcement) -> None:
         number = self.router.of_symbol[message.symbol]
-        if number >= 0:
-            market = self.markets[number]
-            market.stage(sequence + 1, self.state.time_ns, self.state.time_ns - 1)
-            self.agenda.set((_FUNDING, number, _HANDLER), market.announce(message.next_ns))
+        if number < 0:
+            return
+        market = self.markets[number]
+        if market.was_funded(message.next_ns):
+            said = market.unsay_funding(sequence)
+            late = Rejection("late", message.symbol, Kind.FUNDING, message.ts_ns, said)
+            self._rejected(late)
+            return
+        market.stage(sequence + 1, self.state.time_ns, self.state.time_ns - 1)
+        self.agenda.set((_FUNDING, number, _HANDLER), market.announce(message.next_ns))
 
     def _rejected(self, message: Rejection) -> None:
         known = 0 <= message.symbol < len(self.spec.symbols)

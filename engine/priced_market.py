@@ -181,6 +181,10 @@ class PricedMarket(Market):
     def index(self) -> float:
         return self.pricing.index_at(self._seen_ns)
 
+    def _funding_known(self) -> tuple[float, int]:
+        known = self.pricing.points.state
+        return known.rate, known.funding_ns
+
     def funding_rate(self) -> float:
         """Where the venue makes it, the one of the last instant."""
         if self.spec.funding.premium is None:

@@ -41,7 +41,7 @@ from engine.venue.crowd import CrowdState
 
 __all__ = ["SCHEMA", "restore", "snapshot", "state_digest"]
 
-SCHEMA: Final = "levsim-snapshot/9"
+SCHEMA: Final = "levsim-snapshot/10"
 
 
 class HandlerSnapshot(Struct):

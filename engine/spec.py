@@ -58,7 +58,8 @@ class EngineState(Struct):
 
 
 class Announcement(Struct, frozen=True, gc=False):
-    """A funding row named an instant: an alarm is to be set."""
+    """A funding row named an instant: an alarm is to be set, or the row is late."""
 
     symbol: int
+    ts_ns: int
     next_ns: int

@@ -16,6 +16,7 @@ from engine.agenda import Priority
 from engine.events import Dated
 from engine.felt_market import FeltMarket
 from engine.handler_state import PENDING
+from engine.late_funding import open_to_lateness
 from engine.looking_ahead import LookingAhead
 from engine.market import Market
 from engine.matching import Strike
@@ -222,21 +223,28 @@ class Walker(LookingAhead):
             self.agenda.set((Priority.FUNDING, number, _HANDLER), next_ns)
 
     def _announce(self, rows: Rows) -> None:
-        """Funding rows that name a new instant become barriers: an alarm is to be set there."""
+        """Funding rows that name a new instant become barriers: an alarm is to be set there. So do
+        those whose instant has come: they are late where it was settled."""
         column = rows.by_kind[_ROWS_OF_FUNDING]
         if column is None:
             return
         named: dict[int, int] = {}
-        symbols, sequences = column.table.symbols(), column.sequence
+        symbols, sequences, times = column.table.symbols(), column.sequence, column.table.ts_ns
         instants = column.table.next_ns  # type: ignore[attr-defined]  # funding has it
+        come = instants <= column.run
+        if come.any():
+            open_to_lateness(column)
         if column.alone:  # most rows say again what the one before said
-            said = np.append(0, np.flatnonzero(np.diff(instants)) + 1)
-            symbols, sequences, instants = symbols[said], sequences[said], instants[said]
-        told = sequences.tolist(), symbols.tolist(), instants.tolist()
-        for sequence, symbol, instant in zip(*told, strict=True):
-            if named.get(symbol) != instant:
+            said = np.flatnonzero(np.append(True, np.diff(instants) != 0) | come)
+            symbols, sequences, times = symbols[said], sequences[said], times[said]
+            instants, come = instants[said], come[said]
+        told = sequences, symbols, times, instants, come
+        for sequence, symbol, ts_ns, instant, has_come in zip(
+            *(column.tolist() for column in told), strict=True
+        ):
+            if has_come or named.get(symbol) != instant:
                 named[symbol] = instant
-                rows.barriers.append((sequence, Announcement(symbol, instant)))
+                rows.barriers.append((sequence, Announcement(symbol, ts_ns, instant)))
         rows.barriers.sort(key=lambda barrier: barrier[0])
 
 

@@ -16,12 +16,10 @@ __all__ = ["TrendVol", "TrendVolState"]
 
 
 class TrendVolState(Struct, frozen=True):
-    """The next review, the mark at the last one, and the leverage in force; 0 before the first
-    look."""
+    """The next review, and the mark at the last one; 0 before the first look."""
 
     next_ns: int = 0
     mark: float = 0.0
-    target: float = 0.0
 
 
 class TrendVol(
@@ -92,27 +90,23 @@ class TrendVol(
 
     def decide(self, view: View, state: TrendVolState) -> tuple[Decision | None, TrendVolState]:
         market, held = view.market, abs(view.position.leverage)
+        reviewed = TrendVolState(after(view.due_ns, self.review_s), market.mark)
         if state.next_ns == 0:
-            want = self._want(view)
-            return self._set(view, want), TrendVolState(
-                after(view.due_ns, self.review_s), market.mark, want
-            )
+            return self._set(view, self._want(view)), reviewed
         adverse = (
             1.0 - market.mark / state.mark if self.direction > 0 else market.mark / state.mark - 1.0
         )
         if adverse >= self.fast_move:
-            moved = TrendVolState(after(view.due_ns, self.review_s), market.mark, self.low)
             if held <= self.low + self.step:
-                return None, moved
+                return None, reviewed
             why = f"fast move: {adverse:.2%} against us since the last review"
-            return Deleverage(self.direction * self.low, why), moved
+            return Deleverage(self.direction * self.low, why), reviewed
         if view.due_ns < state.next_ns:
             return None, state
         want = self._want(view)
-        kept = TrendVolState(after(view.due_ns, self.review_s), market.mark, state.target)
         if abs(want - held) <= self.step or (market.stale and want >= held):
-            return None, kept
-        return self._set(view, want), TrendVolState(kept.next_ns, market.mark, want)
+            return None, reviewed
+        return self._set(view, want), reviewed
 
     def _set(self, view: View, want: float) -> SetLeverage:
         trend, vol = self.direction * view.market.trend, view.market.ewma_vol

@@ -90,7 +90,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.soundness", "engine.groups"),
     ("engine.clock",),
     ("engine.rows",),
-    ("engine.cells", "engine.even_checks"),
+    ("engine.cells", "engine.even_checks", "engine.late_funding"),
     ("engine.lanes",),
     ("engine.intake",),
     ("engine.points",),

@@ -91,3 +91,63 @@ def test_positions_pay_by_the_index_where_the_venue_says_so() -> None:
         assert paid.paid_atoms == 300 * COIN * round(price or 100.0)
         assert others.paid_atoms == -10 * COIN * round(price or 100.0)
         assert paid.mark_price == others.mark_price == 100.0
+
+
+# Recorded rates that come late --------------------------------------------------------------------
+
+HOUR = 3_600
+
+
+def rate(second: float, share: float, due: float) -> Any:
+    due_ns = T0 + int(due * SECOND_NS)
+    return a_row(Kind.FUNDING, T0 + int(second * SECOND_NS), share, due_ns)
+
+
+def recorded(rows: list[Any], places: Any = (), **market: Any) -> Run:
+    known = a_market(
+        contract=a_contract(taker_fee=0.0),
+        book=BookSpec(model="flat"),
+        funding=FundingSpec(recorded=True),
+        **market,
+    )
+    return agree(a_spec((a_product(), (BAND,)), markets=(known,)), a_tape(rows), places)
+
+
+@pytest.mark.parametrize("places", [(), (1, 2, 3, 4, 5, 6)])
+def test_a_rate_of_an_instant_that_was_settled_is_late(places: Any) -> None:
+    """1 % is announced for second 9. Rows that still name second 5, which was settled at 2 %, move
+    nothing, whether one that is in time follows or none: they are refused, and told as late."""
+    rows = [mark(0, 100.0), rate(1, 0.02, 5), mark(6, 100.0), rate(6, 0.01, 9), rate(7, 0.05, 5)]
+    rows += [rate(7.5, 0.06, 4), mark(10, 100.0)]
+    said = recorded(rows, places)
+    settled = said.named("funding_settled")
+    assert [(paid.ts_ns - T0) // SECOND_NS for paid in settled] == [5, 9]
+    assert [paid.rate for paid in settled] == [0.02, 0.01]
+    refused = said.named("input_rejected")
+    assert [(e.reason, e.kind, e.sequence) for e in refused] == [
+        ("late", "funding", 4),
+        ("late", "funding", 5),
+    ]
+    assert refused[0].detail == f"rate=0.05 next_ns={INSTANT_NS}"
+    assert said.engine.state.rejected == {"late": 2}
+
+
+def test_a_repetition_is_late_once_its_instant_was_settled() -> None:
+    """A feed that goes on saying what it said: in time up to the instant and at it, late beyond,
+    in whatever order the rows of one step lie. A later instant that is settled within the step
+    makes what copied it late too."""
+    again = [rate(second, 0.02, 5) for second in (1, 4, 5, 5.5, 6)]
+    rows = [mark(0, 100.0), *again, rate(6, 0.01, 7), rate(6.5, 0.04, 5), mark(7.5, 100.0)]
+    rows += [rate(8, 0.03, 7), rate(8, 0.05, 9), mark(10, 100.0)]
+    for places in ((), (3, 4, 7, 8), range(1, len(rows))):
+        said = recorded(rows, places)
+        assert [paid.rate for paid in said.named("funding_settled")] == [0.02, 0.01, 0.05]
+        assert [event.sequence for event in said.named("input_rejected")] == [4, 5, 7, 9]
+
+
+def test_a_first_rate_whose_instant_is_past_is_settled_at_once() -> None:
+    """Nobody was told of the instant before: what is owed for it is paid when it is known."""
+    said = recorded([mark(0, 100.0), mark(6, 100.0), rate(6.5, 0.02, 5), mark(7, 100.0)])
+    (paid,) = said.named("funding_settled")
+    assert (paid.rate, paid.ts_ns) == (0.02, T0 + 6_500_000_000)
+    assert not said.named("input_rejected")

@@ -123,14 +123,7 @@ class ReferenceEngine:
     def _row(self, row: Row) -> None:
         fault = self.judge.fault(row)
         if fault:
-            known = 0 <= row.symbol < len(self.spec.symbols)
-            self._rejected(
-                row.sequence,
-                fault,
-                symbol=self.spec.symbols[row.symbol] if known else str(row.symbol),
-                kind=row.kind.name.lower(),
-                detail=str(row),
-            )
+            self._refuse(row, fault)
         if fault is not None:
             return
         ts_ns = max(self.now_ns, row.ts_ns)
@@ -141,8 +134,20 @@ class ReferenceEngine:
         self.heard_ns = ts_ns
         for market in self.markets:
             market.listen(row, ts_ns)
-            if market.spec.symbol == row.symbol:
+            if market.spec.symbol == row.symbol and market.is_late(row):
+                self._refuse(row, "late")
+            elif market.spec.symbol == row.symbol:
                 self._hear(market, row)
+
+    def _refuse(self, row: Row, reason: str) -> None:
+        known = 0 <= row.symbol < len(self.spec.symbols)
+        self._rejected(
+            row.sequence,
+            reason,
+            symbol=self.spec.symbols[row.symbol] if known else str(row.symbol),
+            kind=row.kind.name.lower(),
+            detail=str(row),
+        )
 
     def _supersedes(self, row: Row, ts_ns: int) -> bool:
         """A funding row stamped with the instant that names the next one: this one is settled

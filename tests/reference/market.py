@@ -54,7 +54,6 @@ class Market:
         self.collateral, self.defaulted = 1.0, False
         self.grid_ns = self.funding_ns = NEVER_NS
         self.funded_ns, self.funded_rate = 0, 0.0
-        self.following_ns, self.due_rate = NEVER_NS, 0.0
         self._open_cell()
         self.points = Points(spec.pricing, spec.funding) if spec.pricing else None
         self.point_ns = NEVER_NS
@@ -77,7 +76,7 @@ class Market:
         elif row.kind is Kind.BBO:
             self.bid, self.ask = values["bid"], values["ask"]
         elif row.kind is Kind.FUNDING and self.spec.funding.recorded:
-            self.announce(values["next_ns"])
+            self.funding_ns = max(values["next_ns"], self.now_ns)
             self.rate = values["rate"]
         if row.kind is not self.kind:
             return False
@@ -109,7 +108,8 @@ class Market:
             return
         if self.point_ns == NEVER_NS:
             self.point_ns = -(-now_ns // points.grid_ns) * points.grid_ns
-        if row.kind is Kind.FUNDING and row.symbol == self.spec.symbol:
+        own_funding = row.kind is Kind.FUNDING and row.symbol == self.spec.symbol
+        if own_funding and not self.is_late(row):
             points.announce(row.values["rate"], row.values["next_ns"])
         followed = [self.spec.symbol, *(source.symbol for source in points.spec.sources)]
         recorded = [False, *(source.recorded for source in points.spec.sources)]
@@ -347,17 +347,10 @@ class Market:
         self._open_cell()
         self.grid_ns += self.spec.signals.every_ns
 
-    def announce(self, next_ns: int) -> None:
-        """A row names an instant. One that is due now and not settled yet keeps the rate it had;
-        the new one is next."""
-        if next_ns <= self.funded_ns:
-            return
-        if self.funding_ns <= self.now_ns and next_ns > self.funding_ns:
-            if self.following_ns == NEVER_NS:
-                self.due_rate = self.rate
-            self.following_ns = next_ns
-        else:
-            self.funding_ns = max(next_ns, self.now_ns)
+    def is_late(self, row: Row) -> bool:
+        """A funding row whose instant is over: its rate is for nobody any more."""
+        recorded = row.kind is Kind.FUNDING and self.spec.funding.recorded
+        return recorded and row.values["next_ns"] <= self.funded_ns
 
     def funding_index(self) -> float | None:
         """Where positions pay by the index: that, if there is one."""
@@ -367,14 +360,10 @@ class Market:
     def settle_funding(self) -> None:
         """The funding instant: everybody pays or receives at once, then the next instant is looked
         up."""
-        rate = self.rate if self.following_ns == NEVER_NS else self.due_rate
         for product in self.products:
-            product.settle_funding(rate)
-        self.funded_ns, self.funded_rate = self.now_ns, rate
-        if self.following_ns == NEVER_NS:
-            self.schedule_funding()
-        else:
-            self.funding_ns, self.following_ns = self.following_ns, NEVER_NS
+            product.settle_funding(self.rate)
+        self.funded_ns, self.funded_rate = self.now_ns, self.rate
+        self.schedule_funding()
 
     def schedule_funding(self) -> None:
         """The next instant that the configuration knows; recorded ones come with the rows."""
