@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from engine.cells import Cells
+from engine.even_times import rows_up_to
 from engine.handler import Handler
 from engine.market_state import MarketSpec, MarketState
 from engine.rows import Column, Rows
@@ -153,26 +154,25 @@ class Folding:
         assert column.prices is not None
         return column.prices.item(place) if place >= 0 else self.state.mark
 
-    def marks_at(self, sequences: I64, times: I64) -> Any:  # noqa: ARG002  # see PricedMarket
-        """Shape (n,): the mark just before each of the ascending sequences, which let those times
-        pass."""
-        column = self.source
-        if column is None:
-            return np.full(len(sequences), self.state.mark)
-        prices = column.prices
-        assert prices is not None
-        dense, own = column.is_dense, column.rows_of(self.spec.symbol)
-        passed = sequences - column.first if dense else column.sequence.searchsorted(sequences)
-        if own is None:
-            places = passed - 1
-            marks = prices.take(places, mode="clip")
-        elif not len(own):
-            return np.full(len(sequences), self.state.mark)
+    def marks_at(self, sequences: I64, times: I64) -> Any:
+        """Shape (n,): the mark just before each of the ascending sequences, which let those evenly
+        spaced times pass."""
+        column, known = self.source, self.state.mark
+        own = column.rows_of(self.spec.symbol) if column is not None else None
+        if column is None or (own is not None and not len(own)):
+            return np.full(len(sequences), known)
+        if column.is_dense:
+            passed = sequences - column.first
+        elif own is None:  # rows of those times, but for those that nobody has seen yet
+            passed = rows_up_to(column.run, times).clip(max=column.row_at(sequences.item(-1)))
         else:
-            places = own.searchsorted(passed) - 1
-            marks = prices.take(own.take(places, mode="clip"))
+            passed = column.sequence.searchsorted(sequences)
+        places = (passed if own is None else own.searchsorted(passed)) - 1
+        rows = places if own is None else own.take(places, mode="clip")
+        assert column.prices is not None
+        marks = column.prices.take(rows, mode="clip")
         if places.item(0) < 0:
-            marks[: int(places.searchsorted(0))] = self.state.mark
+            marks[: int(places.searchsorted(0))] = known
         return marks
 
     def _seen(self) -> int:

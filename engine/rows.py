@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Struct
 
 from engine.clock import LEAP_NS, silences
+from engine.even_times import rows_up_to
 from engine.events import Dated
 from engine.groups import Groups
 from engine.soundness import is_ascending
@@ -263,9 +264,9 @@ class Rows:
         return found
 
     def firsts_after(self, times: I64) -> I64:
-        """The first tick or message later than each of the ascending times."""
+        """The first tick or message later than each of the times, which are evenly spaced."""
         if self._clock is not None:
-            return self._clock.searchsorted(times, "right") + self.first
+            return rows_up_to(self._clock, times) + self.first
         found = self._ticks_after(times)
         for message, ts_ns in self.moments:
             before = found[: int(times.searchsorted(ts_ns))]
@@ -273,15 +274,15 @@ class Rows:
         return found
 
     def ticks_after(self, times: I64) -> I64:
-        """``first_after`` of each of the ascending times."""
+        """``first_after`` of each of the times, which are evenly spaced."""
         if self._clock is not None and not self.moments:
-            return self._clock.searchsorted(times, "right") + self.first
+            return rows_up_to(self._clock, times) + self.first
         return self._ticks_after(times)
 
     def _ticks_after(self, times: I64) -> I64:
         found: I64 | None = None
         for column in self.columns:
-            places = column.run.searchsorted(times, "right")
+            places = rows_up_to(column.run, times)
             if places.item(-1) == len(column):
                 sequence = np.append(column.sequence, self.end).take(places)
             else:

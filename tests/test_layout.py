@@ -87,7 +87,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("engine.surviving",),
     ("engine.reviews",),
     ("engine.handler", "engine.attribution"),
-    ("engine.soundness", "engine.groups"),
+    ("engine.soundness", "engine.groups", "engine.even_times"),
     ("engine.clock",),
     ("engine.rows",),
     ("engine.cells", "engine.even_checks", "engine.late_funding"),
