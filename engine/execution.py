@@ -185,7 +185,7 @@ class Desk(Booking):
         side, price = 1 if order.left > 0 else -1, order.limit
         assert price is not None
         ahead = scene.ahead(side, price)
-        order.resting = Resting(side, price, abs(order.left), ahead, ahead, rested_ns=scene.ts_ns)
+        order.resting = Resting(side, price, abs(order.left), ahead, ahead, 0.0, scene.ts_ns)
         order.arrives_ns = order.expires_ns
         scene.rest(self.place, order)
         scene.tape.say(

@@ -122,17 +122,16 @@ class Queue:
             Shape (s, products); nan for who is in no queue.
         """
         found = np.full((len(ts_ns), len(self.seats)), np.nan)
-        seated = [row for row in self.seats if row >= 0 and self.held.lots.item(row)]
         at = self._at(ts_ns)
-        if not seated or not len(at):
+        if not len(at):
             return found
         held = self.held.beside([history.at(count) for history, count in self.crowds])
-        for side in (1, -1):
-            rows = np.flatnonzero(held.lots * side > 0)
+        for side in (held.lots > 0, held.lots < 0):
+            rows = np.flatnonzero(side)
             own = [
                 (number, int(rows.searchsorted(row)))
                 for number, row in enumerate(self.seats)
-                if row >= 0 and self.held.lots.item(row) * side > 0
+                if row >= 0 and side.item(row)
             ]
             if own:
                 self._fill(found, at, marks, held.take(rows), own)
@@ -185,9 +184,9 @@ class Places:
     ) -> None:
         self._crowds = crowds
         leverage = np.array([account.max_leverage for account in accounts], np.float64)
-        self._now = Queue(listings, market, Held(leverage), seats).after()
+        self._now = Queue(listings, market, Held(leverage), seats)
         self._since = self._piled = 0
-        self._lent = False
+        self._lent = True
         self._later: list[tuple[int, Queue]] = []
 
     def change(
@@ -209,13 +208,13 @@ class Places:
 
     def _from(self, sample: int) -> Queue:
         """The present version, to be changed: it holds from ``sample`` on."""
-        now = self._now
-        if sample > self._since or self._lent:
-            if sample > self._since:
-                self._later.append((self._since, now))
-            self._since, self._lent = sample, False
-            now = self._now = now.after()
-        return now
+        if sample > self._since:
+            self._later.append((self._since, self._now))
+        elif not self._lent:
+            return self._now
+        self._since, self._lent = sample, False
+        self._now = self._now.after()
+        return self._now
 
     def start(self) -> None:
         """The market has its first price: samples count from here on."""
@@ -225,8 +224,8 @@ class Places:
         """The versions of the next so many samples."""
         versions = [*self._later, (self._since, self._now)]
         taken = tuple(each for each in versions if each[0] < samples)
-        self._later = [(0, taken[-1][1])] if taken[-1][1] is not self._now else []
-        self._later += [(at - samples, each) for at, each in versions[len(taken) : -1]]
+        left = versions[len(taken) - 1 : -1]
+        self._later = [(max(at - samples, 0), each) for at, each in left]
         self._piled += len(taken)
         if self._piled > _PILE and taken[-1][1].held:  # put together, so that no more pile up
             self._piled = 0

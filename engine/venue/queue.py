@@ -44,7 +44,7 @@ class Resting(Struct):
         lots: not filled yet, unsigned.
         ahead: lots of others before it, infinite where nobody knows; below zero the part of a lot
             that has passed it.
-        level: others' lots at its price when that was last told, infinite where it never was.
+        level: others' lots at its price when that was last told, infinite while ``ahead`` is.
         traded: lots that traded at its price since.
         rested_ns: when it came to rest.
     """
@@ -54,25 +54,20 @@ class Resting(Struct):
     lots: int
     ahead: float
     level: float
-    traded: float = 0.0
-    rested_ns: int = 0
+    traded: float
+    rested_ns: int
 
 
 def share_behind(spec: QueueSpec, front: float, back: float) -> float:
     """Probability that a lot cancelled of a level lay behind us, with so much in front and behind;
     both finite and not below zero, not both zero. For ``log`` the unit matters: the venue's own."""
-    if back <= 0.0:
-        return 0.0
-    if front <= 0.0:
-        return 1.0
     if spec.model == "log":
-        behind = log2(1.0 + back)
-        return behind / (behind + log2(1.0 + front))
-    # The smaller over the larger: the power of a large ratio would leave the floats.
-    if front <= back:
-        return 1.0 / (1.0 + power(front / back, spec.exponent))
-    ratio = power(back / front, spec.exponent)
-    return ratio / (1.0 + ratio)
+        before, behind = log2(1.0 + front), log2(1.0 + back)
+    else:
+        # Shares of the larger: the power of a large number would leave the floats.
+        whole = max(front, back)
+        before, behind = power(front / whole, spec.exponent), power(back / whole, spec.exponent)
+    return behind / (before + behind)
 
 
 def pass_trade(resting: Resting, price: float, lots: int, aggressor: int) -> int:
@@ -91,9 +86,8 @@ def pass_trade(resting: Resting, price: float, lots: int, aggressor: int) -> int
         return 0
     resting.traded += lots
     resting.ahead -= lots
-    if resting.ahead >= 0.0:
-        return 0
-    return _filled(resting, min(resting.lots, floor(-resting.ahead)))
+    passed = floor(max(-resting.ahead, 0.0))
+    return _filled(resting, min(resting.lots, passed))
 
 
 def _filled(resting: Resting, lots: int) -> int:
@@ -114,10 +108,10 @@ def pass_level(spec: QueueSpec, resting: Resting, lots: float, lot_size: float) 
     if ahead <= 0.0:
         return
     cancelled = before - traded - lots
-    if before < inf and ahead < inf and cancelled > 0.0:
+    if before < inf and cancelled > 0.0:
         back = max(before - traded - ahead, 0.0)
         behind = share_behind(spec, ahead * lot_size, back * lot_size) * cancelled
-        ahead -= cancelled - min(behind, back)
+        ahead -= cancelled - behind
     resting.ahead = max(min(ahead, lots), 0.0)
 
 

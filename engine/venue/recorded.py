@@ -44,11 +44,11 @@ class RecordedState(Struct, tag="recorded"):
     each was seen, when the book was last heard of, and our own takings: ``(side, price, lots,
     ts_ns)``, lots not yet back as of ``ts_ns``."""
 
-    bids: list[tuple[float, float]] = []
-    asks: list[tuple[float, float]] = []
-    imaged: tuple[bool, bool] = (False, False)
-    heard_ns: int = 0
-    takings: list[tuple[int, float, float, int]] = []
+    bids: list[tuple[float, float]]
+    asks: list[tuple[float, float]]
+    imaged: tuple[bool, bool]
+    heard_ns: int
+    takings: list[tuple[int, float, float, int]]
 
 
 class RecordedBook:
@@ -66,7 +66,7 @@ class RecordedBook:
         contract: ContractSpec,
         half_life_s: float,
         silent_ns: int,
-        half_spread_bps: float = 0.0,
+        half_spread_bps: float,
     ) -> None:
         self.half_spread_bps = half_spread_bps
         self._inverse = contract.kind == "inverse"
@@ -271,8 +271,11 @@ class RecordedBook:
 
     def _missing(self, side: int, price: float, ts_ns: int) -> float:
         """Lots of ours at a level that are not back yet; less than half a lot is none."""
-        lots, since_ns = self._takings[side].get(price, (0.0, 0))
-        if lots and ts_ns > since_ns:
+        taking = self._takings[side].get(price)
+        if taking is None:
+            return 0.0
+        lots, since_ns = taking
+        if ts_ns > since_ns:
             lots *= exp2((since_ns - ts_ns) / self._half_life_ns)
         return lots if lots >= 0.5 else 0.0
 

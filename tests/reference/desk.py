@@ -351,7 +351,7 @@ def _rest(product: Product, order: Order) -> None:
     assert order.limit is not None
     market, side = product.market, 1 if order.left > 0 else -1
     ahead = market.ahead(side, order.limit)
-    order.queue = Resting(side, order.limit, abs(order.left), ahead, ahead)
+    order.queue = Resting(side, order.limit, abs(order.left), ahead, ahead, 0.0, market.now_ns)
     order.arrives_ns = order.expires_ns
     market.resting.append((market.now_ns, product.number, order.number, product, order))
     market.resting.sort(key=lambda each: each[:3])

@@ -25,7 +25,8 @@ from tests.properties.crowded import a_crowd, as_traders, drawn
 from tests.properties.margined import TIERS
 
 
-def _both(inverse: bool, **margin: Any) -> tuple[Listing, Crowd, list[TraderAccount]]:
+def crowd_and_accounts(inverse: bool, **margin: Any) -> tuple[Listing, Crowd, list[TraderAccount]]:
+    """A venue's rules, an opened population, and its members as single accounts."""
     contract = Contract(a_contract(inverse=inverse))
     rules = VenueRules(margin=MarginRules(tiers=TIERS, **margin))
     listing = Listing(contract, rules)
@@ -50,7 +51,7 @@ def _both(inverse: bool, **margin: Any) -> tuple[Listing, Crowd, list[TraderAcco
 def test_columns_are_single_accounts(inverse: bool, margin: dict[str, Any]) -> None:
     """Equity, maintenance and edges are those of the same accounts, one by one: whole numbers to
     the unit, edges but for the last bits."""
-    listing, crowd, accounts = _both(inverse, **margin)
+    listing, crowd, accounts = crowd_and_accounts(inverse, **margin)
     low = [edges(listing, a.cash, *a.positions()[0][1:]) for a in accounts]
     own = crowd.lots, crowd.cash, crowd.cost
     found = edges_of(listing, *own).tolist()
@@ -67,7 +68,7 @@ def test_columns_are_single_accounts(inverse: bool, margin: dict[str, Any]) -> N
 def test_the_watch_is_the_nearest_edge(inverse: bool) -> None:
     """Its bounds are the nearest edges of those who still hold something, whoever was closed or got
     another edge, and at any price it reaches whom a look at everybody finds."""
-    _, crowd, _ = _both(inverse)
+    _, crowd, _ = crowd_and_accounts(inverse)
     random = Random(8)
     for _ in range(60):
         held = np.flatnonzero(crowd.lots)

@@ -21,9 +21,8 @@ LINEAR = QueueSpec(model="power", exponent=1.0)
 
 def a_bid(**fields: Any) -> Resting:
     """Ten lots bid at 100, 60 of others before them on a level of 100."""
-    return Resting(
-        **{"side": 1, "price": 100.0, "lots": 10, "ahead": 60.0, "level": 100.0, **fields}
-    )
+    known = {"side": 1, "price": 100.0, "lots": 10, "ahead": 60.0, "level": 100.0}
+    return Resting(**{**known, "traded": 0.0, "rested_ns": 0, **fields})
 
 
 def test_a_trade_takes_from_the_front() -> None:
@@ -39,10 +38,13 @@ def test_a_trade_takes_from_the_front() -> None:
 
 
 def test_parts_of_a_lot_are_not_filled_but_kept() -> None:
-    """1.5 ahead: a trade of 3 passes 1.5 of ours and fills one lot; the next of 1 fills one with
-    the half that was over, and the one after that its own."""
-    bid = a_bid(ahead=1.5)
-    assert pass_trade(bid, 100.0, 3, -1) == 1
+    """2.5 ahead: a trade of 2 leaves half a lot and fills none; one of 2 passes 1.5 of ours and
+    fills one lot; the next of 1 fills one with the half that was over, and the one after that its
+    own. Catches a part of a lot ahead that counts as passed."""
+    bid = a_bid(ahead=2.5)
+    assert pass_trade(bid, 100.0, 2, -1) == 0
+    assert (bid.ahead, bid.lots) == (0.5, 10)
+    assert pass_trade(bid, 100.0, 2, -1) == 1
     assert bid.ahead == -0.5
     assert pass_trade(bid, 100.0, 1, -1) == 1
     assert pass_trade(bid, 100.0, 1, 0) == 1
@@ -113,6 +115,14 @@ def test_there_are_never_more_ahead_than_there_are() -> None:
     assert bid.ahead == 0.0
     pass_level(LINEAR, bid, 50.0, 1.0)
     assert bid.ahead == 0.0
+
+
+def test_less_than_a_lot_may_be_behind() -> None:
+    """39.5 ahead of 40, n = 1: of ten cancelled an 80th part, an eighth of a lot, lay behind, and
+    9.875 ahead. Catches what is behind rounded, or no less than a lot."""
+    bid = a_bid(ahead=39.5, level=40.0)
+    pass_level(LINEAR, bid, 30.0, 1.0)
+    assert bid.ahead == pytest.approx(39.5 - 9.875, rel=1e-15)
 
 
 def test_no_more_goes_from_behind_than_is_there() -> None:

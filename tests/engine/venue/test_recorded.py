@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 from random import Random
@@ -21,7 +22,7 @@ from engine.policy import View
 from engine.ticks import Kind, Levels, Step
 from engine.units import SECOND_NS
 from engine.venue.last_rows import last_of_each
-from engine.venue.recorded import RecordedBook
+from engine.venue.recorded import RecordedBook, RecordedState
 from engine.venue.rules import VenueRules
 from engine.venue.taking import Taken, Top
 from feeds.recording import open_recording
@@ -54,7 +55,7 @@ def levels(*rows: tuple[int, float, float, int], ts_ns: int = 0) -> Levels:
 def a_book(*, inverse: bool = False, image: bool = True) -> RecordedBook:
     lot = 1.0 if inverse else LOT
     contract = a_contract(inverse=inverse, lot_size=lot, price_step=1.0)
-    book = RecordedBook(contract, half_life_s=60.0, silent_ns=600 * SECOND_NS)
+    book = RecordedBook(contract, 60.0, silent_ns=600 * SECOND_NS, half_spread_bps=1.0)
     if image:
         book.fold(levels(*IMAGE))
     return book
@@ -163,6 +164,10 @@ def test_a_book_that_cannot_be_trusted_fills_nothing() -> None:
     assert book.take_limited(1, 1, 0.0, None, at()) == Taken(0, reason="no_image")
     assert book.state.bids == []
     assert book.best(1, at()) is None
+    book = a_book(image=False)
+    book.fold(levels((1, 99.0, 2.0, 1), (-1, 101.0, 1.0, 0)))
+    assert book.take_limited(-1, 1, 0.0, None, at()) == Taken(0, reason="no_image")
+    assert book.state.asks == []
     book = a_book()
     assert book.take_limited(1, 1, 0.0, None, at(600.0)).lots == 1
     assert book.take_limited(1, 1, 0.0, None, at(600.1)) == Taken(0, reason="silent")
@@ -171,6 +176,16 @@ def test_a_book_that_cannot_be_trusted_fills_nothing() -> None:
     assert book.depth(0) == 0.0
     book.fold(levels((1, 101.0, 0.0, 0), (1, 100.5, 1.0, 0)))
     assert book.take_limited(1, 1, 0.0, None, at()).lots == 1
+
+
+def test_one_level_fills_at_its_very_price() -> None:
+    """Five lots of a half at 0.1, 0.7 or 61234.7: no last bit is lost. Catches an average that is
+    reckoned from something else than a price."""
+    for price in (0.1, 0.7, 61234.7):
+        for inverse in (False, True):
+            book = a_book(inverse=inverse, image=False)
+            book.fold(levels((1, price / 2.0, 9.0, 1), (-1, price, 9.0, 1)))
+            assert book.take_limited(1, 5, 0.0, None, at()).price == price
 
 
 def test_depth_is_what_lies_within_one_per_cent() -> None:
@@ -188,11 +203,46 @@ def test_sizes_are_whole_lots() -> None:
     """0.3 in lots of 0.1 is three lots, though 0.3 / 0.1 is less as floats; 0.39 is three, too."""
     contract = a_contract(lot_size=0.1)
     for size in (0.3, 0.39):
-        book = RecordedBook(contract, 60.0, SECOND_NS)
+        book = RecordedBook(contract, 60.0, SECOND_NS, 1.0)
         book.fold(levels((1, 99.0, 1.0, 1), (-1, 101.0, size, 1)))
         assert book.offer(1, 9, 0.0, None, at()).lots == 3
         assert book.ahead(-1, 101.0) == 3.0
         assert book.ahead(-1, 102.0) == 0.0
+
+
+def test_a_book_that_heard_nothing_remembers_nothing() -> None:
+    """No level, no image, not heard of at any time; nor where one side alone has an image, which a
+    book with that state knows of that side."""
+    book = a_book(image=False)
+    assert book.state == RecordedState([], [], (False, False), 0, [])
+    book.fold(levels((1, 99.0, 2.0, 1), ts_ns=7))
+    assert book.state == RecordedState([(99.0, 2.0)], [], (True, False), 7, [])
+    other = a_book(image=False)
+    other.state = book.state
+    assert other.state == book.state
+    other.fold(levels((1, 98.0, 1.0, 0), (-1, 101.0, 1.0, 0), ts_ns=8))
+    assert (other.state.bids, other.state.asks) == ([(98.0, 1.0), (99.0, 2.0)], [])
+
+
+def test_rows_wait_until_they_are_many() -> None:
+    """One row less than 2**18 waits, 18 bytes each, and with the next one all are folded; so again
+    after that, and in a book that was given a state. Catches rows that wait for ever, are folded a
+    block at a time, or are counted from elsewhere than zero."""
+    book, most = a_book(image=False), 1 << 18
+    nothing = book.state
+    one = levels((1, 99.0, 2.0, 0))
+    many = one.take(np.zeros(most - 1, np.int64))
+    tracemalloc.start()
+    for restored in (False, False, True):
+        if restored:
+            book.fold(one)
+            book.state = nothing
+        before = tracemalloc.get_traced_memory()[0]
+        for rows, waits in ((many, True), (one, False)):
+            book.fold(rows)
+            held = tracemalloc.get_traced_memory()[0] - before
+            assert (held > 17 * most) == waits
+    tracemalloc.stop()
 
 
 def test_the_state_is_all_there_is() -> None:
