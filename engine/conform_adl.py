@@ -36,6 +36,8 @@ from engine.venue_events import PositionAutoDeleveraged
 __all__ = ["given_order", "haircuts", "ranked", "scored", "water_filling"]
 
 _LOT: Final = 1e-6
+_SCALE: Final = 10**6
+"""Sizes and money are so many times larger, so that no atom is seen."""
 _TINY_RATE: Final = 1e-6
 _BEYOND: Final = 0.01
 """Share of the bankruptcy price by which the mark is beyond it."""
@@ -132,21 +134,12 @@ def ranked(inputs: Inputs) -> Values:
 def scored(inputs: Inputs) -> Values:
     """Scores of the published rankings, and the order in which all are closed by them (F2)."""
     side, mark, held = SIDES[inputs["side"]], float(inputs["mark"]), inputs["positions"]
-    traders = [
-        TraderSpec(
-            id=each["id"],
-            wallet_atoms=round(decimal(float(each["wallet"])) * MICROS),
-            positions=(
-                PositionSpec(
-                    market=0, lots=side * lots_of(each["qty"], _LOT), entry=float(each["entry"])
-                ),
-            ),
-        )
-        for each in held
-    ]
-    everything = sum(lots_of(each["qty"], _LOT) for each in held)
     found: Values = {"scores": {each["id"]: {} for each in held}, "order": {}}
     for published, ours in _RANKINGS.items():
+        # Binance counts a wallet of less than one quote as one.
+        scale = 1 if ours == "binance" else _SCALE
+        traders = [_holder(each, side, scale) for each in held]
+        everything = sum(abs(each.positions[0].lots) for each in traders)
         market = _market(ours, float(inputs["mmr"]))
         margins = play((market,), traders, ((0, mark),)).engine.margins
         assert margins is not None
@@ -159,6 +152,16 @@ def scored(inputs: Inputs) -> Values:
     return found
 
 
+def _holder(each: Mapping[str, Any], side: int, scale: int) -> TraderSpec:
+    """An account of a table, and what it holds, so many times larger."""
+    lots = side * lots_of(each["qty"], _LOT, scale)
+    return TraderSpec(
+        id=each["id"],
+        wallet_atoms=round(decimal(float(each["wallet"])) * scale * MICROS),
+        positions=(PositionSpec(market=0, lots=lots, entry=float(each["entry"])),),
+    )
+
+
 def given_order(inputs: Inputs) -> Values:
     """Accounts closed in the order of the list, all at one price (H1)."""
     held: Sequence[Mapping[str, Any]] = inputs["counterparties"]
@@ -168,8 +171,8 @@ def given_order(inputs: Inputs) -> Values:
     market = _market("dydx")
     others = []
     for number, each in enumerate(held):
-        lots, entry = lots_of(each["position"], _LOT), float(each["entry"])
-        equity = round(decimal(float(each["equity"])) * MICROS)
+        lots, entry = lots_of(each["position"], _LOT, _SCALE), float(each["entry"])
+        equity = round(decimal(float(each["equity"])) * _SCALE * MICROS)
         cash = equity - Contract(market.contract).exposure_value(lots, mark)
         paid_in = cash - Contract(market.contract).trade_cash(lots, entry)
         position = PositionSpec(market=0, lots=lots, entry=entry)
@@ -177,7 +180,7 @@ def given_order(inputs: Inputs) -> Values:
             others.append(TraderSpec(id=f"{number}", wallet_atoms=paid_in, positions=(position,)))
         else:
             others.append(held_at(f"{number}", cash, (lots,), (mark,), (market,)))
-    size = lots_of(inputs["liquidated_total"], _LOT)
+    size = lots_of(inputs["liquidated_total"], _LOT, _SCALE)
     bankrupt = _bankrupt(side, size, price, mark, market)
     done = start_at_first(
         (market,), (bankrupt, *others), ((0, mark),), out_of_reach(bankrupt, (mark,))
@@ -185,11 +188,13 @@ def given_order(inputs: Inputs) -> Values:
     fills = done.of(PositionAutoDeleveraged)
     if not abs(_one_price(fills) / price - 1.0) <= _SAME:
         raise ArithmeticError(f"closed at {_one_price(fills)!r}, not at {price!r}")
-    partial = [abs(f.lots) < abs(lots_of(held[int(_name(f))]["position"], _LOT)) for f in fills]
+    partial = [
+        abs(f.lots) < abs(lots_of(held[int(_name(f))]["position"], _LOT, _SCALE)) for f in fills
+    ]
     closed = sum(abs(fill.lots) for fill in fills)
     return {
-        "fills": [abs(fill.lots) / MICROS for fill in fills],
-        "sum": closed / MICROS,
+        "fills": [abs(fill.lots) / MICROS / _SCALE for fill in fills],
+        "sum": closed / MICROS / _SCALE,
         "partial_fills": sum(partial),
     }
 

@@ -3,6 +3,7 @@ loss, Mango's health."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from engine.conform_accounts import (
     play,
     toward,
 )
-from engine.units import decimal
+from engine.units import DAY_NS, SECOND_NS, decimal
 from engine.venue.accounts import TraderSpec
 from engine.venue.contract import Contract
 from engine.venue.rules import LiquidationRules, MarginRules, VenueRules
@@ -63,8 +64,10 @@ def _short(
     worth = Contract(market.contract).exposure_value(lots, price)
     needed = worth * decimal(margin) - decimal(shortage) * _SCALE * MICROS
     trader = held_at("T", round(needed) - worth, (lots,), (price,), (market,))
-    times = (START_NS, START_NS + idle_ns)
-    return play((market,), (trader,), toward(1, price), at_ns=times)
+    *better, last = toward(1, price)
+    days = range(START_NS, START_NS + idle_ns, DAY_NS) or [START_NS]
+    rows = [*better * len(days), last]
+    return play((market,), (trader,), rows, at_ns=[*days, START_NS + idle_ns])
 
 
 def shortage_size(inputs: Inputs) -> Values:
@@ -131,40 +134,38 @@ def socialised(inputs: Inputs) -> Values:
     sides = (1, "long"), (-1, "short")
     open_sizes = {name: abs(float(inputs[f"oi_{name}"])) for _, name in sides}
     users = {name: abs(float(inputs.get(f"{name}_user_base", 0.0))) for _, name in sides}
-    lot = _lot_of([*open_sizes.values(), *users.values()])
+    # A loss is shared in atoms a unit, so a unit is a lot: all is so many times larger.
+    scale = _whole([*open_sizes.values(), *users.values()])
+    loss = float(inputs["loss_usd"])
     market = a_market(
         VenueRules(
             margin=MarginRules(tiers=flat(_TINY_RATE)),
             liquidation=LiquidationRules(limit="none"),
         ),
-        lot=lot,
-        fund=float(inputs.get("insurance", 0.0)),
+        lot=1.0,
+        fund=float(decimal(float(inputs.get("insurance", 0.0))) * scale),
     )
-    loss = float(inputs["loss_usd"])
-    price = loss
-    rich = round(loss * _HELD * MICROS)
+    worth = Contract(market.contract).exposure_value(1, 1.0)
+    rich = round(decimal(loss) * scale * MICROS * _HELD) + worth
 
-    def holder(name: str, size: float) -> list[TraderSpec]:
-        lots = lots_of(size, lot)
-        worth = Contract(market.contract).exposure_value(lots, price)
-        return [held_at(name, rich - worth, (lots,), (price,), (market,))] if lots else []
+    def holder(name: str, lots: int) -> list[TraderSpec]:
+        return [held_at(name, rich - lots * worth, (lots,), (1.0,), (market,))] if lots else []
 
-    traders = [held_at("bankrupt", -_quote(2.0 * loss), (lots_of(1.0, lot),), (price,), (market,))]
+    owed = round(decimal(loss) * scale * MICROS)
+    traders = [held_at("bankrupt", -owed - worth, (1,), (1.0,), (market,))]
+    held = {name: side * lots_of(users[name], 1.0, scale) for side, name in sides}
     for side, name in sides:
-        traders += holder(f"{name} user", side * users[name])
-        traders += holder(f"{name} rest", side * (open_sizes[name] - users[name]))
-    done = play((market,), traders, ((0, price),))
+        traders += holder(f"{name} user", held[name])
+        traders += holder(f"{name} rest", side * lots_of(open_sizes[name], 1.0, scale) - held[name])
+    done = play((market,), traders, ((0, 1.0),))
     rate = done.first(LossSocialised).atoms_per_lot
     found: Values = {
-        "cumulative_funding_delta_1e9": rate / lot * 1_000,
-        "delta_per_unit": rate / lot / MICROS,
+        "cumulative_funding_delta_1e9": rate * 1_000,
+        "delta_per_unit": rate / MICROS,
     }
-    for side, name in sides:
-        paid = 0.0
-        if lots := lots_of(side * users[name], lot):
-            worth = Contract(market.contract).exposure_value(lots, price)
-            paid = (rich - worth - done.trader(f"{name} user").cash) / MICROS
-        found[f"{name}_user_loss"] = paid
+    for name, lots in held.items():
+        left = done.trader(f"{name} user").cash + lots * worth if lots else rich
+        found[f"{name}_user_loss"] = (rich - left) / MICROS / scale
     return found
 
 
@@ -172,20 +173,22 @@ def _quote(value: float) -> int:
     return round(decimal(value) * MICROS)
 
 
-def _lot_of(sizes: Sequence[float]) -> float:
-    """The largest decimal of which all sizes are whole numbers."""
-    for places in range(_LOT_DECIMALS_MAX):
-        lot = float(f"1e-{places}")
-        if all((decimal(size) / decimal(lot)).denominator == 1 for size in sizes):
-            return lot
-    return float(f"1e-{_LOT_DECIMALS_MAX}")
+def _whole(sizes: Sequence[float]) -> int:
+    """The least power of ten by which all sizes are whole numbers."""
+    scales = (10**places for places in range(_LOT_DECIMALS_MAX))
+    fits = (s for s in scales if all((decimal(size) * s).denominator == 1 for size in sizes))
+    return next(fits, 10**_LOT_DECIMALS_MAX)
 
 
 def health(inputs: Inputs) -> Values:
     """A perp closed at a price of 1 until health is not negative, or no more may be (K1): health is
     equity less the maintenance of a rate that is one less the weight."""
+    base, quote = lots_of(inputs["base"], 1.0), float(inputs["quote"])
+    if not base or not inputs["max_base"]:
+        return {"base_after": base, "quote_after": quote}
+    rate = float(1 - decimal(float(inputs["base_weight"])))
     rules = VenueRules(
-        margin=MarginRules(tiers=flat(1.0 - float(inputs["base_weight"])), strict=True),
+        margin=MarginRules(tiers=flat(rate), strict=True),
         liquidation=LiquidationRules(
             steps="shortage",
             step_max=abs(float(inputs["max_base"])),
@@ -193,11 +196,13 @@ def health(inputs: Inputs) -> Values:
             surplus="account",
         ),
     )
-    market = a_market(rules, lot=1.0)
-    base, quote = inputs["base"], inputs["quote"]
     cash = _quote(float(inputs["spot"]) + quote)
-    trader = held_at("T", cash, (base,), (1.0,), (market,))
-    filled = play((market,), (trader,), ((0, 1.0),)).of(LiquidationFilled, "T")[:1]
+    # Funding takes whole quotes from each lot: what is left may be less than any opening asks for.
+    lost = math.ceil(abs(cash) / MICROS) + 2
+    funding = ((START_NS + SECOND_NS // 2, math.copysign(lost, base)),)
+    market = a_market(rules, lot=1.0, instants=funding)
+    trader = held_at("T", cash + lost * abs(base) * MICROS, (base,), (1.0,), (market,))
+    filled = play((market,), (trader,), ((0, 1.0), (0, 1.0))).of(LiquidationFilled, "T")[:1]
     return {
         "base_after": base + sum(each.lots for each in filled),
         "quote_after": quote + sum(each.cash_atoms for each in filled) / MICROS,

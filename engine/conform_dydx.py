@@ -75,8 +75,9 @@ def fillable(inputs: Inputs) -> Values:
 def insured(inputs: Inputs) -> Values:
     """What a fill at some price brings the insurance fund, or takes from it (D3)."""
     side, price = SIDES[inputs["side"]], float(inputs.get("oracle", ORACLE["BTC"]))
+    held = {"usdc": float(inputs["usdc"]), "btc": side * float(inputs["base_qty"])}
     rules = VenueRules(
-        margin=MarginRules(tiers=flat(_MAINTENANCE)),
+        margin=MarginRules(tiers=flat(max(_rate(held, ["BTC"], [price]), _MAINTENANCE))),
         liquidation=LiquidationRules(
             limit="bankruptcy", surplus="account", fee=inputs["max_liq_fee_ppm"] / MICROS
         ),

@@ -59,6 +59,7 @@ _OPERATORS: Final[dict[type, Callable[[float, float], float]]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
 }
 
 Values = dict[str, Any]

@@ -42,6 +42,8 @@ _SCALE: Final = 10**6
 _LOT: Final = 1e-6
 _BEYOND: Final = 2.0
 """Times the last cap, a size in a tier without end."""
+_ONE_TIER: Final = 1e6
+"""Of a table of one tier without end, a size in it."""
 _BTC: Final = 10**8
 
 Values = dict[str, Any]
@@ -67,8 +69,12 @@ def isolated(inputs: Inputs, *, at_entry: bool = False) -> Values:
     else:
         paid_in = size * entry / float(inputs["leverage"])
     market = a_market(VenueRules(margin=margin), taker_fee=fee)
-    position = PositionSpec(market=0, lots=side * lots_of(size, _LOT, _SCALE), entry=entry)
+    lots = side * lots_of(size, _LOT, _SCALE)
+    position = PositionSpec(market=0, lots=lots, entry=entry)
     trader = TraderSpec(id="T", wallet_atoms=_paid_in(paid_in), positions=(position,))
+    if not at_entry:  # then what it holds decides, not what it cost
+        cash = trader.wallet_atoms + Contract(market.contract).trade_cash(lots, entry)
+        trader = held_at("T", cash, (lots,), (entry,), (market,))
 
     def played(price: float) -> Play:
         return play((market,), (trader,), toward(side, price))
@@ -103,18 +109,14 @@ def with_others(inputs: Inputs) -> Values:
         for place, each in enumerate(held)
     ]
     sides = [-1 if each["q"] < 0 else SIDES[each.get("side", "long")] for each in held]
-    trader = TraderSpec(
-        id="T",
-        wallet_atoms=_paid_in(inputs["wallet_balance"]),
-        positions=tuple(
-            PositionSpec(
-                market=place,
-                lots=side * lots_of(abs(each["q"]), _LOT, _SCALE),
-                entry=float(each["ep"]),
-            )
-            for place, (side, each) in enumerate(zip(sides, held, strict=True))
-        ),
-    )
+    lots = [
+        side * lots_of(abs(each["q"]), _LOT, _SCALE) for side, each in zip(sides, held, strict=True)
+    ]
+    entries = [float(each["ep"]) for each in held]
+    cash = _paid_in(inputs["wallet_balance"])
+    for market, size, entry in zip(markets, lots, entries, strict=True):
+        cash += Contract(market.contract).trade_cash(size, entry)
+    trader = held_at("T", cash, lots, entries, markets)
     fixed = [(place, float(e["mark"])) for place, e in enumerate(held) if place != own]
 
     def dies(price: float) -> bool:
@@ -224,7 +226,7 @@ def tables(inputs: Inputs) -> Values:
 
 def _closed(caps: Sequence[float | None]) -> list[float]:
     """A tier without end ends where it is large enough to be asked about."""
-    known = [float(cap) for cap in caps if cap is not None]
+    known = [float(cap) for cap in caps if cap is not None] or [_ONE_TIER]
     return [float(cap) if cap is not None else known[-1] * _BEYOND for cap in caps]
 
 
@@ -259,7 +261,8 @@ def requirement(inputs: Inputs) -> Values:
     listing = Listing(Contract(market.contract), market.venue)
     return {
         "imr": listing.initial(lots, price, open_lots=opened),
-        "mmr": _asked(market, lots, price),
+        # Of a short: a long with all of its price paid in is never liquidated.
+        "mmr": _asked(market, -abs(lots), price),
     }
 
 

@@ -277,14 +277,15 @@ def sec(inputs: Inputs, steps: int = SEC_STEPS) -> Values:
     volatility.
 
     Log returns are ``m + a`` and ``m - a`` in turn, with ``n m = log(1 + R)`` and ``n (m^2 + a^2) =
-    sigma^2``: the closed form is the limit, the error falls as ``1 / n``.
+    sigma^2``: the closed form is the limit, the error falls as ``1 / n``. A trend alone has the
+    volatility ``m sqrt(n)``, which counts as none.
 
     Raises:
         ArithmeticError: if the fund's NAV is not ``prod(1 + L r)`` of its own path to 1e-9.
     """
     target = float(inputs["target"])
     drift = math.log1p(float(inputs["index_return"])) / steps
-    swing = math.sqrt(float(inputs["volatility"]) ** 2 / steps - drift * drift)
+    swing = math.sqrt(max(float(inputs["volatility"]) ** 2 / steps - drift * drift, 0.0))
     places = np.arange(steps + 1)
     prices = _START * np.exp(places * drift + (places % 2) * swing)
     factor = trial(Schedule(target=target, every_s=1.0), prices).factor

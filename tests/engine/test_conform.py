@@ -155,6 +155,14 @@ def test_a_claim_at_any_price(
     assert answer.values["payoff"] == pytest.approx(1e-6 * wanted, rel=1e-9, abs=0.0)
 
 
+@pytest.mark.parametrize("target", [-2, 1, 3])
+def test_a_year_without_volatility(target: int, tmp_path: Path) -> None:
+    """A trend alone is followed to its end. Catches the root of what a trend alone swings."""
+    inputs = {"target": target, "index_return": 0.3, "volatility": 0}
+    (answer,) = of_group(tmp_path, "SEC", inputs)
+    assert answer.values["fund_return_pct"] == pytest.approx((1.3**target - 1.0) * 100.0, rel=1e-3)
+
+
 def test_a_price_that_the_engine_refuses_fails(tmp_path: Path) -> None:
     """A jump by 10^6 is a misprint to it. Catches a path that is taken for one that stood still."""
     for points in ([1e-6, 1.0, 1e-6], [1.0, 0.0]):

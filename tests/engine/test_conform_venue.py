@@ -152,6 +152,118 @@ OTHERS: list[tuple[str, dict[str, Any]]] = [
     ("K1", {"base_weight": 0.8, "spot": 5, "base": 50, "quote": -48, "max_base": 7}),
 ]
 
+LOST = {"base_weight": 0.8, "spot": 0}
+EDGES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    # Three with less than an opening asks for: LP = (C - s q EP) / (q (m - s)).
+    (
+        "A1",
+        {"side": "long", "entry": 10, "qty": 1.0, "mmr": 0.05, "wallet_balance": 0.1},
+        {"liq_price": 9.9 / 0.95},
+    ),
+    (
+        "A2",
+        {"side": "short", "leverage": 125, "entry": 10, "qty": 2.0, "mmr": 0.02, "taker_fee": 5e-4},
+        {"liq_price": 10.08 / 1.0205},
+    ),
+    (
+        "A4",
+        {
+            "mode": "cross",
+            "wallet_balance": 10.0,
+            "target": "A",
+            "positions": [
+                {"sym": "A", "q": 3.0, "ep": 100.0, "mark": 150.0, "mmr": 0.1, "cum": 0},
+                {"sym": "B", "q": -1.0, "ep": 50.0, "mark": 50.0, "mmr": 0.1, "cum": 0},
+            ],
+        },
+        {"liq_price": (10.0 - 5.0 - 300.0) / (0.3 - 3.0)},
+    ),
+    ("B1", {"caps": [None], "mmr": [0.02], "notional": 5e7}, {"maintenance_margin": 1e6}),
+    ("B1", {"caps": [None], "max_leverage": [40]}, {"mmr": [0.0125], "deductions": [0]}),
+    (
+        "C6",
+        {"interval_h": 1, "premium_minutes": "p_i=i**2*1e-6 for i=1..3"},
+        {"avg_premium": 36e-6 / 6},
+    ),
+    (
+        "D3",  # enough is left that a venue with the usual maintenance would not have touched it
+        {
+            "side": "long",
+            "usdc": -4_000,
+            "base_qty": 0.1,
+            "fill_price": 50_500,
+            "max_liq_fee_ppm": 5_000,
+        },
+        {"insurance_fund_delta_quantums": 25_250_000},
+    ),
+    (
+        "D4",
+        {
+            "price": 3,
+            "exponent": 0,
+            "atomic_resolution": -6,
+            "base_quantums": 7,
+            "initial_margin_ppm": 1_000_000,
+            "maintenance_fraction_ppm": 200_000,
+            "open_interest": None,
+            "oi_lower_cap": 0,
+            "oi_upper_cap": 0,
+        },
+        {"imr": 21, "mmr": 5},
+    ),
+    (
+        "E3",
+        {"base_fee_ppm": 10, "max_fee_ppm": 400_000, "slots_elapsed": 900_000},
+        {"fee_ppm": 400_000},
+    ),
+    (
+        "E4",  # 8.888 exactly: no atom of a hundredth may be added
+        {"loss_usd": 33.33, "oi_long": 1.5, "oi_short": 2.25},
+        {"cumulative_funding_delta_1e9": 8_888_000_000},
+    ),
+    (
+        "E4",  # whole atoms a unit: 100 / 2.2 rounded up, not 100 / 22 ten times
+        {"loss_usd": 100, "oi_long": 1.8, "oi_short": 0.4},
+        {"cumulative_funding_delta_1e9": 45_454_546_000},
+    ),
+    (
+        "F2",
+        {
+            "side": "long",
+            "mark": 0.5,
+            "mmr": 0.005,
+            "positions": [
+                {"id": "a", "entry": 0.4, "qty": 0.25, "wallet": 0.0250001},
+                {"id": "b", "entry": 0.625, "qty": 0.25, "wallet": 0.1562502},
+            ],
+        },
+        {
+            "scores": {
+                "a": {"gate_2022": 0.25 * 0.125 / 0.0500001},
+                "b": {"bitmex": -0.2 / (0.125 / 0.1250002)},
+            }
+        },
+    ),
+    (
+        "H1",
+        {
+            "counterparties": [{"position": -3.5, "entry": 0.00213, "equity": 0.0041}],
+            "liquidated_total": 1.7,
+            "adl_price": 0.0015838,
+            "markPx_minus_price_abs": 3e-6,
+        },
+        {"fills": [1.7], "sum": 1.7, "partial_fills": 1},
+    ),
+    ("K1", {**LOST, "base": -4, "quote": -20, "max_base": -20}, {"base_after": 0}),
+    ("K1", {**LOST, "base": 20, "quote": -20, "max_base": 0}, {"base_after": 20}),
+    ("K1", {**LOST, "base": 0, "quote": -20, "max_base": 9}, {"base_after": 0, "quote_after": -20}),
+    (
+        "K1",  # 0.2 is short, each unit brings 0.1: two, whatever 1 - 0.9 is among floats
+        {"base_weight": 0.9, "spot": 0.3, "base": 20, "quote": -18.5, "max_base": 100},
+        {"base_after": 18, "quote_after": -16.5},
+    ),
+]
+
 
 @pytest.mark.parametrize(("group", "inputs"), OTHERS, ids=[group for group, _ in OTHERS])
 def test_the_engine_agrees_with_the_formula(group: str, inputs: dict[str, Any]) -> None:
@@ -160,6 +272,16 @@ def test_the_engine_agrees_with_the_formula(group: str, inputs: dict[str, Any]) 
     wanted = DRIVERS[group](inputs)
     found = GROUPS[group](inputs)
     assert agrees(found, wanted, NEAR), (found, wanted)
+
+
+@pytest.mark.parametrize(("group", "inputs", "wanted"), EDGES, ids=[each[0] for each in EDGES])
+def test_accounts_that_nobody_could_open(
+    group: str, inputs: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    """Accounts that have lost more than an opening allows, amounts of few atoms, tables of one
+    tier: the formula has an answer, and so has the engine."""
+    found = GROUPS[group](inputs)
+    assert agrees(found, wanted, {"rel": 1e-9, "abs": 1e-12}), (found, wanted)
 
 
 @pytest.mark.parametrize("target", ["A", "B"])

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, inf
 
-from engine.units import Rounding, mul_div
+from engine.units import Rounding, decimal, mul_div
 from engine.venue.rules import Tier
 
 
@@ -208,11 +208,12 @@ def health_lots(
 
     Source: Mango v4, perp_liq_base_or_positive_pnl.
     """
-    short_of = -health(spot, base, quote, weight, price)
+    lost = 1 - decimal(weight)
+    short_of = -(decimal(spot) + decimal(price) * (base - lost * abs(base)) + decimal(quote))
     most = min(abs(base), abs(lots_max))
-    gained = price * (1.0 - weight - fee)
-    if gained <= 0.0:
-        return most if short_of > 0.0 else 0
+    gained = decimal(price) * (lost - decimal(fee))
+    if gained <= 0:
+        return most if short_of > 0 else 0
     return max(min(ceil(short_of / gained), most), 0)
 
 
