@@ -23,7 +23,7 @@ from engine.errors import ConfigError
 from engine.handler_state import ACTIVE, CLOSING
 from engine.hedge_account import HedgeAccount
 from engine.ledger import Cause
-from engine.units import split, total
+from engine.units import side_of, split, total
 from engine.venue.sharing import integer_shares
 from engine.venue_events import OmnibusShared
 
@@ -113,7 +113,7 @@ class OmnibusAccount:
             weights = _weights(sharing, lots)
         shares = [0] * len(sharing)
         if lots:
-            side = 1 if lots > 0 else -1
+            side = side_of(lots)
             shares = [side * each for each in integer_shares(weights, abs(lots))]
             weights = [abs(each) for each in shares]
         self._taken = list(zip(sharing, shares, strict=True))

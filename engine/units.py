@@ -29,6 +29,7 @@ __all__ = [
     "decimal",
     "decimal_ratio",
     "mul_div",
+    "side_of",
     "split",
     "total",
     "whole_lots",
@@ -87,6 +88,11 @@ def asset_decimals(asset: str) -> int:
     """Decimals of an asset's smallest unit: 6 for quote money (``micros``), 8 for coins
     (satoshi)."""
     return _QUOTE_DECIMALS if asset.upper() in _QUOTE_ASSETS else _COIN_DECIMALS
+
+
+def side_of(lots: int) -> int:
+    """Of lots that are not 0: +1 where they are bought or held long, -1 where sold or short."""
+    return 1 if lots > 0 else -1
 
 
 def total(counts: Iterable[int]) -> int:

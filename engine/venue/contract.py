@@ -15,7 +15,7 @@ Money is exact: a float price counts as the fraction it is, and only the last st
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil, floor, nan
+from math import ceil, floor
 from typing import Final, Literal
 
 from msgspec import Struct
@@ -91,7 +91,7 @@ class Contract:
         self._maker_over, self._maker_under = maker.numerator, maker.denominator
         self._lot_decimal = decimal(spec.lot_size)
         # The mark at which a NAV was last asked for, and what a lot is worth there.
-        self._ratio_at, self._ratio = nan, (0, 1)
+        self._ratio_at, self._ratio = 1.0, self.value_ratio(1.0)
 
     def exposure_value(self, lots: int, price: float) -> int:
         """Settlement atoms that ``lots`` add to an account at ``price``, rounded down.
@@ -246,7 +246,7 @@ class Contract:
     def _receives(self, lots: int, cash: int) -> bool:
         """Whether a positive price moves cash this way: who sells linear lots is paid, who sells
         inverse ones pays coins."""
-        return cash != 0 and (cash > 0) == ((lots < 0) != self.inverse)
+        return lots * cash > 0 if self.inverse else lots * cash < 0
 
     def on_step(self, price: float, side: int) -> float:
         """The limit price nearest to ``price`` that buys (+1) at no more or sells (-1) at no less,

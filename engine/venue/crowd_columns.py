@@ -83,7 +83,8 @@ def edges_of(listing: Listing, lots: I64, cash: I64, cost: I64) -> F64:
     drawn = np.where(long, 1.0 + _DRAW_IN, 1.0 - _DRAW_IN)
     if not contract.inverse:
         return np.where(reachable, meet * drawn, np.where(long, -np.inf, 0.0))
-    price = 1.0 / np.where(reachable, meet, 1.0)
+    with np.errstate(divide="ignore"):
+        price = 1.0 / meet
     # No price saves a long of these, and none reaches a short.
     return np.where(reachable, price * drawn, np.inf)
 
@@ -91,7 +92,7 @@ def edges_of(listing: Listing, lots: I64, cash: I64, cost: I64) -> F64:
 def _meets_fixed(listing: Listing, lots: I64, cost: I64, slope: F64, kept: I64) -> F64:
     """Where maintenance does not depend on the mark, or is a fixed number of quote."""
     if not listing.by_face:
-        found: F64 = (maintenances(listing, lots, cost, 1.0) - kept) / slope
+        found: F64 = (maintenances(listing, lots, cost, np.nan) - kept) / slope
         return found
     contract = listing.contract
     quote = [listing.table.maintenance(contract.face(abs(n))) for n in lots.tolist()]

@@ -38,8 +38,8 @@ class Side:
 
     def sort(self) -> None:
         """All edges may have changed."""
-        own = np.flatnonzero(self._lots * self.side > 0)
-        keys = self._edges[own] * -self.side
+        own = np.flatnonzero(np.sign(self._lots) == self.side)
+        keys = self._key(self._edges[own])
         order = np.argsort(keys, kind="stable")
         self._order: I32 = own[order].astype(np.int32)
         self._keys: F64 = keys[order]
@@ -48,7 +48,7 @@ class Side:
 
     def moved(self, rows: I64) -> None:
         """These rows have another edge."""
-        own = rows[self._lots[rows] * self.side > 0]
+        own = rows[np.sign(self._lots[rows]) == self.side]
         self._loose.update(own.tolist())
         if len(self._loose) > _LOOSE_MAX:
             self.sort()
@@ -61,24 +61,28 @@ class Side:
         self._first = first
         nearest = keys.item(first) if first < len(keys) else np.inf
         for row in self._loose:
-            if self._lots.item(row) * self.side > 0:
-                nearest = min(nearest, self._edges.item(row) * -self.side)
-        return float(nearest * -self.side)
+            if self._lots.item(row):
+                nearest = min(nearest, self._key(self._edges.item(row)))
+        return float(self._key(nearest))
+
+    def _key(self, edge: Any) -> Any:
+        """By which edges, and prices, ascend in the order in which they are reached."""
+        return -edge if self.side > 0 else edge
 
     def _stale(self, row: int, key: float) -> bool:
         held: int = self._lots.item(row)
-        return held == 0 or self._edges.item(row) * -self.side != key
+        return held == 0 or bool(self._key(self._edges.item(row)) != key)
 
     def reached(self, price: float) -> I64:
         """The rows whose edge the price is at or beyond, ascending."""
-        at = price * -self.side
+        at = self._key(price)
         end = int(self._keys.searchsorted(at, "right"))
         rows = self._order[self._first : end].astype(np.int64)
-        fresh = (self._lots[rows] != 0) & (self._edges[rows] * -self.side <= at)
+        fresh = (self._lots[rows] != 0) & (self._key(self._edges[rows]) <= at)
         loose = [
             row
             for row in sorted(self._loose)
-            if self._lots.item(row) and self._edges.item(row) * -self.side <= at
+            if self._lots.item(row) and self._key(self._edges.item(row)) <= at
         ]
         found = np.concatenate((rows[fresh], np.array(loose, np.int64)))
         return np.unique(found)

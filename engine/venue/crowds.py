@@ -112,7 +112,7 @@ class Crowds:
         """Whether a row does not cover its maintenance at the present marks."""
         for crowd in self.all:
             floor = self._desk.venues[crowd.spec.market].floor
-            if crowd.opened and not floor.stale and len(crowd.short(floor.mark)[0]):
+            if crowd.opened and not floor.stale and crowd.short(floor.mark)[0].size:
                 return True
         return False
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.crowd_events import PopulationDeleveraged
 from engine.ledger import Cause
-from engine.units import Rounding, mul_div, split, total
+from engine.units import Rounding, mul_div, side_of, split, total
 from engine.venue.adl import WALK_MAX, Taken, adl_price, overlaps, taken_from, walked
 from engine.venue.adl_queue import Queue, holders, queue_of
 from engine.venue.crowd import Crowd
@@ -71,7 +71,7 @@ class Deleverager:
         queue = self._queue(unpaid, sequence)
         wanted = abs(unpaid.lots)
         taken = self._taken(unpaid, queue, wanted)
-        side = 1 if unpaid.lots > 0 else -1
+        side = side_of(unpaid.lots)
         self._close_taken(unpaid, queue, taken, side)
         if taken.rest and rules.rest == "socialise" and len(queue):
             self._close_at_mark(unpaid, side * taken.rest)
@@ -104,7 +104,7 @@ class Deleverager:
         opposite = holders(self.desk, self.accounts, market, unpaid.lots) if unpaid.lots else []
         crowds = [each for each in self.crowds if each.spec.market == market]
         draw = self.seed, sequence
-        side = 1 if unpaid.lots > 0 else -1
+        side = side_of(unpaid.lots)
         return queue_of(self.desk, market, opposite, crowds if unpaid.lots else [], side, draw)
 
     def _taken(self, unpaid: Unpaid, queue: Queue, wanted: int) -> Taken:
@@ -125,7 +125,7 @@ class Deleverager:
     def _fits(self, unpaid: Unpaid, queue: Queue, count: int) -> list[bool]:
         """Whether each of the first can trade at the price at which he is closed without being
         bankrupted by it."""
-        marks, side = self.desk.marks(), -1 if unpaid.lots > 0 else 1
+        marks, side = self.desk.marks(), -side_of(unpaid.lots)
         contract = self.desk.listings[unpaid.market].contract
         price, fits = self._price(unpaid), []
         for place in queue.places[:count].tolist():

@@ -4,13 +4,14 @@ and the reckoning that liquidation and deleveraging share."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
 from engine.ledger import Cause, Ledger
 from engine.outputs import Tape
-from engine.units import SECOND_NS
+from engine.units import SECOND_NS, side_of
 from engine.venue.acting import Acting
 from engine.venue.bankruptcy import bankruptcy_quote, fillable_price
 from engine.venue.book import Book
@@ -175,7 +176,7 @@ class RiskDesk:
 
     def take(self, venue: Venue, lots: int, limit: float | None) -> tuple[int, float]:
         """Signed lots filled now, and their average price."""
-        floor, side = venue.floor, 1 if lots > 0 else -1
+        floor, side = venue.floor, side_of(lots)
         top = floor.top()
         size = venue.listing.contract.quote_notional(lots, top.mid)
         taken = floor.book.take_limited(side, abs(lots), size, limit, top)
@@ -185,10 +186,10 @@ class RiskDesk:
         """To the insurance fund, or from it where negative; to the venue itself where the account
         is alone."""
         if atoms and account.alone:
-            self.move(account, market, Cause.INSURANCE, 0, -atoms, "clearing", 0.0)
+            self.move(account, market, Cause.INSURANCE, 0, -atoms, "clearing", nan)
         elif atoms:
             venue = self.venues[market]
-            self.move(account, market, Cause.INSURANCE, 0, -atoms, "insurance", 0.0)
+            self.move(account, market, Cause.INSURANCE, 0, -atoms, "insurance", nan)
             venue.fund.changed(atoms, venue.floor.ts_ns)
 
     def bankruptcy(
@@ -248,7 +249,7 @@ class RiskDesk:
         why: Literal["closing_fee", "socialised", "cover"],
     ) -> None:
         """Money without lots: from an account, or to it where negative, and said."""
-        self.move(account, market, cause, 0, -atoms, payee, 0.0)
+        self.move(account, market, cause, 0, -atoms, payee, nan)
         self.venues[market].floor.tape.say(
             AccountCharged,
             account=account.name,

@@ -36,7 +36,7 @@ def floor_products(counts: I64, over: int, under: int) -> I64:
     shared = gcd(over, under)
     over, under = over // shared, under // shared
     most = int(np.abs(counts).max())
-    if under >= _UNDER_MAX or most >= _EXACT or most * abs(over) // under >= _EXACT:
+    if under >= _UNDER_MAX or most * abs(over) // under >= _EXACT:
         return np.array([count * over // under for count in counts.tolist()], np.int64)
     near: I64 = np.floor(counts * (over / under)).astype(np.int64)
     rest = counts * _wrapped(over) - near * under

@@ -159,7 +159,7 @@ def _needed(listing: Listing, lots: Any, cost: Any, mark: Any) -> Any:
         needed = listing.table.maintenances(face) * contract.coins_a_quote / mark
     else:
         if listing.rules.margin.priced_at == "entry":
-            size = np.abs(cost) + 0.0 * size
+            size = np.broadcast_to(np.abs(cost), np.shape(size))
         needed = listing.table.maintenances(size)
     return needed + listing.fee_inside * size
 
@@ -169,6 +169,6 @@ def _closing_fees(listing: Listing, lots: Any, cash: Any) -> Any:
     if not listing.fee_at_bankruptcy:
         return 0.0
     contract, fee = listing.contract, listing.contract.spec.taker_fee
-    sells = (lots > 0) != contract.inverse
-    before = np.where(cash < 0.0, -cash / (1.0 - fee), -cash / (1.0 + fee))
-    return np.where((cash != 0.0) & ((cash < 0.0) == sells), before + cash, 0.0)
+    before = -cash / (1.0 + np.copysign(fee, cash))
+    owed = np.sign(lots) if contract.inverse else -np.sign(lots)
+    return np.where(np.sign(cash) == owed, before + cash, 0.0)

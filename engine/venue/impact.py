@@ -138,9 +138,9 @@ class ImpactState(Struct):
 
     def ahead(self, spec: ImpactSpec, count: int) -> tuple[F64, F64]:
         """``passing`` and ``basis`` at the next ``count`` points, one step after the other."""
-        factors = np.full(count + 1, spec.left)
-        factors[0] = self.passing
-        coming = np.multiply.accumulate(factors)[1:]
+        factors = np.full(count, spec.left)
+        factors[:1] *= self.passing
+        coming = np.multiply.accumulate(factors)
         coming = np.where(np.abs(coming) < _GONE, 0.0, coming)
         middle, kept = self.middle, spec.kept
         away = self.felt(coming) / middle - 1.0

@@ -4,6 +4,7 @@ over."""
 from __future__ import annotations
 
 from engine.ledger import Cause
+from engine.units import side_of
 from engine.venue.desk import RiskDesk, Unpaid, Venue
 from engine.venue.margined import Margined
 from engine.venue_events import LiquidationFilled
@@ -91,7 +92,7 @@ class Insuring(RiskDesk):
         """The most of ``lots`` whose loss beyond the bankruptcy price the fund can pay: a search
         over sizes, each asked of the book without taking it."""
         contract, floor = venue.listing.contract, venue.floor
-        top, side = floor.top(), 1 if lots > 0 else -1
+        top, side = floor.top(), side_of(lots)
 
         def loss(size: int) -> int:
             worth = contract.quote_notional(size, top.mid)
@@ -116,7 +117,7 @@ class Insuring(RiskDesk):
         """Whether one lot alone costs more than the fund can pay, and so does any number of them:
         more of them trade at no better a price."""
         contract, floor = venue.listing.contract, venue.floor
-        top, side = floor.top(), 1 if lots > 0 else -1
+        top, side = floor.top(), side_of(lots)
         one = floor.book.offer(side, 1, contract.quote_notional(1, top.mid), None, top)
         if one.lots != 1:
             return False

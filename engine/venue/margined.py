@@ -69,7 +69,8 @@ class Margined(Protocol):
         self, market: int, cause: Cause, lots: int, cash: int, against: str, price: float, /
     ) -> None:
         """Lots and cash come (negative: go), ``against`` an owner of the ledger: ``book``,
-        ``clearing`` or ``insurance``. ``price`` is the one at which lots changed hands."""
+        ``clearing`` or ``insurance``. ``price`` is the one at which lots changed hands; NaN where
+        none did."""
 
     def deleveraged(
         self, market: int, lots: int, price: float, rank: int, quantile: float, /

@@ -156,6 +156,6 @@ class Premiums:
         samples += [0.0] * max(0, wanted - len(samples))
         # Both ends together are counted first, as the source does; what is odd goes at the top.
         cut = int(len(samples) * (self.rules.tails + self.rules.tails))
-        if 0 < cut < len(samples):
+        if cut < len(samples):
             samples = sorted(samples)[cut // 2 : len(samples) - (cut - cut // 2)]
         return mean(samples)

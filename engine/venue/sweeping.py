@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from engine.ledger import Cause
-from engine.units import decimal
+from engine.units import decimal, side_of
 from engine.venue.bankruptcy import fillable_price, insurance_delta
 from engine.venue.crowd import Crowd
 from engine.venue.crowd_columns import values
@@ -87,8 +87,8 @@ class _Sweep:
         lots, cash = self.lots[places], self.crowd.cash[self.rows[places]]
         least = self._least(lots, cash)
         got, filled = np.zeros(len(places), np.int64), np.zeros(len(places), np.bool_)
-        for side in (1, -1):
-            own = np.flatnonzero(lots * side > 0)
+        for side in self.waves:
+            own = np.flatnonzero(np.sign(lots) == side)
             if len(own):
                 price = self._take(-side, None)[1]
                 got[own] = values(self.venue.listing, lots[own], price)
@@ -106,7 +106,7 @@ class _Sweep:
             self._insure(int(places[place]))
         self._pay_in(gained[passed:], lots[passed:])
         for side, wave in self.waves.items():
-            own = np.flatnonzero((lots * side > 0) & filled)
+            own = np.flatnonzero((np.sign(lots) == side) & filled)
             sold, brought = -total_of(lots[own]), total_of(got[own])
             wave.filled, wave.cash = wave.filled + sold, wave.cash + brought
             wave.fees += total_of(fees[own])
@@ -122,7 +122,7 @@ class _Sweep:
         """Whether the price is within the limit of each; all lie on one side."""
         if self.rules.limit == "none":
             return np.ones(len(lots), np.bool_)
-        side = -1 if lots[0] > 0 else 1
+        side = -side_of(lots.item(0))
         limits = [
             self._limit(place, -n, atoms)
             for place, n, atoms in zip(places.tolist(), lots.tolist(), least.tolist(), strict=True)
@@ -148,7 +148,7 @@ class _Sweep:
 
     def _pay_in(self, gained: I64, lots: I64) -> None:
         for side, wave in self.waves.items():
-            wave.to_fund += total_of(gained[lots * side > 0])
+            wave.to_fund += total_of(gained[np.sign(lots) == side])
         self._pay_fund(total_of(gained))
 
     # One by one -------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class _Sweep:
 
     def _take(self, lots: int, limit: float | None) -> tuple[int, float]:
         """As ``desk.take``: signed lots filled now, and their average price."""
-        book, side = self.venue.floor.book, 1 if lots > 0 else -1
+        book, side = self.venue.floor.book, side_of(lots)
         if isinstance(book, FeltBook):
             self.top = self.venue.floor.top()  # the fill before this one has moved it
         worth = self.contract.quote_notional(lots, self.top.mid)
@@ -195,14 +195,14 @@ class _Sweep:
                 idle_ns = self.desk.acting.idle_ns(self.crowd.name, floor.ts_ns)
                 most = fee_rate(self.venue.listing, held, floor.mark, stand, idle_ns)
                 fund = max(insurance_delta(got, least, most), 0)
-            self.waves[1 if held > 0 else -1].to_fund += fund
+            self.waves[side_of(held)].to_fund += fund
             self._fill(place, lots, got, least, fund)
         if lots != -held:
             self._insure(place)
 
     def _fill(self, place: int, lots: int, got: int, least: int, fund: int) -> None:
         """A row traded; ``fund`` of it went to the fund."""
-        wave = self.waves[1 if self.lots.item(place) > 0 else -1]
+        wave = self.waves[side_of(self.lots.item(place))]
         wave.filled, wave.cash = wave.filled + lots, wave.cash + got
         fee = 0
         if self.venue.listing.fee_at_bankruptcy:
@@ -230,7 +230,7 @@ class _Sweep:
         if lots:
             got, least = self.contract.trade_cash(lots, price), atoms * lots // -held
             loss = max(least - got, 0)
-            self.waves[1 if held > 0 else -1].from_fund += loss
+            self.waves[side_of(held)].from_fund += loss
             self._fill(place, lots, got, least, -loss)
 
     # What is left -----------------------------------------------------------------------------
@@ -243,7 +243,7 @@ class _Sweep:
         moved = total_of(worth) - total_of(left)
         self.crowd.post(Cause.LIQUIDATION, -total_of(lots), moved, "backstop")
         for side, wave in self.waves.items():
-            wave.backstop -= total_of(lots[lots * side > 0])
+            wave.backstop -= total_of(lots[np.sign(lots) == side])
         for place in np.flatnonzero(which).tolist():
             self.held[place] = self.cash[place] = 0
 
@@ -253,7 +253,7 @@ class _Sweep:
         held, cash = np.array(self.held, np.int64), np.array(self.cash, np.int64)
         over = (held != 0) | (cash < 0)
         for side, wave in self.waves.items():
-            own = over & (self.lots * side > 0)
+            own = over & (np.sign(self.lots) == side)
             wave.owed = bool(own.any())
             wave.unpaid = int(np.count_nonzero(held[own]))
             wave.unpaid_lots = total_of(held[own])

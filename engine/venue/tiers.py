@@ -19,6 +19,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -31,8 +32,8 @@ from engine.venue.rules import MarginRules, Tier
 __all__ = ["TierTable", "deductions", "tier_fault", "tier_table"]
 
 _UP: Final = Rounding.UP
-_SAFE: Final = 2**62
-"""Products below it fit 64 bits."""
+_SAFE: Final = 2**63
+"""Products below it fit 64 bits, and what is left of them after a deduction."""
 _FREE: Final = Tier(cap=math.inf, max_leverage=math.inf, rate=0.0)
 """All of a venue that asks for no margin."""
 
@@ -69,7 +70,7 @@ class TierTable:
         tiers = margin.tiers or (_FREE,)
         self._caps: list[float] = [_atoms(tier.cap, atoms) for tier in tiers]
         self._rates = [decimal(tier.rate) for tier in tiers]
-        self._deductions = [each * atoms for each in _exact_deductions(tiers)]
+        self._deductions = [each * atoms for each in _deductions_of(tiers)]
         self._leverage = [tier.max_leverage for tier in tiers]
         self._initial = [_initial_rate(tier) for tier in tiers]
         self._of_initial = margin.of_initial and bool(margin.tiers)
@@ -134,7 +135,7 @@ class TierTable:
                 rate = self._initial[tier]
                 sizes = ceil_products(sizes, rate.numerator, rate.denominator)
             over, less, under = self._lines[tier]
-            if int(sizes.max()) * over + abs(less) < _SAFE:
+            if int(sizes.max()) * over < _SAFE:
                 found[own] = -((less - sizes * over) // under)
             else:
                 found[own] = [-((less - size * over) // under) for size in sizes.tolist()]
@@ -198,10 +199,7 @@ def deductions(caps: Sequence[float], rates: Sequence[float]) -> list[float]:
 
     ``deductions([50_000, 600_000], [0.004, 0.005]) == [0, 50]``.
     """
-    tiers = [
-        Tier(cap=cap, max_leverage=1.0, rate=rate) for cap, rate in zip(caps, rates, strict=True)
-    ]
-    return [float(each) for each in _exact_deductions(tiers)]
+    return [float(each) for each in _exact_deductions(caps, rates)]
 
 
 def tier_fault(tiers: Sequence[Tier]) -> tuple[int, str, str] | None:
@@ -212,7 +210,7 @@ def tier_fault(tiers: Sequence[Tier]) -> tuple[int, str, str] | None:
         if fault is not None:
             return number, *fault
         below = tier
-    for number, (tier, exact) in enumerate(zip(tiers, _exact_deductions(tiers), strict=True)):
+    for number, (tier, exact) in enumerate(zip(tiers, _deductions_of(tiers), strict=True)):
         if tier.deduction != float(exact):
             wants = f"deduction must be {float(exact):.15g} for maintenance to be continuous"
             return number, "deduction", f"{wants}, was {tier.deduction:.15g}"
@@ -246,13 +244,17 @@ def _fault_after(below: Tier, tier: Tier) -> tuple[str, str] | None:
     return None
 
 
-def _exact_deductions(tiers: Sequence[Tier]) -> list[Fraction]:
-    found: list[Fraction] = []
-    for number, tier in enumerate(tiers):
-        below = tiers[number - 1]
-        step = decimal(below.cap) * (decimal(tier.rate) - decimal(below.rate)) if number else 0
-        found.append(Fraction(step) + (found[-1] if found else 0))
-    return found
+def _exact_deductions(caps: Sequence[float], rates: Sequence[float]) -> list[Fraction]:
+    steps = [
+        decimal(cap) * (decimal(above) - decimal(below))
+        for cap, (below, above) in zip(caps, pairwise(rates), strict=False)  # the last has none
+    ]
+    return list(accumulate(steps, initial=Fraction()))[: len(rates)]
+
+
+def _deductions_of(tiers: Sequence[Tier]) -> list[Fraction]:
+    caps, rates = [tier.cap for tier in tiers], [tier.rate for tier in tiers]
+    return _exact_deductions(caps, rates)
 
 
 def _initial_rate(tier: Tier) -> Fraction:

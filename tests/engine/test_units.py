@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from engine.units import Rounding, asset_decimals, decimal, mul_div, whole_lots
+from engine.units import Rounding, asset_decimals, decimal, mul_div, side_of, whole_lots
 
 DRAWS = 2_000
 
@@ -90,3 +90,9 @@ def test_a_rate_is_the_decimal_that_was_written() -> None:
     assert mul_div(10**6, share.numerator, share.denominator, Rounding.UP) == 100
     exact = Fraction(0.0001)
     assert mul_div(10**6, exact.numerator, exact.denominator, Rounding.UP) == 101
+
+
+@pytest.mark.parametrize(("lots", "side"), [(1, 1), (10**18, 1), (-1, -1), (-(10**18), -1)])
+def test_the_side_of_lots(lots: int, side: int) -> None:
+    """A single lot has one too."""
+    assert side_of(lots) == side

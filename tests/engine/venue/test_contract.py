@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from engine.errors import ConfigError
-from engine.venue.contract import Contract, ContractSpec
+from engine.venue.contract import Contract, ContractSpec, to_price_step
 from tests.builders import a_contract
 
 USDT = 10**6
@@ -315,3 +315,48 @@ def test_before_a_fee(contract: Contract, lots: int, net: int, cash: int) -> Non
     assert contract.before_fee(-lots, net) == net
     assert contract.closing_fee(-lots, cash) == 0
     assert contract.closing_fee(lots, 0) == contract.before_fee(lots, 0) == 0
+
+
+def test_how_lots_of_a_thousandth_stand() -> None:
+    """Three coins are 3,000 of them: the line and what is read off it are those of three coins."""
+    contract = linear(lot_size=0.001)
+    assert contract.stand(-200 * USDT, 3_000, 88.0) == (-200.0 * USDT, 3.0 * USDT, 64 * USDT)
+    assert contract.line_nav(-200.0 * USDT, 3.0 * USDT, 88.0) == 64 * USDT
+
+
+@pytest.mark.parametrize("mark", [1.0, 2.0])
+def test_a_first_mark_may_be_any(mark: float) -> None:
+    """Before anything was kept of another. Catches a ratio that was kept of none."""
+    for contract, worth in ((linear(lot_size=1.0), mark * USDT), (inverse(), -BTC / mark)):
+        assert contract.exposure_value(1, mark) == worth
+    assert linear(lot_size=1.0).nav(0, 1, mark) == mark * USDT
+
+
+def test_coins_of_six_decimals_for_quote_of_eight() -> None:
+    """A hundred satoshi at half a bitcoin a dollar are two millionths of a dollar, and back."""
+    contract = Contract(a_contract(inverse=True, base="USDC", quote="BTC"))
+    assert contract.to_settlement(100, 0.5) == 2
+    assert contract.to_quote(2, 0.5) == 100
+
+
+@pytest.mark.parametrize(
+    ("contract", "lots", "cash"),
+    [
+        (linear(taker_fee=0.5), -1, 1),
+        (inverse(taker_fee=0.5), 1, 1),
+        (inverse(taker_fee=0.5), -1, -1),
+    ],
+)
+def test_a_single_atom_pays_a_fee(contract: Contract, lots: int, cash: int) -> None:
+    """Of one lot, where a price moves it; of nothing, or the wrong way, there is none."""
+    assert contract.closing_fee(lots, cash) == 1
+    assert contract.closing_fee(lots, 0) == contract.closing_fee(lots, -cash) == 0
+
+
+def test_a_price_as_near_a_step_as_a_trillionth() -> None:
+    """Of itself and one: it is on it, and what is farther is not. A long's is rounded up."""
+    assert to_price_step(1.0 + 1.5e-12, 1.0, 1) == 1.0
+    assert to_price_step(1.0 + 2.5e-12, 1.0, 1) == 2.0
+    bound = 1e-12 * (1.0 + 1e-12)
+    assert bound == 1e-12 * (1.0 + bound)
+    assert to_price_step(bound, 1.0, 1) == 0.0

@@ -57,3 +57,11 @@ def test_totals_beyond_64_bits() -> None:
     assert total_of(np.full(2, 2**62)) == 2**63
     assert total_of(np.array([1, 2**62, 2**62])) == 2**63 + 1
     assert total_of(np.array([], np.int64)) == 0
+
+
+@pytest.mark.parametrize("under", [2**60 - 1, 2**60, 2**60 + 1, 2**61 - 1, 2**61 + 1])
+def test_a_fraction_whose_divisor_is_as_large_as_can_be(under: int) -> None:
+    """Counts next to where the product is whole, of more bits than a float holds."""
+    counts = [under - 1, under, under + 1, 2 * under - 1, -under - 1]
+    found = floor_products(np.array(counts), 3, under)
+    assert found.tolist() == [3 * count // under for count in counts]

@@ -117,3 +117,65 @@ def test_a_book_of_which_no_point_was_made() -> None:
     """Since the beginning of time; at one instant marks are made anew 64 times at most."""
     assert a_felt_book().seen_ns == 0
     assert WAVES_MAX == 64
+
+
+@pytest.mark.parametrize(
+    ("passing", "basis", "carry", "median"),
+    [
+        # Index 105; with the funding 105.105, with the average distance 108.15 or 101.85.
+        (0.02, 0.03, 0.001, 107.0), (0.0, 0.03, 0.001, 105.105), (0.05, 0.03, 0.001, 108.15),
+        (0.02, -0.03, 0.001, 105.105), (-0.05, -0.03, 0.001, 101.85), (-0.02, -0.03, 0.0, 103.0),
+    ],
+)  # fmt: skip
+def test_a_mark_is_the_middle_of_three(
+    passing: float, basis: float, carry: float, median: float
+) -> None:
+    """The input says 100, of which 5 % more are for good: the book lies ``passing`` beyond that. A
+    mark that is the book's is the book's, whatever the others say."""
+    impact, of = ImpactState(lasting=0.05), [np.array([each]) for each in (carry, passing, basis)]
+    marks = impact.marks(SPEC, np.array([100.0]), *of)
+    assert marks.tolist() == pytest.approx([median])
+    book = impact.marks(ImpactSpec(mark="book"), np.array([100.0]), *of)
+    assert book.tolist() == pytest.approx([105.0 + 100.0 * passing])
+
+
+def test_a_price_keeps_a_hundredth() -> None:
+    """However much was sold, of what orders meet, and of the book."""
+    impact = ImpactState(lasting=-3.0)
+    assert (impact.middle, float(impact.felt(-1.0))) == (0.01, 0.01)
+    assert ImpactState(lasting=0.25).middle == 1.25
+    assert float(ImpactState(lasting=0.25).felt(0.25)) == 1.5
+
+
+def test_a_price_is_settled_point_by_point() -> None:
+    """The average of three points is the third's; between points nothing changes; one whom nobody
+    has moved stands at the last point."""
+    spec = ImpactSpec(half_life_s=1e15, basis_s=1.0)
+    part = 1.0 - np.exp(-1.0)
+    impact = ImpactState(lasting=0.25, passing=0.05)
+    distance = 1.3 / 1.25 - 1.0
+    for at_ns, points in ((999_999_999, 0), (SECOND_NS, 1), (3 * SECOND_NS, 3)):
+        impact.settle(spec, at_ns)
+        assert impact.at_ns == points * SECOND_NS
+        assert impact.basis == pytest.approx(distance * (1.0 - (1.0 - part) ** points))
+    still = ImpactState()
+    still.settle(SPEC, 10_500_000_000)
+    assert still.at_ns == 10 * SECOND_NS
+
+
+def test_less_than_a_trillionth_is_none() -> None:
+    """Halved at each point, what passes counts down to a trillionth, itself included."""
+    spec = ImpactSpec(half_life_s=1.0)
+    passing, _ = ImpactState(passing=4e-12).ahead(spec, 3)
+    assert passing.tolist() == [2e-12, 1e-12, 0.0]
+
+
+def test_a_second_fill_moves_as_far_as_it_reaches() -> None:
+    """Half of a per cent each, in a book as thick everywhere, though the second begins where the
+    first has left the book."""
+    felt = a_felt_book()
+    for fills in (1, 2):
+        felt.take_limited(1, 1_000, 0.5 * A, None, Top(100.0, 0.0, 0))
+        impact = felt.impact
+        assert impact.lasting == pytest.approx(0.003 * fills)
+        assert impact.passing == pytest.approx(0.002 * fills)

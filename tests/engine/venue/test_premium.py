@@ -212,3 +212,21 @@ def test_the_second_after_a_minute_begins_the_next() -> None:
         premiums.add(6.0, ts_ns)
         assert len(premiums.state.votes) == votes
     assert premiums.state.minute == T // MINUTE_NS + 1
+
+
+def test_votes_of_which_all_are_tails_are_all_counted() -> None:
+    """Half of three samples at each end would leave none: none is cut. Catches a mean of none."""
+    all_of_them = FundingRules(
+        kernel="votes", window_ns=MINUTE_NS, interval_ns=3 * MINUTE_NS, votes_min=1, tails=0.5
+    )
+    assert voted(all_of_them, [90.0], [6.0], [-60.0]) == 12.0
+
+
+def test_what_is_kept_of_a_period() -> None:
+    """Three premiums: weights of 1, 2 and 3, or of 1 each."""
+    kernels: tuple[tuple[Kernel, int], ...] = (("linear", 6), ("flat", 3))
+    for kernel, weight in kernels:
+        premiums = Premiums(FundingRules(kernel=kernel))
+        for second in (1, 2, 3):
+            premiums.add(0.5, T + second * SECOND_NS)
+        assert (premiums.state.count, premiums.state.weight) == (3, weight)

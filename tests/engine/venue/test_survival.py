@@ -229,3 +229,37 @@ def test_a_draw_in_the_books_favour_adds_nothing() -> None:
     shares = [share for seed in range(60) for share in _after(4.2, seed)]
     assert 10 < shares.count(1.0) < 60
     assert max(shares) == 1.0
+
+
+def test_a_collapse_halves_until_it_is_nothing() -> None:
+    """With a half-life of one point: what is left of a logarithm is half of it each time, down to a
+    thousand-millionth, which still counts; what is nearer to zero is nothing."""
+    state = SurvivalState(next_ns=0, prices=[100.0], bid=-1.0, ask=-4e-9)
+    book = Survival(SurvivalSpec(half_life_s=10.0), state, 7, 0)
+    book.pass_points([100.0])
+    assert (state.bid, state.ask) == (-0.5, -2e-9)
+    state.bid = -2e-9
+    book.pass_points([100.0])
+    assert (state.bid, state.ask) == (-1e-9, -1e-9)
+    book.pass_points([100.0])
+    assert (state.bid, state.ask) == (0.0, 0.0)
+
+
+def test_nobody_leaves_at_four_deviations() -> None:
+    """A deviation of an eighth, a move of a half: four of them to the last bit are calm, and a
+    little more is not."""
+    for mark, since_ns in ((150.0, -1), (50.0, -1), (150.001, 0), (49.999, 0)):
+        state = SurvivalState(next_ns=0, prices=[100.0])
+        Survival(SurvivalSpec(deviation=0.125), state, 7, 0).pass_points([mark])
+        assert state.since_ns == since_ns
+
+
+def test_a_normal_draw_is_found_between_eight_deviations() -> None:
+    """From below, to a part in 2**44, and no farther out; a half of a bit counts where the share is
+    of a few thousand bits."""
+    assert standard_normal(2**63) == -(2.0**-44)
+    assert (standard_normal(0), standard_normal(2**64 - 1)) == (-8.0, 8.0 - 2.0**-44)
+    for drawn in (20_000, 2**62, 3**40):
+        found = standard_normal(drawn)
+        assert found == pytest.approx(NormalDist().inv_cdf((drawn + 0.5) / 2**64), abs=2e-9)
+        assert (found * 2**44).is_integer()

@@ -318,3 +318,19 @@ def test_a_venue_without_tiers_asks_for_nothing() -> None:
         assert free.max_leverage(size) == math.inf
     assert free.maintenances(np.array([1.0, 1e18])).tolist() == [0.0, 0.0]
     assert free.largest_notional(1e9) is None
+
+
+@pytest.mark.parametrize("size", [2**61, 2**62 - 1, 2**62, 2**62 + 1, 2**63 - 1])
+def test_maintenance_of_the_largest_sizes(size: int) -> None:
+    """Two fifths, rounded up, where twice the size fits 64 bits and where it does not; and nineteen
+    twentieths above 1,000, less what that deducts."""
+    free = Tier(cap=math.inf, max_leverage=1.0, rate=0.4)
+    assert TierTable(MarginRules(tiers=(free,)), 0).exact_maintenances(
+        np.array([size])
+    ).tolist() == [-(-2 * size // 5)]
+    steep = (
+        Tier(cap=1_000.0, max_leverage=1.0, rate=0.9),
+        Tier(cap=math.inf, max_leverage=1.0, rate=0.95, deduction=50.0),
+    )
+    found = TierTable(MarginRules(tiers=steep), 0).exact_maintenances(np.array([size]))
+    assert found.tolist() == [-(-19 * (size - 1_000) // 20) + 900]
