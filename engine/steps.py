@@ -18,12 +18,13 @@ from time import perf_counter, time
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.conflation import USER_NAVS_MAX, conflate, count_user_navs
 from engine.endings import taken_down
 from engine.engine import Engine
 from engine.errors import FeedError
-from engine.events import Deleveraged
+from engine.events import Deleveraged, InputRejected
 from engine.outputs import Outputs
 from engine.ports import Batch, JournalledStep, Mark, Range, Taken
 from engine.snapshot import snapshot, state_digest
@@ -54,9 +55,12 @@ class Pace(Struct, frozen=True, kw_only=True):
         step_ms: from one step to the next, unless the commit of the first is still under way then.
         behind_ms: the same while the input is read later than ``LATE_MS`` after it was written.
         silent_ms: how long a step without outputs waits from its first row on; no less than that.
-        rows_max: a step goes as soon as it has this many rows; bounds what is in memory.
+        rows_max: a step goes as soon as it has this many rows; bounds a transaction.
+        outputs_max: the same of events and product NAVs; bounds what is in memory.
         user_navs_max: user NAVs that a step holds; beyond, older samples give way to newer ones.
         snapshot_steps: steps between two snapshots.
+        snapshot_rows: rows behind a snapshot after which there is one sooner; bounds what whoever
+            takes the shard over replays.
         commit_seconds_max: a commit that takes longer hangs, and the process must end.
         open_seconds_max: the same of taking the shard over, which reads what lies behind the last
             snapshot.
@@ -67,9 +71,11 @@ class Pace(Struct, frozen=True, kw_only=True):
     step_ms: float = 20.0
     behind_ms: float = 100.0
     silent_ms: float = 200.0
-    rows_max: int = 262_144
+    rows_max: int = 1_048_576
+    outputs_max: int = 262_144
     user_navs_max: int = USER_NAVS_MAX
     snapshot_steps: int = 500
+    snapshot_rows: int = 134_217_728
     commit_seconds_max: float = 30.0
     open_seconds_max: float = 120.0
     attempts_max: int = 8
@@ -105,13 +111,18 @@ class _Open:
         self.parts: list[tuple[Batch, Outputs]] = []
         self.ranges: list[Range] = []
         self.rows = 0
+        self.outputs = 0
         self.user_navs = 0
         self.began = inf
         self.said = False
         self.urgent = False
 
-    def take(self, batch: Batch, outputs: Outputs) -> None:
-        self.parts.append((batch, outputs))
+    def take(self, batch: Batch, outputs: Outputs, samples: int = 0) -> None:
+        """Take what a batch caused; of its rows no more than their refusal may need."""
+        refused = any(isinstance(event, InputRejected) for event in outputs.events)
+        rows = batch.step if refused else Step(first=batch.step.first, end=batch.step.end)
+        self.parts.append((replace(batch, step=rows), outputs))
+        self.outputs += len(outputs.events) + samples
         self.rows += len(batch.step)
         self.user_navs += count_user_navs(outputs)
         self.said = self.said or bool(outputs)
@@ -122,6 +133,10 @@ class _Open:
                 self.ranges[-1] = Range(run.input, last.start, run.end)
             else:
                 self.ranges.append(run)
+
+    def is_full(self, pace: Pace) -> bool:
+        """Whether it goes at once."""
+        return self.urgent or self.rows >= pace.rows_max or self.outputs >= pace.outputs_max
 
     def conflate(self, most: int) -> int:
         """Keep the newest half of the user NAVs that a step may hold; how many gave way."""
@@ -164,6 +179,7 @@ class Steps:
         self._open = _Open()
         self._closed = asyncio.get_running_loop().time()
         self._number = number
+        self._unkept = 0  # rows behind the last snapshot
         self._committing: asyncio.Task[None] | None = None
         self._behind = True
         self.unhurried = asyncio.Event()
@@ -176,7 +192,7 @@ class Steps:
             if batch.ranges:
                 self._open.began = min(self._open.began, clock())
                 self._process(batch)
-            full = self._open.rows >= pace.rows_max or self._open.urgent
+            full = self._open.is_full(pace)
             # Before any sample of users gives way to another one, a step goes early where it can.
             many = 2 * self._open.user_navs >= pace.user_navs_max
             if full or ((many or clock() >= self._due()) and not self._busy()):
@@ -218,12 +234,20 @@ class Steps:
     def _process(self, batch: Batch) -> None:
         if batch.written_ms:
             self._behind = time() * 1_000 - max(batch.written_ms) > LATE_MS
-        began = perf_counter()
+        began, began_ns = perf_counter(), self._engine.time_ns
         outputs = self._engine.process(batch.step)
         self._observer.processed(batch, outputs, perf_counter() - began)
-        self._open.take(batch, outputs)
+        self._open.take(batch, outputs, self._samples(began_ns))
         if self._open.user_navs > self._pace.user_navs_max:
             self._observer.conflated(self._open.conflate(self._pace.user_navs_max))
+
+    def _samples(self, since_ns: int) -> int:
+        """No fewer than the product NAVs since then; to count them themselves is to value them."""
+        engine = self._engine
+        every_ns = engine.spec.sampling.nav_every_ns
+        if not every_ns or not since_ns:
+            return 0
+        return (engine.time_ns // every_ns - since_ns // every_ns) * len(engine.handlers)
 
     async def _close(self, *, finished: bool = False) -> None:
         """Commit what was collected, once the commit before it is done."""
@@ -238,13 +262,20 @@ class Steps:
         self._closed = asyncio.get_running_loop().time()
         engine = self._engine
         mark = Mark(self._number, engine.sequence, engine.time_ns, state_digest(engine), finished)
-        wanted = self._number % self._pace.snapshot_steps == 0
-        state = snapshot(engine) if wanted else None
+        state = snapshot(engine) if self._wants_snapshot(step.rows) else None
         endings = taken_down(engine.spec.policies)
         taken = Taken(mark, tuple(step.ranges), step.parts, engine.users.name, state, endings)
         if not self._behind:
             self.unhurried.clear()
         self._committing = self._tasks.create_task(self._undisturbed(taken))
+
+    def _wants_snapshot(self, rows: int) -> bool:
+        """After a step of so many rows."""
+        pace, self._unkept = self._pace, self._unkept + rows
+        wanted = self._number % pace.snapshot_steps == 0 or self._unkept >= pace.snapshot_rows
+        if wanted:
+            self._unkept = 0
+        return wanted
 
     async def _undisturbed(self, taken: Taken) -> None:
         await self._commit(taken)

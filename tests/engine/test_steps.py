@@ -16,8 +16,8 @@ from engine.ports import Taken
 from engine.sampler import Sampling
 from engine.service import serve
 from engine.steps import Observer, Pace
-from engine.ticks import Marks, Step
-from engine.units import HOUR_NS
+from engine.ticks import Marks, Step, Trades
+from engine.units import HOUR_NS, SECOND_NS
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
 from feeds.shard import LogShard
@@ -84,12 +84,16 @@ class Told(Observer):
 
 
 async def a_run(
-    pace: Pace, wrap: Callable[[LogShard], Any], band: LeverageBand = BAND
+    pace: Pace,
+    wrap: Callable[[LogShard], Any],
+    band: LeverageBand = BAND,
+    nav_every_ns: int = HOUR_NS,
 ) -> list[Taken]:
-    """The steps of a market whose product trades in every third batch or so, and says no more."""
+    """The steps of a market whose product trades in every third batch or so, and says no more than
+    its NAV every so often."""
     log, topics, told = MemoryLog(MemoryBroker()), some_topics(), Told()
     await published(log, topics, a_market(ROWS, bad=None), "msgpack")
-    spec = replace(a_spec(), sampling=Sampling(nav_every_ns=HOUR_NS), policies=((band,),))
+    spec = replace(a_spec(), sampling=Sampling(nav_every_ns=nav_every_ns), policies=((band,),))
     shard = wrap(a_shard(log, topics, spec=spec))
     _, progress = await serve(spec, shard.open, pace=pace, observer=told)
     assert (progress.mark.sequence, progress.mark.finished) == (ROWS, True)
@@ -144,6 +148,61 @@ async def test_whoever_keeps_up_reads_nothing_during_a_commit() -> None:
     """But for the batches that were in hand when it began; whoever is behind reads on."""
     assert await rows_read_during_a_commit(NOT_YET_MS) < 8 * RECORDS_MAX
     assert await rows_read_during_a_commit(LONG_AGO_MS) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("bound", "band", "nav_every_ns"),
+    [
+        ({"rows_max": 400}, UNTOUCHED, HOUR_NS),
+        ({"outputs_max": 20}, BAND, HOUR_NS),
+        ({"outputs_max": 20}, UNTOUCHED, SECOND_NS),
+    ],
+    ids=["rows", "events", "samples"],
+)
+async def test_a_step_is_bounded(
+    bound: dict[str, int], band: LeverageBand, nav_every_ns: int
+) -> None:
+    """However long steps may wait, one with so many rows, or with so much to say, is committed; in
+    another, that says little, all goes together."""
+    pace = Pace(step_ms=NEVER_MS, behind_ms=NEVER_MS, silent_ms=NEVER_MS)
+    assert len(await a_run(pace, lambda shard: shard, band, nav_every_ns)) == 1
+    taken = await a_run(replace(pace, **bound), lambda shard: shard, band, nav_every_ns)
+    assert 2 < len(taken) < ROWS / RECORDS_MAX / 2
+    (rows,) = {len(part.step) for step in taken[:-1] for part, _ in step.parts}
+    for step in taken[1:-1]:  # no clock ran before the first row
+        said = [len(outputs.events) + sum(map(len, outputs.nav)) for _, outputs in step.parts]
+        counts = said if "outputs_max" in bound else [rows] * len(step.parts)
+        (most,) = bound.values()
+        assert sum(counts) >= most > sum(counts[:-1])
+
+
+async def test_a_step_keeps_the_rows_that_were_refused() -> None:
+    """Of what waits for its commit, and so of what is in memory, rows are the greatest part; only a
+    row that was refused is copied to the dead letters."""
+    prints = a_market(ROWS, bad=None)
+    trades, book = prints.tables
+    assert isinstance(trades, Trades)
+    price = trades.price.copy()
+    price[700] = np.nan
+    market = Step(first=0, end=ROWS, tables=(trades.replaced(price=price), book))
+    log, topics, told = MemoryLog(MemoryBroker()), some_topics(), Told()
+    await published(log, topics, market, "msgpack")
+    pace = Pace(step_ms=NEVER_MS, behind_ms=NEVER_MS, silent_ms=NEVER_MS)
+    await serve(a_spec(), a_shard(log, topics).open, pace=pace, observer=told)
+    ((*parts, _),) = [step.parts for step in told.taken]
+    kept = [batch.step for batch, _ in parts if batch.step.tables]
+    assert [step.first // RECORDS_MAX for step in kept] == [1_401 // RECORDS_MAX]
+    assert sum(len(batch.step) for batch, _ in parts) == ROWS
+
+
+async def test_a_snapshot_comes_sooner_behind_many_rows() -> None:
+    """What whoever takes a shard over has to replay is bounded in steps and in rows."""
+    pace = Pace(step_ms=0.0, behind_ms=0.0, silent_ms=0.0, rows_max=1, snapshot_steps=1_000)
+    taken = await a_run(pace, lambda shard: shard)
+    assert all(step.snapshot is None for step in taken)
+    taken = await a_run(replace(pace, snapshot_rows=500), lambda shard: shard)
+    kept = [step.mark.sequence for step in taken if step.snapshot is not None]
+    assert kept == [500, 1_000, 1_500, 2_000]
 
 
 def a_fall() -> Step:
