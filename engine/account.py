@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from engine.account_state import AccountState, Execution, Paper
 from engine.ledger import Cause, Ledger
 from engine.outputs import ATTRIBUTION
@@ -256,44 +258,53 @@ class Account(Wallet):
         self._book(Cause.INTEREST, INTEREST, lender, paid, mark)
         return paid
 
-    def create(self, quote: int, units: int, mark: float) -> None:
-        """A user pays ``quote`` atoms for ``units``."""
+    def create(self, quote: int, units: int, mark: float) -> int | UnsetType:
+        """A user pays ``quote`` atoms for ``units``; as how many coins, of an inverse contract."""
         before = self.close_segment(mark)
         self._joined(units, mark)
         self.ledger.post(Cause.CREATION, self._users, self._quote, quote)
         self.ledger.post(Cause.CREATION, self._mint, self._users_units, units)
-        self._put_aside(self._to_settlement(quote, mark, Cause.CREATION))
+        paid = self._to_settlement(quote, mark, Cause.CREATION)
+        self._put_aside(paid)
         self._flow(quote, self._moved(mark) - before)
+        return paid if self.contract.inverse else UNSET
 
-    def redeem(self, quote: int, units: int, mark: float) -> None:
-        """A user gives ``units`` back for ``quote`` atoms."""
+    def redeem(self, quote: int, units: int, mark: float) -> int | UnsetType:
+        """A user gives ``units`` back for ``quote`` atoms; as how many coins, where these left."""
         before = self.close_segment(mark)
         self._joined(-units, mark)
-        self._pay_out(Cause.REDEMPTION, quote, self._users, mark)
+        coins = self._pay_out(Cause.REDEMPTION, quote, self._users, mark)
         self.ledger.post(Cause.REDEMPTION, self._users_units, self._mint, units)
         self._flow(-quote, self._moved(mark) - before)
+        return coins
 
-    def regroup(self, units: tuple[int, int], paid: tuple[int, int], mark: float) -> None:
-        """Units are counted anew: so many more for users and issuer, and quote for the rest."""
+    def regroup(
+        self, units: tuple[int, int], paid: tuple[int, int], mark: float
+    ) -> int | UnsetType:
+        """Units are counted anew: so many more for users and issuer, and quote for the rest; as how
+        many coins, where these left."""
         before, quote = self.close_segment(mark), paid[0] + paid[1]
         if quote and before > 0:
             self.state.split.scale(mark, (before - quote) / before)
-        self._pay_out(Cause.SPLIT, paid[0], self._users, mark)
-        self._pay_out(Cause.SPLIT, paid[1], self._issuer, mark)
+        coins = self._pay_out(Cause.SPLIT, paid[0], self._users, mark)
+        more = self._pay_out(Cause.SPLIT, paid[1], self._issuer, mark)
         self.ledger.post(Cause.SPLIT, self._mint, self._users_units, units[0])
         self.ledger.post(Cause.SPLIT, self._mint, self._issuer_units, units[1])
         self._flow(-quote, self._moved(mark) - before)
+        return UNSET if coins is UNSET or more is UNSET else coins + more
 
-    def _pay_out(self, cause: Cause, quote: int, payee: int, mark: float) -> None:
-        """Quote atoms leave the product."""
+    def _pay_out(self, cause: Cause, quote: int, payee: int, mark: float) -> int | UnsetType:
+        """Quote atoms leave the product, as coins where it has any: as how many."""
         contract, balances = self.contract, self.balances
         coins = contract.to_settlement(quote, mark)
         if self._parted:
             self._draw_share(coins, mark)
-        if contract.inverse and balances[self._cash]:
+        has_coins = contract.inverse and balances[self._cash] != 0
+        if has_coins:
             self.ledger.post(cause, self._cash, self._clearing, coins)
             self.ledger.post(cause, self._clearing_quote, self._quote, quote)
         self.ledger.post(cause, self._quote, payee, quote)
+        return coins if has_coins else UNSET
 
     def _joined(self, units: int, mark: float) -> None:
         """So many units come, or go where negative: what is held is shared among others."""

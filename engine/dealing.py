@@ -206,7 +206,7 @@ class Dealing(Refusing):
             if not paid:
                 self.refuse(scene, request, "no_depth" if filled != order.lots else refusal)
                 return
-        account.create(paid, units, scene.mark)
+        coins = account.create(paid, units, scene.mark)
         account.charge(Cause.CREATE_FEE, fee)
         user = self.users.admit(request.user)
         self._grow()
@@ -224,6 +224,7 @@ class Dealing(Refusing):
             units_total=account.units,
             user_units=int(self.units[user]),
             fee_atoms=fee,
+            coin_atoms=coins,
         )
         self.recount(scene)
 
@@ -245,7 +246,7 @@ class Dealing(Refusing):
         if units <= 0:
             self.refuse(scene, request, "no_depth")
             return
-        account.redeem(quote, units, scene.mark)
+        coins = account.redeem(quote, units, scene.mark)
         fee = self._fee(scene, quote, redeems=True)
         account.charge(Cause.REDEEM_FEE, fee)
         self._change(user, -units)
@@ -261,6 +262,7 @@ class Dealing(Refusing):
             units_total=account.units,
             user_units=int(self.units[user]),
             fee_atoms=fee,
+            coin_atoms=coins,
         )
         if request.level is not None:
             atoms = 10 ** asset_decimals(account.contract.quote_asset)

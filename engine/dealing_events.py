@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from engine.fact import Output
 
@@ -97,7 +97,7 @@ class UnitsCreated(Output, frozen=True, gc=False, kw_only=True, tag="units_creat
     """A creation at its own hedge fills; 0 units where these left nothing of the money to buy any
     with. ``quote_atoms`` went into the pool, of which ``cost_atoms`` for spread, impact and fee;
     ``fee_atoms`` beside it to the issuer; ``refund_atoms`` came back where the book took only a
-    part."""
+    part; ``coin_atoms`` is what ``quote_atoms`` became where the contract is settled in coins."""
 
     product: str
     user: str
@@ -110,11 +110,13 @@ class UnitsCreated(Output, frozen=True, gc=False, kw_only=True, tag="units_creat
     units_total: int
     user_units: int
     fee_atoms: int = 0
+    coin_atoms: int | UnsetType = UNSET
 
 
 class UnitsRedeemed(Output, frozen=True, gc=False, kw_only=True, tag="units_redeemed"):
     """A redemption at its own hedge fills. ``quote_atoms`` left the pool, after ``cost_atoms``; of
-    them ``fee_atoms`` went to the issuer."""
+    them ``fee_atoms`` went to the issuer; ``coin_atoms`` were sold for it where the contract is
+    settled in coins, and the product has not sold them all yet."""
 
     product: str
     user: str
@@ -126,6 +128,7 @@ class UnitsRedeemed(Output, frozen=True, gc=False, kw_only=True, tag="units_rede
     units_total: int
     user_units: int
     fee_atoms: int = 0
+    coin_atoms: int | UnsetType = UNSET
 
 
 class LevelReached(Output, frozen=True, gc=False, kw_only=True, tag="level_reached"):
@@ -155,7 +158,8 @@ class LevelDealt(Output, frozen=True, gc=False, kw_only=True, tag="level_dealt")
 class UnitsSplit(Output, frozen=True, gc=False, kw_only=True, tag="units_split"):
     """Every ``old`` units became ``new``: ``announced``, since NAV per unit was low (``low_nav``),
     or by the ``operator``. Each holder's units are whole in the product's decimals; ``paid_atoms``
-    left the pool for what was left over, and NAV is ``nav_atoms`` afterwards."""
+    left the pool for what was left over, as ``coin_atoms`` where it is one of coins, and NAV is
+    ``nav_atoms`` afterwards."""
 
     product: str
     reason: str
@@ -166,6 +170,7 @@ class UnitsSplit(Output, frozen=True, gc=False, kw_only=True, tag="units_split")
     paid_atoms: int
     nav_atoms: int
     mark_price: float
+    coin_atoms: int | UnsetType = UNSET
 
 
 class UnitsNotSplit(Output, frozen=True, gc=False, kw_only=True, tag="units_not_split"):

@@ -21,6 +21,8 @@ from __future__ import annotations
 from math import floor
 from typing import Final
 
+from msgspec import UnsetType
+
 from engine.account import (
     FLOWS,
     ISSUER,
@@ -196,22 +198,24 @@ class FormulaAccount(Account):
         self._rest(nav - fee, mark, leverage)
         return paid
 
-    def create(self, quote: int, units: int, mark: float) -> None:
+    def create(self, quote: int, units: int, mark: float) -> int | UnsetType:
         self._deal(quote, units, mark)
-        self._hedge.create(quote, units, mark)
+        return self._hedge.create(quote, units, mark)
 
-    def redeem(self, quote: int, units: int, mark: float) -> None:
+    def redeem(self, quote: int, units: int, mark: float) -> int | UnsetType:
         self._deal(-quote, -units, mark)
-        self._hedge.redeem(quote, units, mark)
+        return self._hedge.redeem(quote, units, mark)
 
-    def regroup(self, units: tuple[int, int], paid: tuple[int, int], mark: float) -> None:
+    def regroup(
+        self, units: tuple[int, int], paid: tuple[int, int], mark: float
+    ) -> int | UnsetType:
         quote = paid[0] + paid[1]
         if quote:
             leverage, nav = self._leverage(mark), self.close_segment(mark)
             self.state.split.scale(self.at(mark), (nav - quote) / nav)
             self.state.attribution[FLOWS] -= quote
             self._rest(nav - quote, mark, leverage)
-        self._hedge.regroup(units, paid, mark)
+        return self._hedge.regroup(units, paid, mark)
 
     def _deal(self, quote: int, units: int, mark: float) -> None:
         leverage = self._leverage(mark)

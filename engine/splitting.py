@@ -85,7 +85,7 @@ class Splitting(Serving):
         self.keep_high_water(scene)
         self._cancel_requests(scene, "split")
         scene.tape.milestones.append(milestone(scene, account))
-        account.regroup(
+        coins = account.regroup(
             (users_kept - total + issued, issuer_kept - issued), (users_left, issuer_left), mark
         )
         scene.tape.milestones.append(milestone(scene, account))
@@ -103,6 +103,7 @@ class Splitting(Serving):
             paid_atoms=users_left + issuer_left,
             nav_atoms=account.nav(mark),
             mark_price=mark,
+            coin_atoms=coins,
         )
         self.dealing.recount(scene)
         return None

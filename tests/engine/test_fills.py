@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pyarrow.parquet as pq
 import pytest
+from msgspec import UNSET
 
 from engine import api
 from engine.events import UnitsSplit
@@ -214,10 +215,13 @@ def test_what_a_venue_loses_is_a_row(event: dict[str, Any], purpose: str, tmp_pa
     assert abs(round(last["nav"] * ATOMS) - worth) <= 1
 
 
-@pytest.mark.parametrize(("inverse", "cash"), [(False, -7), (True, None)])
-def test_what_a_split_pays_out_is_a_row(inverse: bool, cash: int | None, tmp_path: Path) -> None:
-    """What is left over of holders' units is money that left the pool; of an inverse contract its
-    quote alone is stated."""
+@pytest.mark.parametrize(
+    ("inverse", "coins", "moved"),
+    [(False, UNSET, (-7, 0)), (True, 3, (-3, 0)), (True, UNSET, (0, -7))],
+)
+def test_what_a_split_pays_out_is_a_row(inverse: bool, coins: Any, moved: tuple[int, int]) -> None:
+    """What is left over of holders' units is money that left the pool: coins of an inverse
+    contract, or the quote money that they were sold for."""
     fills = Fills({"P": a_contract(inverse=inverse)})
     split = UnitsSplit(
         sequence=1,
@@ -232,8 +236,9 @@ def test_what_a_split_pays_out_is_a_row(inverse: bool, cash: int | None, tmp_pat
         paid_atoms=7,
         nav_atoms=993,
         mark_price=100.0,
+        coin_atoms=coins,
     )
     fills.note(split)
-    fills.write(tmp_path / "fills.parquet", {"P": "BTCUSDT"})
-    (row,) = pq.read_table(tmp_path / "fills.parquet").to_pylist()
-    assert (row["purpose"], row["lots"], row["cash_atoms"]) == ("split", 0, cash)
+    (row,) = fills.table({"P": "BTCUSDT"}).to_pylist()
+    assert (row["purpose"], row["lots"]) == ("split", 0)
+    assert (row["cash_atoms"], row["quote_atoms"]) == moved

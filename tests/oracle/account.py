@@ -83,20 +83,17 @@ class Account:
         """Equity in whole quote atoms."""
         return floor(self.nav)
 
-    def exposure(self, lots: int) -> Fraction:
-        """Quote delta if the account held other lots, traded at the mark."""
-        size = lots * self.lot * ATOMS
-        return self.nav + size if self.case.inverse else size * Fraction(self.mark)
-
     def exposure_lots(self) -> int:
-        """The exposure in whole lots: what an order may close and not flip."""
-        unit = self.lot * ATOMS * (1 if self.case.inverse else Fraction(self.mark))
-        return trunc(self.exposure(self.lots) / unit)
+        """The exposure in whole lots: what an order may close and not flip. On an inverse contract
+        the coins are a part of it."""
+        if not self.case.inverse:
+            return self.lots
+        return trunc(self.slope * Fraction(self.mark) / (self.lot * ATOMS))
 
     def _reverses(self, plan: int, lots: int) -> bool:
-        """Whether other lots reduce where a plan adds."""
-        now, adds = abs(self.exposure(self.lots)), abs(self.exposure(self.lots + plan))
-        return adds > now > abs(self.exposure(self.lots + lots))
+        """Whether other lots reduce where a plan adds. One that reduces by more than there is adds
+        nothing on the other side: it flips no sign."""
+        return plan * self.slope > 0 > lots * self.slope
 
     def book(self, cause: str, atoms: Any, roundings: int = 1) -> None:
         """Attribute settlement atoms; each rounding is worth one of them, and one of quote."""

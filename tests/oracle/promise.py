@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
-from math import ceil, floor, trunc
+from math import ceil, floor
 from typing import Any
 
 from tests.oracle.account import ATOMS, decimal
@@ -76,15 +76,6 @@ class Promise(Oracle):
         if self.case.inverse:
             return self.settled + self.cash * self.per_atom - size
         return self.cash + size * Fraction(self.mark)
-
-    def exposure_lots(self) -> int:
-        """On an inverse contract the hedge's coins are no measure: the promise's exposure is."""
-        if not self.case.inverse:
-            return self.lots
-        return trunc(self.slope * Fraction(self.mark) / (self.lot * ATOMS))
-
-    def _reverses(self, plan: int, lots: int) -> bool:
-        return plan * self.slope > 0 > lots * self.slope
 
     def _ask(self, due: int) -> None:
         """The promise's line is doubles: at its very ruin they may fall on either side."""

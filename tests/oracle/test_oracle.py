@@ -27,6 +27,7 @@ from engine.events import (
     UnitsRedeemed,
 )
 from engine.execution import Desk
+from engine.fills import Fills
 from engine.formula import FormulaAccount, IssuerBook
 from engine.market import Market
 from engine.nav import nav_columns
@@ -36,7 +37,7 @@ from engine.venue.depth import DepthBook
 from engine.venue.flat import FlatBook
 from engine.venue.taking import Taken, Top
 from strategies import LeverageBand
-from tests.oracle.account import ATOMS, UNIT_STEPS, decimal
+from tests.oracle.account import ATOMS, COIN_ATOMS, UNIT_STEPS, decimal
 from tests.oracle.case import HOUR, Case, Row
 from tests.oracle.cases import (
     MIDNIGHT_NS,
@@ -246,6 +247,54 @@ def test_the_events_alone_rebuild_the_account(case: Case, story: Any, start: int
         if units:
             worth = Fraction(columns["nav_per_unit"][place].item()) * units / UNIT_STEPS
             assert abs(worth - cash - held) <= Fraction(1, 10**12) * (abs(cash) + abs(held)) + 1
+
+
+def test_the_fills_alone_rebuild_an_account_in_coins() -> None:
+    """Of a product on an inverse contract: coins at the mark, less the face of its contracts, and
+    the quote money that they became, are NAV, to less than a coin's atom; through splits, ruin and
+    what was dealt without a trade."""
+    seen_of: Counter[str] = Counter()
+
+    @settings(THOROUGH, max_examples=EXAMPLES or 60)
+    @given(case=primaries(), story=TALES, start=st.sampled_from(STARTS))
+    def check(case: Case, story: Any, start: int) -> None:
+        case = Case(**{**vars(case), "inverse": True, "lot_size": 1.0, "face": 100.0})
+        seen = run_engine(case, tell(case, story, start))
+        spec = seen.engine.markets[0].handlers[0].account.contract.spec
+        fills = Fills({"P": spec})
+        for event in seen.events:
+            fills.note(event)
+        rows = fills.table({"P": spec.symbol}).to_pylist()
+        seen_of.update(row["purpose"] for row in rows)
+        columns, coins, quote, lots = nav_columns(seen.nav), 0, 0, 0
+        for place, ts in enumerate(columns["ts_ns"].tolist()):
+            while rows and rows[0]["ts_ns"] <= ts:
+                row = rows.pop(0)
+                coins, quote = coins + row["cash_atoms"], quote + row["quote_atoms"]
+                lots += row["lots"]
+            mark = Fraction(columns["mark_price"][place].item())
+            parts = coins * mark * ATOMS / COIN_ATOMS, -lots * 100 * ATOMS, quote
+            worth, size = sum(parts), sum(map(abs, parts))
+            assert abs(Fraction(columns["nav_atoms"][place].item()) - worth) <= size / 10**12 + 1
+
+    check()
+    for what in ("creation", "redemption", "split", "settlement", "funding", "issuer"):
+        assert seen_of[what], (what, seen_of)
+
+
+def test_a_plan_that_would_turn_the_product_over_ends_at_nothing() -> None:
+    """76 contracts sold of a coin at 60,000 are more than a third of its worth can bear: at the
+    instant at which they fill 32 close it. A decision that cuts less waits until then, though they
+    would have been more on the other side. Catches a plan judged by what it never does."""
+    cut = (("band", 0.5, 0.4, 0.65), ("floor", 0.6, 0.25))
+    coins: dict[str, Any] = {"inverse": True, "lot_size": 1.0, "face": 100.0}
+    case = Case(seed=10**10, policies=cut, latency=5 * SECOND, nav_every=HOUR, **coins)
+    tape: list[Row] = [
+        ("mark", MIDNIGHT_NS, 60_000.0),
+        ("mark", MIDNIGHT_NS + 5 * SECOND, 19_796.2),
+    ]
+    assert differences(case, tape) == []
+    assert [fill.lots for fill in run_engine(case, tape).of(OrderFilled)] == [-32]
 
 
 # Faults that must show ---------------------------------------------------------------------------

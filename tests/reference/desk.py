@@ -722,7 +722,7 @@ def _create(product: Product, request: Any, nav: int, cost: int, share: Fraction
         if not paid:
             refuse(product, request, refusal if share == 1 else "no_depth")
             return
-    held.create(paid, units, mark)
+    coins = held.create(paid, units, mark)
     user = product.users.admit(request.user)
     product.seat_users()
     product.owned[user] += units
@@ -739,6 +739,7 @@ def _create(product: Product, request: Any, nav: int, cost: int, share: Fraction
         units_total=held.units,
         user_units=product.owned[user],
         fee_atoms=fee,
+        coin_atoms=coins,
     )
     traded.dealt(product)
 
@@ -766,7 +767,7 @@ def _redeem(product: Product, request: Any, nav: int, cost: int, share: Fraction
     if units <= 0:
         refuse(product, request, "no_depth")
         return
-    held.redeem(quote, units, mark)
+    coins = held.redeem(quote, units, mark)
     product.owned[user] -= units
     product.changed.append(user)
     product.say(
@@ -780,6 +781,7 @@ def _redeem(product: Product, request: Any, nav: int, cost: int, share: Fraction
         units_total=held.units,
         user_units=product.owned[user],
         fee_atoms=_fee_of(product, quote, 1),
+        coin_atoms=coins,
     )
     if request.level is not None:
         product.say(

@@ -6,6 +6,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+from msgspec import UNSET, UnsetType
+
 from engine.outputs import ATTRIBUTION
 from engine.product import ProductSpec
 from engine.venue.accounts import cost_after
@@ -51,13 +53,14 @@ class Holding:
             self.parts["price"] += self.nav(mark) - self.nav(self.since)
             self.since = mark
 
-    def receive(self, quote: int, mark: float) -> None:
+    def receive(self, quote: int, mark: float) -> int:
         """Quote money comes in; as coins, rounded up, where the contract is settled in coins. The
-        venue gets its share of it."""
+        venue gets its share of it. What came in, settlement atoms."""
         coins = self.coins_up(quote, mark)
         at_venue = math.ceil(coins * self.share)
         self.cash += at_venue
         self.treasury += coins - at_venue
+        return coins
 
     def give(self, cash: int, of_treasury: int) -> None:
         """Money goes out, so much of it from the treasury if that has it."""
@@ -125,19 +128,25 @@ class Holding:
         self.pay("management_fee", paid, mark)
         return paid
 
-    def create(self, quote: int, units: int, mark: float) -> None:
+    def create(self, quote: int, units: int, mark: float) -> int | UnsetType:
         self.close_segment(mark)
         before = self.nav(mark)
         self.units += units
-        self.receive(quote, mark)
+        coins = self.receive(quote, mark)
         self._flow(quote, self.nav(mark) - before)
+        return coins if self.contract.inverse else UNSET
 
-    def redeem(self, quote: int, units: int, mark: float) -> None:
+    def redeem(self, quote: int, units: int, mark: float) -> int | UnsetType:
         self.close_segment(mark)
-        before = self.nav(mark)
+        before, held = self.nav(mark), self.coins()
         self.units -= units
         self._pay_out(quote, mark)
         self._flow(-quote, self.nav(mark) - before)
+        return held - self.coins() if held else UNSET
+
+    def coins(self) -> int:
+        """Those of an inverse contract; 0 once they are sold."""
+        return self.cash + self.treasury if self.contract.inverse else 0
 
     def _pay_out(self, quote: int, mark: float) -> None:
         """Quote money leaves, from venue and treasury as the equity lies."""
@@ -151,14 +160,15 @@ class Holding:
         else:
             self.quote -= quote
 
-    def regroup(self, units: int, paid: tuple[int, ...], mark: float) -> None:
+    def regroup(self, units: int, paid: tuple[int, ...], mark: float) -> int | UnsetType:
         """Units are counted anew; what is left over is paid out, to users and to the issuer."""
         self.close_segment(mark)
-        before = self.nav(mark)
+        before, held = self.nav(mark), self.coins()
         for quote in paid:
             self._pay_out(quote, mark)
         self.units = units
         self._flow(-sum(paid), self.nav(mark) - before)
+        return held - self.coins() if held else UNSET
 
     def _flow(self, quote: int, change: int) -> None:
         self.parts["flows"] += quote
@@ -315,21 +325,24 @@ class Formula(Holding):
         self._change("management_fee", -fee, mark)
         return self.hedge.charge(fee, mark)
 
-    def create(self, quote: int, units: int, mark: float) -> None:
+    def create(self, quote: int, units: int, mark: float) -> int | UnsetType:
         self._change("flows", quote, mark)
-        self.hedge.create(quote, units, mark)
+        coins = self.hedge.create(quote, units, mark)
         self.units = self.hedge.units
+        return coins
 
-    def regroup(self, units: int, paid: tuple[int, ...], mark: float) -> None:
+    def regroup(self, units: int, paid: tuple[int, ...], mark: float) -> int | UnsetType:
         if any(paid):  # what nobody is paid for leaves the promise as it was
             self._change("flows", -sum(paid), mark)
-        self.hedge.regroup(units, paid, mark)
+        coins = self.hedge.regroup(units, paid, mark)
         self.units = self.hedge.units
+        return coins
 
-    def redeem(self, quote: int, units: int, mark: float) -> None:
+    def redeem(self, quote: int, units: int, mark: float) -> int | UnsetType:
         self._change("flows", -quote, mark)
-        self.hedge.redeem(quote, units, mark)
+        coins = self.hedge.redeem(quote, units, mark)
         self.units = self.hedge.units
+        return coins
 
     def settle(self, mark: float) -> None:
         self.hedge.settle(mark)

@@ -103,7 +103,7 @@ def split(product: Product, new: int, old: int, reason: str) -> str | None:
     for request in product.orders:
         desk.refuse(product, request, "split")
     product.orders.clear()
-    held.regroup(sum(kept), (sum(paid[:-1]), paid[-1]), mark)
+    coins = held.regroup(sum(kept), (sum(paid[:-1]), paid[-1]), mark)
     product.changed += [user for user, units in enumerate(product.owned) if units]
     product.owned = kept[:-1]
     product.units_scale *= new / old
@@ -118,6 +118,7 @@ def split(product: Product, new: int, old: int, reason: str) -> str | None:
         paid_atoms=sum(paid),
         nav_atoms=held.nav(mark),
         mark_price=mark,
+        coin_atoms=coins,
     )
     traded.dealt(product)
     return None
