@@ -203,6 +203,18 @@ def test_blocks_valued_at_once_keep_their_own_lines() -> None:
     assert [nav for part in navs for nav in part] == [nav for part in alone for nav in part]
 
 
+@pytest.mark.parametrize("changing", [False, True])
+def test_many_samples_are_valued_as_few_are(changing: bool) -> None:
+    """A thousand samples, on which products are taken one after the other: every NAV is the one of
+    its row. Catches a product on another one's line, or on a line too early or too late."""
+    times = np.arange(1_000)
+    later = changes((400, 0, (1e6, 0.5, 100.0), parts(1)), (700, 1, (2e6, 7.0, 100.0), parts(2)))
+    block = replace(a_block(), ts_ns=times, sequence=times, mark=100.0 + times * 0.01)
+    block = replace(block, changes=later if changing else None)
+    navs = np.concatenate(product_navs([block, block]))
+    assert navs.ravel().tolist() == nav_columns([block, block])["nav_atoms"].tolist()
+
+
 def test_ordinals_count_the_lines_of_one_input() -> None:
     """Two samples that one input let pass count on; the next input begins anew; what that input
     said before comes first. Catches two lines of one name."""
