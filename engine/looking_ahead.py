@@ -8,6 +8,7 @@ Where one wants something, the way through the step goes on from there as ever, 
 
 from __future__ import annotations
 
+import math
 from typing import Final, NamedTuple
 
 from engine.agenda import Key, Priority
@@ -27,21 +28,30 @@ _AGAIN: Final = 16
 
 
 class _Resting(NamedTuple):
+    """A product that can be asked ahead, and between which marks the step's rows lie."""
+
     market: Market
     handler: Handler
     views: ViewsAhead
+    least: float
+    most: float
 
 
 class _Scan:
-    """Which rows are known to wake nobody."""
+    """Which rows are known to wake nobody.
 
-    __slots__ = ("_ahead", "_clear", "_end", "_router", "_stop")
+    Attributes:
+        calm: whether none of the step does.
+    """
+
+    __slots__ = ("_ahead", "_clear", "_end", "_router", "_stop", "calm")
 
     def __init__(self, router: Router, end: int) -> None:
         """``end``: sequence of the next message, or of the step's end."""
         self._router = router
         self._end = self._stop = end
-        self._clear, self._ahead = -1, 1
+        self.calm = router.is_calm()
+        self._clear, self._ahead = (end if self.calm else -1), 1
 
     def passes(self, limits: list[int], place: int) -> bool:
         """Whether no row below one of the limits wakes anybody; those below the limits after it are
@@ -56,7 +66,8 @@ class _Scan:
 
     def begin_again(self, limit: int) -> None:
         """From there on there are other edges."""
-        self._clear = self._end if self._router.is_calm() else limit
+        self.calm = self._router.is_calm()
+        self._clear = self._end if self.calm else limit
         self._stop, self._ahead = self._end, 1
 
 
@@ -69,20 +80,20 @@ class LookingAhead(Passing):
         """By market, grid and whether signals are used; a time, where it did not pay, from which on
         it may."""
 
-    def _pass_reviews(self, rows: Rows, due: int, barrier: int) -> int:
+    def _pass_reviews(self, rows: Rows, due: int, barrier: int, clear_ns: int) -> int:
         """Pass the reviews that are next and find nothing to do; when the next alarm rings then.
 
         Args:
             due: when it rings now.
             barrier: sequence of the next message, or of the step's end.
+            clear_ns: up to when checks may look at all rows before it.
         """
         agenda, scan, clear = self.agenda, _Scan(self.router, barrier), -1
-        clear_ns = self.clear_ns(rows, barrier)
         resting: dict[Key, _Resting] = {}
         passed: dict[int, tuple[int, int, float]] = {}
-        armed: list[Market] = []
-        seen: tuple[ViewsAhead, int] | None = None
-        asked = empty = 0
+        moved: dict[Key, _Resting] = {}
+        seen: ViewsAhead | None = None
+        seen_ns = asked = empty = 0
         while due < rows.time_ns:
             key = agenda.next_key()
             rests = resting.get(key)
@@ -94,12 +105,12 @@ class LookingAhead(Passing):
                 if rests is None:
                     break
                 resting[key] = rests
-            market, handler, views = rests
-            if seen != (views, due):
+            market, handler, views, least, most = rests
+            if seen_ns != due or seen is not views:
                 place = views.place(due)
                 if place < 0 or not scan.passes(views.limits, place):
                     break
-                clear, view, seen = views.limits[place], views.view(place), (views, due)
+                clear, view, seen, seen_ns = views.limits[place], views.view(place), views, due
             edges = handler.edges
             if handler.uses_high_water:
                 market.stage(clear, due, due, view.mark)
@@ -109,15 +120,15 @@ class LookingAhead(Passing):
             asked, empty = asked + 1, empty + (not changed)
             passed[key[1]] = clear, due, view.mark
             if handler.edges != edges:
-                market.edges.arm(key[2], *handler.edges)
-                if market not in armed:
-                    armed.append(market)
+                moved[key] = rests
+                low, high = handler.edges
+                scan.calm = scan.calm and low < least and most < high
             later = agenda.put_off(handler.next.policy_ns)
-            if armed and later != due:
-                self._arm(armed)
+            if moved and not scan.calm and later != due:
+                self._arm(moved)
                 scan.begin_again(clear)
             due = later
-        self._arm(armed)
+        self._arm(moved)
         if clear >= 0:
             self.router.skip(clear)
         self.state.wakes += asked
@@ -125,11 +136,26 @@ class LookingAhead(Passing):
         self._passed(rows, passed)
         return due
 
-    def _arm(self, markets: list[Market]) -> None:
-        """Reviews of an instant moved edges of these."""
-        for market in markets:
-            self.router.arm(market)
-        markets.clear()
+    def _ask(self, market: Market, handler: Handler, due: int, before: int) -> bool:
+        """A review among other alarms of its instant is one like all others, where what it sees was
+        looked up and nothing but the depth can have changed since."""
+        key = self.router.of_symbol[market.spec.symbol], handler.review_ns, handler.uses_signals
+        views = self._ahead.get(key)
+        if isinstance(views, ViewsAhead) and views.holds and handler.rests and not market.stale:
+            place = views.place(due)
+            if place >= 0 and views.limits[place] == before:
+                changed = handler.review(market, views.view_now(place), due)
+                if changed is not None:
+                    return changed
+        return handler.attend(market)
+
+    def _arm(self, moved: dict[Key, _Resting]) -> None:
+        """Reviews moved the edges of these."""
+        for (_, _, place), rests in moved.items():
+            rests.market.edges.arm(place, *rests.handler.edges)
+        for number in dict.fromkeys(number for _, number, _ in moved):
+            self.router.arm(self.markets[number])
+        moved.clear()
 
     def _passed(self, rows: Rows, passed: dict[int, tuple[int, int, float]]) -> None:
         """Reviews were passed: by market the last of them, ``(first tick later, time, mark)``."""
@@ -152,7 +178,11 @@ class LookingAhead(Passing):
         limit = rows.first_after(due)
         # Nobody looks at a market as of a time before which something else happens.
         views = self._views(rows, key, due, limit) if scan.passes([limit], 0) else None
-        return _Resting(market, handler, views) if views is not None else None
+        if views is None:
+            return None
+        column = market.source
+        low, high = (math.inf, -math.inf) if column is None else (column.low, column.high)
+        return _Resting(market, handler, views, low, high)
 
     def _views(self, rows: Rows, key: Key, due: int, limit: int) -> ViewsAhead | None:
         """What a product sees at the reviews from ``due`` on, if they can be looked up; ``limit``:

@@ -22,7 +22,9 @@ from engine.events import (
     RedemptionRequest,
 )
 from engine.guarding import MARGINS
+from engine.handler import Handler
 from engine.intake import Rejection
+from engine.market import Market
 from engine.netting import net
 from engine.obeying import Obeying
 from engine.rows import Rows, Untimely
@@ -75,12 +77,16 @@ class Passing(Obeying):
                 elif priority == _FEE:
                     handler.charge_fee(market)
                 else:
-                    spoke = handler.attend(market)
+                    spoke = self._ask(market, handler, due, before)
                     if spoke or (number, place) not in booked:
                         self._count(spoke=spoke)
                 booked.add((number, place))
                 self._after(number, place, before)
             self.router.arm(market)
+
+    def _ask(self, market: Market, handler: Handler, due: int, before: int) -> bool:  # noqa: ARG002
+        """A product's alarm rings for its policies; whether there was anything to say."""
+        return handler.attend(market)
 
     def _make_marks(self, rows: Rows, up_to_ns: int, before: int) -> None:
         """Let venues make their prices up to a time, of the rows below ``before``."""

@@ -43,13 +43,15 @@ class Next(Struct, frozen=True, gc=False):
 class Reviews(Surviving):
     """The watches of one product."""
 
-    __slots__ = ("next", "review_ns")
+    # The last line that was asked for its ruin, and between which prices it is solvent.
+    __slots__ = ("_solvent", "next", "review_ns")
 
     def __init__(
         self, number: int, account: Account, policies: tuple[Policy, ...], dealing: Dealing
     ) -> None:
         super().__init__(number, account, policies, dealing)
         self.next = Next(ALWAYS.low, ALWAYS.high, NEVER_NS, NEVER_NS, NEVER_NS)
+        self._solvent = (0.0, 0.0, OUT_OF_REACH)
         self.review_ns = _grid_of(policies)
         """Grid on which its policies may be asked ahead (see ``review``); 0 where they may not."""
 
@@ -92,7 +94,7 @@ class Reviews(Surviving):
             return None
         drawdown = self._drawdown(scene, nav) if self.uses_high_water else 0.0
         view = self._beside(market, drawdown, due_ns)
-        (low, high), alarm_ns = self._ruin(mark), NEVER_NS
+        (low, high), alarm_ns = self._solvent_between(), NEVER_NS
         kept = []
         try:
             for policy, known in zip(self.policies, state.policies, strict=True):
@@ -102,9 +104,12 @@ class Reviews(Surviving):
                 changed = changed or remembered is not known
                 kept.append(remembered)
                 watch = policy.watch(view, remembered)
-                low = watch.low if watch.low > low else low
-                high = watch.high if watch.high < high else high
-                alarm_ns = watch.alarm_ns if watch.alarm_ns < alarm_ns else alarm_ns
+                if watch.low > low:
+                    low = watch.low
+                if watch.high < high:
+                    high = watch.high
+                if watch.alarm_ns < alarm_ns:
+                    alarm_ns = watch.alarm_ns
         except Exception:  # noqa: BLE001  # who is attended is asked again, and it is told then
             return None
         if alarm_ns <= due_ns:
@@ -172,13 +177,26 @@ class Reviews(Surviving):
         """Between which prices NAV is positive; at once where it is not so now."""
         if self._quoted:  # a claim that is worth nothing now may still pay
             return OUT_OF_REACH
-        intercept, slope = self.account.intercept, self.account.slope
-        if intercept + slope * price <= 0.0:
+        if self.account.intercept + self.account.slope * price <= 0.0:
             return AT_ONCE
-        ruin = bankruptcy_price(intercept, slope) if slope else 0.0
-        if ruin <= 0.0:
-            return OUT_OF_REACH
-        return drawn_in(ruin, math.inf) if slope > 0.0 else drawn_in(-math.inf, ruin)
+        return self._solvent_between()
+
+    def _solvent_between(self) -> tuple[float, float]:
+        """Between which prices NAV is positive, where it is so now."""
+        intercept, slope = self.account.intercept, self.account.slope
+        known, held, between = self._solvent
+        if intercept != known or slope != held:
+            between = _solvent(intercept, slope)
+            self._solvent = intercept, slope, between
+        return between
+
+
+def _solvent(intercept: float, slope: float) -> tuple[float, float]:
+    """Between which prices the NAV of a line is positive that is so somewhere."""
+    ruin = bankruptcy_price(intercept, slope) if slope else 0.0
+    if ruin <= 0.0:
+        return OUT_OF_REACH
+    return drawn_in(ruin, math.inf) if slope > 0.0 else drawn_in(-math.inf, ruin)
 
 
 def _grid_of(policies: tuple[Policy, ...]) -> int:

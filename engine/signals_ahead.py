@@ -19,6 +19,8 @@ __all__ = ["Figures", "SignalsAhead"]
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Known = tuple[float, float, float, float, float, float]
+"""``Signals.recurrences``."""
 
 _CELLS: Final = 65_536
 """Squares of windows that are added at once."""
@@ -65,14 +67,11 @@ class SignalsAhead:
         """1 where the first point is the first price of all, which is no return."""
         self._changes: F64 = self._closes[1 + self._opening :] / self._closes[self._opening : -1]
         self._changes -= 1.0
-        ranges = highs[self._opening :] / lows[self._opening :]
-        self._columns = [
-            [known] * self._opening + _recurred(known, kept, terms)
-            for known, (kept, terms) in zip(
-                signals.recurrences(), _terms(signals, self._changes, ranges), strict=True
-            )
-        ]
-        """By recurrence, at each point."""
+        spreads = log2s(highs[self._opening :] / lows[self._opening :]) * LN2
+        known = signals.recurrences()
+        passed = _recurred(known, signals.weights, self._changes, spreads)
+        self._recurrences = [known] * (1 + self._opening) + passed
+        """At each point."""
         self._kept = list(state.returns)
         self._place = state.slot if len(self._kept) == window else len(self._kept)
         """Where in their window the first of the changes goes; the others follow in a ring."""
@@ -83,7 +82,7 @@ class SignalsAhead:
     def take(self, point: int) -> None:
         """Lead the signals to a point after the one where they are."""
         signals, state = self._signals, self._signals.state
-        signals.recur([column[point] for column in self._columns])
+        signals.recur(self._recurrences[point])
         state.price, state.highest = self._closes.item(point), self._highest.item(point)
         state.missed = 0
         window, returns = signals.spec.window, state.returns
@@ -101,9 +100,8 @@ class SignalsAhead:
 
     def figures(self, points: I64) -> Figures:
         """The figures at some points, in ascending order."""
-        places = points.tolist()
-        found = np.array([[column[place] for place in places] for column in self._columns])
-        variance, ranges, weight, move, path, trend_weight = found
+        known = [self._recurrences[point] for point in points.tolist()]
+        variance, ranges, weight, move, path, trend_weight = np.array(known).T
         with np.errstate(divide="ignore", invalid="ignore"):
             trend = np.where(path > 0.0, move / path * trend_weight, 0.0)
         return Figures(
@@ -123,46 +121,51 @@ class SignalsAhead:
 
     def _realised(self, points: I64) -> F64:
         """The squares of each window are added in the order in which they lie there."""
-        window, kept = self._signals.spec.window, self._kept
+        window, kept, place = self._signals.spec.window, self._kept, self._place
         count = np.maximum(points - self._opening, 0)
-        squares = self._changes[: max(count.item(-1), 1)]
-        squares = squares * squares
-        old = np.zeros(window)
-        old[: len(kept)] = kept
-        first = (np.arange(window) - self._place) % window
+        rounds = np.zeros((2 + (place + len(self._changes)) // window, window))
+        ring = rounds.ravel()  # how it lay to begin with, and from there on round after round
+        ring[: len(kept)], ring[window : window + place] = kept, kept[:place]
+        ring[window + place :][: len(self._changes)] = self._changes
+        rounds *= rounds
+        full, rest = np.divmod(place + count, window)
         total, size = np.empty(len(points)), max(_CELLS // window, 1)
         for start in range(0, len(points), size):
             part = slice(start, start + size)
-            ahead = count[part, None] - 1 - first
-            new = squares.take(first + ahead // window * window, mode="clip")
-            total[part] = np.where(ahead >= 0, new, old * old).cumsum(axis=1)[:, -1]
+            old, new = rounds.take(full[part], axis=0), rounds.take(full[part] + 1, axis=0)
+            is_new = np.arange(window) < rest[part, None]
+            total[part] = np.where(is_new, new, old).cumsum(axis=1)[:, -1]
         held = np.minimum(count + len(kept), window)
         with np.errstate(divide="ignore", invalid="ignore"):
             yearly = np.sqrt(total / held * self._signals.per_year)
         return np.where(held > 0, yearly, 0.0)
 
 
-def _terms(signals: Signals, changes: F64, ranges: F64) -> list[tuple[float, F64]]:
-    """``(kept, terms)`` of each of ``Signals.recurrences``.
+def _recurred(
+    known: Known, weights: tuple[float, float, float, float], changes: F64, spreads: F64
+) -> list[Known]:
+    """``Signals.recurrences`` after each step.
 
     Args:
+        known: as they are before the first.
         changes: shape (n,), simple returns of the steps of the grid.
-        ranges: shape (n,), highest over lowest price.
+        spreads: shape (n,), logarithms of highest over lowest price.
     """
-    spread = log2s(ranges) * LN2
-    keep, take, trend_keep, trend_take = signals.weights
-    ones = np.ones(len(changes))
-    return [
-        (keep, take * (changes * changes)),
-        (keep, take * (spread * spread / (4.0 * LN2))),
-        (keep, take * ones),
-        (trend_keep, trend_take * changes),
-        (trend_keep, trend_take * np.abs(changes)),
-        (trend_keep, trend_take * ones),
-    ]
-
-
-def _recurred(known: float, kept: float, terms: F64) -> list[float]:
-    """A recurrence as it is and after each term: ``x' = kept x + term``."""
-    now = known
-    return [known, *[now := kept * now + term for term in terms.tolist()]]
+    keep, take, trend_keep, trend_take = weights
+    terms = (
+        take * (changes * changes),
+        take * (spreads * spreads / (4.0 * LN2)),
+        trend_take * changes,
+        trend_take * np.abs(changes),
+    )
+    variance, ranges, weight, move, path, trend_weight = known
+    passed = []
+    for square, spread, change, magnitude in zip(*(each.tolist() for each in terms), strict=True):
+        variance = keep * variance + square
+        ranges = keep * ranges + spread
+        weight = keep * weight + take
+        move = trend_keep * move + change
+        path = trend_keep * path + magnitude
+        trend_weight = trend_keep * trend_weight + trend_take
+        passed.append((variance, ranges, weight, move, path, trend_weight))
+    return passed

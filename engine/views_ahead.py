@@ -86,13 +86,16 @@ class ViewsAhead:
         """The market at a review; the same one for all who are asked there. Nobody trades in
         between: whoever wants to ends the way ahead, and an instant is looked ahead at once."""
         if place != self._viewed:
-            self._viewed, head = place, self._heads[place]
-            if self._tails is None:
-                self._view = MarketView(*head)
-            else:
-                depth = self._market.book.depth(head[0])
-                self._view = MarketView(*(*head, depth, *self._tails[place]))
+            self._viewed, self._view = place, self.view_now(place)
         return self._view
+
+    def view_now(self, place: int) -> MarketView:
+        """The market at a review, after all that was traded there."""
+        head = self._heads[place]
+        if self._tails is None:
+            return MarketView(*head)
+        depth = self._market.book.depth(head[0])
+        return MarketView(*(*head, depth, *self._tails[place]))
 
 
 def _rows(*columns: Any) -> list[Any]:

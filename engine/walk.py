@@ -47,9 +47,10 @@ class Walker(LookingAhead):
             due = agenda.next_ns()
             if due != looked_up:
                 stop = barriers[passed][0] if passed < len(barriers) else rows.end
-                due = self.pass_checks(self.clear_ns(rows, stop))
+                clear_ns = self.clear_ns(rows, stop)
+                due = self.pass_checks(clear_ns)
                 if due < rows.time_ns and not self.restless:
-                    due = self._pass_reviews(rows, due, stop)
+                    due = self._pass_reviews(rows, due, stop, clear_ns)
                 looked_up = due
                 limit_of_due = rows.first_after(due) if due < rows.time_ns else rows.end
             limit = limit_of_due

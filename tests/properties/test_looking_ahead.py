@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 from functools import cache
+from hashlib import sha256
 from random import Random
 from typing import Any, ClassVar
 
@@ -48,7 +49,7 @@ from tests.properties.agreement import agree
 
 
 class Told(Struct, frozen=True):
-    """The next review, how many there were, the mark at the last and all that was seen there."""
+    """The next review, how many there were, the mark at the last and all that was ever seen."""
 
     next_ns: int = 0
     count: int = 0
@@ -85,7 +86,8 @@ class Teller(Struct, frozen=True):
             if not self.move or abs(mark / state.mark - 1.0) < self.move * 0.999:
                 return None, state
             return self._said(view, state), Told(state.next_ns, state.count + 1, mark)
-        told = Told(self._after(view.due_ns), state.count + 1, mark, str(view.market))
+        seen = sha256(f"{state.seen} {view.market}".encode()).hexdigest()
+        told = Told(self._after(view.due_ns), state.count + 1, mark, seen)
         return (None if told.count % self.every else self._said(view, state)), told
 
     def _said(self, view: View, state: Told) -> Decision:
@@ -301,6 +303,34 @@ def test_reviews_between_two_points_of_the_grid_are_passed(
     for step in cut(tape, range(40, len(tape), 40)):
         engine.process(step)
     assert passed[0] > 200
+
+
+def test_reviews_beside_other_alarms_see_what_was_traded_before_them() -> None:
+    """Three products on one grid and one thin book; fees at every fifth review ring with them, and
+    who comes first trades at every third. Catches a view that was put together before that trade,
+    and reviews beside a fee that are passed as if it rang later."""
+    spec = a_spec(
+        *(
+            (
+                a_product(f"P{every}", 0, management_fee=0.01, fee_every_ns=50 * SECOND_NS),
+                (Teller(every=every),),
+            )
+            for every in (3, 4, 1_000)
+        ),
+        markets=(a_market(book=BookSpec(model="depth", depth_at_1pct=3e5, half_life_s=60.0)),),
+        sampling=Sampling(nav_every_ns=0),
+    )
+    chance, prices = Random(2), [20_000.0]
+    while len(prices) < 900:
+        prices.append(prices[-1] * (1.0 + chance.gauss(0.0, 0.0005)))
+    rows = [a_row(Kind.MARK, START_NS + n * SECOND_NS, price) for n, price in enumerate(prices)]
+    tape = a_tape(rows)
+    said = agree(spec, tape)
+    single = Engine(spec)
+    for step in cut(tape, range(1, len(tape))):
+        single.process(step)
+    single.finish()
+    assert state_digest(single) == state_digest(said.engine)
 
 
 class Cue(Struct, frozen=True):
