@@ -97,7 +97,7 @@ def _left(
         needed += size * listing.fee_inside
         return [(kept, slope - share * needed)]
     if listing.at_entry:
-        return [(kept - share * listing.maintenance(lots, cost, 1.0), slope)]
+        return [(kept - share * listing.maintenance(lots, cost, math.nan), slope)]
     # Where margin may grow faster than equity every line counts, else the one that holds at zero.
     steep = share * listing.rates[-1][1] >= 1.0
     lines: list[tuple[float, float]] = []

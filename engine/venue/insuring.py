@@ -3,6 +3,8 @@ over."""
 
 from __future__ import annotations
 
+from math import nan
+
 from engine.ledger import Cause
 from engine.units import side_of
 from engine.venue.desk import RiskDesk, Unpaid, Venue
@@ -27,7 +29,7 @@ class Insuring(RiskDesk):
             return lots
         atoms = self.bankruptcy(account, market, lots, marks)
         size = self.affordable(venue, lots, atoms, budget)
-        filled, price = self.take(venue, size, None) if size else (0, 0.0)
+        filled, price = self.take(venue, size, None) if size else (0, nan)
         if not filled:
             return lots
         cash = contract.trade_cash(filled, price)

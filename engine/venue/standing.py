@@ -172,7 +172,7 @@ def opening_fault(spec: TraderSpec, listings: Sequence[Listing]) -> tuple[str, s
 
     A wallet may be an atom short of the margin, which is rounded up.
     """
-    needed, asset, atoms = 0, "", 1
+    needed = 0
     for position in spec.positions:
         listing = listings[position.market]
         if not listing.rules.margin.tiers:
@@ -189,8 +189,9 @@ def opening_fault(spec: TraderSpec, listings: Sequence[Listing]) -> tuple[str, s
         if listing.by_face:
             initial = listing.contract.to_settlement(initial, position.entry)
         needed += initial
-        asset, atoms = listing.contract.settlement_asset, listing.contract.settlement_atoms
     if needed > spec.wallet_atoms + len(spec.positions):
+        contract = listings[spec.positions[0].market].contract  # all settle in one asset
+        asset, atoms = contract.settlement_asset, contract.settlement_atoms
         paid_in = f"{spec.wallet_atoms / atoms:,.12g} were paid in"
         return "wallet", f"needs {needed / atoms:,.12g} {asset} of initial margin, {paid_in}"
     return None

@@ -3,6 +3,7 @@ fund may charge for it."""
 
 from __future__ import annotations
 
+from engine.units import side_of
 from engine.venue.closing import (
     charged_insurance_fee,
     ramped_fee,
@@ -35,12 +36,12 @@ def step_lots(
     elif rules.steps == "shortage":
         size = _shortage(listing, held, mark, stand, idle_ns)
     size = min(max(size, 1), abs(held))
-    return -size if held > 0 else size
+    return -side_of(held) * size
 
 
 def _portion(listing: Listing, held: int, mark: float, *, cools: bool) -> int:
-    """A share of a large position, within the bounds of a step; all of a small one, and of one that
-    was closed in part lately."""
+    """A share of a large position, within the bounds of a step; all or more of a small one, and of
+    one that was closed in part lately."""
     rules = listing.rules.liquidation
     quote = listing.contract.quote_notional(held, mark)
     whole = abs(held)
@@ -49,7 +50,7 @@ def _portion(listing: Listing, held: int, mark: float, *, cools: bool) -> int:
     wanted = max(quote * rules.portion, rules.step_min)
     if rules.step_max is not None:
         wanted = min(wanted, rules.step_max)
-    return whole if wanted >= quote else int(whole * (wanted / quote))
+    return int(whole * (wanted / quote))
 
 
 def _shortage(listing: Listing, held: int, mark: float, stand: Standing, idle_ns: int) -> int:

@@ -226,7 +226,9 @@ class _Sweep:
             return
         atoms = self.crowd.least(held, self.cash[place])
         size = self.desk.affordable(venue, -held, atoms, budget)
-        lots, price = self._take(size, None) if size else (0, 0.0)
+        if not size:
+            return
+        lots, price = self._take(size, None)
         if lots:
             got, least = self.contract.trade_cash(lots, price), atoms * lots // -held
             loss = max(least - got, 0)

@@ -151,3 +151,28 @@ def test_a_copy_is_its_own() -> None:
     copy.others.clear()
     assert held.lots[0] != 1
     assert whole.others == held.others
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+@pytest.mark.parametrize(
+    ("lots", "cash", "fee"),
+    [
+        # Bankrupt where 1,000 come or go: two are the fee, and 998 are owed or 1,002 there.
+        (1, -998.0, 2.0), (-1, 1_002.0, 2.0), (7, -499.0, 1.0), (-7, 501.0, 1.0),
+        # No price moves the money this way, or there is none to move.
+        (1, 998.0, 0.0), (-1, -1_002.0, 0.0), (1, 0.0, 0.0), (-1, 0.0, 0.0),
+    ],
+)  # fmt: skip
+def test_the_fee_of_closing_at_the_bankruptcy_price(
+    lots: int, cash: float, fee: float, *, inverse: bool
+) -> None:
+    """A fifth of a per cent of what closing moves, and nothing else where the venue asks for no
+    margin; who is long of inverse lots pays coins. Without that rule there is none."""
+    contract = Contract(a_contract(inverse=inverse, taker_fee=0.002))
+    side = -1 if inverse else 1
+    held = Held(np.zeros(1))
+    held.lots[:], held.cash[:], held.cost[:] = side * lots, cash, side * lots * 100.0
+    for rules, atoms in (({}, 0.0), (RULES["fee at bankruptcy"], fee)):
+        listing = Listing(contract, VenueRules(margin=MarginRules(**rules)))
+        found = candidates([listing], 0, held, {0: 100.0}).maintenance
+        assert found.tolist() == pytest.approx([atoms * 1e-6], rel=1e-9, abs=1e-12)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.engine import Engine
 from engine.venue.accounts import PositionSpec, TraderSpec
@@ -98,8 +99,27 @@ def test_one_lot_is_bought_back_as_it_is_sold(side: int, fund: int, insured: int
     assert taken == [("trader:other", side, 100.0 - 5.0 * side)] * (1 - insured)
     (ended,) = said.named("liquidation_ended")
     assert (ended.outcome, ended.position_lots, ended.equity_atoms) == ("closed", 0, 0)
+    told = [(e.delta_atoms, e.balance_atoms, e.cause) for e in said.named("insurance_fund_changed")]
+    assert told == [(-5 * QUOTE, (fund - 5) * QUOTE, "fill")] * insured
     assert said.engine.ledger.balance("insurance", "USDT") == (fund - 5 * insured) * QUOTE
     assert held(said) == {"one": 0, "other": (-3 + 1 - insured) * side}
+
+
+def test_a_fund_lends_its_name_and_pays_nothing() -> None:
+    """Who holds one coin from 100 with 5 has 0.50 left at 95.50, of 0.955: the limit is 95.45, and
+    the book pays 95.309. That is refused, and with a fund behind it, better than 95 as it is, it is
+    taken: the fund loses nothing, and an atom less than 0.309 is left."""
+    rules = replace(RULES, liquidation=LiquidationRules(limit="fillable"))
+    market = replace(a_venue(1, half_spread_bps=20.0), venue=rules)
+    spec = a_spec((a_product("IDLE"), ()), markets=(market,), traders=(a_trader("one", 1, 5),))
+    said = agree(spec, a_tape([100.0, 95.5]))
+    refused, insured = said.named("liquidation_filled")
+    assert (refused.step, refused.lots) == ("full", 0)
+    assert (insured.step, insured.lots) == ("insured", -1)
+    assert (insured.cash_atoms, insured.fee_atoms, insured.fund_atoms) == (95_308_999, 0, 0)
+    assert [e.delta_atoms for e in said.named("insurance_fund_changed")] == [0]
+    (ended,) = said.named("liquidation_ended")
+    assert (ended.outcome, ended.equity_atoms) == ("closed", 308_999)
 
 
 @pytest.mark.parametrize("side", [1, -1])
