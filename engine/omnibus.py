@@ -86,7 +86,7 @@ class OmnibusAccount:
             hedge.called(multiple)
 
     def credited(self) -> bool:
-        return total(hedge.credited() for hedge in self._alive) > 0  # of each, not of the first
+        return True in [hedge.credited() for hedge in self._alive]  # of each, not of the first
 
     def positions(self) -> tuple[tuple[int, int, int], ...]:
         """The net of their lots in each market, and what these cost together."""

@@ -37,8 +37,8 @@ def sweep(desk: Insuring, venue: Venue, crowd: Crowd) -> list[Unpaid]:
     floor = venue.floor
     if not crowd.opened or floor.stale:
         return []
-    short = crowd.short(floor.mark)
-    return _Sweep(desk, venue, crowd, *short).run() if len(short[0]) else []
+    rows, equity, needed = crowd.short(floor.mark)
+    return _Sweep(desk, venue, crowd, rows, equity, needed).run() if rows.size else []
 
 
 class _Sweep:
@@ -100,8 +100,7 @@ class _Sweep:
             self.held[place], self.cash[place] = 0, money
         passed = 0
         for place in np.flatnonzero(~filled).tolist():
-            if passed < place:
-                self._pay_in(gained[passed:place], lots[passed:place])
+            self._pay_in(gained[passed:place], lots[passed:place])
             passed = place
             self._insure(int(places[place]))
         self._pay_in(gained[passed:], lots[passed:])

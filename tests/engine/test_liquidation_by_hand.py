@@ -166,6 +166,22 @@ def test_the_backstop_begins_below_its_share(
 # One account, two contracts -----------------------------------------------------------------------
 
 
+def test_a_backstop_takes_one_position_after_the_other() -> None:
+    """Long 10,000 from 100, 20,000 from 50, with 60,000: at 97 and 48.8 there are 6,000 of 19,460,
+    less than two thirds. Both positions go at that instant, and with the second what is left."""
+    rules = {"surplus": "account", "backstop_below": 2 / 3}
+    rows = [mark(0, 100.0), mark(0, 50.0, 1), mark(1, 97.0), mark(2, 48.8, 1)]
+    trader = a_trader("t", 60_000, (0, 10_000, 100.0), (1, 20_000, 50.0))
+    said = said_of([a_venue(**rules), a_venue(1, **rules)], [trader], rows)
+    taken = [(e.symbol, e.lots, e.ts_ns - T0) for e in said.named("backstop_takeover")]
+    assert taken == [
+        ("ETHUSDT", -20_000 * COIN, 2 * SECOND_NS),
+        ("BTCUSDT", -10_000 * COIN, 2 * SECOND_NS),
+    ]
+    (ended,) = said.named("liquidation_ended")
+    assert (ended.outcome, ended.equity_atoms) == ("closed", 0)
+
+
 @pytest.mark.parametrize(("surplus", "first"), [("fund", "heaviest"), ("account", "listed")])
 def test_a_cross_account_is_closed_position_by_position(surplus: str, first: str) -> None:
     """Long 10,000 from 100, short 20,000 from 50, with 60,000. At 97 and 50.9 there are 12,000 for

@@ -16,7 +16,8 @@ from engine.venue.adl_queue import Holder, Queue
 from engine.venue.cascade import cascade_ratios
 from engine.venue.contract import Contract
 from engine.venue.crowd import Crowd, CrowdSpec
-from engine.venue.crowd_opening import open_crowd
+from engine.venue.crowd_columns import edges_of
+from engine.venue.crowd_opening import _stands, open_crowd
 from engine.venue.depth import DepthBook
 from engine.venue.rules import MarginRules, Tier, VenueRules
 from engine.venue.standing import Listing
@@ -364,3 +365,17 @@ def test_what_a_move_liquidates_for_each_quote_that_the_book_takes(*, inverse: b
     down, up = cascade_ratios(crowds, book, mark, 0)
     assert down == pytest.approx((0.0, 0.0, 2.0, 0.0, 0.2, 0.2))
     assert up == pytest.approx((3.2, 0.0, 0.0, 0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_at_its_very_edge_a_position_does_not_stand(side: int) -> None:
+    """Ten coins from 100 at five times: the mark at which it is looked at is too near for one that
+    is drawn, the next number of the safe side is not."""
+    crowd, _ = a_small_crowd()
+    lots, entries, leverage = np.array([10 * side]), np.array([100.0]), np.array([5.0])
+    cost = 1_000 * QUOTE * side
+    cash = np.array([200 * QUOTE + 1 - cost])
+    (edge,) = edges_of(crowd.listing, lots, cash, np.array([cost])).tolist()
+    assert edge == pytest.approx(800.0 / 9.0 if side > 0 else 1_200.0 / 11.0, rel=1e-6)
+    for mark, stands in ((edge, False), (np.nextafter(edge, side * np.inf), True)):
+        assert _stands(crowd, lots, entries, leverage, mark).tolist() == [stands]

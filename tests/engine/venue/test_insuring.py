@@ -122,6 +122,29 @@ def test_a_fund_lends_its_name_and_pays_nothing() -> None:
     assert (ended.outcome, ended.equity_atoms) == ("closed", 308_999)
 
 
+def test_a_fund_pays_for_what_the_book_leaves() -> None:
+    """Ten coins from 100 with 50 are bankrupt at 95. At 95.90 a book of 1,000 within 1 %, as thick
+    everywhere, takes 938.5 down to there: nine coins. The tenth is the fund's to pay for, and it
+    alone."""
+    market = a_venue(5, model="depth", depth_at_1pct=1_000.0, beta_near=1.0, beta_far=1.0)
+    spec = a_spec((a_product("IDLE"), ()), markets=(market,), traders=(a_trader("one", 10, 50),))
+    said = agree(spec, a_tape([100.0, 95.9]))
+    fills = [(e.step, e.asked_lots, e.lots) for e in said.named("liquidation_filled")]
+    assert fills == [("full", -10, -9), ("insured", -1, -1)]
+    assert held(said) == {"one": 0}
+
+
+def test_a_loss_brings_the_fund_nothing() -> None:
+    """Sold at any price: a coin that had to bring 95 brings 94, of which the fund has nothing, not
+    an atom."""
+    rules = replace(RULES, liquidation=LiquidationRules(limit="none"))
+    market = replace(a_venue(), venue=rules)
+    spec = a_spec((a_product("IDLE"), ()), markets=(market,), traders=(a_trader("one", 1, 5),))
+    (sold,) = agree(spec, a_tape([100.0, 94.0])).named("liquidation_filled")
+    assert (sold.cash_atoms, sold.bankruptcy_atoms) == (94 * QUOTE, 95 * QUOTE)
+    assert (sold.fee_atoms, sold.fund_atoms) == (0, 0)
+
+
 @pytest.mark.parametrize("side", [1, -1])
 def test_one_lot_goes_to_the_book(side: int) -> None:
     """Who holds one coin from 100 with 5 has 0.5 left 4.5 away from it, less than 1 % of the coin:

@@ -7,6 +7,7 @@ million 20 % and 10 %.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import pytest
 
@@ -132,3 +133,50 @@ def test_what_is_kept_at_each_size() -> None:
         (math.inf, 0.2 + 0.001, 100_800e6),
     ]
     assert Standing(5, 3).margin == 5
+
+
+@pytest.mark.parametrize(
+    ("caps_in", "inverse", "by_face"),
+    [("quote", True, True), ("settlement", True, False), ("quote", False, False)],
+)
+def test_which_positions_count_by_their_face(
+    caps_in: Literal["quote", "settlement"], *, inverse: bool, by_face: bool
+) -> None:
+    """Inverse ones, where the venue's caps are quote."""
+    margin = MarginRules(tiers=TIERS, caps_in=caps_in)
+    listing = Listing(Contract(a_contract(inverse=inverse)), VenueRules(margin=margin))
+    assert listing.by_face is by_face
+
+
+def test_margin_to_open_a_face() -> None:
+    """A thousand dollars at twenty times are 50, at 30,000 a coin 166,667 satoshi, rounded up."""
+    listing = Listing(
+        Contract(a_contract(inverse=True)), VenueRules(margin=MarginRules(tiers=TIERS))
+    )
+    assert listing.opening(1_000, 30_000.0) == listing.opening(-1_000, 30_000.0) == 166_667
+    assert a_listing().opening(10, 100.0) == 50 * QUOTE
+
+
+def test_the_fee_of_closing_is_kept_too() -> None:
+    """Where the venue counts it: 2 % of 1,000 are 20, and a tenth of a per cent is one more."""
+    for inside, kept in ((False, 20), (True, 21)):
+        margin = MarginRules(tiers=TIERS, taker_fee_inside=inside)
+        contract = Contract(a_contract(lot_size=1.0, taker_fee=0.001))
+        listing = Listing(contract, VenueRules(margin=margin))
+        for lots in (10, -10):
+            assert listing.maintenance(lots, 0, 100.0) == kept * QUOTE
+
+
+@pytest.mark.parametrize("inverse", [False, True])
+def test_a_wallet_is_told_in_its_asset(*, inverse: bool) -> None:
+    """Of 50 dollars, or of 0.005 coins, a tenth was paid in."""
+    lot = {} if inverse else {"lot_size": 1.0}
+    listing = Listing(
+        Contract(a_contract(inverse=inverse, **lot)), VenueRules(margin=MarginRules(tiers=TIERS))
+    )
+    price = 10_000.0 if inverse else 100.0
+    held = (PositionSpec(market=0, lots=1_000 if inverse else 10, entry=price),)
+    wallet = 50_000 if inverse else 5 * QUOTE
+    fault = opening_fault(TraderSpec(id="t", wallet_atoms=wallet, positions=held), [listing])
+    paid = "0.005 BTC of initial margin, 0.0005" if inverse else "50 USDT of initial margin, 5"
+    assert fault == ("wallet", f"needs {paid} were paid in")
