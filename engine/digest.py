@@ -6,7 +6,6 @@ items)``. Its open tail is kept, so that it can be put into a snapshot and go on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, Final
 
@@ -50,12 +49,13 @@ class Chain:
         self._state = state
         self._running = sha256(state.link + state.tail)
 
-    def lines(self, lines: Sequence[bytes]) -> None:
-        """Take items of variable size; each is ended by a line end."""
-        while lines:
-            room = LINK_ITEMS - self._state.open
-            part, lines = lines[:room], lines[room:]
-            self._take(b"\n".join(part) + b"\n", len(part))
+    def lines(self, text: bytes, count: int) -> None:
+        """Take so many items of variable size, each ended by a line end."""
+        while count > (room := LINK_ITEMS - self._state.open):
+            *part, text = text.split(b"\n", room)
+            self._take(b"\n".join(part) + b"\n", room)
+            count -= room
+        self._take(text, count)
 
     def records(self, data: bytes, size: int) -> None:
         """Take items of ``size`` bytes each, one after the other."""

@@ -184,15 +184,15 @@ class Engine(Walker):
         self._calm_ns = min(self._quiet_ns, self.sampler.wakes_ns)
 
     def _outputs(self) -> Outputs:
-        events, lines, milestones = self.tape.take()
-        if lines:
-            self.events_chain.lines(lines)
+        events, text, milestones = self.tape.take()
+        if events:
+            self.events_chain.lines(text, len(events))
         for market in self.markets:
             if market.lines.has_records:
                 chain = self.line_chains[market.spec.symbol]
                 chain.records(market.lines.records(), LINE_BYTES)
         outputs = self._samples()
-        outputs.events, outputs.lines, outputs.milestones = events, lines, milestones
+        outputs.events, outputs.text, outputs.milestones = events, text, milestones
         return outputs
 
     def _samples(self) -> Outputs:

@@ -196,16 +196,23 @@ class Milestone(Struct, frozen=True, gc=False, kw_only=True):
 
 
 class Outputs(Struct, eq=False, gc=False):
-    """Everything one call said, in order. ``lines[i]`` is the canonical form of ``events[i]``."""
+    """Everything one call said, in order; ``text``: the canonical form of its events, each ended by
+    a line end."""
 
     events: Sequence[Output] = ()
-    lines: Sequence[bytes] = ()
+    text: bytes = b""
     nav: Sequence[NavBlock] = ()
     user_nav: Sequence[UserNavBlock] = ()
     milestones: Sequence[Milestone] = ()
 
     def __bool__(self) -> bool:
         return bool(self.events or self.nav or self.user_nav)
+
+    @property
+    def lines(self) -> list[bytes]:
+        """``lines[i]`` is the canonical form of ``events[i]``."""
+        # A line end within a string is escaped, so lines part at events.
+        return self.text.split(b"\n")[:-1]
 
 
 class Tape:
@@ -241,11 +248,10 @@ class Tape:
         self.ordinal += 1
         self.events.append(event)
 
-    def take(self) -> tuple[Sequence[Output], Sequence[bytes], Sequence[Milestone]]:
+    def take(self) -> tuple[Sequence[Output], bytes, Sequence[Milestone]]:
         """What was said since the last call, its canonical form, and the milestones."""
         events, milestones = self.events, self.milestones
         if not events and not milestones:
-            return (), (), ()
+            return (), b"", ()
         self.events, self.milestones = [], []
-        # A line end within a string is escaped, so lines part at events.
-        return events, EVENT_ENCODER.encode_lines(events).split(b"\n")[:-1], milestones
+        return events, EVENT_ENCODER.encode_lines(events), milestones

@@ -102,8 +102,7 @@ class RunWriter:
                 self._flush_nav()
         if self.path is None:
             return
-        if outputs.lines:
-            self._events.write(b"\n".join(outputs.lines) + b"\n")
+        self._events.write(outputs.text)
         self._milestones += outputs.milestones
         for block in outputs.user_nav:
             self._take_users(block)

@@ -25,10 +25,15 @@ def plain(items: list[bytes]) -> bytes:
     return sha256(link + b"".join(items)).digest()
 
 
+def take(chain: Chain, items: list[bytes]) -> None:
+    """As the engine has them: one text."""
+    chain.lines(b"".join(item + b"\n" for item in items), len(items))
+
+
 def chain_of(items: list[bytes], places: list[int]) -> Chain:
     chain = Chain()
     for a, b in zip([0, *places], [*places, len(items)], strict=True):
-        chain.lines(items[a:b])
+        take(chain, items[a:b])
     return chain
 
 
@@ -83,7 +88,7 @@ def test_records_of_a_fixed_size_are_items_too() -> None:
 def test_a_note_counts_for_the_digest_only() -> None:
     """Catches a remark that moves the links of the items after it."""
     chain = Chain()
-    chain.lines(lines(10))
+    take(chain, lines(10))
     before = chain.digest()
     chain.note(b"remark")
     assert chain.digest() != before
@@ -97,11 +102,11 @@ def test_a_chain_goes_on_from_a_snapshot() -> None:
     whole = chain_of(items, []).digest()
     for place in (0, 100, 4_096, 5_999):
         first = Chain()
-        first.lines(items[:place])
+        take(first, items[:place])
         rest = Chain()
         rest.state = msgspec.msgpack.decode(msgspec.msgpack.encode(first.state), type=ChainState)
         assert rest.digest() == first.digest()
-        rest.lines(items[place:])
+        take(rest, items[place:])
         assert rest.digest() == whole
 
 

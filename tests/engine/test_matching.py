@@ -286,7 +286,7 @@ def test_an_order_never_flips_the_product() -> None:
     desk.strike(market, order, -order.left)
     assert account.lots == order.left == 0
     assert market.resting == []
-    assert b'"reason":"reduce_only"' in b"".join(market.tape.take()[1])
+    assert b'"reason":"reduce_only"' in market.tape.take()[1]
 
 
 def test_reduce_only_orders_clip_to_the_position() -> None:

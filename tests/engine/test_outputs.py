@@ -32,20 +32,23 @@ def test_taking_leaves_an_empty_tape_that_counts_on() -> None:
     tape.at(4, 100)
     tape.say(InputRejected, reason="late")
     assert len(tape.take()[0]) == 1
-    assert tape.take() == ((), (), ())
+    assert tape.take() == ((), b"", ())
     tape.at(4, 100)
     tape.say(InputRejected, reason="late")
     assert tape.take()[0][0].ordinal == 1
 
 
 def test_lines_are_the_canonical_bytes_of_the_events() -> None:
-    """One JSON object each, tag first, fields in declared order, no line end. Catches a line that
-    is not its event."""
+    """One JSON object each, tag first, fields in declared order, no line end but after each.
+    Catches a line that is not its event."""
     tape = Tape()
     tape.at(1, 2)
     tape.say(MarketResumed, symbol="BTCUSDT", price=100.5, stale_ns=3)
-    events, lines, _ = tape.take()
-    assert lines == [EVENT_ENCODER.encode(events[0])]
+    tape.say(MarketResumed, symbol="ETH\nUSDT", price=1.0, stale_ns=3)
+    events, text, _ = tape.take()
+    lines = Outputs(events, text).lines
+    assert lines == [EVENT_ENCODER.encode(event) for event in events]
+    assert text == b"".join(line + b"\n" for line in lines)
     assert lines[0] == (
         b'{"event":"market_resumed","sequence":1,"ordinal":0,"ts_ns":2,'
         b'"symbol":"BTCUSDT","price":100.5,"stale_ns":3}'
@@ -67,7 +70,7 @@ def test_outputs_are_true_where_anything_was_said() -> None:
     """Catches a caller that drops NAVs because there were no events."""
     assert not Outputs()
     event = InputRejected(sequence=1, ordinal=0, ts_ns=5, reason="late")
-    assert Outputs([event], [b""], [], [])
+    assert Outputs([event], b"", [], [])
 
 
 def test_the_price_comes_first_and_every_cause_once() -> None:
