@@ -203,14 +203,13 @@ class Account(Wallet):
         ``mark``; ``maker``: our order had rested."""
         contract, state = self.contract, self.state
         before = state.since_nav if mark == state.since_mark else self.close_segment(mark)
-        cash = at_mid = contract.trade_cash(lots, mid)
-        if price != mid:
-            cash = contract.trade_cash(lots, price)
+        at_mid = contract.trade_cash(lots, mid)
+        cash = at_mid if price == mid else contract.trade_cash(lots, price)
         impact = cash - at_mid
         fee = contract.maker_fee(cash) if maker else contract.taker_fee(cash)
         if self.margined:
             state.cost = cost_after(self.balances[self._lots], state.cost, lots, cash)
-        self.ledger.trade(self._trade, lots, at_mid, impact, fee, maker=maker)
+        self.ledger.trade(self._trade, lots, cash, fee, maker=maker)
         basis = at_mid - contract.trade_cash(lots, mark) if mid != mark else 0
         spread, paid = impact, -fee
         if contract.inverse:

@@ -201,10 +201,11 @@ class Asking(Hedging):
         # ``isinstance`` takes five times as long of a ``Struct``.
         if type(decision) not in _RANK:
             raise PolicyAnswerError(f"answered {_kind(decision)}; it must be a decision or None")
-        if type(decision.reason) is not str:
-            raise PolicyAnswerError(f"gave {_kind(decision.reason)} as reason; it must be a text")
-        if not is_text(decision.reason):
-            raise PolicyAnswerError(f"gave {decision.reason!r} as reason; it cannot be written")
+        reason = decision.reason
+        if type(reason) is not str:
+            raise PolicyAnswerError(f"gave {_kind(reason)} as reason; it must be a text")
+        if not (reason.isascii() or is_text(reason)):
+            raise PolicyAnswerError(f"gave {reason!r} as reason; it cannot be written")
         if type(decision) is Close or type(decision) is Warn:
             return
         if (type(decision) is Quote) != self._quoted:

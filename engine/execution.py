@@ -66,9 +66,8 @@ class Desk(Booking):
             how=plan,
         )
         state.sent += 1
-        followed = self.plan_of(purpose, plan)
-        if followed is not NOW:
-            self._follow(scene, order, followed)
+        if plan is not None or self.own_plan is not NOW:
+            self._follow(scene, order, self.plan_of(purpose, plan))
         tape = scene.tape
         tape.add(
             OrderSent(

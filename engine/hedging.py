@@ -125,7 +125,8 @@ class Hedging(Postponing):
             kept.target = target
         if self._follows:
             self._promise(mark, target)
-        self._send(scene, purpose, lots, target, decision.reason, leverage, decision.plan)
+        reason, how = decision.reason, decision.plan
+        self._send(scene, desk.order(scene, purpose, lots, target, reason, leverage, plan=how))
         return None
 
     def _is_owed(self, purpose: str, plan: Plan | None) -> bool:
@@ -149,17 +150,8 @@ class Hedging(Postponing):
         self.desk.cancel(scene, plan, "replaced")
         self._over(scene, plan)
 
-    def _send(
-        self,
-        scene: Scene,
-        purpose: str,
-        lots: int,
-        target: float,
-        reason: str,
-        leverage: float,
-        how: Plan | None = None,
-    ) -> None:
-        plan = self.desk.order(scene, purpose, lots, target, reason, leverage, plan=how)
+    def _send(self, scene: Scene, plan: Order) -> None:
+        """A new order is under way."""
         self.desk.state.plan, self.state.postponed = plan, None
         # Orders of an omnibus account wait for each other: until the end of the instant.
         if plan.arrives_ns <= scene.ts_ns and not self.nets:
@@ -176,7 +168,7 @@ class Hedging(Postponing):
         if self.account.formula:
             self.account.end(scene.mark)
             self.traded = True
-        self._send(scene, "close", -self.account.lots, 0.0, reason, 0.0)
+        self._send(scene, self.desk.order(scene, "close", -self.account.lots, reason=reason))
 
     def cancel(self, scene: Scene, reason: str) -> int:
         """The venue cancels what is under way to the book: requests are refused. How many orders

@@ -113,16 +113,14 @@ class Ledger:
         self,
         way: TradeWay,
         lots: int,
-        hedge: int,
-        impact: int,
+        cash: int,
         fee: int,
         *,
         maker: bool = False,
     ) -> None:
-        """The four transfers of a fill at once: ``lots`` and ``hedge`` (cash at mid) as hedge,
-        ``impact`` beyond it, all to our own side, and the ``fee``, a taker's or a maker's, paid
-        from it."""
-        balances, cash = self.balances, hedge + impact
+        """The four transfers of a fill at once: ``lots`` and ``cash`` (at mid as hedge, the rest as
+        impact) to our own side, and the ``fee``, a taker's or a maker's, paid from it."""
+        balances = self.balances
         book_lots, book_cash, own_lots, own_cash, fees = way
         balances[book_lots] -= lots
         balances[own_lots] += lots

@@ -118,15 +118,18 @@ class Passing(Obeying):
         if market.followers:
             market.index_edges.arm(place, due.index_low, due.index_high)
         self.agenda.set_each(self._alarms[number][place], (due.fill_ns, due.fee_ns, due.policy_ns))
-        planned = handler.desk.planned_lots
+        plan = handler.desk.state.plan
+        planned = 0 if plan is None else plan.left
         if planned != lines.planned[place]:
             lines.plan(place, planned, self._sample())
-        traded, handler.traded = handler.traded, False
+        traded = handler.traded
         if traded:
-            if self.margins is not None and self.margins.traded(number, place):
-                self.agenda.hasten(MARGINS, self.tape.ts_ns)
-            if self.margins is not None and self.margins.joint:
-                self._arm_others(number)
+            handler.traded, margins = False, self.margins
+            if margins is not None:
+                if margins.traded(number, place):
+                    self.agenda.hasten(MARGINS, self.tape.ts_ns)
+                if margins.joint:
+                    self._arm_others(number)
             lines.change(place, handler.account, self._sample())
         if changed or (traded and self.spec.sampling.users_on_trade):
             reason = "holders" if changed else "traded"

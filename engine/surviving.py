@@ -25,7 +25,8 @@ class Surviving(Shutting):
             self.state.status = CLOSING
             self._closed(scene, "liquidated")
         if self.state.status == CLOSING and self.desk.state.plan is None:
-            self._send(scene, "close", -self.account.lots, 0.0, "liquidated", 0.0)
+            order = self.desk.order(scene, "close", -self.account.lots, reason="liquidated")
+            self._send(scene, order)
         if last:
             self._attend_last(scene)
         else:

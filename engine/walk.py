@@ -130,7 +130,8 @@ class Walker(LookingAhead):
                     handler.survive(market, last=False)
                     self._count(spoke=True)
                 else:
-                    self._count(spoke=handler.attend(market))
+                    state.wakes += 1
+                    state.wakes_empty += not handler.attend(market)
                 self._after(number, place, sequence)
                 if launches:
                     self._stage_others(number, breach.before, ts_ns, due_ns, made=breach.is_made)

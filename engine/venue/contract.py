@@ -21,12 +21,11 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from engine.errors import ConfigError
-from engine.units import Rounding, asset_decimals, decimal, mul_div
+from engine.units import asset_decimals, decimal
 
 __all__ = ["Contract", "ContractSpec", "to_price_step"]
 
 
-_UP: Final = Rounding.UP
 _ON_STEP: Final = 1e-12
 """A price this near a step, as a share of it, is on it: the rest is the float's."""
 
@@ -126,7 +125,8 @@ class Contract:
 
         Rounded down: the account pays up and receives down, the venue is never below it.
         """
-        return self.exposure_value(-lots, price)
+        over, under = self._ratio if price == self._ratio_at else self.value_ratio(price)
+        return -lots * over // under
 
     def nav(self, cash: int, lots: int, mark: float) -> int:
         """Equity in quote atoms, rounded down. ``cash`` in settlement atoms."""
@@ -222,11 +222,11 @@ class Contract:
     def taker_fee(self, cash: int) -> int:
         """Fee on an execution that moved ``cash`` settlement atoms, rounded up: the payer's
         side."""
-        return mul_div(abs(cash), self._fee_over, self._fee_under, _UP)
+        return -(-abs(cash) * self._fee_over // self._fee_under)
 
     def maker_fee(self, cash: int) -> int:
         """The same where our order rested, and somebody took it."""
-        return mul_div(abs(cash), self._maker_over, self._maker_under, _UP)
+        return -(-abs(cash) * self._maker_over // self._maker_under)
 
     def before_fee(self, lots: int, net: int) -> int:
         """Cash that buying ``lots`` (selling where negative) must move for ``net`` to be left after

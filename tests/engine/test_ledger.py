@@ -52,7 +52,7 @@ def test_a_trade_is_its_four_transfers(lots: int, hedge: int) -> None:
     for ledger in (at_once, apart):
         book_lots, book_cash, own_lots, own_cash, fees = (ledger.open(*name) for name in names)
     way = at_once.trade_way((book_lots, book_cash), (own_lots, own_cash), fees)
-    at_once.trade(way, lots, hedge, -7, 2)
+    at_once.trade(way, lots, hedge - 7, 2)
     apart.post(Cause.HEDGE, book_lots, own_lots, lots)
     apart.post(Cause.HEDGE, book_cash, own_cash, hedge)
     apart.post(Cause.SPREAD_IMPACT, book_cash, own_cash, -7)
