@@ -87,8 +87,6 @@ def cost_after(held: int, cost: int, lots: int, cash: int) -> int:
     after = held + lots
     if held == 0 or (held > 0) == (lots > 0):
         return cost - cash
-    if after == 0:
-        return 0
     if (after > 0) == (held > 0):
         return cost * after // held
     return -cash * after // lots

@@ -49,7 +49,7 @@ class Crowds:
         fresh = [each for each in self.of(number) if not (each.opened or each.waits)]
         for crowd in fresh:
             open_crowd(crowd, venue.floor.mark)
-            longs, shorts = (total_of(crowd.lots[crowd.holders(side)]) for side in (1, -1))
+            longs, shorts = (total_of(crowd.lots[crowd.holders(side)]) for side in crowd.pools)
             venue.floor.tape.say(
                 PopulationOpened,
                 population=crowd.spec.id,

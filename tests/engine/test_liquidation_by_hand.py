@@ -20,6 +20,7 @@ from engine.ticks import Kind
 from engine.units import HOUR_NS, SECOND_NS
 from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.book import BookSpec
+from engine.venue.desk import Stage
 from engine.venue.rules import (
     AdlRules,
     InsuranceRules,
@@ -161,6 +162,11 @@ def test_the_backstop_begins_below_its_share(
         [(-10_000 * COIN, equity * QUOTE)] if taken else []
     )
     assert len(said.named("liquidation_filled")) == (not taken)
+
+
+def test_a_liquidation_that_begins_waits_for_nothing() -> None:
+    """0 is no instant: the next step comes with the next price."""
+    assert Stage().resumes_ns == 0
 
 
 # One account, two contracts -----------------------------------------------------------------------
