@@ -2,10 +2,9 @@
 
 Forward-priced: a request hedges its share of the present basket and deals at NAV after that hedge
 was filled, so the requester bears spread, impact and fee, and the other holders keep their NAV,
-their leverage and their next wake but for rounding, which favours them. Impact alone is known too
-late to be hedged for: a creation that paid some leaves the others' lots per unit higher by that
-part of NAV. And a book that a deal has dented is dented for the next rebalance, too.
-"""
+their leverage and their next wake but for rounding, which favours them. Impact is known too late
+to be hedged for: a creation that paid some leaves the others' lots per unit higher by that part of
+NAV. A book that a deal has dented is dented for the next rebalance, too."""
 
 from __future__ import annotations
 
@@ -204,7 +203,8 @@ class Dealing(Refusing):
             # The hedge is done: its cost is the requester's, as far as his money goes.
             units, paid, fee = 0, min(max(cost, 0), dealt), 0
             if not paid:
-                self.refuse(scene, request, "no_depth" if filled != order.lots else refusal)
+                missed = "" if filled == order.lots else order.missed or "no_depth"
+                self.refuse(scene, request, missed or refusal)
                 return
         coins = account.create(paid, units, scene.mark)
         account.charge(Cause.CREATE_FEE, fee)
@@ -244,7 +244,7 @@ class Dealing(Refusing):
         units = self._dealt(order, filled, asked)
         quote = max(0, nav * units // account.units - cost) if nav > 0 else 0
         if units <= 0:
-            self.refuse(scene, request, "no_depth")
+            self.refuse(scene, request, order.missed or "no_depth")
             return
         coins = account.redeem(quote, units, scene.mark)
         fee = self._fee(scene, quote, redeems=True)

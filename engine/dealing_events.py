@@ -228,7 +228,8 @@ class CreationRefused(
 ):
     """Reasons: ``unknown_product``, ``duplicate``, ``not_launched``, ``closed``, ``stale``,
     ``halted``, ``paused``, ``gated``, ``rebalancing``, ``nav_not_positive``, ``too_small``,
-    ``too_large`` (more units or money than can be counted), ``no_depth``, ``not_offered`` (futures
+    ``too_large`` (more units or money than can be counted), ``no_depth`` or why else the venue took
+    nothing of its hedge (as in ``OrderRejected`` and ``OrderUnfilled``), ``not_offered`` (futures
     and loans are opened once), ``risk_limit`` (the venue's tiers allow no larger product),
     ``liquidated`` (its hedge was cancelled by the venue), ``venue_default`` (the venue is no more),
     ``clock_jump`` (dated too far ahead), ``split`` (units are counted anew: ask once more); by the

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from engine.commands import ForceTarget
-from engine.events import CreationRequest
+from engine.events import CreationRequest, RedemptionRequest
 from engine.plans import LimitThenMarket
 from engine.units import MINUTE_NS, SECOND_NS
 from engine.venue.book import BookSpec
@@ -172,9 +172,22 @@ def test_a_position_is_closed_whatever_its_size() -> None:
 
 
 def test_the_hedge_of_a_request_that_the_venue_refuses_deals_nothing() -> None:
-    """A creation of one hedges with three quote: below the least of five it is refused, not dealt
-    without a hedge."""
+    """A creation of one hedges with three quote: below the least of five it is refused for that,
+    not dealt without a hedge, nor for want of a depth that nobody looked at."""
     request = CreationRequest(ts_ns=T0 + MINUTE_NS, id="r", user="u", product="BTC3L", quote=1.0)
     said = said_by([100.0, 100.0, request], notional_min=5.0)
     assert [event.reason for event in said.named("order_rejected")] == ["too_small"]
-    assert len(said.named("creation_refused")) == 1
+    assert [event.reason for event in said.named("creation_refused")] == ["too_small"]
+
+
+def test_a_redemption_whose_hedge_the_venue_refuses_says_why() -> None:
+    """One unit of many is three quote of hedge, and selling needs one lot of a whole coin at
+    least."""
+    requests = (
+        CreationRequest(ts_ns=T0 + 2 * SECOND_NS, id="c", user="u", product="BTC3L", quote=100.0),
+        RedemptionRequest(ts_ns=T0 + 3 * SECOND_NS, id="r", user="u", product="BTC3L", units=1.0),
+    )
+    said = said_by([100.0, 100.0, *requests], size_min=1.0)
+    assert [event.reason for event in said.named("units_created", "redemption_refused")[1:]] == [
+        "too_small"
+    ]

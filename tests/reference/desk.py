@@ -703,13 +703,13 @@ def deal(product: Product, order: Order) -> None:
     cost = nav - held.nav(mark)
     whole = filled == order.lots or product.formula
     if isinstance(request, CreationRequest):
-        _create(product, request, nav, cost, Fraction(1) if whole else Fraction(filled, order.lots))
+        _create(product, order, nav, cost, Fraction(1) if whole else Fraction(filled, order.lots))
     else:
-        _redeem(product, request, nav, cost, Fraction(1) if whole else Fraction(filled, order.lots))
+        _redeem(product, order, nav, cost, Fraction(1) if whole else Fraction(filled, order.lots))
 
 
-def _create(product: Product, request: Any, nav: int, cost: int, share: Fraction) -> None:
-    held, mark = product.holding, product.market.mark
+def _create(product: Product, order: Order, nav: int, cost: int, share: Fraction) -> None:
+    held, mark, request = product.holding, product.market.mark, order.request
     asked = quote_of(product, request)
     dealt = int(asked * share)
     fee = _fee_of(product, dealt, 0)
@@ -720,7 +720,7 @@ def _create(product: Product, request: Any, nav: int, cost: int, share: Fraction
         # The hedge is done: its cost is the requester's, as far as his money goes.
         units, paid, fee = 0, min(max(cost, 0), dealt), 0
         if not paid:
-            refuse(product, request, refusal if share == 1 else "no_depth")
+            refuse(product, request, refusal if share == 1 else order.missed or "no_depth")
             return
     coins = held.create(paid, units, mark)
     user = product.users.admit(request.user)
@@ -758,14 +758,14 @@ def fee_rate(product: Product, which: int) -> float:
     return rate
 
 
-def _redeem(product: Product, request: Any, nav: int, cost: int, share: Fraction) -> None:
-    held, mark = product.holding, product.market.mark
+def _redeem(product: Product, order: Order, nav: int, cost: int, share: Fraction) -> None:
+    held, mark, request = product.holding, product.market.mark, order.request
     user = product.users.index(request.user)
     product.pledged[user] -= steps_of(request)
     units = int(steps_of(request) * share)
     quote = max(0, nav * units // held.units - cost) if nav > 0 else 0
     if units <= 0:
-        refuse(product, request, "no_depth")
+        refuse(product, request, order.missed or "no_depth")
         return
     coins = held.redeem(quote, units, mark)
     product.owned[user] -= units
