@@ -56,7 +56,7 @@ TradeWay = tuple[int, int, int, int, int]
 class Ledger:
     """Balances of all owners, in the smallest unit of each asset."""
 
-    __slots__ = ("_assets", "_ids", "_posted", "_trades", "asset_of", "balances")
+    __slots__ = ("_assets", "_ids", "_made", "_posted", "_taken", "asset_of", "balances")
 
     def __init__(self) -> None:
         self._ids: dict[tuple[str, str], int] = {}
@@ -64,7 +64,7 @@ class Ledger:
         self.balances: list[int] = []
         self.asset_of: list[int] = []
         self._posted = [0] * CAUSES
-        self._trades = [0, 0]
+        self._taken = self._made = 0
 
     def open(self, owner: str, asset: str) -> int:
         """The number of the account ``(owner, asset)``, opened empty if it is new."""
@@ -91,7 +91,7 @@ class Ledger:
     @property
     def transfers(self) -> list[int]:
         """How many transfers each cause made."""
-        transfers, (taken, made) = list(self._posted), self._trades
+        transfers, taken, made = list(self._posted), self._taken, self._made
         transfers[Cause.HEDGE] += 2 * (taken + made)
         transfers[Cause.SPREAD_IMPACT] += taken + made
         transfers[Cause.TAKER_FEE] += taken
@@ -127,7 +127,10 @@ class Ledger:
         balances[book_cash] -= cash
         balances[own_cash] += cash - fee
         balances[fees] += fee
-        self._trades[maker] += 1
+        if maker:
+            self._made += 1
+        else:
+            self._taken += 1
 
     def _check_assets(self, cause: Cause, source: int, target: int) -> None:
         if self.asset_of[source] != self.asset_of[target]:
@@ -161,5 +164,5 @@ class Ledger:
         """Take over the balances of a snapshot; accounts it does not know are opened."""
         for owner, asset, balance in accounts:
             self.balances[self.open(owner, asset)] = balance
-        self._posted, self._trades = list(transfers), [0, 0]
+        self._posted, self._taken, self._made = list(transfers), 0, 0
         self.check()

@@ -118,9 +118,9 @@ class Wallet:
     def withheld_of(self, cost: int) -> int:
         """What of the collateral at the venue does not count as margin, where the position cost so
         much: the haircut's share of what was paid in and won or lost for good, rounded up."""
-        collateral = self.balances[self._cash] + cost
-        if self._counts_whole or collateral <= 0:
+        if self._counts_whole:
             return 0
+        collateral = max(self.balances[self._cash] + cost, 0)
         return mul_div(collateral, self._haircut.numerator, self._haircut.denominator, Rounding.UP)
 
     def share_of(self, cash: int) -> int:

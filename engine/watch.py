@@ -79,8 +79,8 @@ def first_breach(
         part = prices[start:end]
         beyond = part <= low
         beyond |= part >= high
-        hit = int(beyond.argmax())
-        if beyond[hit]:
+        hit = beyond.tobytes().find(1)
+        if hit >= 0:
             return start + hit
         start = end
         chunk += chunk
@@ -107,8 +107,8 @@ def first_breach_by_symbol(
         whose = symbols[start:end]
         beyond = part <= lows.take(whose)
         beyond |= part >= highs.take(whose)
-        hit = int(beyond.argmax())
-        if beyond[hit]:
+        hit = beyond.tobytes().find(1)
+        if hit >= 0:
             return start + hit
         start = end
         chunk += chunk

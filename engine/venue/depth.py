@@ -70,7 +70,7 @@ class DepthBook:
 
     __slots__ = (
         *("_average", "_betas", "_edge", "_full", "_half_life_ns", "_near", "_to_distance"),
-        *("_ends", "alive", "half_spread_bps", "state"),
+        *("_last", "alive", "half_spread_bps", "state"),
     )
 
     def __init__(
@@ -89,8 +89,8 @@ class DepthBook:
         self._to_distance = 1.0 / beta_near, 1.0 / beta_far
         self._average = beta_near / (beta_near + 1.0), beta_far / (beta_far + 1.0)
         self._near, self._edge = self._full
-        # Where the last order ended, and what ``_walked`` was there.
-        self._ends: dict[tuple[float, float], float] = {}
+        # In which depth the last order ended where, and what ``_walked`` was there.
+        self._last = (0.0, 0.0, 0.0)
 
     def take(
         self, side: int, notional: float, mid: float, half_spread: float, ts_ns: int
@@ -272,11 +272,12 @@ class DepthBook:
 
     def _price(self, side: int, taken: float, size: float, mid: float, spread: float) -> float:
         """Average price of ``size`` quote behind the ``taken`` first."""
-        begin, end = (self._near, taken), (self._near, taken + size)
         # Orders of one instant follow each other: each begins where the last one ended.
-        before = self._ends[begin] if begin in self._ends else self._walked(taken)
+        near, end, before = self._last
+        if end != taken or near != self._near:
+            before = self._walked(taken)
         after = self._walked(taken + size)
-        self._ends = {end: after}
+        self._last = self._near, taken + size, after
         return mid * (1.0 + side * (spread + (after - before) / size * 0.01))
 
     def within(self, reach: float) -> float:

@@ -98,14 +98,15 @@ def _left(
         return [(kept, slope - share * needed)]
     if listing.at_entry:
         return [(kept - share * listing.maintenance(lots, cost, math.nan), slope)]
+    asked, lines = share * size, []
     # Where margin may grow faster than equity every line counts, else the one that holds at zero.
-    steep = share * listing.rates[-1][1] >= 1.0
-    lines: list[tuple[float, float]] = []
-    for cap, rate, deduction in listing.rates:
-        level, rises = kept + share * deduction, slope - share * size * rate
-        if not steep and -level / rises * size <= cap:
-            return [(level, rises)]
-        lines.append((level, rises))
+    if share * listing.rates[-1][1] >= 1.0:
+        lines = [(kept + share * lower, slope - asked * rate) for _, rate, lower in listing.rates]
+    else:
+        for cap, rate, lower in listing.rates:
+            level, rises = kept + share * lower, slope - asked * rate
+            if -level / rises * size <= cap:
+                return [(level, rises)]
     return lines
 
 

@@ -71,10 +71,12 @@ class OrderBounds:
     def surely_takes(self, size: int, mark: float) -> bool:
         """Whether no rule about sizes is near a market order of so many lots, unsigned: the venue
         takes it, whatever else is held. Of others ``refusal`` knows."""
-        if not (self._lots_min <= size <= self._surely_max and 0.0 < mark < math.inf):
+        if not self._lots_min <= size <= self._surely_max:
             return False
         least, inverse = self._notional_min
-        return size >= least if inverse else size * mark > self._dust
+        if inverse:
+            return size >= least and 0.0 < mark < math.inf
+        return self._dust < size * mark < math.inf
 
     def refusal(
         self,
