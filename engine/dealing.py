@@ -46,11 +46,10 @@ class Dealing(Refusing):
         orders: redemptions that wait for a level of NAV, oldest first.
     """
 
-    __slots__ = ("desk", "orders", "queue")
+    __slots__ = ("orders", "queue")
 
     def __init__(self, account: Account, desk: Desk, users: Users) -> None:
-        super().__init__(account, users)
-        self.desk = desk
+        super().__init__(account, desk, users)
         self.queue: list[Waiting] = []
         self.orders: list[RedemptionRequest] = []
 

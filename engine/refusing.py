@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from engine.account import Account
 from engine.dealing_events import REFUSALS
 from engine.events import CancellationRequest, CreationRequest, RedemptionRequest
+from engine.execution import Desk
 from engine.orders import Scene
 from engine.product import units_for
 from engine.risk_limits import nav_max
@@ -41,13 +42,15 @@ class Refusing(SecondMarket):
     """One product's requests, looked at.
 
     Attributes:
+        desk: sends the hedges of requests that are dealt.
         pledged: units that redemptions under way will take, by user.
     """
 
-    __slots__ = ("pledged",)
+    __slots__ = ("desk", "pledged")
 
-    def __init__(self, account: Account, users: Users) -> None:
+    def __init__(self, account: Account, desk: Desk, users: Users) -> None:
         super().__init__(account, users)
+        self.desk = desk
         self.pledged: dict[int, int] = {}
 
     def refuse(
@@ -141,10 +144,13 @@ class Refusing(SecondMarket):
         return "too_large" if total > UNITS_MAX else None
 
     def _growth(self, quote: int, nav: int) -> str | None:
-        """Why a product cannot take so much more money: NAV, lots and cash grow in proportion, and
-        each must be counted."""
+        """Why a product cannot take so much more money beside what is under way: NAV, lots and
+        cash grow in proportion, and each must be counted."""
         cash, lots, _ = self.account.held()
         most = max(nav, abs(cash), abs(lots))
+        for deal in self.desk.state.deals:
+            if isinstance(deal.request, CreationRequest):
+                quote += self.quote_atoms(deal.request)
         return "too_large" if most * (nav + quote) > ATOMS_MAX * nav else None
 
     def _fee(self, scene: Scene, quote: int, *, redeems: bool = False) -> int:

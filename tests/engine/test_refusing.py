@@ -101,6 +101,24 @@ def test_a_product_does_not_grow_beyond_what_can_be_counted(grown: str) -> None:
     assert len(little.named("units_created")) == (grown == "nine times")
 
 
+def test_creations_under_way_count_before_they_are_dealt() -> None:
+    """Six of nearly 2**60 atoms each within the latency of their hedges, at a NAV per unit of 2,047
+    that units do not bound: one is taken, the others would be more than 64 bits with it. Once it is
+    dealt it counts as what the product has. Catches a run that ends with the fifth fill."""
+    requests = [asks(0.9 * ATOMS_MAX / 1e6, 16.1 + n / 10, f"c{n}") for n in range(6)]
+    said = told(
+        *requests,
+        asks(1e9, 17.6, "less"),
+        marks=lambda n: 100.0 * 2.0 ** min(n, 10),
+        seed=10**12,
+        lot_size=1e-4,
+        latency_ns=SECOND_NS,
+    )
+    assert [event.id for event in said.named("units_created")] == ["c0", "less"]
+    refused = [(event.id, event.reason) for event in said.named("creation_refused")]
+    assert refused == [(f"c{n}", "too_large") for n in range(1, 6)]
+
+
 def test_a_redemption_of_more_than_there_is_is_refused() -> None:
     """However much it is. Catches a worth that no float holds."""
     ts_ns = T0 + 6 * SECOND_NS

@@ -653,10 +653,13 @@ def _size(product: Product, units: int) -> str | None:
 
 
 def _countless(product: Product, quote: int) -> str | None:
-    """With so much more, NAV, lots and cash grow in proportion."""
+    """With so much more, and what others are about to pay, NAV, lots and cash grow in
+    proportion."""
     held = product.holding
     nav, book = held.nav(product.market.mark), held.book
-    grown = Fraction(nav + quote, nav)
+    others = [each.request for each in product.deals if isinstance(each.request, CreationRequest)]
+    coming = quote + sum(quote_of(product, each) for each in others)
+    grown = Fraction(nav + coming, nav)
     counted = (nav, abs(book.lots), abs(book.cash + book.treasury))
     return "too_large" if max(counted) * grown > ATOMS_MAX else None
 
