@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from engine.cli.stdout import kept_for_results, results
 from engine.errors import LevsimError
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def _overview() -> str:
 
 def _application() -> App:
     from cyclopts import App
+    from rich.console import Console
 
     app = App(
         name="levsim",
@@ -120,6 +122,7 @@ def _application() -> App:
         help_format="plaintext",
         result_action="return_value",
         suppress_keyboard_interrupt=False,
+        console=Console(file=results()),
     )
     groups = {name: App(name=name, help=said) for name, said in _GROUPS.items()}
     for group in groups.values():
@@ -147,8 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from cyclopts import CycloptsError
 
     try:
-        result = _application()(given or ["run"], exit_on_error=False, print_error=False)
-        sys.stdout.flush()
+        with kept_for_results():
+            result = _application()(given or ["run"], exit_on_error=False, print_error=False)
     except CycloptsError as error:
         return _refused(str(error), USAGE, " (levsim --help shows the commands)")
     except LevsimError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -93,22 +93,18 @@ class Lines:
 
 @contextmanager
 def progress(what: str, *, quiet: bool) -> Iterator[Told | None]:
-    """Shows on stderr what is done and how far it is.
-
-    What a user's policy prints meanwhile goes to stderr: stdout is for the result.
-    """
-    with redirect_stdout(sys.stderr):
-        if quiet:
-            yield None
-            return
-        sys.stderr.write(f"{what}\n")
-        if sys.stderr.isatty():
-            with _bar() as told:
-                yield told
-        else:
-            lines = Lines(sys.stderr.write)
-            yield lines.told
-            lines.close()
+    """Shows on stderr what is done and how far it is."""
+    if quiet:
+        yield None
+        return
+    sys.stderr.write(f"{what}\n")
+    if sys.stderr.isatty():
+        with _bar() as told:
+            yield told
+    else:
+        lines = Lines(sys.stderr.write)
+        yield lines.told
+        lines.close()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, redirect_stdout
+from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
@@ -84,8 +84,7 @@ def serve(
     own = ShardSettings(shard=shard, finite=once, user_blocks_above=above)
     log_to_stderr(log_level)
     log = KafkaLog(kafka, security=access)
-    with redirect_stdout(sys.stderr):
-        engine, done = asyncio.run(_serve(log, Topics(prefix), live, own, shards, beats, metrics))
+    engine, done = asyncio.run(_serve(log, Topics(prefix), live, own, shards, beats, metrics))
     _tell(shard, engine, done, json=json)
     return 0
 

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from engine.cli.stdout import results
+
 __all__ = ["console", "emit", "emit_json", "note", "show_rows"]
 
 _PLAIN_WIDTH: Final = 200
@@ -19,7 +21,7 @@ _PLAIN_WIDTH: Final = 200
 
 def emit(text: str) -> None:
     """A line of the result."""
-    sys.stdout.write(f"{text}\n")
+    results().write(f"{text}\n")
 
 
 def emit_json(value: Any) -> None:
@@ -41,9 +43,10 @@ class _Console(Console):
 
 def console() -> Console:
     """Where tables go: as wide as the terminal, or as a line of a file may be."""
-    plain = not sys.stdout.isatty()
+    stream = results()
+    plain = not stream.isatty()
     return _Console(
-        file=sys.stdout, width=_PLAIN_WIDTH if plain else None, highlight=False, soft_wrap=False
+        file=stream, width=_PLAIN_WIDTH if plain else None, highlight=False, soft_wrap=False
     )
 
 

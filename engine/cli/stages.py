@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -55,8 +53,7 @@ def fanout(
 
     topics = Topics(prefix)
     log = reached(kafka, config)
-    with redirect_stdout(sys.stderr):
-        done = asyncio.run(_fan_out(log, topics, users, once=once))
+    done = asyncio.run(_fan_out(log, topics, users, once=once))
     if json:
         showing.emit_json({"read": done.read, "written": done.written, "refused": done.refused})
     else:
@@ -135,8 +132,7 @@ def nav(
     log_to_stderr()
     log = KafkaLog(kafka, security=live.settings.kafka)
     first = first_units(live.whole)
-    with redirect_stdout(sys.stderr):
-        told = asyncio.run(_total(log, topics, first, users, every_ns, once=once))
+    told = asyncio.run(_total(log, topics, first, users, every_ns, once=once))
     if json:
         showing.emit_json({"read": told.read, "written": told.written})
     else:

@@ -73,13 +73,12 @@ def check(*, asked: Asked | None = None) -> int:
 
 def asyncapi(*, prefix: Prefix = "") -> int:
     """Print the AsyncAPI 3.0 document of the topics, as JSON."""
-    import sys
-
+    from engine.cli.stdout import results
     from engine.provenance import VERSION
     from feeds.asyncapi import asyncapi_json
     from feeds.topics import Topics
 
-    sys.stdout.write(asyncapi_json(VERSION, Topics(prefix)))
+    results().write(asyncapi_json(VERSION, Topics(prefix)))
     return 0
 
 

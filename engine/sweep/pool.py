@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing as mp
 import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -217,6 +218,7 @@ class LocalPool(Executor):
 def _serve(pipe: Connection) -> None:
     """A worker: tasks come, results go, until the other end is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides what an interrupt means
+    sys.stdout = sys.stderr  # which is for its results: a user's policy may print
     try:
         pipe.send_bytes(_READY)
         while True:

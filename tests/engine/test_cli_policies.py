@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +203,65 @@ def test_a_built_in_policy_takes_the_dynamic_ones_place(
 def test_the_command_is_known() -> None:
     """Catches a command that the overview has and nobody can call."""
     assert main(["policy", "check"]) == 2
+
+
+# What it prints -----------------------------------------------------------------------------------
+
+TALKS = """class Talks:
+    review = "10m"
+    def target(self, market, position):
+        print("a word")
+        return 2.0
+"""
+MARKET = """seed = 7
+[generator]
+model = "gbm"
+days = 0.02
+step = "10s"
+[[markets]]
+symbol = "BTCUSDT"
+[[products]]
+id = "X"
+symbol = "BTCUSDT"
+policies = [ { type = "user", path = "talks.py:Talks" } ]
+"""
+SPOKEN = {
+    "run": ("run", "-c", "m.toml", "--no-report", "--json"),
+    "run -q": ("run", "-c", "m.toml", "--no-report", "--json", "-q"),
+    "breakpoint": ("breakpoint", "--policy", "talks.py:Talks", "--json"),
+    "capacity": ("capacity", "--policy", "talks.py:Talks", "--gap", "0.2", "--json"),
+}
+
+
+@pytest.mark.parametrize("command", SPOKEN)
+def test_what_a_policy_prints_is_no_result(command: str, folder: Path, typed: Any) -> None:
+    """Whatever asks it, ``--json`` is one object and what it says stands on stderr. Catches a pipe
+    that breaks at a word of a policy."""
+    (folder / "talks.py").write_text(TALKS)
+    (folder / "m.toml").write_text(MARKET)
+    done = typed(*SPOKEN[command])
+    assert done.code == 0, done.err
+    assert isinstance(json.loads(done.out), dict)
+    assert "a word\n" in done.err
+
+
+def test_a_check_prints_its_verdict_alone(folder: Path, typed: Any) -> None:
+    """Of ten thousand answers, each with a word. Catches a verdict that nobody finds."""
+    (folder / "talks.py").write_text(TALKS)
+    done = typed("policy", "check", "talks.py:Talks")
+    assert done.out.startswith("talks.py:Talks keeps its promises")
+    assert len(done.out.splitlines()) == 1
+
+
+def test_workers_of_a_sweep_say_nothing_on_stdout(folder: Path) -> None:
+    """They are processes of their own, and stdout is the driver's. Catches a table between whose
+    lines a policy speaks."""
+    (folder / "talks.py").write_text(TALKS)
+    (folder / "m.toml").write_text(MARKET)
+    command = [sys.executable, "-m", "engine", "sweep", "m.toml", "--paths", "2", "--workers", "2"]
+    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [*command, "--json"], capture_output=True, text=True, check=True, env=there, timeout=120
+    )
+    assert isinstance(json.loads(done.stdout), dict)
+    assert "a word\n" in done.stderr
