@@ -149,6 +149,8 @@ def _quantiles(blocks: list[NavBlock], rows: int) -> F64:
     """Of each row's hedge in the venue's queue; nan where it is in none. What stood unchanged over
     many blocks is worked out at once."""
     found = np.full(rows, np.nan)
+    if not any(block.queues for block in blocks):
+        return found
     spans: dict[Queued, list[tuple[NavBlock, int, int, int]]] = {}
     offset = 0
     for block in blocks:

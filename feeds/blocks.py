@@ -172,10 +172,11 @@ def decode_alike(
         start = stop
     symbol: Any = table.symbol
     if mixed:
-        local = columns.pop("symbol")
-        if int(local.min()) < 0 or int(local.max()) >= len(names):
+        symbol = columns.pop("symbol")
+        if symbol.item(symbol.argmin()) < 0 or symbol.item(symbol.argmax()) >= len(names):
             return None
-        symbol = numbers[local]
+        if (numbers != np.arange(len(names))).any():  # else the block's numbers are ours
+            symbol = numbers.take(symbol)
     sequence = np.arange(first, first + alike * rows)
     return alike, type(table)(sequence=sequence, symbol=symbol, **columns)
 
@@ -184,14 +185,13 @@ def _alike(values: Sequence[bytes], head: int) -> int:
     """How many blocks at the front have the first one's head and length, and are not damaged."""
     size, begin = len(values[0]), values[0][: _HEADER.size]
     rest = values[0][_HEADER_BYTES:head]
-    crc, begun = _CRC.unpack_from, zlib.crc32(begin)
+    crc32, stored, begun = zlib.crc32, _CRC.unpack_from, zlib.crc32(begin)
     for number, value in enumerate(values):
-        if len(value) != size or not value.startswith(begin):
+        if len(value) != size or value[: _HEADER.size] != begin:
             return number
-        if not value.startswith(rest, _HEADER_BYTES):
+        if value[_HEADER_BYTES:head] != rest:
             return number
-        body = zlib.crc32(memoryview(value)[_HEADER_BYTES:], begun)
-        if (body,) != crc(value, _HEADER.size):
+        if crc32(memoryview(value)[_HEADER_BYTES:], begun) != stored(value, _HEADER.size)[0]:
             return number
     return len(values)
 

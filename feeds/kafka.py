@@ -28,6 +28,9 @@ DESCRIBED_SECONDS: Final = 2.0
 COMPACTION: Final = "cleanup.policy"
 RETENTION: Final = "retention.ms"
 SIZE: Final = "retention.bytes"
+FETCH_BYTES_MAX: Final = 4_194_304
+"""Of one partition, and so what a consumer holds of it: several steps' worth of blocks, so that the
+rows of one answer are taken in large portions. An answer waits for no more than there is."""
 TRANSACTION_TIMEOUT_MS: Final = 15_000
 """An open transaction of a dead engine hides its topics from readers for this long at most."""
 
@@ -227,6 +230,7 @@ class KafkaLog:
             auto_offset_reset="none",
             isolation_level="read_committed" if committed else "read_uncommitted",
             check_crcs=self._check_crcs,
+            max_partition_fetch_bytes=FETCH_BYTES_MAX,
         )
         await self._started("start the consumer", consumer.start, consumer.stop)
         return consumer

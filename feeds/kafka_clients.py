@@ -165,5 +165,6 @@ def _size(sent: Outgoing) -> int:
 
 def _appended(batch: Any, sent: Outgoing) -> bool:
     """Whether it still fits; the first record of a batch is taken whatever its size."""
-    fields = {"key": sent.key, "value": sent.value, "timestamp": sent.timestamp_ms}
-    return batch.append(**fields, headers=list(sent.headers)) is not None
+    headers, timestamp = list(sent.headers), sent.timestamp_ms
+    taken = batch.append(key=sent.key, value=sent.value, timestamp=timestamp, headers=headers)
+    return taken is not None

@@ -395,7 +395,7 @@ def test_counts_of_a_block_agree() -> None:
 
 
 @pytest.mark.parametrize("damaged", [None, 0, 1, 7, 11])
-@pytest.mark.parametrize("symbols", [(0, 0), (0, 1), (1, 5)])
+@pytest.mark.parametrize("symbols", [(0, 0), (0, 1), (1, 2), (1, 5)])
 def test_blocks_read_together(damaged: int | None, symbols: tuple[int, int]) -> None:
     """Blocks that look alike are read together to the rows that each gives alone: one of another
     length, of another symbol, with strangers or with a wrong bit in the middle is met in its
