@@ -147,7 +147,7 @@ class ImpactState(Struct):
         measured, basis, taken = [], self.basis, 1.0 - kept
         for distance in away.tolist():
             basis = kept * basis + taken * distance
-            if -_GONE < basis < _GONE:
+            if abs(basis) < _GONE:
                 basis = 0.0
                 if not distance:
                     break

@@ -164,10 +164,15 @@ def test_a_price_is_settled_point_by_point() -> None:
 
 
 def test_less_than_a_trillionth_is_none() -> None:
-    """Halved at each point, what passes counts down to a trillionth, itself included."""
+    """Halved at each point, what passes counts down to a trillionth, itself included; and so does
+    the average distance."""
     spec = ImpactSpec(half_life_s=1.0)
     passing, _ = ImpactState(passing=4e-12).ahead(spec, 3)
     assert passing.tolist() == [2e-12, 1e-12, 0.0]
+    spec = ImpactSpec(basis_s=1.4426950408889634)  # by which a point leaves a half of the average
+    for side in (1.0, -1.0):
+        _, basis = ImpactState(basis=side * 2e-12).ahead(spec, 3)
+        assert basis.tolist() == [side * 1e-12, 0.0, 0.0]
 
 
 def test_a_second_fill_moves_as_far_as_it_reaches() -> None:
