@@ -16,7 +16,6 @@ from engine.report.reading import Run
 from engine.report.thinning import F64
 from engine.report.trading import MINUTE_NS
 from engine.report.words import DASH, digits_of, instant, listed, number, plural, whole_digits
-from engine.units import NEVER_NS
 
 __all__ = ["desk_card", "exposures_of"]
 
@@ -30,19 +29,14 @@ def exposures_of(run: Run, name: str) -> tuple[F64, F64]:
     and of what was promised.
 
     Of a basket the hedge's is the fund's own exposure, and the promise is the target of then times
-    its NAV. A formula's NAV tells nothing of its hedge: that is what its fills left, an inverse
-    contract's on top of coins worth its NAV; and the promise is the exposure of the formula.
+    its NAV. A formula's NAV tells nothing of its hedge: that is what its fills left; and the
+    promise is the exposure of the formula.
     """
     product, moments = run.summary["products"][name], run.moments[name]
     nav = np.maximum(product["equity_start"] + moments.causes.sum(axis=1), 0.0)
     told = np.nan_to_num(moments.leverage) * nav
     if "hedge" in run.summary["issuer"]["products"][name] and name in run.trading:
-        hedge = run.trading[name]
-        held = hedge.held_at(moments.sampled_ns, moments.mark)
-        if hedge.inverse:
-            open_ = moments.ts_ns < (product["closed_ns"] or NEVER_NS)
-            held = np.where(open_, held + nav, 0.0)
-        return held, told
+        return run.trading[name].exposure_at(moments.sampled_ns, moments.mark), told
     steps = [(e["decided_ns"], e["target"]) for e in run.events[name] if "target" in e]
     times = np.array([ts for ts, _ in steps], np.int64)
     targets = np.array([product["target"], *(target for _, target in steps)])

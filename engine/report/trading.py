@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from msgspec import Struct
 
 from engine.report.thinning import F64, I64
+from engine.units import asset_decimals
 
 __all__ = ["MINUTE_NS", "Trading", "trading_of"]
 
@@ -29,10 +30,10 @@ class Trading(Struct, frozen=True, eq=False):
         fills: how many.
         traded: notional of all of them, at their prices.
         minutes: what it traded of its own accord, by the minute of the run's clock.
-        ts_ns: shape (n,) of the fills.
-        held: shape (n,), what the contracts held after each come to: base, or where the contract is
-            inverse their face in quote; plus is long.
-        inverse: whether it is.
+        ts_ns: shape (n,) of what changed what it holds.
+        held: shape (n,), what moves with the price after each: the base of its contracts, or where
+            these are inverse the coins of its account, which their face was bought with; plus is
+            long.
     """
 
     fills: int
@@ -40,13 +41,12 @@ class Trading(Struct, frozen=True, eq=False):
     minutes: dict[int, float]
     ts_ns: I64
     held: F64
-    inverse: bool
 
-    def held_at(self, ts_ns: I64, mark: F64) -> F64:
-        """Notional of the contracts held at some times and their marks, quote; plus is long."""
+    def exposure_at(self, ts_ns: I64, mark: F64) -> F64:
+        """What moved with the price at some times and their marks, quote; plus is long."""
         held = np.concatenate(([0.0], self.held))
-        amount: F64 = held[np.searchsorted(self.ts_ns, ts_ns, side="right")]
-        return amount if self.inverse else amount * mark
+        exposure: F64 = held[np.searchsorted(self.ts_ns, ts_ns, side="right")] * mark
+        return exposure
 
 
 def trading_of(run_dir: Path, contracts: Mapping[str, Mapping[str, Any]]) -> dict[str, Trading]:
@@ -57,10 +57,9 @@ def trading_of(run_dir: Path, contracts: Mapping[str, Mapping[str, Any]]) -> dic
     """
     table = pq.read_table(
         run_dir / "fills.parquet",
-        columns=["ts_ns", "product", "purpose", "lots", "price"],
+        columns=["ts_ns", "product", "purpose", "lots", "price", "cash_atoms"],
         page_checksum_verification=True,
     )
-    table = table.filter(pc.not_equal(table["lots"], 0))
     return {
         name: _trading(table.filter(pc.equal(table["product"], name)), contract)
         for name, contract in contracts.items()
@@ -70,6 +69,9 @@ def trading_of(run_dir: Path, contracts: Mapping[str, Mapping[str, Any]]) -> dic
 def _trading(own: pa.Table, contract: Mapping[str, Any]) -> Trading:
     inverse = contract.get("kind") == "inverse"
     size = float(contract["lot_size"]) * (float(contract["contract_size"]) if inverse else 1.0)
+    moved_ns = own["ts_ns"].to_numpy()
+    coins = np.cumsum(own["cash_atoms"].to_numpy()) / 10 ** asset_decimals(contract["base"])
+    own = own.filter(pc.not_equal(own["lots"], 0))
     ts_ns, lots = own["ts_ns"].to_numpy(), own["lots"].to_numpy()
     money = np.abs(lots) * size
     if not inverse:
@@ -80,4 +82,5 @@ def _trading(own: pa.Table, contract: Mapping[str, Any]) -> Trading:
         (ts_ns // MINUTE_NS)[asked].tolist(), money[asked].tolist(), strict=True
     ):
         minutes[minute] = minutes.get(minute, 0.0) + amount
-    return Trading(len(own), float(money.sum()), minutes, ts_ns, np.cumsum(lots) * size, inverse)
+    held = (moved_ns, coins) if inverse else (ts_ns, np.cumsum(lots) * size)
+    return Trading(len(own), float(money.sum()), minutes, *held)

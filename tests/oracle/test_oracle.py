@@ -252,20 +252,25 @@ def test_the_events_alone_rebuild_the_account(case: Case, story: Any, start: int
 def test_the_fills_alone_rebuild_an_account_in_coins() -> None:
     """Of a product on an inverse contract: coins at the mark, less the face of its contracts, and
     the quote money that they became, are NAV, to less than a coin's atom; through splits, ruin and
-    what was dealt without a trade."""
+    what was dealt without a trade. Of a formula's hedge the same coins are the account's."""
     seen_of: Counter[str] = Counter()
 
     @settings(THOROUGH, max_examples=EXAMPLES or 60)
-    @given(case=primaries(), story=TALES, start=st.sampled_from(STARTS))
-    def check(case: Case, story: Any, start: int) -> None:
-        case = Case(**{**vars(case), "inverse": True, "lot_size": 1.0, "face": 100.0})
+    @given(case=primaries(), story=TALES, start=st.sampled_from(STARTS), formula=st.booleans())
+    def check(case: Case, story: Any, start: int, formula: bool) -> None:
+        case = Case(**{**vars(case), **(COINS if formula else {**COINS, "formula": False})})
         seen = run_engine(case, tell(case, story, start))
-        spec = seen.engine.markets[0].handlers[0].account.contract.spec
+        account = seen.engine.markets[0].handlers[0].account
+        spec = account.contract.spec
         fills = Fills({"P": spec})
         for event in seen.events:
             fills.note(event)
         rows = fills.table({"P": spec.symbol}).to_pylist()
         seen_of.update(row["purpose"] for row in rows)
+        assert sum(row["cash_atoms"] for row in rows) == account.cash
+        assert sum(row["lots"] for row in rows) == account.lots
+        if formula:
+            return
         columns, coins, quote, lots = nav_columns(seen.nav), 0, 0, 0
         for place, ts in enumerate(columns["ts_ns"].tolist()):
             while rows and rows[0]["ts_ns"] <= ts:

@@ -53,16 +53,22 @@ def test_contracts_count_with_their_face(read: Run) -> None:
     sold = 200_000 - later[0]["position_lots"]
     assert sold > 0
     assert trading.traded == pytest.approx(10.0 * (200_000 + sold))
-    times = np.array([T0 - 1, T0, T0 + 4 * SECOND_NS])
-    held = trading.held_at(times, np.full(3, 90.0))
-    assert held.tolist() == [0.0, 2_000_000.0, 10.0 * later[0]["position_lots"]]
 
 
-def test_the_hedge_of_a_formula_in_coins_is_contracts_on_top_of_coins(read: Run) -> None:
-    """It holds about what is promised: face, and coins worth its NAV."""
+def test_the_hedge_of_a_formula_in_coins_is_all_its_coins(read: Run) -> None:
+    """10,000 paid in, and two million dollars bought at 100.01, less a thousandth: these move
+    with the price, whatever its NAV is; and less what was sold at 89.991, and a thousandth. Catches
+    coins that are taken as worth the promise, which pays no fees."""
     held, promised = exposures_of(read, "F")
-    assert held[0] == pytest.approx(3e6, rel=1e-3)
+    coins = 10_000.0 + 2e6 / 100.01 * 0.999
+    assert held[0] == pytest.approx(100.0 * coins, rel=1e-12)
+    opened, later = read.events["F"][:2]
+    sold = 10.0 * (opened["position_lots"] - later["position_lots"]) / 89.991
+    assert held[-1] == pytest.approx(90.0 * (coins - sold * 1.001), rel=1e-12)
     assert held[-1] == pytest.approx(promised[-1], rel=2e-3)
+    times = np.array([T0 - 1, T0, T0 + 4 * SECOND_NS])
+    basket = read.trading["B"].exposure_at(times, np.full(3, 90.0))
+    assert basket[:2].tolist() == pytest.approx([0.0, coins * 90.0], rel=1e-12)
 
 
 def test_what_a_trade_cost_is_told_in_coins(read: Run) -> None:
