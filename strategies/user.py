@@ -25,6 +25,7 @@ from strategies.answers import explained
 from strategies.full import full_policy
 from strategies.small import SmallPolicy
 from strategies.user_class import (
+    check_kept,
     check_target,
     did_you_mean,
     line_of,
@@ -108,6 +109,7 @@ def _policy_of(
             )
         return full_policy(made(cls, params), limit=limit, clamp=clamp)
     check_target(cls)
+    check_kept(cls)
     grid_ns = review_ns_of(getattr(cls, "review", None), cls) if review_ns is None else review_ns
     if not MILLISECOND_NS <= grid_ns <= _REVIEW_NS_MAX:
         raise PolicyError(

@@ -6,8 +6,11 @@ import difflib
 import inspect
 import re
 import types
+from array import array
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
+from random import Random
 from typing import Any, Final, Union, cast, get_args, get_origin
 
 import msgspec
@@ -18,6 +21,7 @@ from strategies.answers import explained, place_of
 
 __all__ = [
     "REVIEW_NS",
+    "check_kept",
     "check_target",
     "did_you_mean",
     "line_of",
@@ -28,6 +32,8 @@ __all__ = [
 
 REVIEW_NS: Final = MINUTE_NS
 """How often a small policy is asked where it does not say."""
+_CONTAINERS: Final = (list, dict, set, bytearray, array, deque, Random)
+"""Kinds whose objects keep something beside their attributes, and can change it."""
 _UNITS: Final = {
     "ms": MILLISECOND_NS,
     "s": SECOND_NS,
@@ -63,6 +69,20 @@ def line_of(made: Any) -> str:
             return ""
         file, lines = code.co_filename, code.co_firstlineno
     return f"\n  at {file}:{lines}"
+
+
+def check_kept(cls: type) -> None:
+    """Whether what its objects remember are attributes, which a snapshot holds.
+
+    Raises:
+        PolicyError: if they are containers themselves.
+    """
+    for kind in _CONTAINERS:
+        if issubclass(cls, kind):
+            raise PolicyError(
+                f"{cls.__name__} is a {kind.__name__}: a snapshot cannot hold what it keeps in "
+                f"itself; keep that in an attribute{line_of(cls)}"
+            )
 
 
 def check_target(cls: type) -> None:

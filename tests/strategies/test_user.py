@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -231,6 +232,29 @@ def test_an_iterator_is_no_memory(kept: str, tmp_path: Path) -> None:
     """Nobody can say where it stands. Catches a run that two engines share."""
     body = TWO.replace("class Mine:\n", f"class Mine:\n    def __init__(self): self.on = {kept}\n")
     assert "Mine keeps self.on, " in refusal(f"{a_file(tmp_path, body)}:Mine")
+
+
+@pytest.mark.parametrize(
+    ("base", "where"),
+    [
+        *((kind, "builtins") for kind in ("list", "dict", "set", "bytearray")),
+        *((kind, "collections") for kind in ("deque", "OrderedDict", "Counter")),
+        ("Random", "random"),
+    ],
+)
+def test_a_class_that_is_a_container_is_refused(base: str, where: str, tmp_path: Path) -> None:
+    """What it keeps in itself no snapshot holds. Catches a product that goes on otherwise once it
+    is restored, of which only a check ever told."""
+    body = f"from {where} import {base}\n" + TWO.replace("class Mine:", f"class Mine({base}):")
+    said = refusal(f"{a_file(tmp_path, body)}:Mine")
+    assert re.search(r"Mine is a \w+: a snapshot cannot hold what it keeps in itself", said)
+
+
+def test_a_class_whose_items_are_an_attribute_is_none(tmp_path: Path) -> None:
+    """``UserList`` keeps them in ``data``, and a number changes never: both are seen."""
+    for base, where in (("UserList", "collections"), ("float", "builtins")):
+        body = f"from {where} import {base}\n" + TWO.replace("class Mine:", f"class Mine({base}):")
+        assert load_policy(f"{a_file(tmp_path, body)}:Mine", {}) is not None
 
 
 ODD = {
