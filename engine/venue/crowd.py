@@ -249,7 +249,7 @@ class Crowd:
 
     def holders(self, side: int) -> I64:
         """Rows that hold a side (+1 long), ascending."""
-        return np.flatnonzero(self.lots * side > 0)
+        return np.flatnonzero(np.sign(self.lots) == side)
 
     def open_lots(self) -> tuple[int, int]:
         """How many positions are held, and lots of both sides together."""

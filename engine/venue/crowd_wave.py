@@ -35,14 +35,14 @@ def tell(
     """One event a side; ``lots`` and ``equity``: of the rows, before."""
     mark, tape = venue.floor.mark, venue.floor.tape
     for side, wave in waves.items():
-        own = lots * side > 0
+        own = np.sign(lots) == side
         if not own.any():
             continue
         tape.say(
             PopulationLiquidated,
             population=crowd.spec.id,
             symbol=venue.listing.contract.spec.symbol,
-            side="long" if side > 0 else "short",
+            side="long" if side == 1 else "short",
             mark_price=mark,
             positions=int(np.count_nonzero(own)),
             lots=-total_of(lots[own]),

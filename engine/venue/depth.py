@@ -155,7 +155,7 @@ class DepthBook:
         if size >= notional:
             filled, size, reason = lots, notional, ""
         else:
-            filled = int(lots * (size / notional)) if size > 0.0 else 0
+            filled = int(lots * (max(size, 0.0) / notional))
             size = notional * (filled / lots)
         if not filled:
             return Taken(0, mid, reason=reason)
@@ -217,8 +217,7 @@ class DepthBook:
 
     def refilled(self, side: int) -> float:
         """Of how far an order of that side reaches, how far it would into the whole book."""
-        share = self.alive[side > 0]
-        return 1.0 if share == 1.0 else power(share, self._to_distance[0])
+        return power(self.alive[side > 0], self._to_distance[0])
 
     @property
     def widened(self) -> float:
@@ -282,9 +281,7 @@ class DepthBook:
 
     def within(self, reach: float) -> float:
         """Quote of a side within ``reach`` per cent of its first, before anybody took of it."""
-        if reach <= 0.0:
-            return 0.0
-        return self._near * power(min(reach, _EDGE_PCT), self._betas[reach > 1.0])
+        return self._near * power(min(max(reach, 0.0), _EDGE_PCT), self._betas[reach > 1.0])
 
     def _distance(self, size: float) -> float:
         """Per cent from the first quote of a side to the one behind ``size`` quote."""

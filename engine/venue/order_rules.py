@@ -66,7 +66,7 @@ class OrderBounds:
                 self._deviations[side] = (*over, *under)
         self._step_ratio = self._step.as_integer_ratio()
         # By side, the last mark that somebody asked about, and the limit there.
-        self._limits = {1: (0.0, 0.0), -1: (0.0, 0.0)}
+        self._limits = {1: (math.nan, math.nan), -1: (math.nan, math.nan)}
 
     def surely_takes(self, size: int, mark: float) -> bool:
         """Whether no rule about sizes is near a market order of so many lots, unsigned: the venue
@@ -147,12 +147,12 @@ class OrderBounds:
             steps = side * (side * over * steps_over // (under * steps_under))
             step_over, step_under = self._step_ratio
             limit = steps * step_over / step_under
-            if side * (limit - mark) >= 0.0:
-                return limit
-        over, under = over * share_over, under * share_under
-        if not self._is_plain:
-            limit = self.rounded(Fraction(over, under), Rounding.DOWN if side > 0 else _UP)
-        return over / under if side * (limit - mark) < 0.0 else limit
+        else:
+            bound = Fraction(over * share_over, under * share_under)
+            limit = self.rounded(bound, Rounding.DOWN if side > 0 else _UP)
+        if side * (limit - mark) >= 0.0:
+            return limit
+        return over * share_over / (under * share_under)
 
     def is_price(self, price: float) -> bool:
         """Whether a price lies on the venue's grid. 0.1 is the decimal, not the nearest float."""
@@ -173,12 +173,11 @@ class OrderBounds:
         return float((math.ceil(whole) if rounding is _UP else math.floor(whole)) * step)
 
     def _step_at(self, price: Fraction) -> Fraction:
-        rules = self._rules
         if self._is_plain:
             return self._step
-        decimals = 18 if rules.price_decimals is None else rules.price_decimals
-        if rules.significant_figures is not None:
-            decimals = min(decimals, rules.significant_figures - _magnitude(price))
+        figures, most = self._rules.significant_figures, self._rules.price_decimals
+        own = None if figures is None else figures - _magnitude(price)
+        decimals = min(each for each in (own, most) if each is not None)
         return Fraction(1, 10 ** max(decimals, 0))
 
     def _is_dust(self, size: int, price: float) -> bool:
@@ -189,12 +188,11 @@ class OrderBounds:
 
     def _is_in_band(self, lots: int, price: float, mark: float) -> bool:
         """A purchase is bounded from above and a sale from below: nobody is hurt by the rest."""
-        share = self._rules.band_up if lots > 0 else self._rules.band_down
-        if share is None:
-            return True
         if lots > 0:
-            return decimal(price) <= decimal(mark) * (1 + decimal(share))
-        return decimal(price) >= decimal(mark) * (1 - decimal(share))
+            share = self._rules.band_up
+            return share is None or decimal(price) <= decimal(mark) * (1 + decimal(share))
+        share = self._rules.band_down
+        return share is None or decimal(price) >= decimal(mark) * (1 - decimal(share))
 
 
 def price_digits(price: Fraction) -> tuple[int, int]:

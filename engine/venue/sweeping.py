@@ -256,8 +256,8 @@ class _Sweep:
         for side, wave in self.waves.items():
             own = over & (np.sign(self.lots) == side)
             wave.owed = bool(own.any())
-            wave.unpaid = int(np.count_nonzero(held[own]))
-            wave.unpaid_lots = total_of(held[own])
+            wave.unpaid += int(np.count_nonzero(held[own]))
+            wave.unpaid_lots += total_of(held[own])
             self.crowd.pools[side].take_in(wave.unpaid_lots, total_of(cash[own]))
         self.crowd.closed(self.rows, np.where(over, 0, cash))
         self.crowd.swept_ns = self.venue.floor.ts_ns

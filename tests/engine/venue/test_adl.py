@@ -14,7 +14,15 @@ from engine.errors import InputError
 from engine.philox import below
 from engine.venue import sharing
 from engine.venue.adl import Taken, adl_price, overlaps, seized, taken_from, walked
-from engine.venue.ranking import Candidates, leverage, order, quantile, scores, unrealised
+from engine.venue.ranking import (
+    Candidates,
+    leverage,
+    order,
+    quantile,
+    risk_weights,
+    scores,
+    unrealised,
+)
 from engine.venue.rules import AdlRules, Ranking
 from tests.engine.venue.closed_forms import socialised_share
 
@@ -169,6 +177,14 @@ def test_a_mark_that_is_no_price_is_refused(mark: float) -> None:
             maintenance=np.ones(1),
             leverage=np.ones(2),
         )
+
+
+def test_risk_falls_on_leverage_in_fine_parts() -> None:
+    """2x, 5x, 2x, 2.5x and nothing on who has no equity, in parts of 2**-40, so that a third is
+    right to twelve digits. Catches weights so coarse that lots would be shared otherwise."""
+    assert risk_weights(CROWD) == [2 << 40, 5 << 40, 2 << 40, 5 << 39, 0]
+    third = {"size": 1, "entry": 100.0, "wallet": 300.0}
+    assert risk_weights(a_crowd(third)) == [2**40 // 3]
 
 
 def test_a_sharing_rule_has_no_scores() -> None:

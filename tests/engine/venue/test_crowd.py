@@ -14,7 +14,7 @@ from engine.engine import Engine
 from engine.ledger import Ledger
 from engine.venue.accounts import TraderAccount, Traders
 from engine.venue.contract import Contract
-from engine.venue.crowd import Crowd
+from engine.venue.crowd import Crowd, CrowdState
 from engine.venue.crowd_columns import edges_of, standings
 from engine.venue.crowd_opening import open_crowd
 from engine.venue.edges import edges
@@ -171,3 +171,36 @@ def test_who_draws_less_than_a_lot_is_not_there() -> None:
     said = engine.process(a_tape([100.0, 50.0]))
     assert [e.positions for e in said.events if isinstance(e, PopulationOpened)] == [0]
     engine.ledger.check()
+
+
+def test_a_population_goes_on_from_what_it_said_of_itself() -> None:
+    """One that has not opened has nobody and was told of never; given the state of another it is
+    that one, closed rows, pools and all. Catches a column that lands in another's place."""
+    listing, crowd, _ = crowd_and_accounts(inverse=False)
+    rows = np.flatnonzero(crowd.lots)[:3]
+    crowd.closed(rows, np.array([5, 0, 7]))
+    crowd.pools[1].take_in(7, -900)
+    crowd.pools[-1].take_in(-8, 1_000)
+    crowd.told_ns = 11
+    other = Crowd(crowd.spec, listing, Ledger())
+    empty = [pool.trader for pool in other.pools.values()]
+    assert other.state(whole=True) == CrowdState(
+        opened=False, columns=[b""] * 4, pools=empty, told_ns=0, waits=False
+    )
+    other.resume(crowd.state(whole=True))
+    assert other.state(whole=True) == crowd.state(whole=True)
+    assert other.lots[rows].tolist() == [0, 0, 0]
+    assert other.cash[rows].tolist() == [5, 0, 7]
+    assert [other.pools[side].positions()[0][1] for side in (1, -1)] == [7, -8]
+    for name in ("lots", "cash", "cost", "leverage", "edges"):
+        live = crowd.lots != 0 if name == "edges" else slice(None)
+        assert (getattr(other, name)[live] == getattr(crowd, name)[live]).all()
+    assert other.bounds() == crowd.bounds()
+
+
+def test_a_pool_is_given_nothing_and_asked_for_nothing() -> None:
+    """Nobody pays in for the bankrupt, and they have no orders to cancel. Catches a liquidation
+    that waits for money that never comes."""
+    _, crowd, _ = crowd_and_accounts(inverse=False)
+    pool = crowd.pools[1]
+    assert (pool.credited(), pool.cancel_orders(0), pool.topups, pool.withheld) == (False, 0, 0, 0)

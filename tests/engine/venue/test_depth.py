@@ -140,8 +140,12 @@ def test_larger_orders_never_get_better_prices() -> None:
 
 
 def test_the_measured_depths() -> None:
-    """244 millions for BTC within 1 %: a hedge of 10 millions costs 0.34 bps by the curve. Catches
-    depth in units of another size."""
+    """Millions within 1 % on a normal day before 2025-10-10, as published with that crash; 244 of
+    them for BTC: a hedge of 10 millions costs 0.34 bps by the curve. Catches depth in units of
+    another size."""
+    published = {"BTC": 244.0, "ETH": 116.9, "SOL": 40.0, "XRP": 23.9, "DOGE": 15.9}
+    millions = {base: depth / 1e6 for base, depth in DEPTH_AT_1PCT.items()}
+    assert millions == pytest.approx(published, rel=1e-15)
     book = DepthBook(depth_at_1pct=DEPTH_AT_1PCT["BTC"])
     _, price = book.take(1, 10e6, 60_000.0, 0.0, 0)
     by_hand = (10.0 / 244.0) ** (1 / 0.67) * 0.67 / 1.67 * 100.0
@@ -276,3 +280,49 @@ def test_a_recorded_spread_of_nothing_is_one() -> None:
     book = DepthBook(half_spread_bps=1.0)
     assert book.best(1, Top(100.0, 0.0, 0)) == 100.0
     assert book.best(1, Top(100.0, -1.0, 0)) == pytest.approx(100.01)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_all_that_is_there_is_a_whole_order(side: int) -> None:
+    """Ten depths lie within ten per cent of an evener book: an order of just that is filled and has
+    no reason for a rest; so is one of 2**53 + 1 lots, to the last. Catches a rest where there is
+    none, and lots that went through a float."""
+    book = DepthBook(depth_at_1pct=A, beta_near=1.0, beta_far=1.0)
+    top = Top(100.0, 0.0, 0)
+    offer = book.offer(side, 10_000, 10.0 * A, None, top)
+    assert (offer.lots, offer.reason) == (10_000, "")
+    taken = book.take_limited(side, 2**53 + 1, A, None, top)
+    assert (taken.lots, taken.reason) == (2**53 + 1, "")
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_limit_at_or_before_the_first_quote_gets_nothing(side: int) -> None:
+    """However many lots one quote is. Catches a book that gives one quote for nothing."""
+    book = an_even_book()
+    for limit in (100.0, 100.0 - side):
+        assert book.within(side * (limit - 100.0)) == 0.0
+        offer = book.offer(side, 10**9, 10.0, limit, Top(100.0, 0.0, 0))
+        assert (offer.lots, offer.reason) == (0, "limit")
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_what_is_back_may_be_taken_at_a_limit(side: int) -> None:
+    """Of four tenths of a per cent two are missing after a half-life: up to half a per cent there
+    are three, and 500 of a thousand lots for the depth are cut to 300; five are missing then, and
+    on the other side none. Catches a recovery upside down."""
+    book, later = an_even_book(), 180 * SECOND_NS
+    book.take(side, 0.4 * A, 100.0, 0.0, 0)
+    taken = book.take_limited(
+        side, 500, 0.5 * A, 100.0 + side * (0.5 + 1e-9), Top(100.0, 0.0, later)
+    )
+    assert (taken.lots, taken.reason) == (300, "limit")
+    assert book.reach(side, later) == pytest.approx(0.5)
+    assert book.reach(-side, later) == 0.0
+
+
+def test_two_equal_purchases_make_no_sale_dearer() -> None:
+    """A tenth of a per cent each: 0.05 and 0.15 away on average; a sale of as much begins at the
+    first bid, 0.05 away. Catches a walk that is remembered at a place where none ended."""
+    book = an_even_book()
+    prices = [book.take(side, 0.1 * A, 100.0, 0.0, 0)[1] for side in (1, 1, -1)]
+    assert prices == pytest.approx([100.05, 100.15, 99.95], rel=1e-12)

@@ -176,6 +176,8 @@ def test_small_prices_keep_their_figures() -> None:
     assert bounds(significant_figures=5, price_decimals=6).rounded(0.0012345678, DOWN) == 0.001234
     assert bounds(significant_figures=5).rounded(0.5123456, UP) == 0.51235
     assert bounds(significant_figures=5).rounded(0.0, UP) == 0.0
+    assert bounds(significant_figures=5).rounded(1.2345678, DOWN) == 1.2345
+    assert bounds(significant_figures=5).rounded(1.2345678e-15, DOWN) == 1.2345e-15
 
 
 @settings(deadline=None)
@@ -314,6 +316,7 @@ def test_what_is_taken_of_contracts_without_a_look() -> None:
         venue = OrderBounds(rules, contract)
         assert venue.surely_takes(least, 30_000.0)
         assert not venue.surely_takes(least - 1, 30_000.0)
+        assert not venue.surely_takes(least, 0.0)
     assert bounds().surely_takes(1, 100.0)
 
 
@@ -325,6 +328,7 @@ def test_what_is_taken_of_contracts_without_a_look() -> None:
         # The mark is on the grid and the bound within the next step; or the grid is beyond.
         ({"step": 0.5, "market_deviation": 0.001}, 100.0, 100.0, 100.0),
         ({"step": 0.5, "market_deviation": 0.001}, 100.2, 100.3002, 100.0998),
+        ({"step": 0.5, "market_deviation": 0.2}, 0.9, 1.0, 0.72),
         # Whole numbers are on every grid of figures.
         ({"significant_figures": 3, "market_deviation": 0.1}, 1_234.0, 1_357.0, 1_111.0),
         ({"significant_figures": 3, "market_deviation": 0.0001}, 1_234.0, 1_234.0, 1_234.0),
