@@ -193,7 +193,7 @@ class Intake:
         if reason is not None:
             return reason
         trade_id = int(table.trade_id[row]) if isinstance(table, Trades) else -1
-        if 0 <= trade_id <= lane.trade_id:
+        if 0 <= trade_id <= lane.trade_id or (lane.leaps and trade_id == lane.leapt_id):
             return "duplicate"
         late = ts < lane.ts_ns
         if late and kind is not _TRADE:

@@ -3,7 +3,8 @@
 An id that is not above the last one known is a duplicate. One that leaps by more than 1,000 above
 it makes its row no worse, but is remembered only as the third in a row of those, each above the one
 before by no leap. So a stray id makes no duplicates of the trades that follow, and a true gap costs
-none.
+none. The id of the row before is a duplicate, remembered or not: a recording in which every trade
+stands twice would else never have three in a row.
 """
 
 from __future__ import annotations

@@ -224,6 +224,8 @@ def test_a_trade_id_counts_once() -> None:
         ((5, 1_005, 1_005), [2]),  # a thousand is no leap
         ((5, 7, 2**62, 2**62 + 1, 8, 9), []),
         ((1_723_000, 1_723_001, 1_723_002, 1_723_002, 8), [3, 4]),
+        ((7_000, 7_000, 7_001, 7_001, 7_002, 7_002, 6_999), [1, 3, 5, 6]),  # all of them twice
+        ((5, 2_000, 2_000, 9, 2_000), [2]),  # a stray one, too
     ],
 )
 def test_a_leap_of_ids_is_remembered_at_the_third_that_agrees(

@@ -107,7 +107,7 @@ class Judge:
             return flaw
         lane = self.lanes.setdefault((row.kind, row.symbol), Lane())
         trade_id = row.values["trade_id"] if row.kind is Kind.TRADE else -1
-        if 0 <= trade_id <= lane.trade_id:
+        if 0 <= trade_id <= lane.trade_id or (lane.leaps and trade_id == lane.leapt_id):
             return "duplicate"
         if row.ts_ns < lane.ts_ns:
             self._learn(lane, trade_id)
