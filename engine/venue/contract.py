@@ -245,8 +245,8 @@ class Contract:
 
     def _receives(self, lots: int, cash: int) -> bool:
         """Whether a positive price moves cash this way: who sells linear lots is paid, who sells
-        inverse ones pays coins."""
-        return lots * cash > 0 if self.inverse else lots * cash < 0
+        inverse ones pays coins. Nothing goes either way."""
+        return (lots * cash > 0) == self.inverse
 
     def on_step(self, price: float, side: int) -> float:
         """The limit price nearest to ``price`` that buys (+1) at no more or sells (-1) at no less,

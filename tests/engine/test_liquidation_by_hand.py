@@ -164,6 +164,21 @@ def test_the_backstop_begins_below_its_share(
     assert len(said.named("liquidation_filled")) == (not taken)
 
 
+def test_a_fifth_of_a_position_that_counts_by_its_cost() -> None:
+    """Long 10,000 from 100 with 50,000 needs 10,000 whatever the mark; at 95.9 there are 9,000. A
+    fifth needs a fifth of that: it may use up 1,800, so that its 2,000 coins must bring 190,000."""
+    market = a_venue(**FIFTHS)
+    entry = MarginRules(tiers=TIER, priced_at="entry")
+    market = replace(market, venue=replace(market.venue, margin=entry))
+    trader = a_trader("t", 50_000, (0, 10_000, 100.0))
+    said = said_of([market], [trader], [mark(0, 100.0), mark(1, 95.9)])
+    (started,) = said.named("liquidation_started")
+    first, *_ = said.named("liquidation_filled")
+    assert started.maintenance_atoms == 10_000 * QUOTE
+    assert first.lots == -2_000 * COIN
+    assert abs(first.bankruptcy_atoms - 190_000 * QUOTE) <= 2
+
+
 def test_a_liquidation_that_begins_waits_for_nothing() -> None:
     """0 is no instant: the next step comes with the next price."""
     assert Stage().resumes_ns == 0

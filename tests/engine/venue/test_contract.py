@@ -322,6 +322,7 @@ def test_how_lots_of_a_thousandth_stand() -> None:
     contract = linear(lot_size=0.001)
     assert contract.stand(-200 * USDT, 3_000, 88.0) == (-200.0 * USDT, 3.0 * USDT, 64 * USDT)
     assert contract.line_nav(-200.0 * USDT, 3.0 * USDT, 88.0) == 64 * USDT
+    assert linear().stand(5, 1, 88.5) == (5.0, 1.0, 93)  # a millionth is 88 atoms, rounded down
 
 
 @pytest.mark.parametrize("mark", [1.0, 2.0])
