@@ -25,6 +25,7 @@ from engine.beats import Beats
 from engine.endings import expect, taken_down
 from engine.engine import Engine, EngineSpec
 from engine.errors import FeedError, ReplayMismatchError
+from engine.fact import Output
 from engine.ports import Batch, Mark, Range, Session, Taken
 from engine.snapshot import restore, state_digest
 from engine.steps import End, Observer, Pace, Steps
@@ -40,6 +41,9 @@ QUEUE_BATCHES_MAX: Final = 4
 """Batches read ahead of the heart."""
 
 _Done = TypeVar("_Done")
+
+_GRAVITY: Final = "level"
+"""A log line's own word for how grave it is; an event's level is one of NAV per unit."""
 
 log = structlog.get_logger("levsim.service")
 
@@ -217,8 +221,9 @@ class _Service:
         began = perf_counter()
         await self._bounded(session.sink.commit(taken), self.pace.commit_seconds_max)
         self._accept(taken.mark, taken.ranges)
-        self.observer.committed(taken, perf_counter() - began)
-        self._tell(taken)
+        seconds = perf_counter() - began
+        self.observer.committed(taken, seconds)
+        self._tell(taken, seconds)
 
     async def _bounded(self, work: Awaitable[_Done], seconds_max: float) -> _Done:
         """What the broker may never answer to; the watchdog barks after that time."""
@@ -233,14 +238,23 @@ class _Service:
         self.progress.mark = mark
         self.progress.positions.update({run.input: run.end for run in ranges})
 
-    def _tell(self, taken: Taken) -> None:
-        events = log.is_enabled_for(logging.INFO)
-        for _, outputs in taken.parts:
-            self.progress.events += len(outputs.events)
-            for event in outputs.events:
-                if events:
-                    log.info(str(event.__struct_config__.tag), **asdict(event))
-        log.debug("step", parts=len(taken.parts), **_told(taken.mark))
+    def _tell(self, taken: Taken, seconds: float) -> None:
+        said = [event for _, outputs in taken.parts for event in outputs.events]
+        self.progress.events += len(said)
+        if log.is_enabled_for(logging.INFO):
+            for event in said:
+                log.info(str(event.__struct_config__.tag), **_fields(event))
+        rows, milliseconds = sum(len(batch.step) for batch, _ in taken.parts), seconds * 1_000
+        counts = {"rows": rows, "events": len(said), "commit_ms": round(milliseconds, 3)}
+        log.debug("step", **_told(taken.mark), **counts)
+
+
+def _fields(event: Output) -> dict[str, Any]:
+    """An event's own, in a log line."""
+    fields = asdict(event)
+    if _GRAVITY in fields:
+        fields["nav_level"] = fields.pop(_GRAVITY)
+    return fields
 
 
 def _compare(mark: Mark, engine: Engine) -> None:
