@@ -169,7 +169,7 @@ def execute(
             "config_hash": hashed,
             "seed": config.seed,
             **summarise(engine, writer, done.journal.turnover),
-            "assumed": assumptions(config, data.symbols),
+            "assumed": [*assumptions(config, data.symbols), *data.assumed],
             "bars": bars,
             "policy_times": policy_times(spec.policies, done.engine_seconds),
             "engine_seconds": done.engine_seconds,

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from engine.units import SECOND_NS
 
-__all__ = ["Inspection", "Refused", "Stretch", "SymbolInspection"]
+__all__ = ["Inspection", "Refused", "Stretch", "SymbolInspection", "when"]
 
 
 class Stretch(Struct, frozen=True):
@@ -89,8 +89,8 @@ class Inspection(Struct, frozen=True, kw_only=True):
                     one.symbol,
                     f"{sum(one.rows.values()):,}",
                     ", ".join(f"{kind} {count:,}" for kind, count in one.rows.items()),
-                    _when(one.first_ns),
-                    _when(one.last_ns),
+                    when(one.first_ns),
+                    when(one.last_ns),
                     f"{one.price_min:,.10g}" if priced else "",
                     f"{one.price_max:,.10g}" if priced else "",
                     f"{one.gaps:,}",
@@ -105,6 +105,7 @@ class Inspection(Struct, frozen=True, kw_only=True):
         return lines
 
 
-def _when(ts_ns: int) -> str:
+def when(ts_ns: int) -> str:
+    """A time as people read it, to the millisecond."""
     time = datetime.fromtimestamp(ts_ns // SECOND_NS, UTC)
     return f"{time:%Y-%m-%d %H:%M:%S}.{ts_ns % SECOND_NS // 1_000_000:03d}"

@@ -111,7 +111,10 @@ class Recording:
         bar_fed: some prices come from bars, so the order of their extremes is not known.
         synthetic: generated, not recorded.
         skipped: ``(path, what it seems to be)`` of files in a folder that cannot be replayed.
+        assumed: as in ``feeds.unrecorded``; what was recorded is as it is.
     """
+
+    assumed: tuple[str, ...] = ()
 
     def __init__(
         self,

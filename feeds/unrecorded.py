@@ -21,6 +21,9 @@ class Unrecorded:
     """Steps that are made anew each time they are read; attributes and methods as in
     ``feeds.recording``.
 
+    Attributes:
+        assumed: ``name: sentence`` of what its rows turned out to lean on, once all were read.
+
     Args:
         name: what makes it, as an input is called: ``synthetic:7``.
         kind: stands where a file's format would.
@@ -32,6 +35,7 @@ class Unrecorded:
     bar_fed = False
     synthetic = True
     skipped: tuple[tuple[str, str], ...] = ()
+    assumed: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -46,7 +46,12 @@ def _exponent(price: float) -> int:
 
 
 class Quoting:
-    """Makes rows of the chunks of a model, which it takes in order."""
+    """Makes rows of the chunks of a model, which it takes in order.
+
+    Attributes:
+        bounded_ns: when a price first would have left the bound that it stays within, by the place
+            of its symbol.
+    """
 
     def __init__(self, model: Model, grid: Grid, draws: Draws) -> None:
         self._model, self._grid, self._draws = model, grid, draws
@@ -61,6 +66,7 @@ class Quoting:
         self._log = np.zeros((len(model.symbols), 1), np.int64)
         self._quote = self._quoted(self._opening, self._ticks)
         self._trades = 0
+        self.bounded_ns: dict[int, int] = {}
 
     def step(self, number: int, chunk: Chunk) -> Step:
         """The rows of a chunk, numbered from 0."""
@@ -72,6 +78,8 @@ class Quoting:
             raise ConfigError(BEYOND_NUMBERS)
         price = _price(self._opening, log[:, :shown])
         ts_ns = grid.start_ns + (first + 1 + np.arange(shown)) * grid.step_ns
+        if not -_LOG_MAX <= log.min() <= log.max() <= _LOG_MAX:
+            self._note_bounded(np.abs(log[:, :shown]) > _LOG_MAX, ts_ns)
         rows = Rows(len(self._places), ts_ns, grid.cell_steps, whole=self._model.rows == "all")
         tables: list[Table] = []
         if self._model.rows == "all":
@@ -87,6 +95,10 @@ class Quoting:
         tables.append(self._funding(rows, cells))
         self._log = log[:, -1:]
         return Step(first=0, end=rows.count, tables=tuple(t for t in tables if len(t)))
+
+    def _note_bounded(self, beyond: Any, ts_ns: I64) -> None:
+        for place in np.flatnonzero(beyond.any(axis=1)).tolist():
+            self.bounded_ns.setdefault(place, ts_ns.item(beyond[place].argmax()))
 
     def _quoted(self, price: F64, ticks: F64) -> tuple[F64, F64]:
         """Bid and ask in price steps, on either side of the price and never the same."""

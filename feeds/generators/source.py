@@ -9,6 +9,7 @@ from feeds.formats.names import split_symbol
 from feeds.generators.draws import Draws
 from feeds.generators.model import Model
 from feeds.generators.quoting import KINDS, Quoting, decade_of
+from feeds.inspection import when
 from feeds.recording import InputFile, SymbolInfo
 from feeds.unrecorded import Unrecorded
 
@@ -38,6 +39,12 @@ class Generated(Unrecorded):
         quoting = Quoting(self._model, self._grid, draws)
         for number, chunk in enumerate(self._model.chunks(self._grid, draws)):
             yield quoting.step(number, chunk), (number + 1) / self._grid.chunks
+        self.assumed = tuple(
+            f"price_bound: {self.symbols[place].symbol}: what was drawn left e^30 times its "
+            f"opening, or one part in that, at {when(ts_ns)}; a generated price stays at that "
+            "bound until it comes back"
+            for place, ts_ns in sorted(quoting.bounded_ns.items())
+        )
 
 
 def _info(model: Model, symbol: str) -> SymbolInfo:

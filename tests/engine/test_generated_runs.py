@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from engine.api import run
@@ -46,6 +50,25 @@ def test_a_run_without_data_takes_the_generator(config: Path, tmp_path: Path) ->
     assert verify(tmp_path / "run") == []
     again = run(config=tmp_path / "run" / "run.toml", write=False)
     assert again.summary["digest"] == done.summary["digest"]
+
+
+def test_a_price_at_its_bound_is_told(config: Path, tmp_path: Path) -> None:
+    """Forty powers of e down in half an hour: from the thirtieth on the price stands still, and the
+    result says so, and since when. Catches a frozen price taken for what the model gives."""
+    held = '[[products]]\nid = "S"\nsymbol = "BTCUSDT"\nkind = "spot"\n[[markets]]\n'
+    config.write_text(f'{CONFIG}\n{held}symbol = "BTCUSDT"\n')
+    calm = run(config=config, write=False)
+    assert not any("price_bound" in line for line in calm.summary["assumed"])
+    sets = ["generator.drift=-730000", "generator.rows=marks"]
+    done = run(config=config, sets=sets, out=tmp_path / "run", report=False)
+    line, _ = [each for each in done.summary["assumed"] if each.startswith("price_bound")]
+    told = re.fullmatch(r"price_bound: BTCUSDT: what was drawn left .* at (\S+ \S+); .*", line)
+    assert told is not None
+    since = pa.scalar(datetime.fromisoformat(told[1]).replace(tzinfo=UTC))
+    marks = done.nav.filter(pc.greater(done.nav["ts"], since))["mark_price"]
+    assert len(marks) > 60
+    assert len(set(marks.to_pylist())) == 1
+    assert verify(tmp_path / "run") == []
 
 
 def test_a_changed_row_is_found_out(config: Path, tmp_path: Path) -> None:
