@@ -87,12 +87,16 @@ class Engine(Walker):
             raise InvariantError(f"step begins at {step.first}, expected {state.sequence}")
         self._quiet_ns = self._calm_ns = -1
         tables, messages, end = step.tables, step.messages, step.end
-        quiet = self._quiet.take(tables[0]) if len(tables) == 1 and not messages else None
-        if quiet is None:
-            self._general(step)
+        if len(tables) == 1 and not messages:
+            samples = self._quiet.take(tables[0])
+            if samples is not None:
+                state.ticks += end - step.first
+                state.sequence = end
+                return Outputs(nav=samples)
+        self._general(step)
         state.ticks += end - step.first - len(messages)
         state.sequence = end
-        return Outputs(nav=quiet) if quiet is not None else self._outputs()
+        return self._outputs()
 
     def _general(self, step: Step) -> None:
         self._quiet.end()
@@ -176,6 +180,7 @@ class Engine(Walker):
 
     def _await(self) -> None:
         """Until when live ticks pass quietly."""
+        self._quiet.settle()
         grid_ns, users_ns = self._live.shut(), self.sampler.state.next_users_ns
         leap_ns = -1 if self.intake.clock.suspects else self.state.time_ns + LEAP_NS
         self._quiet_ns = min(self.agenda.next_ns(), users_ns, grid_ns, leap_ns)

@@ -98,7 +98,8 @@ class Guarding(Parts):
             column: where markets were not opened, all rows of the step.
         """
         agenda = self.agenda
-        while (due := agenda.next_ns()) < before_ns:
+        due = agenda.next_ns()
+        while due < before_ns:
             priority, number, _ = agenda.next_key()
             if priority != _VENUE:
                 break
@@ -109,5 +110,5 @@ class Guarding(Parts):
             next_ns = market.check_through(due, before_ns, source)
             if next_ns <= due:
                 break
-            agenda.set((_VENUE, number, _HANDLER), next_ns)
+            due = agenda.put_off(next_ns)
         return due

@@ -13,6 +13,7 @@ from typing import Any, Final, overload
 import numpy as np
 
 from engine.digest import SampleChain
+from engine.even_times import rows_up_to
 from engine.market import Market
 from engine.outputs import NavBlock
 from engine.sampler import Sampler
@@ -32,18 +33,15 @@ class QuietSamples(Sequence[NavBlock]):
     """The samples that one table let pass: a block for each launched market, made when somebody
     looks."""
 
-    __slots__ = ("_blocks", "_length", "_lull", "prices", "run", "sequence")
+    __slots__ = ("_blocks", "_length", "_lull")
 
-    def __init__(self, lull: Lull, sequence: I64, run: I64, prices: F64, markets: int) -> None:
+    def __init__(self, lull: Lull, markets: int) -> None:
         self._lull: Lull | None = lull
-        self._blocks: Sequence[NavBlock] = ()
         self._length = markets
-        self.sequence, self.run, self.prices = sequence, run, prices
 
     def value(self, blocks: Sequence[NavBlock]) -> None:
-        """These are they; the table is let go."""
+        """These are they."""
         self._lull, self._blocks = None, blocks
-        del self.sequence, self.run, self.prices
 
     def _valued(self) -> Sequence[NavBlock]:
         if self._lull is not None:
@@ -70,6 +68,10 @@ class Lull:
     Args:
         chains, indexes: of the digest, by symbol: over samples of marks, and of the index where
             products follow it.
+
+    Attributes:
+        waiting: the samples of those tables.
+        next_ns: of the next sample behind them.
     """
 
     __slots__ = (
@@ -79,10 +81,11 @@ class Lull:
         "_known",
         "_launched",
         "_market",
-        "_next_ns",
         "_rows",
         "_sampler",
-        "_waiting",
+        "_tables",
+        "next_ns",
+        "waiting",
     )
 
     def __init__(
@@ -90,39 +93,39 @@ class Lull:
     ) -> None:
         self._sampler = sampler
         self._chains, self._indexes = chains, indexes
-        self._waiting: list[QuietSamples] = []
+        self.waiting: list[QuietSamples] = []
+        self._tables: list[tuple[I64, F64, I64]] = []
         self._rows = self._launched = 0
         self._market: Market | None = None
         self._kind: Kind | None = None
         self._known = (0.0, 0.0)
-        self._next_ns = sampler.state.next_ns
+        self.next_ns = sampler.state.next_ns
 
     def begin(self, market: Market | None, kind: Kind) -> None:
         """From here on tables are of that kind, and of the symbol of that market."""
         self.settle()
         self._market, self._kind = market, kind
-        self._next_ns = self._sampler.state.next_ns
+        self.next_ns = self._sampler.state.next_ns
 
-    def take(self, table: Table, run: I64, prices: F64) -> Sequence[NavBlock]:
-        """The samples that a table lets pass; no holders are to be valued.
+    def take(self, table: Table, run: I64, prices: F64, before_ns: int) -> Sequence[NavBlock]:
+        """The samples that a table lets pass; no holders are to be valued. Where nothing waits, the
+        market is as the tables before it left it.
 
         Args:
-            run: shape (n,), engine time at its rows.
+            run: shape (n,), engine time at its rows; ``before_ns`` at the last.
         """
-        waiting, market, before_ns = self._waiting, self._market, run.item(-1)
-        late_ns = before_ns - self._next_ns
-        if late_ns <= 0 and not waiting:
-            return ()
+        waiting, market, blocks = self.waiting, self._market, 0
         if not waiting:
             self._launched = len(self._sampler.launched())
             if market is not None:
                 self._known = market.state.mark, market.state.index
-        blocks = 0
+        late_ns = before_ns - self.next_ns
         if late_ns > 0:
             every, blocks = self._sampler.spec.nav_every_ns, self._launched
-            self._next_ns += -(-late_ns // every) * every
-        samples = QuietSamples(self, table.sequence, run, prices, blocks)
+            self.next_ns += -(-late_ns // every) * every
+        samples = QuietSamples(self, blocks)
         waiting.append(samples)
+        self._tables.append((run, prices, table.sequence))
         self._rows += len(run)
         if self._rows > _ROWS_MAX:
             self.settle()
@@ -130,13 +133,13 @@ class Lull:
 
     def settle(self) -> None:
         """Value what waits."""
-        waiting, sampler = self._waiting, self._sampler
+        waiting, sampler = self.waiting, self._sampler
         if not waiting:
             return
-        self._waiting, self._rows = [], 0
-        run, prices, sequence = _joined(waiting)
+        tables, self._tables, self.waiting, self._rows = self._tables, [], [], 0
+        run, prices, sequence = _joined(tables)
         times = sampler.pass_by(run.item(-1))
-        later = run.searchsorted(times, "right")
+        later = rows_up_to(run, times)
         passed, early = sequence[later], int(times.searchsorted(run.item(0)))
         marks, indexes = self._prices(prices, later, early)
         for number, market in enumerate(sampler.launched()):
@@ -144,14 +147,11 @@ class Lull:
             self._chains[symbol].samples(times, marks[number], passed)
             if index is not None:
                 self._indexes[symbol].samples(times, index, passed)
-        held, base, begin = sampler.hold(len(times)), sampler.base(passed), 0
-        ends = times.searchsorted([each.run.item(-1) for each in waiting])
-        for each, end in zip(waiting, ends.tolist(), strict=True):
-            part = slice(begin, end)
-            cut = [mark[part] for mark in marks], [None if i is None else i[part] for i in indexes]
-            blocks = sampler.blocks_of(held, passed[part], times[part], *cut, base)
-            each.value(blocks if begin < end else ())
-            begin, base = end, 0
+        held, base = sampler.hold(len(times)), sampler.base(passed)
+        ends = times.searchsorted([run.item(-1) for run, _, _ in tables]).tolist()
+        blocks = sampler.blocks_of(held, passed, times, marks, indexes, base, ends)
+        for each, valued in zip(waiting, blocks, strict=True):
+            each.value(valued)
 
     def _prices(self, prices: F64, later: I64, early: int) -> tuple[list[F64], list[F64 | None]]:
         """Of each launched market the marks of the samples, and their indexes where somebody
@@ -175,15 +175,12 @@ class Lull:
         return marks, indexes
 
 
-def _joined(waiting: list[QuietSamples]) -> tuple[I64, F64, I64]:
+def _joined(tables: list[tuple[I64, F64, I64]]) -> tuple[I64, F64, I64]:
     """Engine times, prices and sequences of all rows."""
-    if len(waiting) == 1:
-        return waiting[0].run, waiting[0].prices, waiting[0].sequence
-    return (
-        np.concatenate([each.run for each in waiting]),
-        np.concatenate([each.prices for each in waiting]),
-        np.concatenate([each.sequence for each in waiting]),
-    )
+    if len(tables) == 1:
+        return tables[0]
+    run, prices, sequence = zip(*tables, strict=True)
+    return np.concatenate(run), np.concatenate(prices), np.concatenate(sequence)
 
 
 def _through(prices: F64, later: I64, early: int, known: float) -> F64:

@@ -3,13 +3,15 @@
 Most blocks of one symbol and one kind hold sound prices between two edges while no alarm rings but
 the check that finds its market fresh. Such a block is sampled, its last values are remembered, and
 that is all. Between which prices and up to when is found once: it holds until somebody is attended.
-Every other block goes the general way, which gives the same.
+What such blocks leave of their market waits, for of many in a row the last values and the extremes
+are all that will matter; it is settled before anybody looks there. Every other block goes the
+general way, which gives the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -26,6 +28,10 @@ from engine.ticks import Kind, Table
 
 __all__ = ["Quiet"]
 
+F64 = np.ndarray[Any, np.dtype[np.float64]]
+I64 = np.ndarray[Any, np.dtype[np.int64]]
+
+_NONE: Final[Sequence[NavBlock]] = ()
 _TRADE, _INDEX = Kind.TRADE, Kind.INDEX  # looked up once; see ``folding``
 _CALM: Final = 3.0
 """Prices within this factor of one price are within its square of one another, which is no jump."""
@@ -34,18 +40,24 @@ _CALM: Final = 3.0
 class Quiet:
     """Tells the blocks that matter to nobody, and takes them."""
 
-    # Of which rows the rest holds; between which prices, and up to when, they matter to nobody.
+    # Of which rows the rest holds; between which prices, and up to when, they matter to nobody. And
+    # what waits: the last table, whether its rows are marks, and the extremes of all.
     __slots__ = (
         "_high",
         "_intake",
         "_kind",
         "_lane",
+        "_least",
         "_low",
         "_lull",
         "_market",
+        "_marks",
+        "_most",
         "_parts",
+        "_prices",
         "_signalled",
         "_symbol",
+        "_table",
         "_until_ns",
     )
 
@@ -54,12 +66,25 @@ class Quiet:
         self._intake = intake
         self._lull = lull
         self._signalled = [market for market in parts.markets if market.uses_signals]
-        self.end()
+        self._kind: Kind | None = None
+        self._market: Market | None = None
+        self._table: Table | None = None
+        self._least = self._most = 0.0
 
     def end(self) -> None:
         """Somebody is attended: what was found holds no longer."""
-        self._kind: Kind | None = None
+        self._kind = None
+        self.settle()
         self._lull.settle()
+
+    def settle(self) -> None:
+        """Write what waits where everybody looks for it."""
+        table, market = self._table, self._market
+        self._table = None
+        if table is not None and market is not None:
+            market.pass_table(table, self._prices, self._least, self._most)
+            if table.KIND is _INDEX:
+                market.settle_index(table.ts_ns.item(-1))
 
     def take(self, table: Table) -> Sequence[NavBlock] | None:
         """Take a table that is all of its step: the samples that it let pass. ``None`` leaves it
@@ -86,22 +111,33 @@ class Quiet:
         if first_ns < state.time_ns:
             run = np.maximum(ts, state.time_ns)
             time_ns = run.item(-1)
-        if time_ns > self._until_ns and not self._lasts(Column(table, run, prices, low, high)):
+        if time_ns > self._until_ns and not self._lasts(table, run, prices, time_ns):
             return None
         lane.ts_ns, lane.price, lane.trade_id = last_ns, prices.item(-1), known_id
         lane.rows += len(ts)
-        samples, market = self._lull.take(table, run, prices), self._market
-        if market is not None:
-            market.pass_table(table, prices, low, high)
-            if kind is _INDEX:
-                market.settle_index(last_ns)
+        lull, samples = self._lull, _NONE
+        if lull.waiting or lull.next_ns < time_ns:
+            if not lull.waiting:
+                self.settle()
+            samples = lull.take(table, run, prices, time_ns)
         state.time_ns = time_ns
+        if self._marks and (len(ts) == 1 or prices.item(-2) == lane.price):
+            self.settle()  # since when it is repeated depends on the tables before
+        if self._table is None:
+            self._least, self._most = low, high
+        else:
+            if low < self._least:
+                self._least = low
+            if high > self._most:
+                self._most = high
+        self._table, self._prices = table, prices
         return samples
 
     def _begins(self, kind: Kind, symbol: int, low: float, high: float) -> bool:
         """Whether rows of a kind and symbol may matter to nobody, with prices from ``low`` to
         ``high``; then, between which."""
         parts, intake, self._kind = self._parts, self._intake, None
+        self.settle()
         if not 0 <= symbol < intake.symbols or parts.priced:
             return False
         least, most = parts.router.edges(kind, symbol)
@@ -111,7 +147,7 @@ class Quiet:
         if not lane.price or lane.suspects or intake.clock.suspects:
             return False
         number = parts.router.of_symbol[symbol]
-        market: Market | None = parts.markets[number] if number >= 0 else None
+        market = parts.markets[number] if number >= 0 else None
         if market is not None and (market.resting or market.following):
             return False
         if market is not None and market.kind is kind and market.keeps_previous:
@@ -121,18 +157,19 @@ class Quiet:
         self._low, self._high = max(least, lane.price / _CALM), min(most, lane.price * _CALM)
         self._kind, self._symbol, self._lane = kind, symbol, lane
         self._market, self._until_ns = market, -1
+        self._marks = market is not None and market.kind is kind
         self._lull.begin(market, kind)
         return True
 
-    def _lasts(self, column: Column) -> bool:
-        """Whether nothing is due before the last row of a step, which is this column."""
-        parts, last_ns = self._parts, column.run.item(-1)
-        sampling = parts.sampler.state
+    def _lasts(self, table: Table, run: I64, prices: F64, last_ns: int) -> bool:
+        """Whether nothing is due before the last row of a step, which is this table."""
+        parts, sampling = self._parts, self._parts.sampler.state
         until_ns = min(sampling.next_users_ns, parts.state.time_ns + LEAP_NS)
         for other in self._signalled:
             until_ns = min(until_ns, other.state.grid_ns)
         if until_ns < last_ns:
             return False
-        due_ns = parts.pass_checks(last_ns, column)
+        self.settle()
+        due_ns = parts.pass_checks(last_ns, Column(table, run, prices, 0.0, 0.0))
         self._until_ns = min(until_ns, due_ns)
         return last_ns <= due_ns

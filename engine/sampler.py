@@ -196,7 +196,8 @@ class Sampler:
         """Samples at ``times``, which the inputs ``passed`` let pass, of the launched markets at
         their marks and indexes."""
         held, base = self.hold(len(times)), self.base(passed)
-        self.blocks += self.blocks_of(held, passed, times, marks, indexes, base)
+        whole = [len(times)]
+        self.blocks += self.blocks_of(held, passed, times, marks, indexes, base, whole)[0]
 
     def hold(self, count: int) -> list[Held]:
         """What the next so many samples need of each launched market but its prices."""
@@ -227,20 +228,29 @@ class Sampler:
         marks: list[F64],
         indexes: Sequence[F64 | None],
         base: int,
-    ) -> list[NavBlock]:
-        """A block for each market, at its marks and indexes."""
-        offset, stride, blocks = 0, self._stride, []
+        ends: Sequence[int],
+    ) -> list[list[NavBlock]]:
+        """A block for each market, at its marks and indexes, of each part of the samples that is
+        not empty; ``ends``: where parts end."""
+        offset, stride, found = 0, self._stride, [list[NavBlock]() for _ in ends]
         for number, (market, lines, queues) in enumerate(held):
-            place = market.spec.symbol, passed, base, stride, offset, times, marks[number]
-            if queues or market.followers:
-                needed = self._marks_of(queues, marks) if queues else _NO_MARKS
-                seen = (indexes[number], tuple(market.followers)) if market.followers else ()
-                block = NavBlock(*place, *lines, queues, needed, *seen)
-            else:
-                block = NavBlock(*place, *lines)
-            blocks.append(block)
+            symbol, mark, index = market.spec.symbol, marks[number], indexes[number]
+            followers = tuple(market.followers)
+            needed = self._marks_of(queues, marks) if queues else _NO_MARKS
+            begin, first = 0, base
+            for end, blocks in zip(ends, found, strict=True):
+                if begin < end:
+                    part = slice(begin, end)
+                    place = symbol, passed[part], first, stride, offset, times[part], mark[part]
+                    if queues or followers:
+                        there = {of: each[part] for of, each in needed.items()}
+                        seen = (index[part], followers) if index is not None else ()
+                        blocks.append(NavBlock(*place, *lines, queues, there, *seen))
+                    else:
+                        blocks.append(NavBlock(*place, *lines))
+                begin, first = end, 0
             offset += len(market.handlers)
-        return blocks
+        return found
 
     def _marks_of(self, queues: Queues, marks: list[F64]) -> dict[int, F64]:
         """Those on which queues depend."""
