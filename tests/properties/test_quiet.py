@@ -22,7 +22,7 @@ from engine.units import SECOND_NS
 from strategies import LeverageBand, TrendVol
 from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape
 from tests.properties.observers import Ratchet
-from tests.properties.test_partition import assert_same
+from tests.properties.test_partition import assert_same, ticks_of
 
 SEEDS = (1, 2, 3)
 RUNS = 120
@@ -129,3 +129,22 @@ def test_when_samples_are_looked_at_makes_no_difference(seed: int) -> None:
         read.take(outputs)
     assert waited > RUNS // 8
     assert_same(read, looked)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_live_ticks_go_on_where_quiet_blocks_came_to(seed: int) -> None:
+    """Runs as blocks and as single ticks in turn, samples so seldom that ticks pass without one.
+    Catches what a block left waiting beside a gate that opens for a tick: a price that was first
+    seen too late, a block's last price written over a later tick's."""
+    runs, chance = calm_runs(seed), Random(seed)
+    mixed, blocks = Engine(spec(3_600 * SECOND_NS)), Engine(spec(3_600 * SECOND_NS))
+    for run in runs:
+        blocks.process(run)
+        if chance.random() < 0.5:
+            mixed.process(run)
+        else:
+            for tick in ticks_of(run):
+                mixed.process_tick(tick)
+        if chance.random() < 0.2:
+            assert snapshot(mixed) == snapshot(blocks)
+    assert snapshot(mixed) == snapshot(blocks)
