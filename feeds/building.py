@@ -17,7 +17,7 @@ from feeds.log import Record
 
 __all__ = ["STEP_ROWS_MAX", "StepBuilder", "Undecoded"]
 
-STEP_ROWS_MAX: Final = BLOCK_ROWS_MAX
+STEP_ROWS_MAX: Final = 2 * BLOCK_ROWS_MAX
 """A step is closed once it has this many rows; the last block may carry it beyond, once."""
 
 

@@ -28,9 +28,9 @@ DESCRIBED_SECONDS: Final = 2.0
 COMPACTION: Final = "cleanup.policy"
 RETENTION: Final = "retention.ms"
 SIZE: Final = "retention.bytes"
-FETCH_BYTES_MAX: Final = 4_194_304
-"""Of one partition, and so what a consumer holds of it: several steps' worth of blocks, so that the
-rows of one answer are taken in large portions. An answer waits for no more than there is."""
+FETCH_BYTES_MAX: Final = 8_388_608
+"""Of one partition, and so what a consumer holds of it: as many blocks as one poll takes, so that
+whoever is behind takes them in large portions. An answer waits for no more than there is."""
 TRANSACTION_TIMEOUT_MS: Final = 15_000
 """An open transaction of a dead engine hides its topics from readers for this long at most."""
 
