@@ -79,17 +79,17 @@ def meet_venue(
     if reason := scene.refuses(place, order.number, lots, held):
         return [], reason
     book, bounds, market = scene.book, scene.order_bounds, order.kind == "market"
+    side, size = 1 if lots > 0 else -1, abs(lots)
+    if market and (bounds is None or bounds.surely_takes(size, scene.mark)):
+        worst = None if bounds is None else _worst(bounds, side, scene.mark)
+        taken = book.take_limited(side, size, contract.quote_notional(size, top.mid), worst, top)
+        fills = [(side * taken.lots, taken.price)] if taken.lots else []
+        return fills, "market_deviation" if taken.reason == "limit" else taken.reason
     if bounds is None:
-        if market:
-            return _take(book, contract, lots, top)
         return _meet(book, contract, lots, top, order.terms)
-    size = abs(lots)
-    if market and bounds.surely_takes(size, scene.mark):
-        fills, reason = _take(book, contract, lots, top, _worst(bounds, lots, scene.mark))
-        return fills, "market_deviation" if reason == "limit" else reason
-    terms = TakingTerms(limit=_worst(bounds, lots, scene.mark)) if market else order.terms
+    terms = TakingTerms(limit=_worst(bounds, side, scene.mark)) if market else order.terms
     limit = None if market else terms.limit
-    side, left, most = 1 if lots > 0 else -1, size, bounds.lots_max(market=True) if market else None
+    left, most = size, bounds.lots_max(market=True) if market else None
     reduces = held * lots < 0 and size <= abs(held)
     whole = order.purpose == "close" or lots == -held
     found: list[tuple[int, float]] = []
@@ -111,20 +111,10 @@ def meet_venue(
     return found, "pieces"
 
 
-def _worst(bounds: OrderBounds, lots: int, mark: float) -> float | None:
+def _worst(bounds: OrderBounds, side: int, mark: float) -> float | None:
     """Up to which price a market order may fill; ``None``: any."""
-    limit = bounds.market_limit(1 if lots > 0 else -1, mark)
+    limit = bounds.market_limit(side, mark)
     return limit if 0.0 < limit < inf else None
-
-
-def _take(
-    book: Book, contract: Contract, lots: int, top: Top, limit: float | None = None
-) -> tuple[list[tuple[int, float]], str]:
-    """What a market order gets at ``limit`` and better."""
-    side = 1 if lots > 0 else -1
-    size = contract.quote_notional(lots, top.mid)
-    taken = book.take_limited(side, side * lots, size, limit, top)
-    return ([(side * taken.lots, taken.price)] if taken.lots else []), taken.reason
 
 
 def _meet(

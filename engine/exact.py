@@ -136,15 +136,10 @@ def _log2_fixed(x: float) -> int:
 
 def _exp2_split(steps: int, r: float) -> float:
     """``2**(steps / 1024 + r)`` for ``|r| <= 2**-11``."""
-    head = _HEADS[steps & _INDEX_MASK]
+    entry = steps & _INDEX_MASK
+    head = _HEADS[entry]
     growth = r * (_E1 + r * (_E2 + r * (_E3 + r * _E4)))
-    return ldexp(head + (_TAILS[steps & _INDEX_MASK] + head * growth), steps >> _INDEX_BITS)
-
-
-def _exp2_fixed(exponent: int) -> float:
-    """``2**(exponent / 2**128)``; ``OverflowError`` where that is too large for a float."""
-    steps = (exponent + _POWER_HALF) >> _POWER_SHIFT
-    return _exp2_split(steps, (exponent - (steps << _POWER_SHIFT)) * _TWO_MINUS_BITS)
+    return ldexp(head + (_TAILS[entry] + head * growth), steps >> _INDEX_BITS)
 
 
 def exp2(x: float) -> float:
@@ -194,7 +189,8 @@ def power(x: float, y: float) -> float:
         return 0.0
     try:
         if exponent < _LARGEST:
-            return _exp2_fixed(exponent)
+            steps = (exponent + _POWER_HALF) >> _POWER_SHIFT
+            return _exp2_split(steps, (exponent - (steps << _POWER_SHIFT)) * _TWO_MINUS_BITS)
     except OverflowError:
         pass
     raise ValueError(f"{x} to the power of {y} is too large for a float")

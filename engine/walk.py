@@ -108,7 +108,7 @@ class Walker(LookingAhead):
         due_ns = max(ts_ns - 1, state.rung_ns)
         mark = None if breach.of_index else price
         self._stage(number, breach.before, ts_ns, due_ns, mark, made=breach.is_made)
-        if not market.priced:
+        if market.followers and not market.priced:
             return  # of two prices the first: there is nothing to launch anybody at
         if market.stale:
             market.resume()
@@ -131,7 +131,8 @@ class Walker(LookingAhead):
                     self._count(spoke=True)
                 else:
                     state.wakes += 1
-                    state.wakes_empty += not handler.attend(market)
+                    if not handler.attend(market):
+                        state.wakes_empty += 1
                 self._after(number, place, sequence)
                 if launches:
                     self._stage_others(number, breach.before, ts_ns, due_ns, made=breach.is_made)
