@@ -10,7 +10,7 @@ user is in the same one of both: several processes share the work by user shards
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -175,7 +175,7 @@ class FanOut:
             told.update(moved)
 
 
-async def held(log: Log, places: Sequence[Place]) -> AsyncIterator[Sequence[Record]]:
+async def held(log: Log, places: Sequence[Place]) -> AsyncGenerator[Sequence[Record], None]:
     """What partitions hold now, part by part.
 
     Raises:

@@ -73,6 +73,7 @@ class StepCommitted(Struct, frozen=True, array_like=True, tag="step"):
         ended: inputs that had brought their last record.
         snapshot: the last one, in this step or before it.
         endings: how isolated policies came to their end in it.
+        user_partitions: of the users' NAVs; 0 where nobody wrote it down.
     """
 
     mark: Mark
@@ -81,6 +82,7 @@ class StepCommitted(Struct, frozen=True, array_like=True, tag="step"):
     ended: tuple[str, ...] = ()
     snapshot: SnapshotPlace | None = None
     endings: tuple[Ending, ...] = ()
+    user_partitions: int = 0
 
 
 Entry = SessionBegan | StepCommitted

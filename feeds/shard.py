@@ -21,6 +21,7 @@ from feeds.log import RECORDS_MAX, Log, Outgoing, Place, Producer
 from feeds.records import Recorder, Valuation
 from feeds.snapshots import Kept, Snapshots
 from feeds.source import LogSource
+from feeds.spoken import has_spoken
 from feeds.topics import Topics
 from feeds.user_navs import USER_BLOCKS_ABOVE
 
@@ -81,11 +82,12 @@ class LogShard:
             SnapshotError: if the past cannot be read, or belongs to another configuration.
         """
         # Whoever comes with another configuration shall not end the engine that runs.
-        self._require_same(await self._journal.glimpse())
+        users = await self._log.partitions(self._topics.nav_users)
+        self._require_same(await self._journal.glimpse(), users)
         producer = await self._log.producer(f"{self._topics.prefix}levsim-{self._settings.shard}")
         try:
             marker = await self._mark(producer)
-            return await self._session(producer, marker)
+            return await self._session(producer, marker, users)
         except BaseException:
             await producer.close()
             raise
@@ -98,14 +100,14 @@ class LogShard:
         await producer.commit()
         return offset
 
-    async def _session(self, producer: Producer, marker: int) -> LogSession:
+    async def _session(self, producer: Producer, marker: int, users: int) -> LogSession:
         settings = self._settings
         last = await self._journal.last(marker)
         recovered, kept = Recovered(), None
         if last is None:
             await self._require_unwritten()
         else:
-            self._require_same(last)
+            self._require_same(last, users)
             there = last.snapshot
             kept = None if there is None else await self._snapshots.read(there)
             base = Mark() if kept is None else kept.mark
@@ -113,7 +115,7 @@ class LogShard:
             steps = await self._journal.steps(first, base, marker)
             recovered = Recovered(None if kept is None else kept.state, base, tuple(steps))
         source = await self._source(kept, recovered.steps)
-        past = _Past(marker)
+        past = _Past(marker, users)
         if last is not None:
             past.ended, past.snapshot = set(last.ended), last.snapshot
         past.positions = {} if kept is None else dict(kept.positions)
@@ -123,18 +125,26 @@ class LogShard:
             self._topics,
             self._valuation,
             shard=settings.shard,
-            user_partitions=await self._log.partitions(self._topics.nav_users),
+            user_partitions=users,
             user_blocks_above=settings.user_blocks_above,
         )
         sink = LogSink(producer, recorder, self._journal, self._snapshots, settings, past)
         return LogSession(recovered, source, sink)
 
-    def _require_same(self, step: StepCommitted | None) -> None:
+    def _require_same(self, step: StepCommitted | None, users: int) -> None:
         settings = self._settings
-        if step is not None and step.config_hash != settings.config_hash:
+        if step is None:
+            return
+        if step.config_hash != settings.config_hash:
             raise SnapshotError(
                 f"shard {settings.shard} was begun under another configuration: go on with "
                 "that one, or begin anew with another --prefix"
+            )
+        if step.user_partitions not in (0, users):
+            raise SnapshotError(
+                f"topic {self._topics.nav_users} has {users} partitions, expected "
+                f"{step.user_partitions}: the count is for ever, since users would move. Begin "
+                "anew with another --prefix"
             )
 
     async def _require_unwritten(self) -> None:
@@ -145,6 +155,8 @@ class LogShard:
             why = f"it holds no step and begins at offset {begins}"
         elif await self._snapshots.any():
             why = "it holds no step, and there are snapshots of this shard"
+        elif await has_spoken(self._log, self._topics, self._settings.shard):
+            why = f"it holds no step, and {self._topics.events} has events of this shard"
         else:
             return
         raise SnapshotError(
@@ -187,10 +199,12 @@ class _Past:
         positions: next offset of each input.
         ended: inputs that brought their last record.
         snapshot: the last one.
+        users: partitions of the users' NAVs.
     """
 
-    def __init__(self, journal: int) -> None:
+    def __init__(self, journal: int, users: int) -> None:
         self.journal = journal
+        self.users = users
         self.positions: dict[str, int] = {}
         self.ended: set[str] = set()
         self.snapshot: SnapshotPlace | None = None
@@ -216,8 +230,9 @@ class LogSink:
         self._past = past
 
     async def commit(self, taken: Taken) -> None:
-        """Outputs, dead letters, a snapshot where there is one, and the journal: all or nothing."""
-        past = self._past
+        """Outputs, dead letters, a snapshot where there is one, and the journal: all or nothing,
+        and nothing to a journal that is another topic by now."""
+        past, before = self._past, self._past.journal
         past.positions.update({run.input: run.end for run in taken.ranges})
         past.ended.update(name for batch, _ in taken.parts for name in batch.ended)
         ended = tuple(sorted(past.ended))
@@ -226,12 +241,18 @@ class LogSink:
         if taken.snapshot is not None:
             snapshot = await self._keep(taken.mark, taken.snapshot, ended)
         entry = StepCommitted(
-            taken.mark, taken.ranges, self._settings.config_hash, ended, snapshot, taken.endings
+            *(taken.mark, taken.ranges, self._settings.config_hash, ended, snapshot),
+            *(taken.endings, past.users),
         )
         # The entry goes with the last of the outputs: each send waits for the broker once more.
         records = chain(self._recorder.records(taken), [self._journal.record(entry)])
         for portion in _portions(records):
             *_, past.journal = await self._producer.send(portion)
+        if past.journal <= before:
+            raise SnapshotError(
+                f"{self._journal.place}: an entry lies at offset {past.journal}, and there was one "
+                f"at {before}: the journal was made anew. Begin anew with another --prefix"
+            )
         await self._producer.commit()
         if taken.snapshot is not None and past.snapshot is not None:
             await self._snapshots.prune(past.snapshot.first)

@@ -23,10 +23,11 @@ from engine.ticks import Kind, Step, Trades
 from feeds import codec
 from feeds.journal import Journal, StepCommitted
 from feeds.log import Log, Outgoing, Place, Producer, ProducerFencedError
-from feeds.memory_broker import MemoryBroker
+from feeds.memory_broker import MemoryBroker, Partition
 from feeds.memory_log import MemoryLog
 from feeds.publishing import TickForm, publish
 from feeds.shard import LogShard
+from feeds.spoken import has_spoken
 from feeds.topics import Topics, ensure_topics
 from tests.engine.serving import (
     QUICK,
@@ -382,13 +383,15 @@ async def test_input_deleted_below_a_journal_without_a_snapshot(topics: Topics, 
         await served(log, topics, pace=pace)
 
 
-@pytest.mark.parametrize("lost", ["deleted", "made anew"])
+@pytest.mark.parametrize("lost", ["deleted", "made anew", "made anew before a snapshot"])
 async def test_a_journal_that_was_deleted_is_refused(topics: Topics, lost: str) -> None:
-    """To begin anew would say everything twice: nothing is written. Catches an operator's retention
-    on the journal, or a journal made anew beside the snapshots of the old one."""
+    """To begin anew would say everything twice: nothing is written, however often it is tried.
+    Catches an operator's retention on the journal, or a journal made anew beside the snapshots of
+    the old one, or beside the events of a shard that has none yet."""
     log = MemoryLog(MemoryBroker())
+    pace = replace(QUICK, snapshot_steps=1_000) if "before" in lost else QUICK
     await published(log, topics, a_market(500, bad=None), "msgpack")
-    await served(log, topics)
+    await served(log, topics, pace=pace)
     before = await read_all(log, topics.events)
     journal = log.broker.partition(Place(topics.journal))
     if lost == "deleted":
@@ -396,7 +399,54 @@ async def test_a_journal_that_was_deleted_is_refused(topics: Topics, lost: str) 
     else:
         journal.entries.clear()
         journal.start = 0
-    with pytest.raises(SnapshotError, match=r"the journal was deleted .* another --prefix"):
+    for _ in range(2):
+        with pytest.raises(SnapshotError, match=r"the journal was deleted .* another --prefix"):
+            await served(log, topics, pace=pace)
+    assert await read_all(log, topics.events) == before
+
+
+async def test_a_shard_that_comes_later_has_said_nothing(topics: Topics) -> None:
+    """The events of another shard are not its own. Catches a second shard that never starts."""
+    log = MemoryLog(MemoryBroker())
+    await published(log, topics, a_market(500, bad=None), "msgpack")
+    assert not await has_spoken(log, topics, 0)
+    await served(log, topics)
+    assert await has_spoken(log, topics, 0)
+    assert not await has_spoken(log, topics, 1)
+
+
+async def test_a_journal_made_anew_ends_the_engine_that_runs(topics: Topics) -> None:
+    """Its next entry would lie at the beginning of another topic: the step is given up before it is
+    committed. Catches steps whose order nobody can tell."""
+    log = MemoryLog(MemoryBroker())
+    market = a_market(1_000, bad=None)
+    await ensure_topics(log, topics)
+    producer = await log.producer()
+    await publish(producer, topics, [market.between(0, 500)], (SYMBOL,), end=False)
+    shard = a_shard(log, topics, finite=False)
+    running = asyncio.create_task(serve(a_spec(), shard.open, pace=QUICK))
+    async with asyncio.timeout(HANGS_SECONDS):
+        await reached(log, topics, 500)
+        before = await read_all(log, topics.events)
+        journal = log.broker.partition(Place(topics.journal))
+        journal.entries.clear()
+        journal.start = 0
+        await publish(producer, topics, [market.between(500, 1_000)], (SYMBOL,), end=False)
+        with pytest.raises(SnapshotError, match=r"journal/0: .* offset 0, .* made anew"):
+            await running
+    await producer.close()
+    assert await read_all(log, topics.events) == before
+
+
+async def test_users_do_not_move_between_partitions(topics: Topics) -> None:
+    """Partitions added to the users' NAVs move names from one to another: the engine stops as the
+    stages behind it do. Catches a reader of one partition who waits for ever."""
+    log = MemoryLog(MemoryBroker())
+    await published(log, topics, a_market(500, bad=None), "msgpack")
+    await served(log, topics)
+    before = await read_all(log, topics.events)
+    log.broker.topic(topics.nav_users).append(Partition())
+    with pytest.raises(SnapshotError, match=r"nav.users has 3 partitions, expected 2: .* for ever"):
         await served(log, topics)
     assert await read_all(log, topics.events) == before
 
