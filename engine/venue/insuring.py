@@ -117,12 +117,11 @@ class Insuring(RiskDesk):
 
     def _beyond(self, venue: Venue, lots: int, atoms: int, budget: int) -> bool:
         """Whether one lot alone costs more than the fund can pay, and so does any number of them:
-        more of them trade at no better a price."""
+        more of them trade at no better a price. Of a book that has not even one all cost nothing,
+        and nobody asks."""
         contract, floor = venue.listing.contract, venue.floor
         top, side = floor.top(), side_of(lots)
         one = floor.book.offer(side, 1, contract.quote_notional(1, top.mid), None, top)
-        if one.lots != 1:
-            return False
         over, under = contract.value_ratio(one.price)
         # The loss on n lots is n times that on one, but for two roundings.
         return atoms * under + side * over * abs(lots) > (budget + 2) * under * abs(lots)
