@@ -155,3 +155,8 @@ def test_at_the_very_clamp_the_rate_is_still_the_interest(average: float) -> Non
     only below its bound: for 0.1 premium and interest add up to an ulp more."""
     rules = FundingRules(clamp=abs(RULES.interest - average))
     assert period_rate(average, rules) == RULES.interest
+
+
+def test_a_lowest_tier_that_nobody_told_of_keeps_nothing() -> None:
+    """No margin to open, none to keep."""
+    assert (MarginRates().initial, MarginRates().maintenance) == (0.0, 0.0)

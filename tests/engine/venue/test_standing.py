@@ -180,3 +180,16 @@ def test_a_wallet_is_told_in_its_asset(*, inverse: bool) -> None:
     fault = opening_fault(TraderSpec(id="t", wallet_atoms=wallet, positions=held), [listing])
     paid = "0.005 BTC of initial margin, 0.0005" if inverse else "50 USDT of initial margin, 5"
     assert fault == ("wallet", f"needs {paid} were paid in")
+
+
+@pytest.mark.parametrize(
+    ("fee_at", "lots", "fee"), [("bankruptcy", 7, 2), ("bankruptcy", 0, 0), ("position", 7, 0)]
+)
+def test_the_fee_of_a_bankruptcy_price(
+    fee_at: Literal["bankruptcy", "position"], lots: int, fee: int
+) -> None:
+    """A fifth of a per cent of the thousand that leaves 998; nothing where nothing is held, and
+    where the venue takes it of the position."""
+    margin = MarginRules(tiers=TIERS, taker_fee_inside=True, fee_at=fee_at)
+    listing = Listing(Contract(a_contract(taker_fee=0.002)), VenueRules(margin=margin))
+    assert listing.closing_fee(lots, -998) == fee
