@@ -226,12 +226,12 @@ class Walker(LookingAhead):
             self.agenda.set((Priority.FUNDING, number, _HANDLER), next_ns)
 
     def _announce(self, rows: Rows) -> None:
-        """Funding rows that name a new instant become barriers: an alarm is to be set there. So do
-        those whose instant has come: they are late where it was settled."""
+        """Funding rows that name another instant than is expected become barriers: an alarm is to
+        be set there. So do those whose instant has come: they are late where it was settled."""
         column = rows.by_kind[_ROWS_OF_FUNDING]
         if column is None:
             return
-        named: dict[int, int] = {}
+        named = {market.spec.symbol: market.state.funding_ns for market in self.markets}
         symbols, sequences, times = column.table.symbols(), column.sequence, column.table.ts_ns
         instants = column.table.next_ns  # type: ignore[attr-defined]  # funding has it
         come = instants <= column.run
