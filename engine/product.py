@@ -184,6 +184,8 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
             margin until it is liquidated; ``margin_loan`` buys spot with borrowed money (or sells
             borrowed coins) and pays interest.
         leverage: signed, of ``futures`` and ``margin_loan``: notional over the money put in.
+        stake: of ``futures``: the share of the money that is put in; the rest is its owner's at
+            the venue (``hedge.margin_share`` 1: cross) or elsewhere (``stake``: isolated).
         loan: of ``margin_loan``.
         seed_atoms: the issuer's own units, quote atoms at the start.
         population: ``(count, quote atoms)``: the first so many users spend that at the start.
@@ -203,6 +205,7 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
     market: int
     kind: Literal["fund", "spot", "futures", "margin_loan"] = "fund"
     leverage: float = 1.0
+    stake: float = 1.0
     loan: LoanTerms = LoanTerms()
     seed_atoms: int
     population: tuple[int, int] = (0, 0)
@@ -221,7 +224,8 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
         futures on it are an exposure of 11.
         """
         if self.kind == "futures":
-            return self.leverage + 1.0 if inverse else self.leverage
+            put_in = self.leverage * self.stake
+            return put_in + 1.0 if inverse else put_in
         return self.leverage if self.kind == "margin_loan" else 1.0
 
 

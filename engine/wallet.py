@@ -54,8 +54,8 @@ class Wallet:
         self._counts_whole = not self._haircut
         self.formula = spec.terms.promised
         """Whether holders have a promise, and the hedge is the issuer's."""
-        self.backed = self._parted
-        """Whether its margin may be topped up."""
+        self.backed = self._parted and spec.kind == "fund"
+        """Whether its margin may be topped up; what futures have elsewhere stays there."""
         self._treasury = self._cash
         if self._parted:
             self._treasury = ledger.open(f"treasury:{spec.id}", settlement)

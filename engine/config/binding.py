@@ -184,11 +184,13 @@ def _product(
 ) -> ProductSpec:
     quote, hedge = markets[number].contract.quote, product.hedge
     follows = formula_price_of(product, config.markets[number], info)
+    isolated = product.stake if product.margin == "isolated" else 1.0
     return ProductSpec(
         id=product.id,
         market=number,
         kind=product.kind,
         leverage=1.0 if product.leverage is None else product.leverage,
+        stake=product.stake,
         loan=product.loan or LoanTerms(),
         seed_atoms=_atoms(product.seed_capital, quote),
         population=_population(config, product, quote),
@@ -200,7 +202,7 @@ def _product(
             reserve_atoms=_atoms(hedge.reserve, quote),
             account=hedge.account,
             account_name=hedge.account_name,
-            margin_share=hedge.margin_share,
+            margin_share=hedge.margin_share * isolated,
             haircut=hedge.haircut,
             topup_latency_ns=round(hedge.topup_latency_ms * MILLISECOND_NS),
             topup_at=hedge.topup_at,

@@ -49,6 +49,7 @@ def check_comparator(path: Path, product: ProductConfig) -> None:
     _check_quoted(path, product)
     if product.loan is not None and product.kind != "margin_loan":
         raise SettingError((*path, "loan"), f"{product.id}: only a margin_loan has loan terms")
+    _check_stake(path, product)
     if product.kind not in BORROWED:
         if product.leverage is not None:
             raise SettingError(
@@ -91,6 +92,21 @@ def _check_quoted(path: Path, product: ProductConfig) -> None:
     if quoted and len(product.policies) > 1:
         raise SettingError(
             (*path, "policies", 1), f"{product.id}: a claim has one policy, that quotes it"
+        )
+
+
+def _check_stake(path: Path, product: ProductConfig) -> None:
+    if not 0.0 < product.stake <= 1.0:
+        raise SettingError(
+            (*path, "stake"),
+            f"{product.id}: stake must be a share above 0 and at most 1, was {product.stake!r}",
+        )
+    if product.kind != "futures" and product.stake != 1.0:
+        raise SettingError((*path, "stake"), f"{product.id}: stake is of futures")
+    if product.kind != "futures" and product.margin != "isolated":
+        raise SettingError(
+            (*path, "margin"),
+            f"{product.id}: margin is of futures; hedges share one by hedge.account",
         )
 
 

@@ -126,7 +126,7 @@ def far_edges(
     """
     if product.kind == "futures":
         held = abs(product.leverage or 0.0)
-        yield ("leverage",), held, held
+        yield ("leverage",), held * product.stake, held
     for place, policy in policies_told(product):
         side = getattr(policy, "direction", 1)
         target = float(getattr(policy, "target", side * getattr(policy, "high", 0.0)))

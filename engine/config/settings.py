@@ -191,13 +191,17 @@ class ProductConfig(_Setting, frozen=True, kw_only=True):
     go on; or it is cut to ``safe_leverage``, and from then on only ever reduced.
 
     ``futures`` and ``margin_loan`` are what a user would have held instead: they have a signed
-    ``leverage`` and no policies, a loan has its terms.
+    ``leverage`` and no policies, a loan has its terms. Futures hold ``leverage`` times the
+    ``stake`` of what their owner has; ``margin`` says whether that alone is at risk
+    (``isolated``), or all of it stands behind the position (``cross``).
     """
 
     id: str
     symbol: str
     kind: Literal["fund", "spot", "futures", "margin_loan"] = "fund"
     leverage: float | None = None
+    stake: float = 1.0
+    margin: Literal["isolated", "cross"] = "isolated"
     loan: LoanTerms | None = None
     seed_capital: float = 1_000_000.0
     latency_ms: float = 0.0

@@ -43,6 +43,22 @@ def said(tmp_path: Path, text: str) -> str:
     return str(caught.value)
 
 
+def test_what_stands_behind_futures_reaches_the_heart(tmp_path: Path) -> None:
+    """The stake of isolated futures is all that lies at the venue, of cross ones all that there is;
+    a tier is asked for the stake's position, at the leverage that was chosen."""
+    staked = f"{FUTURES}leverage = 40.0\nstake = 0.25\n"
+    text = staked + staked.replace('"F"', '"X"') + 'margin = "cross"\n'
+    config = loaded(tmp_path, text)
+    assert loaded(tmp_path, resolved_toml(config)) == config
+    isolated, cross = spec_of(config, TICKS).products
+    assert [each.hedge.margin_share for each in (isolated, cross)] == [0.25, 1.0]
+    for each in (isolated, cross):
+        assert (each.leverage, each.stake) == (40.0, 0.25)
+        assert each.opening_target(inverse=False) == 10.0
+        assert each.opening_target(inverse=True) == 11.0
+        assert each.edges == ((10.0, 40.0),)
+
+
 def test_futures_and_loans_reach_the_heart(tmp_path: Path) -> None:
     """Kind, leverage and terms are the heart's; a loan has its lender's rule; a limit lower than
     the leverage does not forbid it; and all of it loads back from the resolved text."""
@@ -99,6 +115,10 @@ def test_all_of_it_is_hashed(tmp_path: Path) -> None:
     ("text", "line", "what"),
     [
         (FUTURES, 1, "futures wants a leverage"),
+        (f"{FUTURES}leverage = 9\nstake = 0.0\n", 6, "stake must be a share above 0"),
+        (f"{FUTURES}leverage = 9\nstake = 1.5\n", 6, "at most 1, was 1.5"),
+        (f"{LOAN}leverage = 2\nstake = 0.5\n", 6, "stake is of futures"),
+        (f'{LOAN}leverage = 2\nmargin = "cross"\n', 6, "margin is of futures"),
         (f"{FUTURES}leverage = 0\n", 5, "leverage must not be 0"),
         (f"{FUTURES}leverage = nan\n", 5, "leverage must not be 0"),
         (f"{FUTURES}leverage = 126\n", 5, "allows that leverage up to 0"),

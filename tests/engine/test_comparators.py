@@ -13,7 +13,7 @@ from engine import api
 from engine.engine import EngineSpec
 from engine.events import CreationRequest
 from engine.market import MarketSpec
-from engine.product import LoanTerms
+from engine.product import HedgeTerms, LoanTerms
 from engine.ticks import Kind, Step
 from engine.units import HOUR_NS, MINUTE_NS
 from engine.venue.book import BookSpec
@@ -41,6 +41,13 @@ def futures(leverage: float, market: int = 0) -> tuple[Any, tuple[()]]:
     return a_product(name, market, kind="futures", leverage=leverage, seed_atoms=MILLION), ()
 
 
+def staked(leverage: float, market: int, *, margin: str) -> tuple[Any, tuple[()]]:
+    """Two fifths of a million, the rest beside it or behind it."""
+    hedge = HedgeTerms(margin_share=0.4 if margin == "isolated" else 1.0)
+    terms = {"leverage": leverage, "stake": 0.4, "seed_atoms": MILLION, "hedge": hedge}
+    return a_product(f"{margin}{leverage:g}@{market}", market, kind="futures", **terms), ()
+
+
 def loan(leverage: float, market: int = 0) -> tuple[Any, tuple[MarginLevel, ...]]:
     name = f"LOAN{leverage:g}@{market}"
     terms = {"leverage": leverage, "loan": LoanTerms(hourly_rate=0.001)}
@@ -63,6 +70,30 @@ def test_futures_are_liquidated_where_equity_meets_maintenance() -> None:
     assert (started.equity_atoms, started.maintenance_atoms) == (90_000 * 10**6, 90_900 * 10**6)
     (closed,) = of(said, "product_closed")
     assert (closed.reason, closed.nav_atoms) == ("liquidated", 0)
+
+
+def test_isolated_margin_is_all_that_can_be_lost() -> None:
+    """10x on two fifths of a million at 100 holds 40,000 coins. Isolated, ``4e5 + 4e4 (p - 100) =
+    0.01 * 4e4 p`` at 90.9091, as if there were nothing else; 600,000 stay. Cross, ``1e6 + 4e4 (p -
+    100) = 0.01 * 4e4 p`` at 75.7576, and nothing does. A top-up from what lies elsewhere, or a rest
+    that goes down with the position, is seen."""
+    spec = a_spec(
+        *(staked(10.0, 0, margin=margin) for margin in ("isolated", "cross")),
+        markets=(a_free_market(),),
+    )
+    said = run(spec, a_tape([100.0, 90.91, 90.90, 75.76, 75.75, 120.0]))
+    started = of(said, "liquidation_started")
+    assert [(e.account, e.mark_price, e.position_lots) for e in started] == [
+        ("product:isolated10@0", 90.90, 4 * 10**10),
+        ("product:cross10@0", 75.75, 4 * 10**10),
+    ]
+    assert started[0].equity_atoms == 36_000 * 10**6
+    closed = of(said, "product_closed")
+    assert [(e.reason, e.nav_atoms) for e in closed] == [
+        ("liquidated", 600_000 * 10**6),
+        ("liquidated", 0),
+    ]
+    assert not of(said, "topup_ordered")
 
 
 def test_the_owner_is_called_before() -> None:
@@ -148,12 +179,18 @@ def test_the_reference_says_the_same_for_a_day() -> None:
     spec = a_spec(
         *(futures(leverage, 0) for leverage in (5.0, 10.0, 20.0, 45.0, -10.0)),
         *(futures(leverage, 1) for leverage in (5.0, 10.0, -10.0)),
+        *(
+            staked(leverage, market, margin=margin)
+            for leverage in (20.0, -10.0)
+            for market in (0, 1)
+            for margin in ("isolated", "cross")
+        ),
         *(loan(leverage, market) for leverage in (3.0, -3.0) for market in (0, 1)),
         markets=(linear, inverse),
     )
     said = agree(spec, a_long_fall(spec), range(0, 2_880, 700))
     for tag, count in (
-        *(("interest_charged", 40), ("product_warned", 2), ("liquidation_started", 6)),
+        *(("interest_charged", 40), ("product_warned", 2), ("liquidation_started", 10)),
         *(("product_closed", 8), ("margin_called", 6)),
     ):
         assert len(of(said, tag)) >= count, tag

@@ -853,7 +853,8 @@ def listing_of(product: Product) -> Listing | None:
 
 def backed(product: Product) -> bool:
     """Whether its margin may be topped up."""
-    return product.formula or product.spec.hedge.margin_share < 1
+    spec = product.spec
+    return product.formula or (spec.kind == "fund" and spec.hedge.margin_share < 1)
 
 
 def withheld(product: Product) -> int:
