@@ -316,7 +316,9 @@ def test_what_is_taken_of_contracts_without_a_look() -> None:
         venue = OrderBounds(rules, contract)
         assert venue.surely_takes(least, 30_000.0)
         assert not venue.surely_takes(least - 1, 30_000.0)
+        assert venue.surely_takes(least, 0.5)
         assert not venue.surely_takes(least, 0.0)
+        assert not venue.surely_takes(least, math.inf)
     assert bounds().surely_takes(1, 100.0)
 
 
