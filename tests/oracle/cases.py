@@ -153,12 +153,30 @@ def tell(case: Case, story: list[tuple[Any, tuple[Any, ...]]], start: int) -> li
             now = max(now, due - pause.count("-")) if due < now + 9 * HOUR else now
         else:
             now += pause
-        row = _row(oracle, move, now, number)
+        tape.append(_row(oracle, move, now, number))
         try:
-            oracle.feed(row)
+            oracle.feed(tape[-1])
         except RunawayError:
-            break
-        tape.append(row)
+            return _counted(case, tape)
+    try:
+        oracle.end()
+    except RunawayError:
+        return _counted(case, tape)
+    return tape
+
+
+def _counted(case: Case, tape: list[Row]) -> list[Row]:
+    """As much of a tape as the product bears."""
+    while tape:
+        tape = tape[:-1]
+        oracle = oracle_of(case)
+        try:
+            for row in tape:
+                oracle.feed(row)
+            oracle.end()
+        except RunawayError:
+            continue
+        break
     return tape
 
 

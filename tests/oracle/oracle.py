@@ -16,7 +16,7 @@ from typing import Any
 from tests.oracle.account import ATOMS, UNIT_STEPS, Account, Order, decimal
 from tests.oracle.case import HOUR, Case, Row
 
-NEVER, ORDERS_MAX = 2**63 - 1, 1000
+NEVER, ORDERS_MAX, COUNTED_MAX = 2**63 - 1, 1000, 2**58
 HAIR, ULPS = Fraction(1, 10**11), Fraction(1, 10**15)
 
 
@@ -214,8 +214,9 @@ class Oracle(Account):
     def _send(self, purpose: str, lots: int, target: float = 0.0, request: Any = None) -> None:
         order = Order(self.orders, purpose, lots, self.now + self.case.latency, target, request)
         self.orders += 1
-        if self.orders > ORDERS_MAX:
-            raise RunawayError(f"{self.orders} orders by {self.now}")
+        counted = max(abs(self.cash), abs(self.lots + lots), abs(self.nav))
+        if self.orders > ORDERS_MAX or counted > COUNTED_MAX:
+            raise RunawayError(f"{self.orders} orders by {self.now}, the last of {lots} lots")
         self.slack["price"] += 2  # a decision may end a segment
         if request:
             self.deals.append(order)

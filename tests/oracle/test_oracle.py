@@ -287,6 +287,18 @@ def test_the_fills_alone_rebuild_an_account_in_coins() -> None:
         assert seen_of[what], (what, seen_of)
 
 
+def test_a_tape_ends_before_a_product_cannot_be_counted() -> None:
+    """Bought at a mid a third below the mark every ten minutes, what it has grows threefold each
+    time: told no further than 64 bits go. Catches a draw that fails for nothing."""
+    coins: dict[str, Any] = {"inverse": True, "lot_size": 1.0}
+    case = Case(seed=10**12, policies=(("schedule", 5.0, 600 * SECOND),), source="trade", **coins)
+    for hours in (3, 24):
+        story = [(0, ("step", 100)), (0, ("quote", 31, 6)), (1, ("jump", 52))]
+        tape = tell(case, [*story, (hours * HOUR, ("step", 1))], MIDNIGHT_NS)
+        assert len(tape) == 4
+        assert differences(case, tape) == []
+
+
 def test_a_plan_that_would_turn_the_product_over_ends_at_nothing() -> None:
     """76 contracts sold of a coin at 60,000 are more than a third of its worth can bear: at the
     instant at which they fill 32 close it. A decision that cuts less waits until then, though they
