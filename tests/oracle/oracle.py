@@ -142,7 +142,7 @@ class Oracle(Account):
     def _charge(self) -> None:
         self.fee_at += self.case.fee_every
         rate = decimal(self.case.management_fee)
-        if self.nav > 0 and rate:
+        if self.whole > 0 and rate:  # what is less than an atom owes none
             self.pay("management_fee", ceil(ceil(self.whole * rate) / self.per_atom))
 
     # What the policies want -------------------------------------------------------------------

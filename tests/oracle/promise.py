@@ -110,7 +110,7 @@ class Promise(Oracle):
     def _charge(self) -> None:
         self.fee_at += self.case.fee_every
         rate = decimal(self.case.management_fee)
-        if self.nav > 0 and rate:
+        if self.whole > 0 and rate:
             fee = ceil(self.whole * rate)
             self._change("management_fee", -fee)
             self.pay("management_fee", ceil(fee / self.per_atom))

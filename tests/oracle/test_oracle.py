@@ -287,6 +287,26 @@ def test_the_fills_alone_rebuild_an_account_in_coins() -> None:
         assert seen_of[what], (what, seen_of)
 
 
+def test_what_is_worth_less_than_an_atom_pays_no_fee() -> None:
+    """A promise of five times a fifth lower, at the very end of its NAV: the last fee takes an
+    atom, then there is none to take it of. Catches a charge of nothing."""
+    case = Case(
+        seed=123_456_789_012,
+        policies=(("band", 5.0, 4.99, 5.015),),
+        formula=True,
+        lot_size=0.01,
+        latency=2 * HOUR,
+        management_fee=0.0003,
+        fee_every=HOUR,
+        nav_every=HOUR,
+    )
+    marks = (0, 60_000.0), (2 * HOUR, 48_000.000048), (3 * HOUR + 1, 28_811.5)
+    tape: list[Row] = [("mark", MIDNIGHT_NS - 1 + ts, mark) for ts, mark in marks]
+    assert differences(case, tape) == []
+    paid = [event.paid_atoms for event in run_engine(case, tape).of(ManagementFeeCharged)]
+    assert paid == [37_037_037, 37_025_926, 1]
+
+
 def test_a_tape_ends_before_a_product_cannot_be_counted() -> None:
     """Bought at a mid a third below the mark every ten minutes, what it has grows threefold each
     time: told no further than 64 bits go. Catches a draw that fails for nothing."""
