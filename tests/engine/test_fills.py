@@ -29,6 +29,11 @@ symbol = "BTCUSDT"
 contract = { lot_size = 0.000001 }
 book = { depth_at_1pct = 2e6 }
 [[products]]
+id = "HOURLY"
+symbol = "BTCUSDT"
+seed_capital = 1000
+policies = [ { type = "schedule", target = 2.0, every_s = 3600.0 } ]
+[[products]]
 id = "F10"
 symbol = "BTCUSDT"
 kind = "futures"
@@ -88,12 +93,12 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> api.RunResult:
 def rebuilt(
     name: str, rows: list[dict[str, Any]], records: list[dict[str, Any]]
 ) -> Iterator[tuple[dict[str, Any], int, int]]:
-    """Each NAV record of a product, and the cash and lots that the rows before it add up to."""
+    """Each NAV record of a product, and the cash and lots that the rows up to its instant add up
+    to: samples come last."""
     own = iter([*(row for row in rows if row["product"] == name), None])
     row, cash, lots = next(own), 0, 0
     for record in (each for each in records if each["product"] == name):
-        at = (record["sequence"], record["ordinal"])
-        while row is not None and (row["sequence"], row["ordinal"]) < at:
+        while row is not None and row["ts_ns"] <= record["ts_ns"]:
             cash, lots = cash + row["cash_atoms"], lots + row["lots"]
             row = next(own)
         yield record, cash, lots
