@@ -292,7 +292,8 @@ def test_what_is_worth_less_than_an_atom_pays_no_fee() -> None:
     atom, then there is none to take it of. Catches a charge of nothing."""
     case = Case(
         seed=123_456_789_012,
-        policies=(("band", 5.0, 4.99, 5.015),),
+        holdings=(("ann", 5 * 10**9), ("ben", 1_000_001)),
+        policies=(("band", 5.0, 4.99, 5.015), ("floor", 10.0, 2.5)),
         formula=True,
         lot_size=0.01,
         latency=2 * HOUR,
@@ -304,7 +305,7 @@ def test_what_is_worth_less_than_an_atom_pays_no_fee() -> None:
     tape: list[Row] = [("mark", MIDNIGHT_NS - 1 + ts, mark) for ts, mark in marks]
     assert differences(case, tape) == []
     paid = [event.paid_atoms for event in run_engine(case, tape).of(ManagementFeeCharged)]
-    assert paid == [37_037_037, 37_025_926, 1]
+    assert paid == [38_537_337, 38_525_776, 1]
 
 
 def test_a_tape_ends_before_a_product_cannot_be_counted() -> None:
