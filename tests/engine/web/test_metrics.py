@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import socket
 from collections import Counter
 from typing import Any
 
@@ -150,6 +151,14 @@ def test_strangers_are_refused() -> None:
         assert asked(port, "/metrics", "evil.example")[0] == 403
         assert asked(port, "/metrics", f"localhost:{port}")[0] == 200
         assert asked(port, "/elsewhere")[0] == 404
+
+
+def test_only_this_machine_is_answered() -> None:
+    """Whoever comes by another address of the machine finds nobody; catches a server for all."""
+    with probes(Metrics()) as port:
+        socket.create_connection((LOOPBACK, port), timeout=10).close()
+        with pytest.raises(OSError, match=r"refused|assign|unreachable"):
+            socket.create_connection(("127.0.0.2", port), timeout=10)
 
 
 async def test_slow_readers_hold_up_nobody() -> None:
