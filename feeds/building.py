@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from engine.events import Malformed
 from engine.ports import DeadLetter
-from engine.ticks import NOT_RECORDED_NS, TABLES, Kind, Step, Table
+from engine.ticks import NOT_RECORDED_NS, TABLES, Step, Table
 from feeds import codec
 from feeds.blocks import BLOCK_ROWS_MAX, decode_alike, decode_block, rows_said
 from feeds.codec import BadRecord, SingleCodec
@@ -51,7 +51,7 @@ class StepBuilder:
         self._codec = symbols
         self._messages: list[tuple[int, Any]] = []
         self._tables: list[list[Table]] = [[] for _ in TABLES]
-        self._singles: dict[Kind, list[tuple[int, Any]]] = {}
+        self._singles = [_Singles() for _ in TABLES]
         self._decode: dict[bytes, Callable[[str, bytes], None]] = {
             codec.TICK_BLOCK: lambda _, value: self._block(value),
             codec.MALFORMED: lambda _, value: self._message(codec.decode_malformed(value)),
@@ -66,8 +66,8 @@ class StepBuilder:
         Never raises, whatever they hold.
         """
         headers: Any = None
-        schema, decode = b"", None
-        done = 0
+        schema, decode, is_block = b"", None, False
+        done, index, kind_of, singles = 0, self._codec.index, codec.KIND_OF, self._singles
         for number, record in enumerate(records):
             if number < done:
                 continue
@@ -76,9 +76,9 @@ class StepBuilder:
             if record.headers != headers:
                 headers = record.headers
                 schema = codec.schema_of(headers)
-                decode = codec.SINGLES.get(schema)
+                decode, is_block = codec.SINGLES.get(schema), schema == codec.TICK_BLOCK
             value = record.value
-            if schema == codec.TICK_BLOCK and (alike := self._alike(records, number)):
+            if is_block and (alike := self._alike(records, number)):
                 done = number + alike
                 continue
             if decode is None or value is None or len(value) > codec.RECORD_BYTES_MAX:
@@ -89,8 +89,9 @@ class StepBuilder:
             except codec.UNDECODABLE as error:
                 self._refuse(name, record, schema, str(error) or type(error).__name__)
                 continue
-            self._singles.setdefault(codec.KIND_OF[type(row)], []).append((self.end, row))
-            if row.symbol not in self._codec.index:
+            symbol = index.get(row.symbol, -1)
+            singles[kind_of[type(row)]].take(self.end, symbol, row)
+            if symbol < 0:
                 reason = f"unknown_symbol: {row.symbol[:40]!r}"
                 self._letter(name, record, schema, reason, self.end)
             self.end += 1
@@ -165,9 +166,10 @@ class StepBuilder:
 
     def _flush(self) -> None:
         """Make tables of the single rows collected so far, so that order is kept."""
-        for kind, singles in self._singles.items():
-            self._tables[kind].append(_table(TABLES[kind], singles, self._codec.index))
-        self._singles = {}
+        for kind, singles in enumerate(self._singles):
+            if singles.rows:
+                self._tables[kind].append(singles.table(TABLES[kind]))
+                singles.clear()
 
     def step(self) -> Step:
         """What was collected."""
@@ -198,19 +200,39 @@ def _unusable(schema: bytes, value: bytes) -> str:
     return f"unknown schema {schema[:40]!r}, expected one of {known}" if schema else "no schema"
 
 
-def _table(cls: type[Table], singles: Sequence[tuple[int, Any]], index: Mapping[str, int]) -> Table:
-    records = [record for _, record in singles]
-    ids = [index.get(record.symbol, -1) for record in records]
-    one = ids.count(ids[0]) == len(ids)
-    stamped = any(record.ingest_ns is not None for record in records)
-    received = [NOT_RECORDED_NS if r.ingest_ns is None else r.ingest_ns for r in records]
-    return cls(
-        sequence=np.array([sequence for sequence, _ in singles], np.int64),
-        symbol=ids[0] if one else np.array(ids, np.int32),
-        ts_ns=np.array([record.ts_ns for record in records], np.int64),
-        ingest_ns=np.array(received, np.int64) if stamped else None,
-        **{
-            name: np.array([getattr(record, name) for record in records], dtype)
-            for name, dtype in cls.VALUES.items()
-        },
-    )
+class _Singles:
+    """Single rows of one kind, in their order."""
+
+    __slots__ = ("rows", "sequence", "symbols")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """They are in a table."""
+        self.sequence: list[int] = []
+        self.symbols: list[int] = []
+        self.rows: list[Any] = []
+
+    def take(self, sequence: int, symbol: int, row: Any) -> None:
+        """One more."""
+        self.sequence.append(sequence)
+        self.symbols.append(symbol)
+        self.rows.append(row)
+
+    def table(self, cls: type[Table]) -> Table:
+        """All of them; not empty."""
+        rows, ids = self.rows, self.symbols
+        received = [row.ingest_ns for row in rows]
+        stamped = received.count(None) < len(rows)
+        told = [NOT_RECORDED_NS if ns is None else ns for ns in received] if stamped else []
+        return cls(
+            sequence=np.array(self.sequence, np.int64),
+            symbol=ids[0] if ids.count(ids[0]) == len(ids) else np.array(ids, np.int32),
+            ts_ns=np.array([row.ts_ns for row in rows], np.int64),
+            ingest_ns=np.array(told, np.int64) if stamped else None,
+            **{
+                name: np.array([getattr(row, name) for row in rows], dtype)
+                for name, dtype in cls.VALUES.items()
+            },
+        )
