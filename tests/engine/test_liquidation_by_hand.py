@@ -236,6 +236,31 @@ def test_a_cross_account_is_closed_position_by_position(surplus: str, first: str
     assert (ended.outcome, ended.equity_atoms) == ("closed", 0)
 
 
+def test_counterparties_take_a_cross_account_position_by_position() -> None:
+    """Long 10,000 from 100 and 20,000 from 50 with 60,000: at 46.5 for the second there are 10,000
+    too little, and 10,000 and 9,300 of maintenance. The book refuses the first at its bankruptcy
+    price, its share of the debt above 100, and so does it the second at what is then left to lose:
+    whoever is short of both is closed at these prices, and nobody has lost what was not there."""
+    adl = AdlRules(rest="stay_open")
+    traders = [
+        a_trader("t", 60_000, (0, 10_000, 100.0), (1, 20_000, 50.0)),
+        a_trader("other", 5_000_000, (0, -10_000, 100.0), (1, -20_000, 50.0)),
+    ]
+    rows = [mark(0, 100.0), mark(0, 50.0, 1), mark(1, 46.5, 1), mark(2, 46.5, 1)]
+    markets = [a_venue(n, limit="bankruptcy", adl=adl) for n in range(2)]
+    said = said_of(markets, traders, rows)
+    share = Fraction(10_000 * 10_000, 19_300)
+    prices = [100 + share / 10_000, (1_940_000 - 1_000_000 - share) / 20_000]
+    taken = said.named("position_auto_deleveraged")
+    assert [(e.account, e.symbol, e.lots) for e in taken] == [
+        ("trader:other", "BTCUSDT", 10_000 * COIN),
+        ("trader:other", "ETHUSDT", 20_000 * COIN),
+    ]
+    assert [e.price for e in taken] == pytest.approx([float(each) for each in prices], rel=1e-9)
+    broke, _ = said.engine.margins.traders.accounts
+    assert (broke.cash, [held.lots for held in broke.holdings]) == (0, [0, 0])
+
+
 # Futures, settled in coin -------------------------------------------------------------------------
 
 
