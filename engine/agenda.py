@@ -80,13 +80,15 @@ class Agenda:
 
     def put_off(self, ts_ns: int) -> int:
         """Ring the key of ``next_key`` at ``ts_ns`` instead; when the next alarm rings then."""
-        key = self._heap[0][1]
-        self._due[key] = ts_ns
+        heap, known = self._heap, self._due
+        key = heap[0][1]
+        known[key] = ts_ns
         if ts_ns == NEVER_NS:
-            heappop(self._heap)
-        else:
-            heapreplace(self._heap, (ts_ns, key))
-        return self.next_ns()
+            heappop(heap)
+            return self.next_ns()
+        heapreplace(heap, (ts_ns, key))
+        next_ns, key = heap[0]
+        return next_ns if known[key] == next_ns else self.next_ns()
 
     def due(self, ts_ns: int) -> Iterator[Key]:
         """The keys that ring at ``ts_ns``, in order, each silenced as it is given; those set

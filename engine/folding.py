@@ -99,7 +99,8 @@ class Folding:
             if not last or prices.item(last - 1) == price:
                 changed_ns = self._changed_ns(Column(table, table.ts_ns, prices, low, high), last)
             state.mark, state.seen_ns, state.changed_ns = price, seen_ns, changed_ns
-            self.see(low, high)
+            if self.uses_signals or self.high_water:
+                self.see(low, high)
         if kind is _TRADE:
             state.last = price
         elif kind is _INDEX:

@@ -107,7 +107,7 @@ class LookingAhead(Passing):
                 resting[key] = rests
             market, handler, views, least, most = rests
             if seen_ns != due or seen is not views:
-                place = views.place(due)
+                place = views.places.get(due, -1)
                 if place < 0 or not scan.passes(views.limits, place):
                     break
                 clear, view, seen, seen_ns = views.limits[place], views.view(place), views, due
@@ -142,7 +142,7 @@ class LookingAhead(Passing):
         key = self.router.of_symbol[market.spec.symbol], handler.review_ns, handler.uses_signals
         views = self._ahead.get(key)
         if isinstance(views, ViewsAhead) and views.holds and handler.rests and not market.stale:
-            place = views.place(due)
+            place = views.places.get(due, -1)
             if place >= 0 and views.limits[place] == before:
                 changed = handler.review(market, views.view_now(place), due)
                 if changed is not None:
@@ -191,7 +191,7 @@ class LookingAhead(Passing):
         handler = market.handlers[key[2]]
         every_ns, signalled = handler.review_ns, handler.uses_signals
         known = self._ahead.get((key[1], every_ns, signalled))
-        if isinstance(known, ViewsAhead) and known.holds and known.place(due) >= 0:
+        if isinstance(known, ViewsAhead) and known.holds and due in known.places:
             return known
         found = None
         if type(market) is Market and market.spec.book.model != "recorded" and not due % every_ns:

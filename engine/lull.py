@@ -23,6 +23,8 @@ __all__ = ["Lull", "QuietSamples"]
 
 F64 = np.ndarray[Any, np.dtype[np.float64]]
 I64 = np.ndarray[Any, np.dtype[np.int64]]
+Rows = tuple[I64, F64, I64]
+"""Engine times, prices and sequences of a table."""
 
 _INDEX: Final = Kind.INDEX  # looked up once; see ``folding``
 _ROWS_MAX: Final = 16_384
@@ -94,7 +96,7 @@ class Lull:
         self._sampler = sampler
         self._chains, self._indexes = chains, indexes
         self.waiting: list[QuietSamples] = []
-        self._tables: list[tuple[I64, F64, I64]] = []
+        self._tables: list[Rows] = []
         self._rows = self._launched = 0
         self._market: Market | None = None
         self._kind: Kind | None = None
@@ -137,10 +139,10 @@ class Lull:
         if not waiting:
             return
         tables, self._tables, self.waiting, self._rows = self._tables, [], [], 0
-        run, prices, sequence = _joined(tables)
+        run, prices = _joined(tables)
         times = sampler.pass_by(run.item(-1))
         later = rows_up_to(run, times)
-        passed, early = sequence[later], int(times.searchsorted(run.item(0)))
+        passed, early = _sequences(tables, later), int(times.searchsorted(run.item(0)))
         marks, indexes = self._prices(prices, later, early)
         for number, market in enumerate(sampler.launched()):
             symbol, index = market.spec.symbol, indexes[number]
@@ -175,12 +177,20 @@ class Lull:
         return marks, indexes
 
 
-def _joined(tables: list[tuple[I64, F64, I64]]) -> tuple[I64, F64, I64]:
-    """Engine times, prices and sequences of all rows."""
+def _joined(tables: list[Rows]) -> tuple[I64, F64]:
+    """Engine times and prices of all rows."""
     if len(tables) == 1:
-        return tables[0]
-    run, prices, sequence = zip(*tables, strict=True)
-    return np.concatenate(run), np.concatenate(prices), np.concatenate(sequence)
+        return tables[0][:2]
+    run, prices, _ = zip(*tables, strict=True)
+    return np.concatenate(run), np.concatenate(prices)
+
+
+def _sequences(tables: list[Rows], rows: I64) -> I64:
+    """Those of some of all rows."""
+    first, last = tables[0][2].item(0), tables[-1][2].item(-1)
+    if last - first + 1 == sum(len(run) for run, _, _ in tables):  # no place was left out
+        return rows + first
+    return np.concatenate([sequence for _, _, sequence in tables])[rows]
 
 
 def _through(prices: F64, later: I64, early: int, known: float) -> F64:

@@ -46,13 +46,17 @@ class Passing(Obeying):
         """Alarms of one instant, on the market as of the last tick up to it."""
         self._pass_time(rows, due, before)
         booked: set[tuple[int, int]] = set()
+        staged = -1
         for priority, number, place in self.agenda.due(due):
             market = self.markets[number]
             if priority == _VENUE and self._is_fresh(number, before, due):
                 continue
-            self._stage(number, before, due, due)
+            if number != staged or self.priced:
+                self._stage(number, before, due, due)
+                staged = number
             if priority == _VENUE:
                 market.check_stale()
+                staged = -1
             elif priority == _FUNDING:
                 self.agenda.set((_FUNDING, number, _HANDLER), market.settle_funding())
                 for each in range(len(market.handlers)):

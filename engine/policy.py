@@ -242,7 +242,7 @@ def leverage_watch(view: View, low: float, high: float, sign: float) -> Watch:
     low, high = sign * low, sign * high
     # ``price_at_leverage``, twice. Leverage 1 is met at every price or none; of no leverage and of
     # infinite leverage the price is zero or not a number, which is no edge either.
-    at_low = low * intercept / (slope * (1.0 - low)) if low != 1.0 else 0.0
+    at_low = low * intercept / (slope * (1.0 - low)) if low and low != 1.0 else 0.0
     at_high = high * intercept / (slope * (1.0 - high)) if high != 1.0 else 0.0
     below, above = (at_high, at_low) if intercept < 0.0 else (at_low, at_high)
     return Watch(*drawn_in(below if below > 0.0 else _NO_LOW, above if above > 0.0 else _NO_HIGH))

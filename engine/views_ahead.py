@@ -31,19 +31,19 @@ class ViewsAhead:
     """A market at the points of a grid of reviews.
 
     Attributes:
+        places: which of the reviews it is, by time.
         limits: by review, the first tick later than it.
     """
 
     __slots__ = (
-        *("_cells", "_every_ns", "_first_ns", "_heads", "_market", "_rate", "_tails", "_view"),
-        *("_viewed", "limits"),
+        *("_cells", "_heads", "_market", "_rate", "_tails", "_view", "_viewed"),
+        *("limits", "places"),
     )
 
     def __init__(self, market: Market, rows: Rows, times: I64, points: I64 | None) -> None:
         """``points``: of the signals' grid at those times; none where nobody uses signals."""
         self._market = market
-        self._first_ns = times.item(0)
-        self._every_ns = times.item(1) - self._first_ns
+        self.places = {ts_ns: place for place, ts_ns in enumerate(times.tolist())}
         self.limits: list[int] = rows.ticks_after(times).tolist()
         self._viewed = -1
         self._cells, self._rate = market.cells, market.state.rate
@@ -76,11 +76,6 @@ class ViewsAhead:
         """Whether nothing came in between: a point of the grid that was fed otherwise than was
         worked out, a scheduled funding rate."""
         return self._cells is self._market.cells and self._rate == self._market.state.rate
-
-    def place(self, due_ns: int) -> int:
-        """Which of the reviews it is; -1 for none of them."""
-        place, rest = divmod(due_ns - self._first_ns, self._every_ns)
-        return -1 if rest or not 0 <= place < len(self.limits) else place
 
     def view(self, place: int) -> MarketView:
         """The market at a review; the same one for all who are asked there. Nobody trades in
