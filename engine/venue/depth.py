@@ -160,8 +160,9 @@ class DepthBook:
         if not filled:
             return Taken(0, mid, reason=reason)
         price = self._price(side, taken, size, mid, spread)
-        if limit is not None:  # which the last rounding may have passed
-            price = min(price, limit) if side > 0 else max(price, limit)
+        # The last rounding may have passed the limit.
+        if limit is not None and side * (price - limit) > 0.0:
+            price = limit
         return Taken(filled, price, reason=reason)
 
     def take_limited(
@@ -259,7 +260,8 @@ class DepthBook:
         """Write down what is back by now; only an order may."""
         state = self.state
         state.taken_bid, state.taken_ask = state.taken_bid * left, state.taken_ask * left
-        state.ts_ns = max(ts_ns, state.ts_ns)
+        if ts_ns > state.ts_ns:
+            state.ts_ns = ts_ns
 
     def _left(self, ts_ns: int) -> float:
         """Share of our takings that is not back yet: a closed form of the time since the last one,
