@@ -308,6 +308,40 @@ def test_what_is_worth_less_than_an_atom_pays_no_fee() -> None:
     assert paid == [38_537_337, 38_525_776, 1]
 
 
+def test_the_hedge_of_money_that_is_much_more_than_there_is_may_be_a_lot_more() -> None:
+    """43 dollars come where 22 cents are left: what its basket would cost is 300 atoms, and whether
+    these are rounded decides on a lot of 74,806. Catches an opinion on an estimate's last digit."""
+    bands = ("band", 1.5, 0.75, 2.625), ("schedule", 1.5, 600 * SECOND)
+    case = Case(
+        seed=123_456_789_012,
+        source="trade",
+        lot_size=1e-6,
+        taker_fee=0.0004,
+        half_spread_bps=7.0,
+        policies=bands,
+        management_fee=0.001,
+        rate_8h=0.0001,
+        nav_every=HOUR,
+    )
+    trades = {
+        0: 60_000.0,
+        689_999_999_999: 32_307.991137456967,
+        1_290_000_000_000: 17_396.668027476804,
+        1_590_125_000_000: 9_367.466244824345,
+        1_890_000_000_000: 5_080.3,
+        12_691_000_000_000: 2_735.543680266819,
+        24_090_000_000_000: 914.0958715958643,
+        24_091_125_000_000: 880.7,
+    }
+    start, books = MIDNIGHT_NS - 90 * SECOND, (912.194864803733, 912.5233140759314)
+    tape: list[Row] = [("trade", start + ts, price) for ts, price in trades.items()]
+    tape.insert(7, ("bbo", start + 24_090_000_000_000, *books))
+    last = start + 24_391_125_000_000
+    tape.append(("bbo", last, 879.7314942100002, 880.61166579))
+    tape.append(("create", last, "c", "ann", 43.04299999999999))
+    assert differences(case, tape) is None
+
+
 def test_a_tape_ends_before_a_product_cannot_be_counted() -> None:
     """Bought at a mid a third below the mark every ten minutes, what it has grows threefold each
     time: told no further than 64 bits go. Catches a draw that fails for nothing."""
