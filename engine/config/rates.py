@@ -84,7 +84,10 @@ def _recorded_rates(file: str, symbol: str) -> dict[int, float]:
         if table is not None:
             assert isinstance(table, Funding)
             own = table.symbols() == _own_place(recording.symbols, symbol)
-            rates.update(zip(table.next_ns[own].tolist(), table.rate[own].tolist(), strict=True))
+            said = (column[own].tolist() for column in (table.ts_ns, table.next_ns, table.rate))
+            for ts_ns, next_ns, rate in zip(*said, strict=True):
+                if ts_ns <= next_ns or next_ns not in rates:  # else it is late
+                    rates[next_ns] = rate
     return rates
 
 

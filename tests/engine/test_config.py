@@ -3,6 +3,7 @@ wrong."""
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -583,6 +584,24 @@ def test_a_file_of_rates_that_contradicts_itself_or_is_no_text(tmp_path: Path) -
     file.write_bytes(b"ts,rate\n17000\xe9,0.0001\n")
     with pytest.raises(ConfigError, match=r"not UTF-8 text \(byte 13\)"):
         funding_instants(str(file), "BTCUSDT")
+
+
+def test_a_recorded_rate_that_is_late_replaces_none(tmp_path: Path) -> None:
+    """Of an instant the last rate up to it counts, or the first one behind it where it was never
+    told before. Catches a feed that goes on naming what was settled."""
+    file, hour = tmp_path / "rates.raw", 3_600_000
+    told = [(-5, 0, 0.0001), (-1, 0, 0.0002), (1, 0, 0.0009), (2, 8, 0.0003), (9, 8, 0.0008)]
+    told += [(17, 16, 0.0004), (18, 16, 0.0007)]
+    lines = []
+    for at, due, rate in told:
+        said = {"e": "markPriceUpdate", "E": 1_700_006_400_000 + at * hour, "s": "BTCUSDT"}
+        said |= {"p": "1.0", "i": "1.0", "P": "1.0", "r": f"{rate:.4f}"}
+        said["T"] = 1_700_006_400_000 + due * hour
+        stream = {"stream": "btcusdt@markPrice@1s", "data": said}
+        lines.append(f"{said['E']}000000 {json.dumps(stream)}\n")
+    file.write_text("".join(lines))
+    rates = [rate for _, rate in funding_instants(str(file), "BTCUSDT")]
+    assert rates == [0.0002, 0.0003, 0.0004]
 
 
 def test_caps_are_counted_in_atoms(tmp_path: Path) -> None:
