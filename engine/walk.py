@@ -232,11 +232,13 @@ class Walker(LookingAhead):
         if column is None:
             return
         named = {market.spec.symbol: market.state.funding_ns for market in self.markets}
-        symbols, sequences, times = column.table.symbols(), column.sequence, column.table.ts_ns
         instants = column.table.next_ns  # type: ignore[attr-defined]  # funding has it
         come = instants <= column.run
         if come.any():
             open_to_lateness(column)
+        elif isinstance(column.symbol, int) and (instants == named.get(column.symbol)).all():
+            return
+        symbols, sequences, times = column.table.symbols(), column.sequence, column.table.ts_ns
         if column.alone:  # most rows say again what the one before said
             said = np.flatnonzero(np.append(True, np.diff(instants) != 0) | come)
             symbols, sequences, times = symbols[said], sequences[said], times[said]

@@ -51,7 +51,7 @@ def _read(lines: F64, samples: Any, marks: F64) -> F64:
     if len(marks) < _MANY:
         lines = lines.repeat(samples, axis=0)
         return lines[:, :, 0] + lines[:, :, 1] * marks[:, None]
-    intercept, navs, _ = lines.T.repeat(samples, axis=2)  # each product's in one go
+    intercept, navs = lines[:, :, :2].T.repeat(samples, axis=2)  # each product's in one go
     navs *= marks
     navs += intercept
     return navs.T
