@@ -4,7 +4,9 @@ faults as sentences, and no secret anywhere."""
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
+import math
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -188,6 +190,39 @@ def test_no_event_has_a_field_of_the_line_s_own() -> None:
     taken = {"event", "at", "nav_level", "exc_info", "stack_info", "exception", "self"}
     for kind in kinds:
         assert not taken & set(kind.__struct_fields__), kind.__name__
+
+
+def test_every_line_is_json(lines: Lines) -> None:
+    """Numbers that JSON has no word for stand as in the topics; what nobody knows to write is
+    shown as Python shows it."""
+    written, nobody = lines("info"), object()
+    structlog.get_logger().info("said", nan=math.nan, inf=-math.inf, who=nobody, text="a\nb\x1b[2J")
+    (line,) = written()
+    line.pop("at")
+    assert line == {
+        "event": "said",
+        "level": "info",
+        "nan": None,
+        "inf": None,
+        "who": repr(nobody),
+        "text": "a\nb\x1b[2J",
+    }
+
+
+def test_nobody_speaks_to_the_terminal(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's name, or the words of a malformed tick, that would clear the screen are shown and
+    not obeyed."""
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    lines("info")
+    structlog.get_logger().info("units_created", user="\x1b[2Jmallory", units=5)
+    assert "\x1b[2J" not in terminal.getvalue()
+    assert "\\x1b[2Jmallory" in terminal.getvalue()
 
 
 async def test_faults_are_sentences(lines: Lines) -> None:
