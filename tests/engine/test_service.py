@@ -7,11 +7,13 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 from msgspec.structs import replace
 
 from engine.errors import FeedError, ReplayMismatchError, SnapshotError
@@ -22,6 +24,7 @@ from engine.steps import Pace
 from engine.ticks import Kind, Step, Trades
 from feeds import codec
 from feeds.journal import Journal, StepCommitted
+from feeds.kafka import KafkaLog
 from feeds.log import Log, Outgoing, Place, Producer, ProducerFencedError
 from feeds.memory_broker import MemoryBroker, Partition
 from feeds.memory_log import MemoryLog
@@ -436,6 +439,51 @@ async def test_a_journal_made_anew_ends_the_engine_that_runs(topics: Topics) -> 
             await running
     await producer.close()
     assert await read_all(log, topics.events) == before
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("brokers", ["kafka_brokers", "apache_brokers"])
+@pytest.mark.parametrize("runs", [True, False], ids=["running", "restarted"])
+async def test_a_journal_made_anew_on_a_broker(
+    request: pytest.FixtureRequest, topics: Topics, brokers: str, runs: bool
+) -> None:
+    """Deleted and created again before there was a snapshot: whoever runs, and whoever comes, ends,
+    and nothing more is said. Catches an offset that a broker's client carries over."""
+    where, market = request.getfixturevalue(brokers), a_market(1_000, bad=None)
+    log, admin = KafkaLog(where), AIOKafkaAdminClient(bootstrap_servers=where)
+    await ensure_topics(log, topics, user_partitions=2)
+    producer, stop = await log.producer(), asyncio.Event()
+    await publish(producer, topics, [market.between(0, 500)], (SYMBOL,), end=False)
+    shard, pace = a_shard(log, topics, finite=False), replace(QUICK, snapshot_steps=1_000)
+    running = asyncio.create_task(serve(a_spec(), shard.open, pace=pace, stop=stop))
+    async with asyncio.timeout(HANGS_SECONDS):
+        await reached(log, topics, 500)
+        before = await read_all(log, topics.events)
+        if not runs:
+            stop.set()
+            await running
+        await admin.start()
+        await admin.delete_topics([topics.journal])
+        await admin.close()
+        await _created(log, topics)
+        await publish(producer, topics, [market.between(500, 1_000)], (SYMBOL,), end=False)
+        with pytest.raises(SnapshotError, match=r"the journal was (deleted|made anew)"):
+            await (running if runs else serve(a_spec(), shard.open, pace=pace))
+        assert await read_all(log, topics.events) == before
+    await producer.close()
+    await log.close()
+
+
+async def _created(log: Log, topics: Topics) -> None:
+    """The journal is there, and empty; brokers delete in their own time."""
+    (spec,) = (spec for spec in topics.specs() if spec.name == topics.journal)
+    place = Place(topics.journal)
+    while True:
+        with suppress(FeedError):
+            await log.create([spec])
+            if await log.bounds(place) == (0, 0):
+                return
+        await asyncio.sleep(0.05)
 
 
 async def test_users_do_not_move_between_partitions(topics: Topics) -> None:
