@@ -187,8 +187,8 @@ class _Service:
         queue: asyncio.Queue[Batch | End] = asyncio.Queue(QUEUE_BATCHES_MAX)
         commit = partial(self._commit, session)
         async with asyncio.TaskGroup() as tasks:
-            number = self.progress.mark.step
-            steps = Steps(engine, number, self.pace, self.observer, commit, tasks)
+            number, kept = self.progress.mark.step, session.recovered.mark.sequence
+            steps = Steps(engine, number, kept, self.pace, self.observer, commit, tasks)
             reading = self._read(engine, session, queue, steps.unhurried)
             reader = tasks.create_task(reading)
             await steps.run(queue)

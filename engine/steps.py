@@ -151,6 +151,7 @@ class Steps:
     Args:
         engine: computes while a commit is under way.
         number: of the last step.
+        kept: up to which row the last snapshot goes.
         pace: how much goes into a step.
         observer: is told what happens.
         commit: makes a step durable.
@@ -166,6 +167,7 @@ class Steps:
         self,
         engine: Engine,
         number: int,
+        kept: int,
         pace: Pace,
         observer: Observer,
         commit: Callable[[Taken], Coroutine[Any, Any, None]],
@@ -179,7 +181,7 @@ class Steps:
         self._open = _Open()
         self._closed = asyncio.get_running_loop().time()
         self._number = number
-        self._unkept = 0  # rows behind the last snapshot
+        self._kept = kept
         self._committing: asyncio.Task[None] | None = None
         self._behind = True
         self.unhurried = asyncio.Event()
@@ -262,19 +264,19 @@ class Steps:
         self._closed = asyncio.get_running_loop().time()
         engine = self._engine
         mark = Mark(self._number, engine.sequence, engine.time_ns, state_digest(engine), finished)
-        state = snapshot(engine) if self._wants_snapshot(step.rows) else None
+        state = snapshot(engine) if self._wants_snapshot() else None
         endings = taken_down(engine.spec.policies)
         taken = Taken(mark, tuple(step.ranges), step.parts, engine.users.name, state, endings)
         if not self._behind:
             self.unhurried.clear()
         self._committing = self._tasks.create_task(self._undisturbed(taken))
 
-    def _wants_snapshot(self, rows: int) -> bool:
-        """After a step of so many rows."""
-        pace, self._unkept = self._pace, self._unkept + rows
-        wanted = self._number % pace.snapshot_steps == 0 or self._unkept >= pace.snapshot_rows
+    def _wants_snapshot(self) -> bool:
+        pace, sequence = self._pace, self._engine.sequence
+        many = sequence - self._kept >= pace.snapshot_rows
+        wanted = many or self._number % pace.snapshot_steps == 0
         if wanted:
-            self._unkept = 0
+            self._kept = sequence
         return wanted
 
     async def _undisturbed(self, taken: Taken) -> None:

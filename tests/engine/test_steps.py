@@ -205,6 +205,32 @@ async def test_a_snapshot_comes_sooner_behind_many_rows() -> None:
     assert kept == [500, 1_000, 1_500, 2_000]
 
 
+async def test_rows_behind_a_snapshot_count_on_in_the_next_process() -> None:
+    """Processes that end again and again before they took so many rows make snapshots all the
+    same; else the last of them would replay what none of them bounded."""
+    log, topics = MemoryLog(MemoryBroker()), some_topics()
+    await published(log, topics, a_market(ROWS, bad=None), "msgpack")
+    pace = Pace(step_ms=0.0, behind_ms=0.0, silent_ms=0.0, rows_max=1, snapshot_steps=1_000)
+    told, stops = Told(), [asyncio.Event() for _ in range(20)]
+
+    class Ending(Told):
+        def committed(self, taken: Taken, seconds: float) -> None:
+            super().committed(taken, seconds)
+            told.committed(taken, seconds)
+            if len(self.taken) == 2:
+                stop.set()
+
+    for stop in stops:
+        shard = a_shard(log, topics)
+        pace = replace(pace, snapshot_rows=600)
+        _, progress = await serve(a_spec(), shard.open, pace=pace, stop=stop, observer=Ending())
+        if progress.mark.finished:
+            break
+    kept = [step.mark.sequence for step in told.taken if step.snapshot is not None]
+    assert stops[2].is_set()
+    assert kept == [600, 1_200, 1_800]
+
+
 def a_fall() -> Step:
     """The mark goes from 100 to 85, evenly, and stays there for as long."""
     price = np.concatenate([np.linspace(100.0, 85.0, ROWS // 2), np.full(ROWS // 2, 85.0)])
