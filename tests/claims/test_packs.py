@@ -168,10 +168,7 @@ def test_k24_bybits_identity_holds_at_every_nav_record(tmp_path: Path) -> None:
     lot = 10.0 ** round(math.log10(_lot_size(result)))
     place, position, loan = 0, 0.0, 0.0
     for row in nav:
-        while place < len(fills) and (fills[place]["sequence"], fills[place]["ordinal"]) <= (
-            row["sequence"],
-            row["ordinal"],
-        ):
+        while place < len(fills) and fills[place]["ts_ns"] <= row["ts_ns"]:
             position += fills[place]["lots"] * lot
             loan += fills[place]["cash_atoms"] / 10**6
             place += 1
