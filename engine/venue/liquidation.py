@@ -83,10 +83,12 @@ class Liquidator(Insuring):
         if stage is None:
             stage = self.stages[account.name] = Stage()
             self._start(account, market, stand)
+        else:
+            self._call(account, market, stand)  # a jump passed the margin at which he is called
         self._close(account, stage, held, stand, marks, unpaid)
 
     def _call(self, account: Margined, market: int, stand: Standing) -> None:
-        """Near maintenance the owner is called, once for what he holds."""
+        """Near maintenance, or still short of it, the owner is called, once for what he holds."""
         if not self.is_near(account, stand):
             return
         positions = account.positions()

@@ -16,7 +16,7 @@ from engine.events import CreationRequest, RedemptionRequest
 from engine.ticks import Kind
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec
-from engine.venue.rules import LiquidationRules, MarginRules, Tier, VenueRules
+from engine.venue.rules import AdlRules, LiquidationRules, MarginRules, Tier, VenueRules
 from strategies import LeverageBand
 from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape
 from tests.properties.agreement import agree
@@ -30,9 +30,11 @@ VENUE = VenueRules(
 BAND = LeverageBand(target=3.0, low=2.0, high=4.5)
 
 
-def hedged(rows: list[Any], *, latency_s: int = 1, account: str = "segregated") -> Run:
+def hedged(
+    rows: list[Any], *, latency_s: int = 1, account: str = "segregated", venue: VenueRules = VENUE
+) -> Run:
     """The product on a tape: marks, one a second, and what the operator says between them."""
-    market = a_market(contract=a_contract(taker_fee=0.0), book=BookSpec(model="flat"), venue=VENUE)
+    market = a_market(contract=a_contract(taker_fee=0.0), book=BookSpec(model="flat"), venue=venue)
     wallet = {"margin_share": 0.25, "topup_latency_ns": latency_s * SECOND_NS}
     product = a_product("BTC3L", account=account, **wallet)
     tape, second = [], 0
@@ -103,6 +105,28 @@ def test_a_top_up_that_arrives_too_late_finds_the_hedge_gone(account: str) -> No
     account = said.engine.handlers[0].account
     assert (account.treasury, account.nav(92.0)) == (603_750 * QUOTE, 760_000 * QUOTE)
     assert account.at_venue == 156_250 * QUOTE - 2_279_999_999_940
+
+
+@pytest.mark.parametrize("account", ["segregated", "omnibus"])
+def test_a_jump_past_the_call_leaves_the_issuer_called(account: str) -> None:
+    """From 100 to 88 in one row: the venue sees -110,000, sells at no less than 91.667, and finds
+    nobody who would take the hedge over. A second later it tries again, and the issuer is called:
+    a quarter of 640,000 makes 270,000, which are there at the third second. Catches an issuer who
+    watches from beside a full treasury, because the price went past the margin of a call."""
+    rules = VenueRules(
+        margin=MarginRules(tiers=TIERS),
+        liquidation=LiquidationRules(),
+        adl=AdlRules(rest="stay_open"),
+    )
+    said = hedged([100.0, 88.0, 88.0, 88.0, 88.0], account=account, venue=rules)
+    (started,) = said.named("liquidation_started")
+    assert (started.ts_ns, started.equity_atoms) == (T0 + SECOND_NS, -110_000 * QUOTE)
+    (called,), (ordered,) = said.named("margin_called"), said.named("topup_ordered")
+    assert called.ts_ns == ordered.ts_ns == T0 + 2 * SECOND_NS
+    assert ordered.atoms == 270_000 * QUOTE
+    assert [e.outcome for e in said.named("liquidation_ended")] == ["unfilled"] * 2 + ["restored"]
+    assert said.named("liquidation_ended")[-1].ts_ns == T0 + 3 * SECOND_NS
+    assert money(said) == (160_000 * QUOTE, 480_000 * QUOTE)
 
 
 def test_a_freeze_kills_a_hedge_that_would_have_lived() -> None:
