@@ -182,7 +182,7 @@ def test_two_shards(typed: Types, capsys: pytest.CaptureFixture[str]) -> None:
         served = typed("serve", "--shard", str(shard), "--once", "--json", *SETTINGS)
         assert served.code == 0, served.err
         assert (served.json["symbols"], served.json["sequence"]) == ([symbol], ROWS)
-        assert f'"symbols": ["{symbol}"]' in served.err
+        assert f'"symbols":["{symbol}"]' in served.err
         alone = Typed(
             capsys, "run", f"bars/{symbol}-1m-um.csv", "--json", "--no-report", *SETTINGS[:2]
         )
