@@ -43,15 +43,15 @@ class Next(Struct, frozen=True, gc=False):
 class Reviews(Surviving):
     """The watches of one product."""
 
-    # The last line that was asked for its ruin, and between which prices it is solvent.
-    __slots__ = ("_solvent", "next", "review_ns")
+    # The line at the last review, and between which prices it is solvent.
+    __slots__ = ("_line", "_solvent", "next", "review_ns")
 
     def __init__(
         self, number: int, account: Account, policies: tuple[Policy, ...], dealing: Dealing
     ) -> None:
         super().__init__(number, account, policies, dealing)
         self.next = Next(ALWAYS.low, ALWAYS.high, NEVER_NS, NEVER_NS, NEVER_NS)
-        self._solvent = (0.0, 0.0, OUT_OF_REACH)
+        self._line, self._solvent = (0.0, 0.0), OUT_OF_REACH
         self.review_ns = _grid_of(policies)
         """Grid on which its policies may be asked ahead (see ``review``); 0 where they may not."""
 
@@ -88,13 +88,15 @@ class Reviews(Surviving):
             then nothing was remembered: the product is to be attended.
         """
         state, changed = self.state, False
-        mark = market.mark
-        nav = self.account.intercept + self.account.slope * mark
+        line = intercept, slope = self.account.intercept, self.account.slope
+        nav = intercept + slope * market.mark
         if nav <= 0.0:
             return None
+        if line != self._line:
+            self._line, self._solvent = line, self._ruin(market.mark)
         drawdown = self._drawdown(scene, nav) if self.uses_high_water else 0.0
         view = self._beside(market, drawdown, due_ns)
-        (low, high), alarm_ns = self._solvent_between(), NEVER_NS
+        (low, high), alarm_ns = self._solvent, NEVER_NS
         kept = []
         try:
             for policy, known in zip(self.policies, state.policies, strict=True):
@@ -177,26 +179,13 @@ class Reviews(Surviving):
         """Between which prices NAV is positive; at once where it is not so now."""
         if self._quoted:  # a claim that is worth nothing now may still pay
             return OUT_OF_REACH
-        if self.account.intercept + self.account.slope * price <= 0.0:
-            return AT_ONCE
-        return self._solvent_between()
-
-    def _solvent_between(self) -> tuple[float, float]:
-        """Between which prices NAV is positive, where it is so now."""
         intercept, slope = self.account.intercept, self.account.slope
-        known, held, between = self._solvent
-        if intercept != known or slope != held:
-            between = _solvent(intercept, slope)
-            self._solvent = intercept, slope, between
-        return between
-
-
-def _solvent(intercept: float, slope: float) -> tuple[float, float]:
-    """Between which prices the NAV of a line is positive that is so somewhere."""
-    ruin = bankruptcy_price(intercept, slope) if slope else 0.0
-    if ruin <= 0.0:
-        return OUT_OF_REACH
-    return drawn_in(ruin, math.inf) if slope > 0.0 else drawn_in(-math.inf, ruin)
+        if intercept + slope * price <= 0.0:
+            return AT_ONCE
+        ruin = bankruptcy_price(intercept, slope) if slope else 0.0
+        if ruin <= 0.0:
+            return OUT_OF_REACH
+        return drawn_in(ruin, math.inf) if slope > 0.0 else drawn_in(-math.inf, ruin)
 
 
 def _grid_of(policies: tuple[Policy, ...]) -> int:
