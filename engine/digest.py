@@ -57,7 +57,7 @@ class Chain:
             count -= room
         self._take(text, count)
 
-    def records(self, data: bytes, size: int) -> None:
+    def records(self, data: bytes | memoryview, size: int) -> None:
         """Take items of ``size`` bytes each, one after the other."""
         start = 0
         while start < len(data):
@@ -71,13 +71,14 @@ class Chain:
         self._state.tail += data
         self._running.update(data)
 
-    def _take(self, data: bytes, items: int) -> None:
+    def _take(self, data: bytes | memoryview, items: int) -> None:
         state = self._state
-        state.tail += data
         state.open += items
         state.items += items
         self._running.update(data)
-        if state.open == LINK_ITEMS:
+        if state.open < LINK_ITEMS:
+            state.tail += data
+        else:
             state.link = self._running.digest()
             state.tail.clear()
             state.open = 0
@@ -114,9 +115,10 @@ class SampleChain(Chain):
         if self._waiting:
             samples = np.empty((self._waiting_items, 3), np.int64)
             for place, columns in enumerate(zip(*self._waiting, strict=True)):
-                samples[:, place] = np.frombuffer(b"".join(columns), np.int64)
+                column = columns[0] if len(columns) == 1 else b"".join(columns)
+                samples[:, place] = np.frombuffer(column, np.int64)
             self._waiting, self._waiting_items = [], 0
-            self.records(samples.tobytes(), 24)
+            self.records(samples.data.cast("B"), 24)
 
     def digest(self) -> bytes:
         """The digest of everything taken so far."""
