@@ -20,7 +20,7 @@ from feeds.journal import Journal, SessionBegan, SnapshotPlace, StepCommitted
 from feeds.log import RECORDS_MAX, Log, Outgoing, Place, Producer
 from feeds.records import Recorder, Valuation
 from feeds.snapshots import Kept, Snapshots
-from feeds.source import LogSource
+from feeds.source import POLLS_MAX, LogSource
 from feeds.spoken import has_spoken
 from feeds.topics import Topics
 from feeds.user_navs import USER_BLOCKS_ABOVE
@@ -41,7 +41,7 @@ class ShardSettings(Struct, frozen=True, kw_only=True):
         config_hash: another configuration must not go on with the state of this one.
         version: of the code, for whoever reads the journal.
         finite: end where the publisher ended.
-        records_max: of one poll.
+        records_max, polls_max: records of one poll, and polls of one batch.
         user_blocks_above: users of a product beyond whom their NAVs are packed.
     """
 
@@ -50,6 +50,7 @@ class ShardSettings(Struct, frozen=True, kw_only=True):
     version: str = ""
     finite: bool = False
     records_max: int = RECORDS_MAX
+    polls_max: int = POLLS_MAX
     user_blocks_above: int = USER_BLOCKS_ABOVE
 
 
@@ -188,6 +189,7 @@ class LogShard:
             finite=self._settings.finite,
             ended=() if kept is None else kept.ended,
             records_max=self._settings.records_max,
+            polls_max=self._settings.polls_max,
         )
 
 

@@ -17,10 +17,13 @@ from feeds.building import StepBuilder
 from feeds.codec import SingleCodec
 from feeds.log import RECORDS_MAX, Consumer, Log, Place, Polled, Record
 
-__all__ = ["LogSource"]
+__all__ = ["POLLS_MAX", "LogSource"]
 
 POLL_TIMEOUT_MS: Final = 200
 """How long a poll waits for the first record; then it looks again."""
+POLLS_MAX: Final = 8
+"""Polls that make one batch where each of them brings as many records as it may: of single ticks a
+batch of one poll costs as much as its rows. Who keeps up with the market polls once."""
 WAITING_RECORDS_MAX: Final = 4 * RECORDS_MAX
 """Records of one partition that may wait while the journal wants those of another."""
 EMPTY_POLLS_MAX: Final = 150
@@ -38,6 +41,7 @@ class LogSource:
         finite: stop when every partition of ticks has said that there is no more.
         ended: those that had said so before ``positions``.
         records_max: of one poll.
+        polls_max: of one batch.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class LogSource:
         finite: bool = False,
         ended: Collection[str] = (),
         records_max: int = RECORDS_MAX,
+        polls_max: int = POLLS_MAX,
     ) -> None:
         self._log = log
         self._positions = dict(positions)
@@ -62,6 +67,7 @@ class LogSource:
         self._running = {name for name in self._places if name.startswith("ticks/")} - set(ended)
         self._finite = finite
         self._records_max = records_max
+        self._polls_max = polls_max
         self._consumer: Consumer | None = None
         self._pending: deque[tuple[Place, Sequence[Record]]] = deque()
         self._paused: set[Place] = set()
@@ -74,12 +80,29 @@ class LogSource:
         """
         if not self._running and self._finite:
             return None
-        if not self._pending:
-            self._pending.extend(await self._poll())
         builder = StepBuilder(self._codec, sequence)
-        ranges: list[Range] = []
-        written_ms: list[int] = []
-        began = perf_counter()
+        ranges, written_ms, seconds = list[Range](), list[int](), 0.0
+        timeout_ms = POLL_TIMEOUT_MS
+        for _ in range(self._polls_max):
+            try:
+                if not self._pending:
+                    self._pending.extend(await self._poll(timeout_ms))
+            except FeedError:
+                if not ranges:
+                    raise
+                break  # what was taken goes first; whoever reads on meets it again
+            timeout_ms = 0
+            full = sum(len(records) for _, records in self._pending) >= self._records_max
+            began = perf_counter()
+            self._build(builder, ranges, written_ms)
+            seconds += perf_counter() - began
+            if self._pending or not full:
+                break
+        batch = self._batch(builder, tuple(ranges))
+        return replace(batch, written_ms=tuple(written_ms), decode_seconds=seconds)
+
+    def _build(self, builder: StepBuilder, ranges: list[Range], written_ms: list[int]) -> None:
+        """Take what was polled until the step is full."""
         while self._pending:
             place, records = self._pending.popleft()
             taken = builder.take(self._names[place], records)
@@ -91,9 +114,6 @@ class LogSource:
             if taken < len(records):
                 self._pending.appendleft((place, records[taken:]))
                 break
-        batch = self._batch(builder, tuple(ranges))
-        seconds = perf_counter() - began
-        return replace(batch, written_ms=tuple(written_ms), decode_seconds=seconds)
 
     async def again(self, sequence: int, ranges: Sequence[Range]) -> AsyncIterator[Batch]:
         """The rows of journalled ranges once more, in bounded batches without ranges.
@@ -130,7 +150,7 @@ class LogSource:
         while self._positions[place] < run.end:
             found = next((part for part in self._pending if part[0] == place), None)
             if found is None:
-                polled = await self._poll()
+                polled = await self._poll(POLL_TIMEOUT_MS)
                 self._pending.extend(polled)
                 empty = 0 if polled else empty + 1
                 if empty > EMPTY_POLLS_MAX:
@@ -160,11 +180,11 @@ class LogSource:
             ended=tuple(sorted(builder.ended)),
         )
 
-    async def _poll(self) -> Polled:
+    async def _poll(self, timeout_ms: int) -> Polled:
         if self._consumer is None:
             self._consumer = await self._log.consumer(self._positions)
         self._balance(self._consumer)
-        return await self._consumer.poll(records_max=self._records_max, timeout_ms=POLL_TIMEOUT_MS)
+        return await self._consumer.poll(records_max=self._records_max, timeout_ms=timeout_ms)
 
     def _balance(self, consumer: Consumer) -> None:
         """Read no further where enough records wait already, which happens in a replay only."""

@@ -158,6 +158,7 @@ def a_shard(
         version="test",
         finite=finite,
         records_max=RECORDS_MAX,
+        polls_max=1,
         user_blocks_above=user_blocks_above,
     )
     return LogShard(log, topics, valuation_of(spec), settings)

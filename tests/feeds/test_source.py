@@ -12,7 +12,7 @@ from engine.ports import Batch, Range, Source
 from engine.ticks import Marks, Step
 from feeds import codec
 from feeds.building import STEP_ROWS_MAX
-from feeds.log import Log, OffsetOutOfRangeError, Outgoing, Place, TopicSpec
+from feeds.log import RECORDS_MAX, Log, OffsetOutOfRangeError, Outgoing, Place, Polled, TopicSpec
 from feeds.memory_broker import MemoryBroker
 from feeds.memory_log import MemoryLog
 from feeds.publishing import TickForm, publish
@@ -66,12 +66,24 @@ def a_source(log: Log) -> LogSource:
 @pytest.mark.parametrize("form", ["block", "msgpack"])
 async def test_steps_are_bounded(form: TickForm) -> None:
     """A poll may hold more rows than a step: what is left comes next, not twice, not never."""
-    rows = ROWS if form == "block" else 1_200
+    rows = ROWS if form == "block" else 5_200
     found = await batches(a_source(await a_log(marks(rows), form)))
     prices = np.concatenate([price_of(batch) for batch in found])
     assert prices.tolist() == (np.arange(rows) + 1.0).tolist()
     assert len(found) > 1
     assert all(len(batch.step) < STEP_ROWS_MAX + 5_000 for batch in found)
+
+
+@pytest.mark.parametrize(("polls", "sizes"), [(1, [100] * 12 + [50]), (3, [300] * 4 + [50])])
+async def test_full_polls_make_one_batch(polls: int, sizes: list[int]) -> None:
+    """Whoever finds as many records as a poll may bring takes what the next ones bring with them,
+    so many polls at most; one that brought fewer is the last, and nobody waits for another."""
+    log = await a_log(marks(1_250), "msgpack")
+    options: dict[str, Any] = {"finite": True, "records_max": 100, "polls_max": polls}
+    found = await batches(LogSource(log, {Place("ticks"): 0}, SYMBOLS, **options))
+    assert [len(batch.step) for batch in found] == sizes
+    prices = np.concatenate([price_of(batch) for batch in found])
+    assert prices.tolist() == (np.arange(1_250) + 1.0).tolist()
 
 
 async def test_ranges_follow_each_other() -> None:
@@ -97,7 +109,7 @@ async def test_closed_and_read_on() -> None:
 
 async def test_broker_away_and_back() -> None:
     """An error loses no record: the next read goes on where the last one was."""
-    step = a_step(1_500)
+    step = a_step(5_500)
     log = await a_log(step, "msgpack")
     source = a_source(log)
     first = await source.read(0)
@@ -109,6 +121,31 @@ async def test_broker_away_and_back() -> None:
     rest = await source.read(first.step.end)
     assert rest is not None
     same(rest.step, step.between(first.step.end, rest.step.end))
+
+
+async def test_broker_away_between_two_polls() -> None:
+    """What the first of them brought is not lost with the second: it is a batch, and the error
+    comes to whoever reads on. Catches 500 rows that no journal names."""
+    step = a_step(1_500)
+    log = await a_log(step, "msgpack")
+    source = a_source(log)
+    poll = source._poll
+
+    async def once(timeout_ms: int) -> Polled:
+        polled = await poll(timeout_ms)
+        log.broker.available = False
+        return polled
+
+    source._poll = once  # type: ignore[method-assign]
+    first = await source.read(0)
+    assert first is not None
+    assert len(first.step) == RECORDS_MAX
+    with pytest.raises(FeedError):
+        await source.read(RECORDS_MAX)
+    log.broker.available, source._poll = True, poll  # type: ignore[method-assign]
+    rest = await source.read(RECORDS_MAX)
+    assert rest is not None
+    same(rest.step, step.between(RECORDS_MAX, 1_500))
 
 
 async def test_lost_position_is_not_repaired() -> None:
