@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from engine.points import PricingSpec
 from engine.ticks import Kind
 from engine.units import SECOND_NS
 from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.book import BookSpec
 from engine.venue.funding import FundingSpec
-from engine.venue.price_rules import FundingRules
+from engine.venue.price_rules import FundingRules, IndexSource, MarkRules
 from engine.venue.rules import MarginRules, Tier, VenueRules
 from strategies import LeverageBand
 from tests.builders import T0, Run, a_contract, a_market, a_product, a_row, a_spec, a_tape
@@ -143,6 +144,30 @@ def test_a_repetition_is_late_once_its_instant_was_settled() -> None:
         said = recorded(rows, places)
         assert [paid.rate for paid in said.named("funding_settled")] == [0.02, 0.01, 0.05]
         assert [event.sequence for event in said.named("input_rejected")] == [4, 5, 7, 9]
+
+
+@pytest.mark.parametrize("places", [(), (13,), (14,), range(1, 24)])
+def test_a_late_rate_leaves_the_mark_of_a_venue_alone(places: Any) -> None:
+    """The index is 100, and what is left of 1 % over ten seconds lies on it: 100.2 two seconds
+    before it is paid. A row in between that names what was settled takes nothing off, be it the
+    first of its step. Catches a mark that forgets the funding to come."""
+    index = [a_row(Kind.INDEX, T0 + n * SECOND_NS // 2, 100.0) for n in range(20)]
+    index.insert(3, rate(1, 0.02, 5))
+    index.insert(13, rate(5.5, 0.01, 9))
+    index.insert(14, rate(5.6, 0.05, 5))
+    source = IndexSource(symbol=0, stale_after_ns=SECOND_NS, recorded=True)
+    pricing = PricingSpec(
+        sources=(source,),
+        mark=MarkRules(legs=("funding",)),
+        interval_ns=10 * SECOND_NS,
+    )
+    said = recorded(index, places, pricing=pricing, mark_source="venue")
+    assert [event.sequence for event in said.named("input_rejected")] == [14]
+    columns = said.nav
+    marks = dict(zip(columns["ts_ns"].tolist(), columns["mark_price"].tolist(), strict=True))
+    assert [marks[T0 + n * SECOND_NS] for n in (4, 6, 7, 8)] == pytest.approx(
+        [100.2, 100.3, 100.2, 100.1]
+    )
 
 
 def test_a_first_rate_whose_instant_is_past_is_settled_at_once() -> None:
