@@ -266,3 +266,14 @@ def test_an_atom_that_is_owed_is_paid_once(fund: int) -> None:
     margins.deleverager.settle([Unpaid(owing, 0, 0, 0, None)], 1)
     paid = [b - crowd.cash.item(0) for b, crowd in zip(before, margins.crowds.all, strict=True)]
     assert (owing.cash, paid) == (0, [0, 0] if fund else [1, 0])
+
+
+def test_what_is_left_of_a_row_is_its_own() -> None:
+    """The twenty from 100 with 300 are sold at 94, for a hair less: 180 are left, and stay where
+    they are, as the cash of those who hold on does."""
+    said = said_of((0, 100.0), (1, 94.0))
+    (crowd,) = said.engine.margins.crowds.all
+    assert crowd.lots.tolist() == [10, -5, 0, 1]
+    left = (crowd.cash + crowd.cost).tolist()
+    assert left[2] == pytest.approx(180 * QUOTE, rel=1e-3)
+    assert left[:2] + left[3:] == [200 * QUOTE, 100 * QUOTE, 30 * QUOTE]

@@ -130,3 +130,28 @@ def test_a_fee_is_taken_at_the_bankruptcy_price_alone(
     assert [(e.lots, e.price) for e in said.named(name)] == [(2, at)]
     charged = [e.atoms for e in said.named("account_charged") if e.cause == "closing_fee"]
     assert charged == [fee * QUOTE for fee in fees]
+
+
+def test_what_a_population_leaves_is_taken_by_lots() -> None:
+    """A row of two coins with 10 is bankrupt at 95, as an account is: whoever is short gives two
+    coins there. Catches what the coins cost taken for how many they are."""
+    crowd = a_crowd([(2, 10 * QUOTE, 100.0, 1.0)])
+    said = said_of({"short": (-3, 1_000)}, crowds=[crowd])
+    assert taken(said) == [("trader:short", 2, 95.0)]
+    assert accounts(said) == {"short": (-1, 1_110 * QUOTE)}
+    assert said.engine.margins.crowds.all[0].lots.tolist() == [0]
+
+
+def test_a_row_of_a_population_pays_the_fee_of_closing() -> None:
+    """Long two coins with 48 at 80.5: 9 are left, and 8 of fee and 1.61 are needed. The book pays
+    161, of which 160 were needed: the venue has 8, the fund 1, and the row nothing."""
+    inside = {"taker_fee_inside": True, "fee_at": "bankruptcy"}
+    crowd = a_crowd([(2, 48 * QUOTE, 100.0, 1.0)])
+    said = said_of({}, crowds=[crowd], margin=inside, falls_to=80.5)
+    (told,) = said.named("population_liquidated")
+    assert (told.positions, told.lots) == (1, -2)
+    ledger = said.engine.ledger
+    assert [ledger.balance(owner, "USDT") for owner in ("fees", "insurance")] == [
+        8 * QUOTE, QUOTE,
+    ]  # fmt: skip
+    assert said.engine.margins.crowds.all[0].cash.tolist() == [0]
