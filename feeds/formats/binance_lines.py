@@ -19,7 +19,7 @@ from feeds.formats.binance_events import (
     Event,
     time_ns,
 )
-from feeds.formats.format import Market
+from feeds.formats.format import Market, line_of
 from feeds.formats.gathering import Gatherer
 from feeds.formats.top_of_book import TopOfBook
 
@@ -80,7 +80,7 @@ class LineReader(Gatherer):
                 handlers[event.e or event.event](event, ingest_ns)
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 if line.strip() and not self._read_spaced(line, error):
-                    self._malformed(f"{path}:{number + offset}", line, error)
+                    self._malformed(line_of(path, number + offset), line, error)
 
     def _read_spaced(self, line: bytes, error: Exception) -> bool:
         """An envelope that another writer spaced looks like an event without a name."""

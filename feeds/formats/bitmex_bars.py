@@ -18,7 +18,7 @@ from engine.ticks import Kind
 from engine.units import MINUTE_NS
 from feeds.bars import Bars
 from feeds.formats.files import line_batches
-from feeds.formats.format import Block, Content, malformed_block
+from feeds.formats.format import Block, Content, line_of, malformed_block
 from feeds.formats.names import market
 from feeds.gauge import Gauge
 
@@ -80,7 +80,7 @@ class BitmexBars:
                 except (ValueError, OverflowError) as error:
                     if line.strip():
                         shown = line[:_SHOWN].decode("ascii", "backslashreplace")
-                        where = f"{content.path}:{number + offset}"
+                        where = line_of(content.path, number + offset)
                         yield malformed_block(last_ns, f"{where}: {error}: {shown}")
                     continue
                 if len(bars):

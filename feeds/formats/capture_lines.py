@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -93,10 +94,11 @@ class CaptureReader(Gatherer):
 
     def read(self, path: str, number: int, lines: Sequence[bytes]) -> None:
         """Append the rows of these lines; ``number`` is that of the first."""
+        name = Path(path).name  # events are the same from wherever the file is read
         for offset, line in enumerate(lines):
             if not line.strip():
                 continue
-            where = f"{path}:{number + offset}"
+            where = f"{name}:{number + offset}"
             try:
                 decoded = self._dialect.decode(line)
             except Unsupported as error:

@@ -16,7 +16,7 @@ from pyarrow import csv
 
 from engine.errors import InputError
 from feeds.formats.files import line_batches
-from feeds.formats.format import Block, malformed_block
+from feeds.formats.format import Block, line_of, malformed_block
 from feeds.gauge import Gauge
 
 __all__ = ["Layout", "csv_blocks", "first_rows", "header_of", "layout_of", "no_trades", "rows_of"]
@@ -151,7 +151,7 @@ def _converted(
     if len(lines) == 1:
         if lines[0].strip():
             shown = lines[0][:_SHOWN].decode("ascii", "backslashreplace")
-            yield f"{path}:{number}: {reason}: {shown}"
+            yield f"{line_of(path, number)}: {reason}: {shown}"
         return
     # Halving finds the few bad lines among thousands without a parser of our own.
     half = len(lines) // 2

@@ -8,6 +8,7 @@ places in the ``markets`` of the file's ``Content``; the recording renumbers bot
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,6 +27,7 @@ __all__ = [
     "Format",
     "Market",
     "Synced",
+    "line_of",
     "malformed_block",
     "markets_of",
     "table_block",
@@ -154,6 +156,12 @@ def table_block(kind: Kind, ts_ns: Any, symbol: int = 0, **values: Any) -> Step:
         **columns,
     )
     return Step(first=0, end=count, tables=(table,) if count else ())
+
+
+def line_of(path: str, number: int) -> str:
+    """Where a line that is refused stands: the file by its name alone, so that events are the same
+    from wherever the file is read."""
+    return f"{Path(path).name}:{number}"
 
 
 def malformed_block(ts_ns: int, detail: str) -> Step:

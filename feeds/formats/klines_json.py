@@ -20,7 +20,7 @@ from engine.ticks import Kind
 from feeds.bars import Bars
 from feeds.formats.files import LINE_BYTES_MAX, chunks
 from feeds.formats.files import head as head_of
-from feeds.formats.format import Block, Content, malformed_block
+from feeds.formats.format import Block, Content, line_of, malformed_block
 from feeds.formats.klines_csv import bar_ends, kline_contract
 from feeds.formats.names import file_symbol, market
 from feeds.formats.numbers import times_to_ns
@@ -154,7 +154,7 @@ def _each(path: str, piece: bytes, line: int, last_ns: int) -> Iterator[Block]:
         except ValueError as error:
             number = line + piece.count(b"\n", 0, row.start())
             shown = row[0][:_SHOWN].decode("ascii", "backslashreplace")
-            yield malformed_block(last_ns, f"{path}:{number}: {error}: {shown}")
+            yield malformed_block(last_ns, f"{line_of(path, number)}: {error}: {shown}")
             continue
         last_ns = int(bars.start_ns[-1])
         yield bars

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.bad_input.tape import DATA
+from tests.bad_input.tape import CAPTURE, DATA, capture, csv_of, tape
+from tests.feeds.messages import bitmex_quote
 
 ROOT = Path(__file__).parents[2]
 _FAULTY = "class P:\n    def target(self, market, position):\n        raise ValueError(object())\n"
@@ -125,6 +126,33 @@ def test_a_fault_verifies_from_anywhere(
     Path("p.py").write_text(_FAULTY)
     assert run(DATA, "--policy", "p.py:P").code == 1
     finished = Path("out").resolve()
+    monkeypatch.chdir("/")
+    assert typed("verify", finished).code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (DATA, csv_of(tape()).splitlines()),
+        (CAPTURE, capture()),
+        ("quotes.txt", [bitmex_quote(second, 99, 100).strip() for second in range(1, 30)]),
+    ],
+)
+def test_a_line_that_cannot_be_read_verifies_from_anywhere(
+    name: str,
+    lines: list[str],
+    folder: Path,
+    run: Callable[..., Any],
+    typed: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A run names a file as it was typed, its repetition by where it lies: the events of both name
+    it by its name alone. Catches a folder in the output log, and in the digest."""
+    half = lines[4][: len(lines[4]) // 2]
+    (folder / name).write_text("\n".join([*lines[:5], half, *lines[5:], ""]))
+    assert run(name).json["rejected"] == {"malformed": 1}
+    finished = Path("out").resolve()
+    assert f'"{name}:6: ' in (finished / "events.jsonl").read_text()
     monkeypatch.chdir("/")
     assert typed("verify", finished).code == 0
 
