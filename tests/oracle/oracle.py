@@ -300,7 +300,7 @@ class Oracle(Account):
         self.trade(order.number, order.purpose, order.lots)
         cost = before - self.whole
         if side == "create":
-            units = (quote - cost) * total // before
+            units = (quote - cost) * total // before if before > 0 else 0
             if reason := self._size(units):  # the hedge is not for the others to pay
                 units, quote = 0, min(max(cost, 0), quote)
                 if not quote:

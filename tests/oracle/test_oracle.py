@@ -18,6 +18,7 @@ from engine import dealing
 from engine.account import Account
 from engine.dealing import Dealing
 from engine.events import (
+    CreationRefused,
     DeficitPaid,
     FundingSettled,
     ManagementFeeCharged,
@@ -340,6 +341,38 @@ def test_the_hedge_of_money_that_is_much_more_than_there_is_may_be_a_lot_more() 
     tape.append(("bbo", last, 879.7314942100002, 880.61166579))
     tape.append(("create", last, "c", "ann", 43.04299999999999))
     assert differences(case, tape) is None
+
+
+def test_money_that_comes_where_less_than_an_atom_is_left_buys_nothing() -> None:
+    """Of a promise on the index that two falls by a fifth, at one instant, left less than an atom:
+    the hedge of a creation is filled a nanosecond later. Catches units of nothing."""
+    policies = ("floor", 10.0, 5.0), ("band", 5.0, 4.75, 5.375), ("schedule", 5.0, 600 * SECOND)
+    case = Case(
+        seed=123_456_789_012,
+        holdings=(("ann", 5 * 10**9), ("ben", 1_000_001)),
+        formula=True,
+        index=True,
+        source="mid",
+        lot_size=1e-6,
+        policies=policies,
+        latency=1,
+        management_fee=0.0003,
+        fee_every=HOUR,
+        reserve=10**7,
+        nav_every=HOUR,
+    )
+    start, later = MIDNIGHT_NS + 12_345, MIDNIGHT_NS + 11_400 * SECOND
+    tape: list[Row] = [
+        ("bbo", start, 59_994.0, 60_006.0),
+        ("index", start, 60_474.0),
+        ("create", later, "c", "ann", 3_164.1609999999996),
+        ("index", later, 48_379.2000483792),
+        ("index", later, 38_703.36007740672),
+        ("bbo", later + 1, 60_011.9982, 60_024.0018),
+    ]
+    assert differences(case, tape) == []
+    (refused,) = run_engine(case, tape).of(CreationRefused)
+    assert refused.reason == "too_small"
 
 
 def test_a_tape_ends_before_a_product_cannot_be_counted() -> None:
