@@ -202,7 +202,7 @@ def _edge(target: float, edge: float) -> Values:
     against = edge > abs(target)
     low, high = (0.0, edge) if against else (edge, math.inf)
     policy = LeverageBand(target=target, low=low, high=high)
-    falls = (target > 0.0) == against
+    falls = (target > 1.0) == against  # below 1x there is cash: a rise brings leverage up
     stride, quiet = 1.0 / _STRIDE if falls else _STRIDE, _START
     for _ in range(_STRIDES_MAX):
         moved = quiet * stride

@@ -280,7 +280,7 @@ def of_group(folder: Path, group: str, *inputs: dict[str, Any]) -> list[Answer]:
     return conform(path)
 
 
-@pytest.mark.parametrize("target", [-5.0, -3.0, -1.0, 2.0, 3.0, 5.0, 7.5])
+@pytest.mark.parametrize("target", [-5.0, -3.0, -1.0, -0.5, 0.5, 2.0, 3.0, 5.0, 7.5])
 @pytest.mark.parametrize("share", [0.55, 0.9, 1.1, 1.75])
 def test_any_edge_of_any_multiple_is_where_its_algebra_has_it(
     target: float, share: float, tmp_path: Path
