@@ -176,12 +176,13 @@ class Market(Following):
         runs, times, price = column.run.item, column.table.ts_ns.item, column.prices.item
         spec, row, stride, last = self.spec, -1, 0, len(column.sequence) - 1
         wait_ns = min(spec.stale_after_ns, spec.frozen_after_ns)
+        first_ns, span_ns = runs(0), runs(last) - runs(0) or 1
         while due_ns < before_ns:
-            # Where rows come evenly the next check's row is as far on as that of the last was.
-            near = row + stride
+            # Where rows come evenly each is as far on as its time, or as the last check's row was.
+            near = row + stride if stride else (due_ns - first_ns) * last // span_ns
             if not (0 <= near < last and runs(near) <= due_ns < runs(near + 1)):
                 near = int(column.run.searchsorted(due_ns, "right")) - 1
-            row, stride = near, near - row
+            row, stride = near, near - row if row >= 0 else 0
             changed = row > 0 and price(row) != price(row - 1)
             next_ns = times(row) + wait_ns if changed else self._check_at(column, row, due_ns)
             if next_ns <= due_ns:
