@@ -31,6 +31,9 @@ SIZE: Final = "retention.bytes"
 FETCH_BYTES_MAX: Final = 8_388_608
 """Of one partition, and so what a consumer holds of it: as many blocks as one poll takes, so that
 whoever is behind takes them in large portions. An answer waits for no more than there is."""
+QUIET_FETCH_MS: Final = 50
+"""How long the broker holds back an answer that is empty. While a backlog of ticks is taken in,
+the quiet partitions beside it are asked for alone, and more ticks only after that answer."""
 TRANSACTION_TIMEOUT_MS: Final = 15_000
 """An open transaction of a dead engine hides its topics from readers for this long at most."""
 
@@ -231,6 +234,7 @@ class KafkaLog:
             isolation_level="read_committed" if committed else "read_uncommitted",
             check_crcs=self._check_crcs,
             max_partition_fetch_bytes=FETCH_BYTES_MAX,
+            fetch_max_wait_ms=QUIET_FETCH_MS,
         )
         await self._started("start the consumer", consumer.start, consumer.stop)
         return consumer
