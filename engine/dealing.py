@@ -4,7 +4,8 @@ Forward-priced: a request hedges its share of the present basket and deals at NA
 was filled, so the requester bears spread, impact and fee, and the other holders keep their NAV,
 their leverage and their next wake but for rounding, which favours them. Impact is known too late
 to be hedged for: a creation that paid some leaves the others' lots per unit higher by that part of
-NAV. A book that a deal has dented is dented for the next rebalance, too."""
+NAV. A book that a deal has dented is dented for the next rebalance, too.
+"""
 
 from __future__ import annotations
 

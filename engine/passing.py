@@ -88,7 +88,13 @@ class Passing(Obeying):
                 self._after(number, place, before)
             self.router.arm(market)
 
-    def _ask(self, market: Market, handler: Handler, due: int, before: int) -> bool:  # noqa: ARG002
+    def _ask(
+        self,
+        market: Market,
+        handler: Handler,
+        due: int,  # noqa: ARG002  # as LookingAhead asks
+        before: int,  # noqa: ARG002  # the same
+    ) -> bool:
         """A product's alarm rings for its policies; whether there was anything to say."""
         return handler.attend(market)
 

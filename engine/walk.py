@@ -130,9 +130,7 @@ class Walker(LookingAhead):
                     handler.survive(market, last=False)
                     self._count(spoke=True)
                 else:
-                    state.wakes += 1
-                    if not handler.attend(market):
-                        state.wakes_empty += 1
+                    self._count(spoke=handler.attend(market))
                 self._after(number, place, sequence)
                 if launches:
                     self._stage_others(number, breach.before, ts_ns, due_ns, made=breach.is_made)
