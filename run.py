@@ -2,12 +2,16 @@
 """Sets levsim up once, then runs it. Needs Python 3.11 or newer with pip, and nothing else.
 
     python3 run.py                 replay the sample, print the verdict and the path of the report
-    python3 run.py test [args]     run the tests; args go to pytest
-    python3 run.py bench [args]    run the benchmarks
     python3 run.py ARGS            levsim ARGS, for instance: python3 run.py run DATA
+    python3 run.py compile         compile the heart; whatever is run after that uses it
+    python3 run.py bench [args]    compile the heart, where it is not, and run the benchmarks;
+                                   --interpreted: as it is without
+    python3 run.py test [args]     run the tests; args go to pytest; --compiled: of the compiled
 
 The environment lies in .venv beside this file and is made again when pyproject.toml,
-constraints.txt, the Python version or the place of the folder changes. Delete it to be rid of it.
+constraints.txt, the Python version or the place of the folder changes. What is compiled lies in
+.compiled and is used as long as the sources are those it was made of. Delete either to be rid of
+it.
 """
 
 # Old Pythons must be able to read this file as far as the sentence that turns them away: no
@@ -17,17 +21,21 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
 PYTHON_MIN = (3, 11)
 PIP_MIN = (22, 3)  # the first with `pip --python`
 PACKAGES = ("engine", "feeds", "strategies")
+BUILD_HOOK = "hatch_build.py"
 EXTRAS = {"test": {"test"}, "bench": {"test", "bench"}}
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
 STAMP = os.path.join(VENV, "levsim-setup")
+COMPILED = os.path.join(ROOT, ".compiled")
+COMPILED_STAMP = os.path.join(COMPILED, "levsim-sources")
 WINDOWS = os.name == "nt"
 BIN = os.path.join(VENV, "Scripts" if WINDOWS else "bin")
 VENV_PYTHON = os.path.join(BIN, "python.exe" if WINDOWS else "python")
@@ -46,6 +54,16 @@ NETWORK_SIGNS = (
     "SSLError",
     "Max retries exceeded",
     "Network is unreachable",
+)
+COMPILER_SIGNS = (
+    "command 'gcc' failed",
+    "command 'cc' failed",
+    "command 'clang' failed",
+    "No such file or directory: 'gcc'",
+    "No such file or directory: 'cc'",
+    "Python.h: No such file",
+    "Unable to find a compatible Visual Studio",
+    "Microsoft Visual C++",
 )
 
 
@@ -214,17 +232,90 @@ def install(pip, extras, env):
     code, output = call(pip + ["install"] + options + ["-c", "constraints.txt", "-e", target], env)
     if not code:
         return
+    refuse_without_network(output)
+    raise SetUpError(
+        "pip could not install levsim. If a locked version does not fit this Python (%d.%d), run"
+        " this with Python 3.11, or change constraints.txt. pip said:\n%s"
+        % (sys.version_info[0], sys.version_info[1], last_lines(output))
+    )
+
+
+def refuse_without_network(output):
+    """Say so where that is why pip failed."""
     if any(sign in output for sign in NETWORK_SIGNS):
         raise SetUpError(
             "pip could not reach its package index, so levsim could not be installed. Check the"
             " network (or the proxy: HTTPS_PROXY; a mirror: PIP_INDEX_URL), then run this again."
             " pip said:\n" + last_lines(output)
         )
-    raise SetUpError(
-        "pip could not install levsim. If a locked version does not fit this Python (%d.%d), run"
-        " this with Python 3.11, or change constraints.txt. pip said:\n%s"
-        % (sys.version_info[0], sys.version_info[1], last_lines(output))
+
+
+def sources_key():
+    """What the heart would be compiled from, as one hash."""
+    digest = hashlib.sha256(repr((sys.version, sys.platform)).encode("utf-8"))
+    paths = ["pyproject.toml", BUILD_HOOK]
+    for package in PACKAGES:
+        for folder, folders, names in os.walk(os.path.join(ROOT, package)):
+            folders[:] = [name for name in folders if name != "__pycache__"]
+            paths += [os.path.relpath(os.path.join(folder, name), ROOT) for name in names]
+    for path in sorted(paths):
+        with open(os.path.join(ROOT, path), "rb") as file:
+            digest.update(path.encode("utf-8") + hashlib.sha256(file.read()).digest())
+    return digest.hexdigest()
+
+
+def compiled_from():
+    """The hash of what is compiled; nothing where nothing is."""
+    try:
+        with open(COMPILED_STAMP) as file:
+            return file.read()
+    except (IOError, OSError):
+        return ""
+
+
+def compile_heart(env):
+    """Make the compiled heart, unless it is there."""
+    key = sources_key()
+    if compiled_from() == key:
+        return
+    say("compiling the heart (once after each change of the sources, one to two minutes) ...")
+    if os.path.isdir(COMPILED):
+        shutil.rmtree(COMPILED)
+    own = os.path.exists(os.path.join(BIN, "pip.exe" if WINDOWS else "pip"))
+    code, output = call(
+        installer(own)
+        + ["install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]
+        + ["--target", COMPILED, "."],
+        dict(env, HATCH_BUILD_HOOKS_ENABLE="1"),
     )
+    if code:
+        refuse_without_network(output)
+        if any(sign in output for sign in COMPILER_SIGNS):
+            raise SetUpError(
+                "the heart could not be compiled: that takes a C compiler and Python's headers."
+                " Install them: sudo apt-get install gcc python3-dev (Debian, Ubuntu), sudo dnf"
+                " install gcc python3-devel (Fedora), xcode-select --install (macOS). Everything"
+                " runs without, too; benchmarks by: run.py bench --interpreted. pip said:\n"
+                + last_lines(output)
+            )
+        raise SetUpError("the heart could not be compiled. pip said:\n" + last_lines(output))
+    with open(COMPILED_STAMP, "w") as file:
+        file.write(key)
+
+
+def use_compiled(env, job):
+    """Have the compiled heart imported, where it is there and of these sources."""
+    key = compiled_from()
+    if not key or key != sources_key():
+        if key:
+            say("the sources have changed since they were compiled (run.py compile): not used")
+        return
+    paths = [COMPILED, env.get("PYTHONPATH", "")]
+    if job in EXTRAS:
+        # Tests and benchmarks are modules of this folder, whose sources would be found first.
+        paths.insert(1, ROOT)
+        env["PYTHONSAFEPATH"] = "1"
+    env["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
 
 
 def set_up(extras, env):
@@ -253,8 +344,21 @@ def main(arguments):
     env, dropped = environment()
     job = arguments[0] if arguments else "run"
     set_up(EXTRAS.get(job, set()), env)
+    flag = {"test": "--compiled", "bench": "--interpreted"}.get(job)
+    flagged = flag in arguments
+    arguments = [argument for argument in arguments if argument != flag]
+    compiled = {"test": flagged, "bench": not flagged}.get(job, True)
+    if job == "compile" or (job in EXTRAS and compiled):
+        compile_heart(env)
+    if job == "compile":
+        say("the heart is compiled, in .compiled; run.py uses it until the sources change")
+        return 0
+    if compiled:
+        use_compiled(env, job)
     if job == "test":
-        command, folder = [VENV_PYTHON, "-m", "pytest"] + arguments[1:], ROOT
+        # Appended: the folder of the tests, put first, would bring its own sources.
+        mode = ["--import-mode=append"] if flagged else []
+        command, folder = [VENV_PYTHON, "-m", "pytest"] + mode + arguments[1:], ROOT
     elif job == "bench":
         command, folder = [VENV_PYTHON, "-m", "tests.bench"] + arguments[1:], ROOT
     else:

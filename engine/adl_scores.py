@@ -23,7 +23,8 @@ from engine.config.venues import venue_rules
 from engine.errors import ConfigError
 from engine.ledger import Ledger
 from engine.venue.adl import taken_from
-from engine.venue.contract import Contract, ContractSpec
+from engine.venue.contract import Contract
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.crowd import Crowd
 from engine.venue.crowd_columns import standings, values
 from engine.venue.crowd_opening import open_crowd

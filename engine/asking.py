@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from math import floor
-from typing import Final
+from typing import Any, Final
 
 from engine.account import Account
 from engine.dealing import Dealing
@@ -197,7 +197,8 @@ class Asking(Hedging):
         """A plan under way comes first, and a market without fresh prices waits."""
         return self.desk.state.plan is None and not (view.market.stale or scene.halted)
 
-    def _check(self, decision: Decision, mark: float) -> None:
+    def _check(self, decision: Any, mark: float) -> None:
+        """Whoever answers may have put anything anywhere."""
         # ``isinstance`` takes five times as long of a ``Struct``.
         if type(decision) not in _RANK:
             raise PolicyAnswerError(f"answered {_kind(decision)}; it must be a decision or None")
@@ -224,7 +225,7 @@ class Asking(Hedging):
             f"answered {target}, outside the product's limits [-{limit:g}, {limit:g}]"
         )
 
-    def _check_quote(self, quote: Quote, mark: float) -> None:
+    def _check_quote(self, quote: Any, mark: float) -> None:
         for name in ("nav_per_unit", "target"):
             value = getattr(quote, name)
             if not _is_finite(value):
@@ -261,7 +262,7 @@ def _kind(answer: object) -> str:
     return f"an object of type {type(answer).__name__}"
 
 
-def _is_finite(answer: float) -> bool:
+def _is_finite(answer: Any) -> bool:
     """Whether it is a plain number that a float can hold."""
     return type(answer) in _NUMBERS and -_FLOAT_MAX <= answer <= _FLOAT_MAX
 

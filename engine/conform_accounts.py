@@ -23,7 +23,8 @@ from engine.ticks import Bbo, Marks, Step, Table
 from engine.units import DAY_NS, SECOND_NS, decimal
 from engine.venue.accounts import PositionSpec, Trader, TraderSpec
 from engine.venue.book import BookSpec
-from engine.venue.contract import Contract, ContractSpec
+from engine.venue.contract import Contract
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.funding import FundingSpec
 from engine.venue.rules import Tier, VenueRules
 from engine.venue.standing import Listing, opening_fault

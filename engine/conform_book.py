@@ -21,7 +21,7 @@ from engine.product import HedgeTerms, ProductSpec
 from engine.ticks import Marks, Step
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.funding import FundingSpec
 from strategies import LeverageBand
 

@@ -33,7 +33,7 @@ from engine.sampler import Sampling
 from engine.ticks import Marks, Step
 from engine.units import DAY_NS, SECOND_NS
 from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.funding import FundingSpec
 from strategies import LeverageBand, Schedule
 

@@ -26,7 +26,8 @@ from engine.events import (
     UnitsSplit,
 )
 from engine.parquet import TIME, timestamps, writer
-from engine.venue.contract import Contract, ContractSpec
+from engine.venue.contract import Contract
+from engine.venue.contract_spec import ContractSpec
 from engine.venue_events import AccountCharged, LiquidationFilled, OmnibusShared, TopUpArrived
 
 __all__ = ["MOVING", "Fills"]

@@ -14,16 +14,16 @@ from msgspec.structs import replace
 
 from engine.commands import GateCreations, PauseProduct, ProductCommand, ResumeProduct, SplitUnits
 from engine.events import CancellationRequest
-from engine.handler_state import ACTIVE, PENDING
+from engine.handler_state import ACTIVE, PENDING, Next
 from engine.orders import Order, Scene
 from engine.policy import SetLeverage, View
 from engine.refusing import Request
-from engine.reviews import AT_ONCE, OUT_OF_REACH, Next, Reviews
+from engine.reviews import AT_ONCE, OUT_OF_REACH, Reviews
 from engine.units import NEVER_NS
 from engine.venue.funding import FundingDue
 from engine.watch import ALWAYS
 
-__all__ = ["Handler", "Next"]
+__all__ = ["Handler"]
 
 GATED: Final = ("not_gated", "gated")
 

@@ -8,8 +8,9 @@ from msgspec import Struct
 
 from engine.plans import Plan
 from engine.units import NEVER_NS
+from engine.watch import NEVER
 
-__all__ = ["ACTIVE", "CLOSED", "CLOSING", "PENDING", "HandlerState", "Postponed"]
+__all__ = ["ACTIVE", "CLOSED", "CLOSING", "PENDING", "HandlerState", "Next", "Postponed"]
 
 PENDING: Final = "pending"
 ACTIVE: Final = "active"
@@ -57,3 +58,16 @@ class HandlerState(Struct):
     split_ns: int = NEVER_NS
     units_scale: float = 1.0
     unsplit: str = ""
+
+
+class Next(Struct, frozen=True, gc=False):
+    """When a handler must be woken: at two marks, at times of three kinds, and at two prices of the
+    index where its NAV follows that."""
+
+    low: float
+    high: float
+    policy_ns: int
+    fill_ns: int
+    fee_ns: int
+    index_low: float = NEVER.low
+    index_high: float = NEVER.high

@@ -12,43 +12,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
-
 from engine.errors import ConfigError, InvariantError
 from engine.hedge_account import HedgeAccount
 from engine.ledger import Cause, Ledger
 from engine.margin_watch import MarginWatch
+from engine.margins_state import MarginsState
 from engine.market import Market
 from engine.omnibus import accounts_behind
 from engine.units import total
-from engine.venue.accounts import Trader, TraderAccount, Traders, TraderSpec
+from engine.venue.accounts import TraderAccount, Traders, TraderSpec
 from engine.venue.contract import Contract
 from engine.venue.crowd import CrowdSpec, CrowdState, Pool
 from engine.venue.crowds import Crowds
 from engine.venue.deleveraging import Deleverager
-from engine.venue.desk import Fund, Stage, Venue
+from engine.venue.desk import Fund, Venue
 from engine.venue.funding import funding_payment
-from engine.venue.insurance import InsuranceFund, fund_of
+from engine.venue.insurance import fund_of
 from engine.venue.liquidation import Liquidator
-from engine.venue.margined import Lots, Margined
+from engine.venue.margined import Margined
 from engine.venue.standing import Listing, opening_fault
 from engine.venue_events import TradersFunded
 
-__all__ = ["Margins", "MarginsState"]
-
-
-class MarginsState(Struct):
-    """What the risk desk remembers: who is on the way through liquidation or was called, the other
-    customers' accounts, the funds' peaks by asset, the markets that have a price, when owners last
-    acted (``Acting``), and when accounts were last closed in part."""
-
-    stages: dict[str, Stage] = {}
-    called: dict[str, tuple[Lots, int]] = {}
-    traders: list[Trader] = []
-    funds: dict[str, InsuranceFund] = {}
-    launched: list[int] = []
-    acted: dict[str, tuple[int, Lots, int]] = {}
-    parted: dict[str, int] = {}
+__all__ = ["Margins"]
 
 
 class Margins:

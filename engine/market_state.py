@@ -11,7 +11,7 @@ from engine.points import PricingSpec
 from engine.signals import SignalSpec
 from engine.units import MINUTE_NS, NEVER_NS
 from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.funding import FundingSpec
 from engine.venue.impact import ImpactSpec, ImpactState
 from engine.venue.rules import VenueRules

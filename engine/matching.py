@@ -16,12 +16,11 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
 from engine.foretelling import Foretelling
 from engine.handler import Handler
 from engine.market_state import MarketSpec
-from engine.orders import Order
+from engine.orders import Order, Strike
 from engine.plans import Participate
 from engine.rows import Column, Rows
 from engine.ticks import Bbo, Kind, Levels, Trades
@@ -34,17 +33,9 @@ from engine.venue.recorded import RecordedBook
 from engine.venue.rules import OrderRules
 from engine.venue.standing import Listing
 
-__all__ = ["Matching", "Strike"]
+__all__ = ["Matching"]
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
-
-
-class Strike(Struct, frozen=True, gc=False):
-    """A row that fills orders: its place, engine time there, and ``(handler, order, lots)``."""
-
-    sequence: int
-    run_ns: int
-    fills: list[tuple[int, Order, int]]
 
 
 class Matching(Foretelling):

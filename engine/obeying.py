@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from engine.agenda import Priority
@@ -36,7 +35,9 @@ _VENUE: Final = Priority.VENUE
 class Obeying(Guarding):
     """Does what it is told, once."""
 
-    _after: Callable[[int, int, int], None]
+    def _after(self, number: int, place: int, sequence: int) -> None:
+        """A handler was attended; of ``Passing``."""
+        raise NotImplementedError
 
     def _command(self, sequence: int, command: Command, untimely: str | None) -> None:
         known, detail = self.state.commands, command.detail

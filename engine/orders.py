@@ -18,7 +18,7 @@ from engine.venue.queue import Resting
 from engine.venue.standing import Listing
 from engine.venue.taking import AT_MARKET, TakingTerms, TimeInForce, Top
 
-__all__ = ["Course", "DeskState", "Order", "Scene"]
+__all__ = ["Course", "DeskState", "Order", "Scene", "Strike"]
 
 
 class Scene(Protocol):
@@ -185,3 +185,11 @@ class DeskState(Struct):
         """How many of the signed lots that are held now were held before an instant."""
         before = self.lots_before if self.traded_ns == ts_ns else lots
         return 0 if before * lots <= 0 else before if abs(before) < abs(lots) else lots
+
+
+class Strike(Struct, frozen=True, gc=False):
+    """A row that fills orders: its place, engine time there, and ``(handler, order, lots)``."""
+
+    sequence: int
+    run_ns: int
+    fills: list[tuple[int, Order, int]]

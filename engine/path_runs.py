@@ -31,7 +31,7 @@ from engine.sampler import Sampling
 from engine.ticks import Marks, Step
 from engine.units import DAY_NS, SECOND_NS
 from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.funding import FundingSpec
 from feeds.chance import raw_words
 from feeds.generators.draws import Purpose, standard_normals

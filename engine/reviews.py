@@ -7,12 +7,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.account import Account
 from engine.dealing import Dealing
-from engine.handler_state import ACTIVE
+from engine.handler_state import ACTIVE, Next
 from engine.orders import Scene
 from engine.policy import MarketView, Policy, PolicyAnswerError, View
 from engine.product import bankruptcy_price
@@ -21,23 +20,10 @@ from engine.surviving import Surviving
 from engine.units import NEVER_NS
 from engine.watch import ALWAYS, NEVER, drawn_in
 
-__all__ = ["AT_ONCE", "OUT_OF_REACH", "Next", "Reviews"]
+__all__ = ["AT_ONCE", "OUT_OF_REACH", "Reviews"]
 
 AT_ONCE: Final = (ALWAYS.low, ALWAYS.high)
 OUT_OF_REACH: Final = (NEVER.low, NEVER.high)
-
-
-class Next(Struct, frozen=True, gc=False):
-    """When a handler must be woken: at two marks, at times of three kinds, and at two prices of the
-    index where its NAV follows that."""
-
-    low: float
-    high: float
-    policy_ns: int
-    fill_ns: int
-    fee_ns: int
-    index_low: float = NEVER.low
-    index_high: float = NEVER.high
 
 
 class Reviews(Surviving):

@@ -107,7 +107,7 @@ class SecondMarket(Holders):
         most = None if redeems else nav_max(account.spec, scene.listing, mark)
         if most is not None:
             rooms.append(("risk_limit", most - nav))
-        return next((name for name, room in rooms if 0.0 < wanted > room), "")
+        return next((name for name, room in rooms if 0.0 < wanted > float(room)), "")
 
     def _basket_cost(self, scene: Scene) -> int:
         """Quote atoms that trading the whole present basket would cost in spread and fee (not

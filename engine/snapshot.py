@@ -23,10 +23,10 @@ from engine.digest import ChainState
 from engine.engine import Engine, EngineSpec, EngineState
 from engine.errors import SnapshotError
 from engine.events import RedemptionRequest
-from engine.handler import Handler, Next
-from engine.handler_state import HandlerState
+from engine.handler import Handler
+from engine.handler_state import HandlerState, Next
 from engine.lanes import Lane
-from engine.margins import MarginsState
+from engine.margins_state import MarginsState
 from engine.market import Market, MarketState
 from engine.orders import DeskState
 from engine.points import PricingState

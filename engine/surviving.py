@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from engine.handler_state import ACTIVE, CLOSING
 from engine.orders import Scene
 from engine.shutting import Shutting
@@ -16,8 +14,13 @@ class Surviving(Shutting):
 
     __slots__ = ()
 
-    attend: Callable[[Scene], bool]
-    _attend_last: Callable[[Scene], None]
+    def attend(self, scene: Scene) -> bool:
+        """It is woken now; of ``Handler``."""
+        raise NotImplementedError
+
+    def _attend_last(self, scene: Scene) -> None:
+        """It is woken last of this instant; of ``Handler``."""
+        raise NotImplementedError
 
     def survive(self, scene: Scene, last: bool) -> None:
         """The venue took lots or money: go on with what is left, now, or last of this instant."""

@@ -19,7 +19,7 @@ from engine.handler_state import PENDING
 from engine.late_funding import open_to_lateness
 from engine.looking_ahead import LookingAhead
 from engine.market import Market
-from engine.matching import Strike
+from engine.orders import Strike
 from engine.priced_market import PricedMarket
 from engine.router import Breach
 from engine.rows import Rows

@@ -20,7 +20,7 @@ from engine.signals import SignalSpec
 from engine.ticks import TABLES, Kind, Step, Table
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.funding import FundingSpec
 from strategies import LeverageBand
 

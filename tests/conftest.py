@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from engine import walk
 from tests.brokers import apache_brokers, apache_kafka, apache_quick, kafka_brokers, secured_kafka
 
 __all__ = ["apache_brokers", "apache_kafka", "apache_quick", "kafka_brokers", "secured_kafka"]
@@ -18,6 +19,14 @@ SHARED_REFERENCE = SHARED_DATA.parent / "reference"
 # What a machine is busy with fails no test.
 settings.register_profile("unhurried", settings.default, deadline=None)
 settings.load_profile("unhurried")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What replaces functions of the heart is run where it is interpreted, and only there."""
+    if not walk.__file__.endswith(".py"):
+        out = [item for item in items if item.get_closest_marker("interpreted")]
+        items[:] = [item for item in items if item not in out]
+        config.hook.pytest_deselected(items=out)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -51,13 +51,20 @@ if os.environ.get("OFFLINE"):
     sys.exit("NewConnectionError: Failed to establish a new connection: name resolution")
 if os.environ.get("BROKEN"):
     sys.exit("error: no space left on device")
+if "--target" in sys.argv:
+    assert os.environ["HATCH_BUILD_HOOKS_ENABLE"] == "1"
+    if os.environ.get("NO_COMPILER"):
+        sys.exit("error: command 'gcc' failed: No such file or directory")
+    os.makedirs(sys.argv[sys.argv.index("--target") + 1])
+    sys.exit()
 with open(".venv/bin/levsim", "w") as file:
     file.write('#!/bin/sh\\nprintf "%s\\\\n" levsim "$PWD" "PYTHONPATH=$PYTHONPATH" "$@"\\n')
 os.chmod(".venv/bin/levsim", 0o755)
 """
 SHOW = """
 import os, sys
-print({name!r}, os.getcwd(), *sys.argv[1:], sep="\\n")
+safe = ["safe path"] * sys.flags.safe_path
+print({name!r}, os.getcwd(), *safe, *sys.argv[1:], sep="\\n")
 sys.exit(7)
 """
 
@@ -100,8 +107,10 @@ class Checkout:
 def checkout(tmp_path: Path) -> Checkout:
     folder = tmp_path / "a place" / "levsim"
     (folder / "tests").mkdir(parents=True)
-    for name in ("run.py", "pyproject.toml", "constraints.txt"):
+    for name in ("run.py", "pyproject.toml", "constraints.txt", "hatch_build.py"):
         shutil.copy(ROOT / name, folder)
+    (folder / "engine").mkdir()
+    (folder / "engine" / "walk.py").touch()
     (folder / "tests" / "bench.py").write_text(SHOW.format(name="bench"))
     stand_ins = tmp_path / "stand-ins"
     for name, text in {"venv": VENV, "pip": PIP, "pytest": SHOW.format(name="pytest")}.items():
@@ -151,18 +160,65 @@ def test_the_second_time_nothing_is_set_up(checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "extras", "module"), [("test", "test", "pytest"), ("bench", "bench,test", "bench")]
+    ("job", "extras", "module"),
+    [("test", "test", "pytest"), ("bench --interpreted", "bench,test", "bench")],
 )
 def test_jobs_with_extras(checkout: Checkout, job: str, extras: str, module: str) -> None:
     """``test`` and ``bench`` bring extras, run in the project, and hand their exit code back."""
-    done = checkout.run(job, "-k", "a b", cwd=checkout.folder.parent, code=7)
+    done = checkout.run(*job.split(), "-k", "a b", cwd=checkout.folder.parent, code=7)
     assert checkout.commands()[-1][-1] == f".[{extras}]"
     assert done.stdout.splitlines() == [module, str(checkout.folder), "-k", "a b"]
 
 
+@pytest.mark.parametrize("job", ["test --compiled", "bench"])
+def test_jobs_on_the_compiled_heart(checkout: Checkout, job: str) -> None:
+    """Compiled once, found before the sources in this folder, and again when these change."""
+    job, *flag = job.split()
+    done = checkout.run(job, *flag, "-k", "a b", code=7)
+    _, _, compiling = checkout.commands()
+    compiled = str(checkout.folder / ".compiled")
+    assert compiling[-3:] == ["--target", compiled, "."]
+    assert "compiling the heart (once" in done.stderr
+    module = "pytest" if job == "test" else "bench"
+    mode = ["--import-mode=append"] if job == "test" else []
+    said = [module, str(checkout.folder), "safe path", *mode, "-k", "a b"]
+    assert done.stdout.splitlines() == said
+    assert checkout.run(job, *flag, code=7).stderr == ""
+    assert checkout.commands() == []
+    (checkout.folder / "engine" / "walk.py").write_text("# changed\n")
+    checkout.run(job, *flag, code=7)
+    assert [command[-2:] for command in checkout.commands()] == [[compiled, "."]]
+
+
+def test_compile(checkout: Checkout) -> None:
+    """From then on levsim runs it, but not once the sources are others."""
+    (checkout.folder / "engine" / "walk.py").touch()
+    assert "is compiled" in checkout.run("compile").stderr
+    compiled = str(checkout.folder / ".compiled")
+    own = f"PYTHONPATH={compiled}:{checkout.stand_ins}"
+    done = checkout.run("run")
+    assert (done.stderr, done.stdout.splitlines()[2]) == ("", own)
+    with (checkout.folder / "engine" / "new.py").open("w") as file:
+        file.write("")
+    done = checkout.run("run")
+    assert "sources have changed since they were compiled" in done.stderr
+    assert done.stdout.splitlines()[2] == f"PYTHONPATH={checkout.stand_ins}"
+    checkout.run("compile")
+    assert checkout.run("run").stdout.splitlines()[2] == own
+
+
+def test_no_compiler(checkout: Checkout) -> None:
+    """Says what is missing, how to get it, and how to do without."""
+    done = checkout.run("bench", code=1, NO_COMPILER="1")
+    for words in ("a C compiler", "apt-get install gcc python3-dev", "bench --interpreted"):
+        assert words in done.stderr
+    assert not (checkout.folder / ".compiled").exists()
+    assert "PYTHONPATH" in checkout.run("run", NO_COMPILER="1").stdout
+
+
 def test_extras_are_added_to_what_is_there(checkout: Checkout) -> None:
     """An extra that is missing is added without starting again, and what was there stays."""
-    checkout.run("bench", code=7)
+    checkout.run("bench", "--interpreted", code=7)
     checkout.run("test", code=7)
     assert len(checkout.commands()) == 2
     checkout.run("run")

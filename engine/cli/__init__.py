@@ -11,6 +11,8 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -110,6 +112,13 @@ def _overview() -> str:
     )
 
 
+def _version() -> str:
+    """The version, and whether the heart is compiled here."""
+    found = find_spec("engine.walk")
+    compiled = found is not None and isinstance(found.loader, ExtensionFileLoader)
+    return f"{VERSION} ({'compiled' if compiled else 'interpreted'} heart)"
+
+
 def _application() -> App:
     from cyclopts import App
     from rich.console import Console
@@ -117,7 +126,7 @@ def _application() -> App:
     app = App(
         name="levsim",
         help=_HELP,
-        version=VERSION,
+        version=_version,
         help_flags=["--help", "-h"],
         help_format="plaintext",
         result_action="return_value",

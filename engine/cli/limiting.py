@@ -81,7 +81,8 @@ def _listing(name: str, symbol: str) -> Listing:
     """A contract as the venue lists it; what nobody published of it is as in a run."""
     from engine.config import facts_of, venue_rules
     from engine.config.settings import ContractConfig, VenueConfig
-    from engine.venue.contract import Contract, ContractSpec
+    from engine.venue.contract import Contract
+    from engine.venue.contract_spec import ContractSpec
     from engine.venue.standing import Listing
     from feeds.formats.names import market
 

@@ -38,7 +38,8 @@ from engine.signals import SignalSpec
 from engine.units import MILLISECOND_NS, asset_decimals
 from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.book import ASSUMED_DEPTH, BookSpec
-from engine.venue.contract import Contract, ContractSpec
+from engine.venue.contract import Contract
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.funding import FundingSpec
 from engine.venue.rules import VenueRules
 from engine.venue.standing import Listing, opening_fault

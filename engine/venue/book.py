@@ -10,15 +10,9 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from engine.venue.contract import ContractSpec
-from engine.venue.depth import (
-    ASSUMED_DEPTH,
-    BETA_FAR,
-    BETA_NEAR,
-    DEPTH_AT_1PCT,
-    DepthBook,
-    DepthState,
-)
+from engine.venue.contract_spec import ContractSpec
+from engine.venue.depth import ASSUMED_DEPTH, BETA_FAR, BETA_NEAR, DEPTH_AT_1PCT, DepthBook
+from engine.venue.depth_state import DepthState
 from engine.venue.flat import FlatBook
 from engine.venue.impact import FeltBook
 from engine.venue.queue import QueueSpec

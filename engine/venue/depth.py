@@ -17,12 +17,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from msgspec import Struct
-
 from engine.exact import exp2, power
+from engine.venue.depth_state import DepthState
 from engine.venue.taking import Taken, Top
 
-__all__ = ["ASSUMED_DEPTH", "BETA_FAR", "BETA_NEAR", "DEPTH_AT_1PCT", "DepthBook", "DepthState"]
+__all__ = ["ASSUMED_DEPTH", "BETA_FAR", "BETA_NEAR", "DEPTH_AT_1PCT", "DepthBook"]
 
 DEPTH_AT_1PCT: Final[dict[str, float]] = {
     "BTC": 244.0e6,
@@ -40,18 +39,6 @@ BETA_FAR: Final = 1.13
 _EDGE_PCT: Final = 10.0
 _SURELY: Final = 0.99
 """So much of what lies within 1 % is there, however the powers round."""
-
-
-class DepthState(Struct, tag="depth"):
-    """Our own impact: quote taken from each side and not yet back, as of ``ts_ns``; and how thin
-    the book is: ``scale`` of its depth until ``thin_until_ns``, then back by ``thin_half_ns``."""
-
-    taken_bid: float = 0.0
-    taken_ask: float = 0.0
-    ts_ns: int = 0
-    scale: float = 1.0
-    thin_until_ns: int = 0
-    thin_half_ns: int = 0
 
 
 class DepthBook:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine.venue.depth import DepthState
+from engine.venue.depth_state import DepthState
 from engine.venue.taking import Taken, Top
 
 __all__ = ["FlatBook"]

@@ -15,7 +15,7 @@ from fractions import Fraction
 from typing import Final, Literal
 
 from engine.units import Rounding, decimal, decimal_ratio
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.rules import OrderRules
 
 __all__ = ["OrderBounds", "Refusal", "price_digits", "price_fits", "size_fits"]

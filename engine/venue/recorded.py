@@ -21,7 +21,7 @@ from msgspec import Struct
 from engine.exact import exp2
 from engine.ticks import Levels
 from engine.units import decimal
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.last_rows import last_of_each
 from engine.venue.taking import Taken, Top, within
 

@@ -15,8 +15,8 @@ import pytest
 
 from tests.bad_input.tape import CAPTURE, DATA, capture, csv_of, tape
 from tests.feeds.messages import bitmex_quote
+from tests.imported import IMPORTED_FROM
 
-ROOT = Path(__file__).parents[2]
 _FAULTY = "class P:\n    def target(self, market, position):\n        raise ValueError(object())\n"
 
 
@@ -160,7 +160,7 @@ def test_a_line_that_cannot_be_read_verifies_from_anywhere(
 def shell(line: str, **more: Any) -> subprocess.CompletedProcess[str]:
     """A line of shell in which ``levsim`` is ours."""
     ours = f'levsim() {{ "{sys.executable}" -m engine "$@"; }}; set -o pipefail; {line}'
-    environment = os.environ | {"PYTHONPATH": str(ROOT)} | more
+    environment = os.environ | {"PYTHONPATH": IMPORTED_FROM} | more
     return subprocess.run(  # our own command
         ["/bin/bash", "-c", ours], capture_output=True, text=True, env=environment, check=False
     )
@@ -186,7 +186,7 @@ def test_ctrl_c(folder: Path) -> None:
     """SIGINT is one line, exit 130, and no half of a run."""
     run = subprocess.Popen(  # our own command
         [sys.executable, "-m", "engine", "run", "--out", "out"],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": IMPORTED_FROM},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

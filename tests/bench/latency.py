@@ -32,7 +32,7 @@ from engine.sampler import Sampling
 from engine.service import serve
 from engine.units import SECOND_NS
 from engine.valuing import valuation_of
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from feeds import codec
 from feeds.kafka import KafkaLog
 from feeds.log import BATCH_BYTES_MAX, Log, Place

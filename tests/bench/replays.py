@@ -21,7 +21,7 @@ from engine.product import ProductSpec
 from engine.rundir import RunWriter
 from engine.ticks import Kind, Marks, Step
 from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from feeds.recording import open_recording, write_parquet
 from feeds.synthetic import Synthetic
 from strategies import LeverageBand

@@ -15,7 +15,7 @@ from engine.engine import Engine, EngineSpec
 from engine.policy import Decision, Policy, View
 from engine.ticks import Marks, Step
 from engine.units import SECOND_NS
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.watch import Watch
 from strategies import (
     Constant,

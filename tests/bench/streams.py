@@ -28,7 +28,7 @@ from engine.service import Progress, serve
 from engine.ticks import Marks, Step
 from engine.units import SECOND_NS
 from engine.valuing import valuation_of
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from feeds import codec
 from feeds.blocks import encode_block
 from feeds.kafka import KafkaLog

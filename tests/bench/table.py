@@ -11,6 +11,8 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from engine import walk
+
 __all__ = ["Row", "Scale", "environment", "show"]
 
 
@@ -64,6 +66,7 @@ class Row(Struct, frozen=True):
 def environment() -> dict[str, Any]:
     """Where it was measured."""
     return {
+        "heart": "interpreted" if walk.__file__.endswith(".py") else "compiled",
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": platform.machine(),
@@ -89,6 +92,7 @@ def show(rows: list[Row], smoke: bool) -> None:
     console.print(table)
     where = environment()
     console.print(
-        f"Python {where['python']}, numpy {where['numpy']}, {where['cores']} cores, "
-        f"load {where['load'][0]:.1f}. Seconds are of process time unless said otherwise."
+        f"The heart is {where['heart']}. Python {where['python']}, numpy {where['numpy']}, "
+        f"{where['cores']} cores, load {where['load'][0]:.1f}. Seconds are of process time unless "
+        "said otherwise."
     )

@@ -21,7 +21,7 @@ from engine.sampler import Sampling
 from engine.ticks import Marks, Step
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from strategies import LeverageBand
 
 __all__ = [

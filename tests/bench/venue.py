@@ -20,7 +20,7 @@ from engine.ticks import Marks, Step
 from engine.units import SECOND_NS
 from engine.venue.accounts import PositionSpec, TraderSpec
 from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.crowd import CrowdSpec
 from engine.venue.rules import MarginRules, Tier, VenueRules
 from tests.bench.contest import Ours, play

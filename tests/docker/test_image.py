@@ -5,6 +5,7 @@ Not shown by any test: that the base images exist, and what Docker itself makes 
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -168,6 +169,26 @@ def test_installed_and_started(installed: Path, started: Any) -> None:
         pytest.fail("never ready")
     engine.send_signal(signal.SIGTERM)
     assert engine.wait(120) == 0, engine.communicate()
+
+
+def test_the_compiled_heart_says_the_same(installed: Path, tmp_path: Path) -> None:
+    """The sample, replayed by the image's heart, which is compiled, and by these sources."""
+    compiled, sources = [str(installed / "bin" / "levsim")], [sys.executable, "-m", "engine"]
+    plain = {**os.environ, "PYTHONPATH": str(ROOT)}
+    said: list[tuple[str, str]] = []
+    for command, environment in ((compiled, {}), (sources, plain)):
+        run = [*command, "run", "--json", "--out", str(tmp_path / str(len(said)))]
+        outputs = [
+            subprocess.run(
+                line, check=True, cwd=tmp_path, env=environment, capture_output=True, text=True
+            ).stdout
+            for line in ([*command, "--version"], run)
+        ]
+        said.append((outputs[0], json.loads(outputs[1])["digest"]))
+    (first, digest), (second, same) = said
+    assert "compiled heart" in first
+    assert "interpreted heart" in second
+    assert digest == same
 
 
 def test_default_line(installed: Path) -> None:

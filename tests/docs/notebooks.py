@@ -16,6 +16,8 @@ import nbformat
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
+from tests.imported import IMPORTED_FROM
+
 __all__ = ["NOTEBOOKS", "ROOT", "outputs_of", "ran", "shown_by"]
 
 ROOT: Final = Path(__file__).parents[2]
@@ -58,7 +60,7 @@ def _environment(folder: Path) -> dict[str, str]:
     home = {
         name: str(folder) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")
     }
-    return {**os.environ, **home, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
+    return {**os.environ, **home, "PYTHONPATH": IMPORTED_FROM, "PYTHONWARNINGS": "default"}
 
 
 def _kept(output: Any) -> Any:

@@ -21,7 +21,7 @@ from engine.sampler import Sampling
 from engine.service import Pace, Progress, serve
 from engine.ticks import Bbo, Step, Trades
 from engine.valuing import valuation_of
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from feeds import codec
 from feeds.journal import JOURNAL, StepCommitted
 from feeds.log import Log, Place, Record

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from engine import api
+from engine import api, walk
 from engine.cli import first_screen, main
 from strategies.user import BUILT_IN
+from tests.imported import IMPORTED_FROM
 
 ROOT = Path(__file__).parents[2]
 KLINES = "".join(
@@ -420,7 +421,7 @@ def levsim(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": IMPORTED_FROM, **environment},
     )
 
 
@@ -468,7 +469,7 @@ def test_lists_wait_for_neither_engine_nor_page(command: tuple[str, ...], folder
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": IMPORTED_FROM},
     )
     loaded = set(done.stderr.split())
     assert not {"engine.engine", "engine.rundir", "bokeh", "aiokafka", "structlog"} & loaded
@@ -478,12 +479,13 @@ def test_lists_wait_for_neither_engine_nor_page(command: tuple[str, ...], folder
 def test_exit_code_of_the_process(folder: Path) -> None:
     """The process ends with the command's exit code, and a closed pipe is no error."""
     assert levsim("run", "none.csv").returncode == 4
-    assert levsim("--version").stdout.strip() == "levsim 0.1.0"
+    kind = "interpreted" if walk.__file__.endswith(".py") else "compiled"
+    assert levsim("--version").stdout.strip() == f"levsim 0.1.0 ({kind} heart)"
     piped = subprocess.run(
         ["sh", "-c", f"'{sys.executable}' -m engine policy list | head -1 >/dev/null"],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": IMPORTED_FROM},
     )
     assert piped.stderr == ""

@@ -35,13 +35,13 @@ from feeds.kafka import KafkaLog
 from feeds.log import Outgoing, TopicSpec
 from feeds.publishing import homes_of
 from tests.feeds.log_contract import read_all
+from tests.imported import IMPORTED_FROM
 
 pytestmark = pytest.mark.kafka
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 BARS = 60
 ROWS = 4 * BARS
-ROOT = Path(__file__).parents[2]
 
 
 def klines(start: float) -> str:
@@ -302,7 +302,7 @@ def test_a_client_that_hangs_ends_the_process(typed: Types, kafka_brokers: str) 
     done = subprocess.run(
         [sys.executable, "-c", HANGS, *serve],
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": IMPORTED_FROM},
         capture_output=True,
         text=True,
         timeout=600,

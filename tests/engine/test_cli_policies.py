@@ -14,6 +14,7 @@ import pytest
 from engine.cli import main
 from strategies.user import BUILT_IN
 from tests.engine.test_cli import KLINES, Typed
+from tests.imported import IMPORTED_FROM
 
 DATA = "BTCUSDT-1m-um.csv"
 
@@ -259,7 +260,7 @@ def test_workers_of_a_sweep_say_nothing_on_stdout(folder: Path) -> None:
     (folder / "talks.py").write_text(TALKS)
     (folder / "m.toml").write_text(MARKET)
     command = [sys.executable, "-m", "engine", "sweep", "m.toml", "--paths", "2", "--workers", "2"]
-    there = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    there = {**os.environ, "PYTHONPATH": IMPORTED_FROM}
     done = subprocess.run(
         [*command, "--json"], capture_output=True, text=True, check=True, env=there, timeout=120
     )

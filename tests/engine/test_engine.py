@@ -19,7 +19,7 @@ from engine.sampler import Sampling
 from engine.ticks import Kind, Marks, Step, Tick
 from engine.units import HOUR_NS, MINUTE_NS, NEVER_NS, SECOND_NS, UNIT_STEPS
 from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.funding import FundingSpec
 from engine.watch import NEVER, Watch
 from strategies import LeverageBand, Schedule

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.imported import IMPORTED_FROM
+
 PROBE = """
 import sys
 from itertools import islice
@@ -37,7 +37,7 @@ VARIANTS = {
 
 
 def _probe(extra: dict[str, str]) -> str:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **extra}
+    environment = {**os.environ, "PYTHONPATH": IMPORTED_FROM, **extra}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PROBE],
         env=environment,

@@ -17,7 +17,8 @@ from engine.outputs import ATTRIBUTION, LineChanges, NavBlock
 from engine.sampler import Sampling
 from engine.shares import value_users
 from engine.units import SECOND_NS, UNIT_STEPS
-from engine.venue.contract import Contract, ContractSpec
+from engine.venue.contract import Contract
+from engine.venue.contract_spec import ContractSpec
 from tests.bench.navs import product_navs
 from tests.builders import T0
 from tests.engine.serving import a_market, a_spec

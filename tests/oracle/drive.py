@@ -34,7 +34,7 @@ from engine.sampler import Sampling
 from engine.splits import SplitTerms
 from engine.ticks import Bbo, Funding, Heartbeats, Index, Marks, Step, Table, Trades
 from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.funding import FundingSpec
 from strategies import LeverageBand, MarginFloor, Schedule
 from tests.oracle.case import Case, Row

@@ -585,6 +585,7 @@ FAULTS: list[Callable[[pytest.MonkeyPatch], None]] = [
 ]
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_planted_fault_shows(
     fault: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
@@ -644,6 +645,7 @@ def surplus_kept(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FormulaAccount, "take_surplus", lambda self: 0)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("settled", PROMISES)
 @pytest.mark.parametrize(
     "fault",

@@ -273,6 +273,7 @@ def test_the_slow_engine_agrees(seed: int) -> None:
     agree(spec, tape.between(0, len(tape) // 3))
 
 
+@pytest.mark.interpreted
 def test_reviews_between_two_points_of_the_grid_are_passed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -113,6 +113,7 @@ def test_a_sound_heart_is_green(name: str) -> None:
     CHECKS[name]()
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
 def test_a_planted_bug_is_found(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the bug planted, its check fails."""

@@ -30,7 +30,7 @@ from engine.snapshot import restore, snapshot
 from engine.ticks import Marks, Step
 from engine.units import SECOND_NS
 from engine.venue.book import BookSpec
-from engine.venue.contract import ContractSpec
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.funding import FundingSpec
 from strategies import Constant, LeverageBand, MarginFloor
 from strategies.isolated import isolated_policy

@@ -231,6 +231,7 @@ BUGS: dict[str, tuple[str, Callable[[Any], None]]] = {
 }
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("name", BUGS)
 def test_a_fault_in_a_cause_is_found(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

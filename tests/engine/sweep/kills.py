@@ -18,7 +18,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.engine.sweep.conftest import AXIS, BASE
-from tests.engine.sweep.test_sweep import ROOT, hashes
+from tests.engine.sweep.test_sweep import hashes
+from tests.imported import IMPORTED_FROM
 
 DRIVERS_EVERY = 10
 """Every so many kills it is the driver's turn."""
@@ -73,7 +74,7 @@ def _command(paths: int, out: str) -> subprocess.Popen[bytes]:
     arguments = ["base.toml", "--set", AXIS, "--paths", str(paths), "--workers", "2", "--out", out]
     return subprocess.Popen(
         [sys.executable, "-m", "engine", "sweep", *arguments, "--quiet"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": IMPORTED_FROM},
         stdout=subprocess.DEVNULL,
     )
 

@@ -13,7 +13,8 @@ import pytest
 from engine.api import sweep
 from engine.errors import ConfigError
 from tests.engine.sweep.conftest import AXIS
-from tests.engine.sweep.test_sweep import PATHS, ROOT, hashes
+from tests.engine.sweep.test_sweep import PATHS, hashes
+from tests.imported import IMPORTED_FROM
 
 
 def test_a_cluster_gives_the_same_bytes(base: Path) -> None:
@@ -24,7 +25,7 @@ def test_a_cluster_gives_the_same_bytes(base: Path) -> None:
     given = (str(base), AXIS, str(PATHS), "there")
     done = subprocess.run(
         [sys.executable, "-m", "tests.engine.sweep.on_cluster", *given],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": IMPORTED_FROM},
         capture_output=True,
         text=True,
         timeout=120,

@@ -26,8 +26,8 @@ from engine.sweep.pool import LocalPool
 from engine.sweep.store import Store
 from tests.engine.sweep import deadly
 from tests.engine.sweep.conftest import AXIS
+from tests.imported import IMPORTED_FROM
 
-ROOT = Path(__file__).parents[3]
 PATHS = 13
 ENDLESS = """
 from pathlib import Path
@@ -312,7 +312,7 @@ def test_a_killed_driver_goes_on_where_it_was(base: Path) -> None:
 def _command(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "engine", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": IMPORTED_FROM},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from engine.units import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 from engine.venue import funding_rate
-from engine.venue.contract import Contract, ContractSpec
+from engine.venue.contract import Contract
+from engine.venue.contract_spec import ContractSpec
 from engine.venue.funding import funding_payment
 from engine.venue.mark import MarkLegs, Quotes, funding_basis
 from engine.venue.premium import Premiums, premium

@@ -9,7 +9,8 @@ from random import Random
 import pytest
 
 from engine.errors import ConfigError
-from engine.venue.contract import Contract, ContractSpec, to_price_step
+from engine.venue.contract import Contract, to_price_step
+from engine.venue.contract_spec import ContractSpec
 from tests.builders import a_contract
 
 USDT = 10**6

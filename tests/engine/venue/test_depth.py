@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from engine.units import SECOND_NS
-from engine.venue.depth import ASSUMED_DEPTH, DEPTH_AT_1PCT, DepthBook, DepthState
+from engine.venue.depth import ASSUMED_DEPTH, DEPTH_AT_1PCT, DepthBook
+from engine.venue.depth_state import DepthState
 from engine.venue.flat import FlatBook
 from engine.venue.taking import Top
 
