@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import ast
 import shutil
-import tempfile
 from contextlib import chdir
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
@@ -54,15 +54,15 @@ class CompiledHeart(BuildHookInterface[Any]):
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and put what comes out beside the sources in the wheel."""
-        self.folder = tempfile.mkdtemp()
+        self.folder = TemporaryDirectory()  # gone at the end, also where compiling fails
         if version != "editable":
-            found = compiled(Path(self.root), Path(self.folder), self.config["modules"])
+            found = compiled(Path(self.root), Path(self.folder.name), self.config["modules"])
             build_data["force_include"].update(found)
             build_data["infer_tag"], build_data["pure_python"] = True, False
 
     def finalize(self, _version: str, _build_data: dict[str, Any], _artifact: str) -> None:
         """The wheel is made."""
-        shutil.rmtree(self.folder)
+        self.folder.cleanup()
 
 
 def compiled(root: Path, folder: Path, modules: list[str]) -> dict[str, str]:
