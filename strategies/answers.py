@@ -22,7 +22,7 @@ REASON_MAX: Final = 500
 """Characters of a reason: it is written beside every rebalance."""
 _SHORT: Final = (str, bool, type(None))
 _SHOWN: Final = ("mark", "price", "ewma_vol", "trend", "funding_rate")
-_OWN: Final = str(Path(__file__).resolve().parent)
+_OWN: Final = ("engine", "feeds", "strategies")
 _INSTALLED: Final = (sysconfig.get_path("stdlib"), "site-packages")
 """Whoever calls what is installed is asked for his own line."""
 
@@ -103,14 +103,19 @@ def explained(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """`` (at FILE:LINE)`` of the deepest frame that is a user's; empty where there is none."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<") and str(Path(frame.filename).parent) != _OWN
+    """`` (at FILE:LINE)`` of the deepest frame that is a user's; empty where there is none.
+    Ours are known by their modules: what is compiled knows no folder."""
+    places = [
+        (frame.f_code.co_filename, line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in _OWN
     ]
-    users = [f for f in frames if not any(part in f.filename for part in _INSTALLED)]
-    return f" (at {users[-1].filename}:{users[-1].lineno})" if users else ""
+    users = [
+        f"{file}:{line}"
+        for file, line in places
+        if not file.startswith("<") and not any(part in file for part in _INSTALLED)
+    ]
+    return f" (at {users[-1]})" if users else ""
 
 
 def _file_line(error: BaseException) -> str:

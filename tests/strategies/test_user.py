@@ -273,6 +273,7 @@ ODD = {
     "self.all = self.all if hasattr(self, 'all') else []; self.all.append(self.all); return 2.0": (
         "Mine changed self.all, list"
     ),
+    "from engine.exact import log2; return log2(-1.0)": "raised ValueError: log2 needs a finite",
     "self.pair = (1, 2); return 2.0": "Mine changed self.pair, tuple",
     "self.one = __import__('numpy').float64(1); return 2.0": "Mine changed self.one, float64",
     "self.bag = {1, 2}; return 2.0": "Mine changed self.bag, set",
