@@ -21,7 +21,6 @@ from engine.events import (
     ProductLaunched,
     Rebalanced,
 )
-from engine.execution import Desk
 from engine.handler_state import ACTIVE, CLOSED, CLOSING, HandlerState
 from engine.orders import Order, Scene
 from engine.plans import Plan, Restrike
@@ -49,7 +48,7 @@ class Hedging(Postponing):
     def __init__(self, account: Account, dealing: Dealing, state: HandlerState) -> None:
         super().__init__(account, state)
         self._opening_target = self.spec.opening_target(inverse=account.contract.inverse)
-        self.desk: Desk = dealing.desk
+        self.desk = dealing.desk
         self.dealing = dealing
         self.edges = (-math.inf, math.inf)
         self.nets = self.spec.hedge.account == "omnibus"
