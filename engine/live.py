@@ -92,8 +92,9 @@ class Gate:
         return True
 
     def settle(self) -> None:
-        """Write out what the rows that wait here leave."""
+        """Write out what the rows that wait here leave, as floats whatever numbers came."""
         lane, market = self._lane(), self._source
+        self.price = float(self.price)
         lane.ts_ns, lane.price = self.ts_ns, self.price
         lane.rows += self.rows
         self.rows = 0
@@ -101,7 +102,7 @@ class Gate:
             state = market.state
             state.mark, state.changed_ns, state.seen_ns = self.price, self.changed_ns, self.ts_ns
             if self._tracks:
-                market.see(self._least, self._most)
+                market.see(float(self._least), float(self._most))
                 self._least, self._most = _INF, -_INF
         if self._kind is Kind.INDEX and self._market is not None:
             self._market.state.index = self.price
@@ -151,7 +152,8 @@ class BookGate(Gate):
     def settle(self) -> None:
         Gate.settle(self)
         if self._market is not None:
-            self._market.state.bid, self._market.state.ask = self._bid, self._ask
+            state = self._market.state
+            state.bid, state.ask = float(self._bid), float(self._ask)
 
 
 class TradeGate(Gate):

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from engine.engine import Engine, EngineSpec
 from engine.snapshot import restore, snapshot, state_digest
-from engine.ticks import Step, Tick
-from tests.builders import Run, a_malformed, a_tape, run
+from engine.ticks import Kind, Step, Tick
+from engine.units import SECOND_NS
+from tests.builders import T0, Run, a_malformed, a_row, a_tape, run
 from tests.properties.rich import SEEDS, happened, rich_run, rich_spec, rich_tape
 
 RANDOM_CUTS = 200
@@ -108,6 +110,25 @@ def test_single_live_ticks(seed: int) -> None:
     """``process_tick``, row by row, says what ``process`` says of the block, and leaves the same
     state."""
     assert_same(live(rich_spec(), rich_tape(seed)), rich_run(seed))
+
+
+def test_live_ticks_of_other_numbers() -> None:
+    """A caller's own numbers leave floats: a mark of 100 is told as 100.0, as a block tells it."""
+    spec, tape, said = rich_spec(), rich_tape(SEEDS[0]), Run(Engine(rich_spec()))
+    for item in ticks_of(tape):
+        if isinstance(item, Tick):
+            own = (np.float64(v) if isinstance(v, float) else v for v in item.values)
+            said.take(said.engine.process_tick(replace(item, values=tuple(own))))
+        else:
+            said.take(said.engine.process(a_tape([item]).shifted(said.engine.sequence)))
+    said.take(said.engine.finish())
+    assert_same(said, rich_run(SEEDS[0]))
+    rows = [a_row(Kind.MARK, T0 + n * SECOND_NS, 100 + n) for n in range(40)]
+    engine, whole = Engine(spec), Engine(spec)
+    for kind, symbol, ts_ns, values in rows:
+        engine.process_tick(Tick(kind, symbol, ts_ns, values))
+    whole.process(a_tape(rows))
+    assert state_digest(engine) == state_digest(whole)
 
 
 def taken_live(seed: int, look: Callable[[Engine, int], Engine]) -> Run:
