@@ -224,9 +224,9 @@ class ProductSpec(Struct, frozen=True, kw_only=True):
         futures on it are an exposure of 11.
         """
         if self.kind == "futures":
-            put_in = self.leverage * self.stake
+            put_in = float(self.leverage) * self.stake
             return put_in + 1.0 if inverse else put_in
-        return self.leverage if self.kind == "margin_loan" else 1.0
+        return float(self.leverage) if self.kind == "margin_loan" else 1.0
 
 
 def bankruptcy_price(intercept: float, slope: float) -> float:

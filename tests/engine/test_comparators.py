@@ -14,6 +14,7 @@ from engine.engine import EngineSpec
 from engine.events import CreationRequest
 from engine.market import MarketSpec
 from engine.product import HedgeTerms, LoanTerms
+from engine.snapshot import state_digest
 from engine.ticks import Kind, Step
 from engine.units import HOUR_NS, MINUTE_NS
 from engine.venue.book import BookSpec
@@ -237,3 +238,14 @@ def test_what_becomes_of_futures_changes_nobody_else() -> None:
     assert {e.account for e in taken} == {"product:FUT10@0", "product:FUT50@0"}
     assert {e.fee_atoms for e in taken} == {0}
     assert [e.nav_atoms for e in of(said, "product_closed")] == [0, 0]
+
+
+@pytest.mark.parametrize("kind", ["futures", "margin_loan"])
+def test_a_whole_leverage_is_the_float(kind: Any) -> None:
+    """What a program gives as 3 and as 3.0 leaves the same state. Catches a target that a snapshot
+    holds as a whole number."""
+    late = {"kind": kind, "latency_ns": 10**9, "stake": 1}
+    made = (a_product("P", leverage=each, **late) for each in (3, 3.0))
+    first, second = (run(a_spec((one, ())), a_tape([100.0, 101.0])).engine for one in made)
+    assert first.handlers[0].account.state.target == 3.0
+    assert state_digest(first) == state_digest(second)
