@@ -77,14 +77,15 @@ class Handler(Reviews):
 
     def fill(self, scene: Scene) -> None:
         """An alarm: orders that are due meet the book."""
+        plan = self.desk.state.plan
         self.keep_high_water(scene)
         self._fill(scene)
-        self._attend_last(scene)
+        self._look_again(scene, plan)
 
     def netted(self, scene: Scene, plan: Order) -> None:
         """A plan took part in the netting of its account."""
         self._filled(scene, plan)
-        self._attend_last(scene)
+        self._look_again(scene, plan)
 
     def strike(self, scene: Scene, order: Order, lots: int) -> None:
         """A row took so many lots of an order that rests."""
@@ -221,6 +222,14 @@ class Handler(Reviews):
             alarm = min(alarm, self.reprice(scene))
         self.edges = (low, high)
         self.next = self._due(alarm, fee)
+
+    def _look_again(self, scene: Scene, plan: Order | None) -> None:
+        """A plan met the book: policies are asked, last of this instant; where they were, and its
+        rest is given up, at the next price, or they would decide the same without end."""
+        if plan is not None and plan.once and plan.decided_ns == scene.ts_ns:
+            self._arm(scene)
+        else:
+            self._attend_last(scene)
 
     def _attend_last(self, scene: Scene) -> None:
         """At one instant policies come last: what else is due, fees say, is booked before they size

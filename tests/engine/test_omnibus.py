@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.ledger import Cause
+from engine.plans import Now
 from engine.ticks import Kind
 from engine.units import SECOND_NS, split
 from engine.venue.book import BookSpec
@@ -22,6 +23,7 @@ VENUE = VenueRules(
     liquidation=LiquidationRules(limit="none", surplus="account"),
 )
 LONG = LeverageBand(target=3.0, low=2.0, high=4.5)
+CAPPED = Now(slippage_bps=3.0)
 SHORT = LeverageBand(target=-3.0, low=1.5, high=5.25)
 
 
@@ -80,6 +82,24 @@ def test_orders_of_one_instant_cross_at_mid() -> None:
     basis = [h.account.state.attribution[2] for h in said.engine.handlers]
     assert basis == [-72_000 * QUOTE, -28_800 * QUOTE, 21_600 * QUOTE]
     assert said.engine.ledger.balance("clearing", "BTCUSDT:lots") == 0
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_rest_that_is_given_up_waits_for_a_price(others: int) -> None:
+    """In a book that takes a part each time, up to 3 bps, alone and netted with another: one order
+    a product and price. Catches a policy that is asked again at the instant of its decision, which
+    never ended."""
+    products = [
+        (a_product(f"L{n}", seed_atoms=1_000_000 * QUOTE, account="omnibus", plan=CAPPED), (LONG,))
+        for n in range(1 + others)
+    ]
+    market = a_market(contract=a_contract(), book=BookSpec(model="depth", depth_at_1pct=100_000.0))
+    rows = [at(second, 100.0 + 0.01 * second) for second in range(1, 9)]
+    said = agree(a_spec(*products, markets=(market,)), a_tape(rows), range(len(rows)))
+    sent = [(event.product, event.ts_ns) for event in said.named("order_sent")]
+    assert len(sent) == len(set(sent)) == 8 * (1 + others)
+    assert len(said.named("order_unfilled")) == len(sent)
+    assert {event.lots > 0 for event in said.named("order_filled")} == {True}
 
 
 def test_nothing_is_crossed_while_the_market_is_stale() -> None:

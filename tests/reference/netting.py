@@ -79,7 +79,7 @@ def net(market: Market, name: str) -> list[Product]:
         if lots:
             desk._try_again(product, plan, reason)
         product._filled(plan)
-        product._look_last()
+        product.look_again(plan)
     return list(left)
 
 

@@ -505,7 +505,7 @@ class Product:
     def fill(self) -> None:
         """Orders that are due meet the book."""
         self.watch_high_water()
-        now = self.market.now_ns
+        now, plan = self.market.now_ns, self.plan
         if self.topup is not None and self.topup[2] <= now:
             desk.topped_up(self)
             self.traded = True
@@ -527,7 +527,7 @@ class Product:
             self.traded = True
             if order.held:
                 self.deals.append(order)
-        self._look_last()
+        self.look_again(plan)
 
     def struck(self, order: desk.Order, lots: int) -> None:
         """Somebody took lots of an order of ours that rests."""
@@ -594,6 +594,19 @@ class Product:
             self.traded = True
             self.say(InterestCharged, rate=rate, debt_atoms=debt, paid_atoms=paid)
         self._look_last()
+
+    def look_again(self, plan: desk.Order | None) -> None:
+        """After a plan met the book: last of the instant, unless it was decided at it and trades
+        once: whoever decided that looks at the next price."""
+        if (
+            plan is not None
+            and desk.is_capped(self, plan)
+            and plan.decided_ns == self.market.now_ns
+        ):
+            self.watch_high_water()
+            self.policy_ns = self._next_alarm()
+        else:
+            self._look_last()
 
     def _look_last(self) -> None:
         """At one instant policies come last, when all that is due is booked."""
