@@ -36,7 +36,7 @@ class Obeying(Guarding):
     """Does what it is told, once."""
 
     def _after(self, number: int, place: int, sequence: int) -> None:
-        """A handler was attended; of ``Passing``."""
+        """A handler was attended. ``Passing`` gives it, who knows whom that concerns."""
         raise NotImplementedError
 
     def _command(self, sequence: int, command: Command, untimely: str | None) -> None:

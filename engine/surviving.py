@@ -15,11 +15,11 @@ class Surviving(Shutting):
     __slots__ = ()
 
     def attend(self, scene: Scene) -> bool:
-        """It is woken now; of ``Handler``."""
+        """It is woken now. ``Handler`` gives it, who knows what an answer leads to."""
         raise NotImplementedError
 
     def _attend_last(self, scene: Scene) -> None:
-        """It is woken last of this instant; of ``Handler``."""
+        """It is woken last of this instant. ``Handler`` gives it."""
         raise NotImplementedError
 
     def survive(self, scene: Scene, last: bool) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from engine import walk
 from tests.brokers import apache_brokers, apache_kafka, apache_quick, kafka_brokers, secured_kafka
+from tests.imported import COMPILED
 
 __all__ = ["apache_brokers", "apache_kafka", "apache_quick", "kafka_brokers", "secured_kafka"]
 
@@ -23,7 +23,7 @@ settings.load_profile("unhurried")
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What replaces functions of the heart is run where it is interpreted, and only there."""
-    if not walk.__file__.endswith(".py"):
+    if COMPILED:
         out = [item for item in items if item.get_closest_marker("interpreted")]
         items[:] = [item for item in items if item not in out]
         config.hook.pytest_deselected(items=out)

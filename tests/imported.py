@@ -1,4 +1,4 @@
-"""Where the heart under test was imported from, for the processes that tests start."""
+"""Which heart is under test, and where the processes that tests start import it from."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Final
 
 import engine
+from engine import walk
 
-__all__ = ["IMPORTED_FROM"]
+__all__ = ["COMPILED", "IMPORTED_FROM"]
+
+COMPILED: Final = not walk.__file__.endswith(".py")
 
 IMPORTED_FROM: Final = os.pathsep.join(
     dict.fromkeys(str(Path(file).parents[1]) for file in (engine.__file__, __file__))

@@ -11,7 +11,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from engine import walk
+from tests.imported import COMPILED
 
 __all__ = ["Row", "Scale", "environment", "show"]
 
@@ -66,7 +66,7 @@ class Row(Struct, frozen=True):
 def environment() -> dict[str, Any]:
     """Where it was measured."""
     return {
-        "heart": "interpreted" if walk.__file__.endswith(".py") else "compiled",
+        "heart": "compiled" if COMPILED else "interpreted",
         "python": platform.python_version(),
         "numpy": np.__version__,
         "machine": platform.machine(),

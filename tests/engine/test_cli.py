@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from engine import api, walk
+from engine import api
 from engine.cli import first_screen, main
 from strategies.user import BUILT_IN
-from tests.imported import IMPORTED_FROM
+from tests.imported import COMPILED, IMPORTED_FROM
 
 ROOT = Path(__file__).parents[2]
 KLINES = "".join(
@@ -479,7 +479,7 @@ def test_lists_wait_for_neither_engine_nor_page(command: tuple[str, ...], folder
 def test_exit_code_of_the_process(folder: Path) -> None:
     """The process ends with the command's exit code, and a closed pipe is no error."""
     assert levsim("run", "none.csv").returncode == 4
-    kind = "interpreted" if walk.__file__.endswith(".py") else "compiled"
+    kind = "compiled" if COMPILED else "interpreted"
     assert levsim("--version").stdout.strip() == f"levsim 0.1.0 ({kind} heart)"
     piped = subprocess.run(
         ["sh", "-c", f"'{sys.executable}' -m engine policy list | head -1 >/dev/null"],
